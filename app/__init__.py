@@ -1,0 +1,1 @@
+"""The application: settings, the answer service, the background indexer, the command line and the page."""

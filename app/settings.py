@@ -1,0 +1,124 @@
+"""Settings: what a person can choose without changing code, from environment, `.env` and command line.
+
+This is the only module that reads the environment. Everything else is handed plain values; it knows nothing
+of models, indexes, databases or pages beyond their names.
+
+Order of precedence: command line, environment, `.env` in the working directory, the defaults below. The
+variables are the field names in capitals after `CITESIGHT_`; for host and port the names that Gradio and most
+hosting services use are understood too.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from pydantic import AliasChoices, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+# Profile and corpus become folder names, so nothing that could climb out of the data directory is let in.
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+
+
+class SettingsProblem(ValueError):
+    """A setting cannot be used; str() is one sentence that names it."""
+
+
+class Settings(BaseSettings):
+    """All settings, checked. Make one with `load_settings`, which turns problems into sentences."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CITESIGHT_",
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        populate_by_name=True,
+        frozen=True,
+    )
+
+    data_dir: Path = Field(Path("data"), description="folder for the database, the indexes and fetched files")
+    database_url: str | None = Field(
+        None, description="SQLAlchemy URL of the catalogue (default: SQLite in the data folder)"
+    )
+    profile: str = Field("mini", pattern=_NAME, description="which encoder to use")
+    corpus: str = Field("wikipedia-vital", pattern=_NAME, description="the collection questions are asked of")
+    host: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        validation_alias=AliasChoices("CITESIGHT_HOST", "GRADIO_SERVER_NAME"),
+        description="address the page listens on",
+    )
+    port: int = Field(
+        7860,
+        ge=1,
+        le=65535,
+        validation_alias=AliasChoices("CITESIGHT_PORT", "GRADIO_SERVER_PORT", "PORT"),
+        description="port the page listens on",
+    )
+    passages: int = Field(5, ge=1, le=50, description="how many passages to find for a question")
+    min_score: float = Field(
+        0.0, ge=0.0, le=1.0, description="best score, 0 to 1, under which no answer is attempted"
+    )
+
+    @property
+    def catalogue_url(self) -> str:
+        """The SQLAlchemy URL to open: the one given, or a SQLite file in the data folder."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'catalogue.sqlite'}"
+
+    @property
+    def cache_dir(self) -> Path:
+        """Where fetched model and corpus files are kept."""
+        return self.data_dir / "cache"
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings; `overrides` (from a command line) go before everything, None ones are left out.
+
+    Raises SettingsProblem with one sentence that names the setting.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    unknown = sorted(set(given) - set(Settings.model_fields))
+    if unknown:
+        raise SettingsProblem(f"There is no setting called {unknown[0]}.")
+    try:
+        return Settings(**given)
+    except ValidationError as problem:
+        raise SettingsProblem(_sentence(problem)) from None
+    except (SettingsError, UnicodeDecodeError, OSError) as problem:
+        raise SettingsProblem(f"The settings in the environment or .env cannot be read: {problem}") from None
+
+
+def _sentence(problem: ValidationError) -> str:
+    first = problem.errors(include_url=False)[0]
+    place = str(first["loc"][0]) if first["loc"] else "settings"
+    field = next((name for name in Settings.model_fields if place in _spellings(name)), place)
+    variables = " or ".join(sorted(_spellings(field) - {field}))
+    reason = first["msg"][0].lower() + first["msg"][1:]
+    value = repr(first["input"])
+    value = value if len(value) <= 60 else value[:57] + "..."
+    return f"The setting {field} ({variables}) cannot be {value}: {reason}."
+
+
+def _spellings(field: str) -> set[str]:
+    alias = Settings.model_fields[field].validation_alias if field in Settings.model_fields else None
+    names = {str(name) for name in alias.choices} if isinstance(alias, AliasChoices) else set()
+    return {field, f"CITESIGHT_{field.upper()}"} | names
+
+
+def add_common_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options every command has: --data-dir, --database-url, --profile. Defaults stay None."""
+    for field in ("data_dir", "database_url", "profile"):
+        about = Settings.model_fields[field]
+        shown = "" if about.default is None else f" (default: {about.default})"
+        parser.add_argument(
+            "--" + field.replace("_", "-"),
+            metavar=field.split("_")[-1].upper(),
+            help=(about.description or "") + shown,
+        )
+
+
+def settings_from(args: argparse.Namespace) -> Settings:
+    """The settings of a parsed command line: every attribute of `args` named like a setting overrides it."""
+    return load_settings(**{name: getattr(args, name, None) for name in Settings.model_fields})
