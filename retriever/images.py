@@ -1,0 +1,220 @@
+"""Photographs as people have them, made into one kind of picture: upright 8-bit RGB of bounded size.
+
+Everything odd about image files ends here: rotation flags, palettes, transparency, CMYK, 16 bits, colour
+profiles, animations, broken and hostile files. It knows nothing of encoders or of where a photo came from.
+
+The file is untrusted. Its size and the dimensions in its header are checked before any pixel is decoded, only
+decoders of common photo formats are tried, and it is read into memory first so that no file stays open.
+"""
+
+from __future__ import annotations
+
+import io
+import stat
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageCms, UnidentifiedImageError, features
+
+MAX_BYTES = 50 * 1024 * 1024
+MAX_PIXELS = 110_000_000  # a little over the largest phone cameras; decoding takes a few hundred MB at worst
+MAX_SIDE = 2048  # of the picture returned; encoders look at a few hundred pixels
+
+FORMATS = ["JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF"] + (["AVIF"] if features.check("avif") else [])
+ACCEPTED = "JPEG, PNG, WebP, GIF, BMP, TIFF" + (" and AVIF" if "AVIF" in FORMATS else "")
+
+# How files of the accepted formats begin: tells a damaged photo from something that never was one.
+_BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+
+# EXIF orientation -> what turns the picture upright.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_ORIENTATION = 0x0112
+
+_DAMAGED = "The photo is damaged or incomplete and cannot be decoded; try to copy or save it again."
+
+
+class ImageProblem(ValueError):
+    """A photo that cannot be used; str() is a sentence for the person who gave it."""
+
+
+def load_image(source: str | Path | bytes) -> Image.Image:
+    """Read a photo from a path or from the bytes of a file.
+
+    Returns an upright RGB image, its long side at most MAX_SIDE pixels, transparency put on white; of an
+    animation the first frame. Raises ImageProblem with a sentence for everything that is not such a photo.
+    """
+    data = source if isinstance(source, bytes) else _read(source)
+    if not data:
+        raise ImageProblem("The photo is empty (0 bytes); choose another file.")
+    if len(data) > MAX_BYTES:
+        raise _too_many_bytes()
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            _check_dimensions(image)
+            _decode_small(image)
+            return as_photo(image)
+    except ImageProblem:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise ImageProblem(
+            f"The photo has too many pixels (more than {MAX_PIXELS // 10**6} million); make it smaller first."
+        ) from None
+    except UnidentifiedImageError:
+        raise ImageProblem(_not_a_photo(data)) from None
+    except Exception:  # a decoder may raise nearly anything about a broken header
+        raise ImageProblem(_DAMAGED) from None
+
+
+def as_photo(image: Image.Image) -> Image.Image:
+    """An opened or made image as upright RGB, bounded to MAX_SIDE, transparency on white. The argument stays.
+
+    Raises ImageProblem when it has too many pixels or cannot be decoded.
+    """
+    _check_dimensions(image)
+    try:
+        return _photo(image)
+    except Exception:  # decoders meet broken files with nearly every exception there is, MemoryError included
+        raise ImageProblem(_DAMAGED) from None
+
+
+def _photo(image: Image.Image) -> Image.Image:
+    image.load()
+    turn = _TURNS.get(_orientation(image))
+    profile = image.info.get("icc_profile")
+
+    picture = _eight_bits(image)
+    if picture is image:
+        picture = image.copy()
+    picture.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
+
+    alpha = picture.getchannel("A") if picture.mode in ("LA", "RGBA") else None
+    if alpha is not None:
+        picture = picture.convert("L" if picture.mode == "LA" else "RGB")
+    picture = _to_srgb(picture, profile)
+    if alpha is not None:
+        white = Image.new("RGB", picture.size, "white")
+        white.paste(picture, mask=alpha)
+        picture = white
+    if turn is not None:
+        picture = picture.transpose(turn)
+    # What was true of the file (its profile, orientation, comment) is not true of this picture.
+    picture.info = {}
+    return picture
+
+
+def _read(source: str | Path) -> bytes:
+    if source is None or str(source) == "":
+        raise ImageProblem("No photo was given; choose one.")
+    shown = str(source) if len(str(source)) <= 200 else "..." + str(source)[-200:]
+    try:
+        about = Path(source).stat()
+        if stat.S_ISDIR(about.st_mode):
+            raise ImageProblem(f"{shown!r} is a folder; name a photo in it.")
+        if not stat.S_ISREG(about.st_mode):  # a pipe or a device could be read for ever
+            raise ImageProblem(f"{shown!r} is not an ordinary file; name a photo.")
+        if about.st_size > MAX_BYTES:
+            raise _too_many_bytes()
+        with open(source, "rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise ImageProblem(f"There is no file {shown!r}; check the name.") from None
+    except PermissionError:
+        raise ImageProblem(f"The file {shown!r} may not be read; check its permissions.") from None
+    except ImageProblem:
+        raise
+    except (OSError, ValueError) as problem:  # ValueError: a name no file can have
+        reason = getattr(problem, "strerror", None) or problem
+        raise ImageProblem(f"The file {shown!r} cannot be read: {reason}.") from None
+
+
+def _too_many_bytes() -> ImageProblem:
+    return ImageProblem(
+        f"The photo's file is larger than {MAX_BYTES // 2**20} MB; save it smaller or as JPEG first."
+    )
+
+
+def _check_dimensions(image: Image.Image) -> None:
+    width, height = image.size
+    if width < 1 or height < 1:
+        raise ImageProblem("The photo has no pixels; choose another file.")
+    if width * height > MAX_PIXELS:
+        raise ImageProblem(
+            f"The photo has too many pixels ({width} x {height}, more than {MAX_PIXELS // 10**6} million); "
+            "make it smaller first."
+        )
+
+
+def _decode_small(image: Image.Image) -> None:
+    """Let a JPEG decoder skip detail that would be thrown away; other formats ignore this."""
+    shrink = MAX_SIDE / max(image.size)
+    if shrink < 1:
+        image.draft(None, (max(1, int(image.width * shrink)), max(1, int(image.height * shrink))))
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # EXIF is often broken; the photo is no worse for it
+        return 1
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """The same picture in mode L, LA, RGB, RGBA or CMYK."""
+    if image.mode.startswith("I;16"):
+        # Pillow's own conversion clips at 255; 65535 / 257 is exactly 255.
+        values = np.asarray(image).astype(np.uint32)
+        return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        # No range is agreed for these: spread what is there over black to white.
+        values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0.0, neginf=0.0)
+        low, high = values.min(), values.max()
+        return Image.fromarray(((values - low) * (255.0 / max(high - low, 1e-9))).round().astype(np.uint8))
+    if image.mode in ("LA", "RGBA", "CMYK"):
+        return image
+    if "transparency" in image.info or image.mode in ("PA", "La", "RGBa"):
+        return image.convert("RGBA")
+    if image.mode == "L":
+        return image
+    return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
+    """RGB by the file's colour profile, or plainly when there is none or it does not fit the picture."""
+    if profile:
+        try:
+            given = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            converted = ImageCms.profileToProfile(
+                picture, given, ImageCms.createProfile("sRGB"), outputMode="RGB"
+            )
+            if converted is not None:
+                return converted
+        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+            pass  # a broken profile, or one of another colour space: the plain colours are near enough
+    return picture.convert("RGB")
+
+
+def _not_a_photo(data: bytes) -> str:
+    start = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n")
+    brands = data[8:64] if data[4:8] == b"ftyp" else b""
+    if (
+        start.startswith(_BEGINNINGS)
+        or (start[:4] == b"RIFF" and start[8:12] == b"WEBP")
+        or b"avif" in brands
+    ):
+        return _DAMAGED
+    kind = "This is not a photo"
+    if start.startswith(b"<svg") or (start.startswith(b"<") and b"<svg" in start):
+        kind = "This is an SVG drawing, which is not supported"
+    elif any(brand in brands for brand in (b"hei", b"hev", b"mif1", b"msf1")):
+        kind = "This is an HEIC photo, which is not supported"
+    elif start.startswith(b"%PDF"):
+        kind = "This is a PDF, which is not supported"
+    return f"{kind}; save it as one of {ACCEPTED} and try again."
