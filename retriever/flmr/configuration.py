@@ -1,0 +1,158 @@
+"""Configurations of the FLMR model and of its towers.
+
+Field names are those of the published FLMR and PreFLMR checkpoints, so that their `config.json` loads as it
+lies. Knows nothing of weights, files other than a mapping network's `config.json`, or the network.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from transformers import BertConfig, CLIPVisionConfig, PreTrainedConfig
+
+
+class FLMRTextConfig(BertConfig):
+    """The text tower: BERT."""
+
+    model_type = "flmr_text_model"
+    base_config_key = "text_config"
+
+
+class FLMRVisionConfig(CLIPVisionConfig):
+    """The vision tower of the published checkpoints: CLIP's vision transformer."""
+
+    model_type = "flmr_vision_model"
+    base_config_key = "vision_config"
+
+
+class EfficientNetLiteConfig(PreTrainedConfig):
+    """The vision tower of the `mini` profile: EfficientNet-Lite (Tan and Le, arXiv 1905.11946; the Lite variants
+    drop squeeze-and-excitation and swish).
+
+    `width` and `depth` are the compound scaling factors; the defaults are Lite2. `hidden_size` is the width of
+    the last convolution. `num_labels` is the size of the classification head.
+    """
+
+    model_type = "efficientnet_lite"
+    base_config_key = "vision_config"
+
+    width: float = 1.1
+    depth: float = 1.2
+    image_size: int = 260
+    hidden_size: int = 1280
+    num_labels: int = 1000
+
+
+VISION_CONFIGS = {c.model_type: c for c in (FLMRVisionConfig, EfficientNetLiteConfig)}
+
+
+class FLMRConfig(PreTrainedConfig):
+    """Configuration of `FLMRModelForRetrieval` (PreFLMR, arXiv 2402.08327, section 3).
+
+    Beside the published fields there are three of our own, whose defaults give the published model:
+
+    * `vision_projection_activation`: "tanh", or "softmax", which makes the hidden layer of the vision projection
+      a probability distribution over visual concepts;
+    * `vision_projection_hidden_size`: width of that layer; None means `dim * mapping_network_prefix_length // 2`;
+    * `query_vector_weights`: whether the model learns how much each query vector counts in the score.
+    """
+
+    model_type = "flmr"
+    sub_configs = {"text_config": FLMRTextConfig}
+
+    def __init__(
+        self,
+        text_config: dict | FLMRTextConfig | None = None,
+        vision_config: dict | PreTrainedConfig | None = None,
+        dim: int = 128,
+        mapping_network_prefix_length: int = 32,
+        use_vision_encoder: bool = True,
+        separate_query_and_context_text_encoder: bool = False,
+        separate_query_and_context_vision_encoder: bool = False,
+        query_concat_output_from_text_encoder: bool = True,
+        query_concat_output_from_vision_encoder: bool = True,
+        context_concat_output_from_text_encoder: bool = True,
+        context_concat_output_from_vision_encoder: bool = False,
+        use_transformer_mapping_network: bool = False,
+        transformer_mapping_config_base: str | dict | None = None,
+        transformer_mapping_num_hidden_layers: int | None = None,
+        transformer_mapping_cross_attention_length: int = 32,
+        mask_punctuation: bool = True,
+        mask_instruction_token: str | None = None,
+        vision_projection_activation: str = "tanh",
+        vision_projection_hidden_size: int | None = None,
+        query_vector_weights: bool = False,
+        initializer_range: float = 0.02,
+        **kwargs,
+    ):
+        if not isinstance(text_config, PreTrainedConfig):
+            text_config = FLMRTextConfig(**_clean(text_config))
+        if not isinstance(vision_config, PreTrainedConfig):
+            fields = _clean(vision_config)
+            kind = fields.get("model_type", FLMRVisionConfig.model_type)
+            if kind not in VISION_CONFIGS:
+                raise ValueError(f"vision tower {kind!r} is unknown; known are {', '.join(sorted(VISION_CONFIGS))}")
+            vision_config = VISION_CONFIGS[kind](**fields)
+        self.text_config = text_config
+        self.vision_config = vision_config
+        self.dim = dim
+        self.mapping_network_prefix_length = mapping_network_prefix_length
+        self.use_vision_encoder = use_vision_encoder
+        self.separate_query_and_context_text_encoder = separate_query_and_context_text_encoder
+        self.separate_query_and_context_vision_encoder = separate_query_and_context_vision_encoder
+        self.query_concat_output_from_text_encoder = query_concat_output_from_text_encoder
+        self.query_concat_output_from_vision_encoder = query_concat_output_from_vision_encoder
+        self.context_concat_output_from_text_encoder = context_concat_output_from_text_encoder
+        self.context_concat_output_from_vision_encoder = context_concat_output_from_vision_encoder
+        self.use_transformer_mapping_network = use_transformer_mapping_network
+        self.transformer_mapping_config_base = transformer_mapping_config_base
+        self.transformer_mapping_num_hidden_layers = transformer_mapping_num_hidden_layers
+        self.transformer_mapping_cross_attention_length = transformer_mapping_cross_attention_length
+        self.mask_punctuation = mask_punctuation
+        self.mask_instruction_token = mask_instruction_token
+        self.vision_projection_activation = vision_projection_activation
+        self.vision_projection_hidden_size = vision_projection_hidden_size
+        self.query_vector_weights = query_vector_weights
+        self.initializer_range = initializer_range
+        super().__init__(**kwargs)
+
+    @property
+    def projection_hidden_size(self) -> int:
+        return self.vision_projection_hidden_size or self.dim * self.mapping_network_prefix_length // 2
+
+    def mapping_config(self) -> BertConfig:
+        """The transformer mapping network as a BERT decoder configuration (decoder only so that it has
+        cross-attention; its self-attention is bidirectional).
+
+        `transformer_mapping_config_base` is a dictionary, `bert-base-uncased`, or a folder (beside the
+        checkpoint or as given) with a `config.json`. Raises ValueError for anything else: a configuration
+        never reaches for the network.
+        """
+        base = self.transformer_mapping_config_base
+        if isinstance(base, dict):
+            fields = dict(base)
+        elif base in ("bert-base-uncased", "google-bert/bert-base-uncased"):
+            fields = {}
+        else:
+            folders = [Path(self.name_or_path) / str(base), Path(str(base))]
+            folder = next((f for f in folders if (f / "config.json").is_file()), None)
+            if folder is None:
+                raise ValueError(
+                    f"the mapping network's base configuration {base!r} is neither bert-base-uncased nor a folder "
+                    "with a config.json beside the checkpoint"
+                )
+            fields = BertConfig.from_json_file(folder / "config.json").to_dict()
+        fields = _clean(fields)
+        for name in ("model_type", "num_hidden_layers", "is_decoder", "add_cross_attention", "architectures"):
+            fields.pop(name, None)
+        return BertConfig(
+            **fields,
+            num_hidden_layers=self.transformer_mapping_num_hidden_layers or 1,
+            is_decoder=True,
+            add_cross_attention=True,
+        )
+
+
+def _clean(fields: dict | None) -> dict:
+    """The fields without transformers' own bookkeeping, which other versions do not take."""
+    return {k: v for k, v in (fields or {}).items() if not k.startswith("_") and k != "transformers_version"}
