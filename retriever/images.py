@@ -20,7 +20,8 @@ MAX_BYTES = 50 * 1024 * 1024
 MAX_PIXELS = 110_000_000  # a little over the largest phone cameras; decoding takes a few hundred MB at worst
 MAX_SIDE = 2048  # of the picture returned; encoders look at a few hundred pixels
 
-FORMATS = ["JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF"] + (["AVIF"] if features.check("avif") else [])
+# JPEG covers MPO, the two pictures in one file of some cameras.
+FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"] + (["AVIF"] if features.check("avif") else [])
 ACCEPTED = "JPEG, PNG, WebP, GIF, BMP, TIFF" + (" and AVIF" if "AVIF" in FORMATS else "")
 
 # How files of the accepted formats begin: tells a damaged photo from something that never was one.
