@@ -1,0 +1,141 @@
+"""What a question wants: its kind, the kind of thing that would answer it, and the words to look for.
+
+Knows nothing of passages. Rules over plain words, in order, first match wins; a question that fits none of them
+wants "any" sentence that is close enough to it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from generator.sentences import UNSAFE
+from generator.words import STOP_WORDS, plain, stem, stems
+
+MAX_QUESTION = 600  # characters that are looked at; nobody asks more in one question
+RANKS = ("family", "genus", "order", "class", "phylum", "species", "kingdom", "subfamily", "tribe", "clade")
+
+
+@dataclass(frozen=True)
+class Question:
+    """`kind` is a key of `templates.WANTED`, or "identity" ("What is this?"), or "yesno".
+
+    `noun`: the thing asked for or counted ("country" of "In which country ...?"), stemmed, or "".
+    `deictic`: the question speaks of something shown ("this animal", "it") rather than named.
+    """
+
+    text: str
+    kind: str
+    noun: str
+    deictic: bool
+    stems: tuple[str, ...]
+
+
+_THING = r"(?:this|that|these|those|it|he|she|they|here)"
+_IDENTITY = re.compile(
+    rf"^(?:(?:hi|hello|hey|ok|so|please)\W+)?(?:"
+    rf"(?:what|who)(?:'s|’s|s| is| are| was| were| am)? (?:{_THING}|i (?:looking at|seeing)|i see)\b(?P<rest>.*)"
+    rf"|(?:what|which)(?: (?:kind|type|sort|species|breed|variety) of)?(?P<noun>(?: [\w-]+){{1,3}}?) (?:is|are|was|do we see|"
+    rf"am i looking at|can be seen|does (?:this|the) (?:photo|picture|image) show)"
+    rf" ?(?:this|that|these|those|it|here|shown here|he|she)?(?: (?:in|on) (?:the|this) (?:photo|picture|image))?"
+    rf"|(?:can you |could you |please )?(?:identify|name|recognise|recognize|describe)(?: (?:this|that|it|the))?(?: \w+){{0,3}}"
+    rf"|what do (?:i|you|we) see(?: here)?(?: (?:in|on) (?:the|this) (?:photo|picture|image))?"
+    rf"|what does (?:this|the) (?:photo|picture|image) show"
+    rf"|(?:what(?:'s|’s| is) (?:the )?name of (?:this|that|the)(?: [\w-]+){{1,3}})"
+    rf"|(?:what(?:'s|’s| is| are)) (?:this|that|these|those)(?: [\w-]+){{1,3}} called"
+    rf"|what (?:is|are) (?:it|this|these|they) called"
+    rf")\W*$"
+)
+# Words that may follow "what is this" without making it another question.
+_IDENTITY_REST = re.compile(
+    r"^(?: (?:thing|object|animal|creature|plant|bird|fish|insect|flower|fruit|tree|building|place|person|man|woman|"
+    r"device|machine|instrument|tool|food|dish|vehicle|vegetable|mammal|reptile|landmark|monument|structure|painting|"
+    r"here|called|please|exactly|supposed to be|i see|i am looking at|"
+    r"(?:in|on) (?:the|this|my) (?:photo|picture|image)))*\W*$"
+)
+_ASKS_RANK = r"(?:{})".format("|".join(RANKS))
+_RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
+    (kind, re.compile(pattern))
+    for kind, pattern in (
+        ("taxon", rf"\b(?:what|which)\b[^?]{{0,40}}\b(?:taxonomic |biological |plant |animal )?(?P<noun>{_ASKS_RANK})\b"
+                  rf"[^?]{{0,60}}\b(?:belong|part of|member|is|are|does|do|in|classified|placed)\b"),
+        ("taxon", rf"\b(?P<noun>{_ASKS_RANK}) (?:of|does|do)\b[^?]*\b(?:animal|plant|bird|fish|insect|this|it|belong)\b"),
+        ("taxon", r"\bscientific name\b|\blatin name\b|\bbinomial\b"),
+        ("share", r"\b(?:what|which) (?:percentage|percent|share|fraction|proportion|part of the)\b|\bhow (?:common|rare) is\b"),
+        ("speed", r"\bhow (?:fast|quick(?:ly)?)\b|\b(?:top|maximum|what) speed\b|\bspeed of\b"),
+        ("mass", r"\bhow heavy\b|\bhow much (?:does|do|did|can)\b[^?]*\bweigh\b|\bwhat (?:is|was|are)[^?]*\b(?:weight|mass)\b|"
+                 r"\bweigh\b"),
+        ("temperature", r"\bhow (?:hot|cold|warm)\b|\btemperature\b|\b(?:boil|melt|freez)(?:s|ing)?\b[^?]*\b(?:point|at)\b"),
+        ("money", r"\bhow much (?:did|does|do|money|was|is|were)\b[^?]*\b(?:cost|pay|paid|worth|sell|sold|price|fetch)\b|"
+                  r"\bhow expensive\b|\bwhat price\b"),
+        ("duration", r"\bhow old\b|\bhow long\b[^?]*\b(?:last|live|reign|rule|take|took|ago|serve|survive|go|stay|orbit|"
+                     r"exist|gestation|pregnan|spend|remain)\w*|\bhow many (?:years|days|months|hours|minutes|centuries|weeks)\b|"
+                     r"\b(?:lifespan|life span|life expectancy)\b"),
+        ("area", r"\bhow (?:large|big)\b[^?]*\b(?:country|lake|island|desert|sea|ocean|state|city|park|continent|forest|area)\b|"
+                 r"\bwhat (?:is the )?(?:surface )?area\b|\bhow much (?:land|area|space|surface)\b"),
+        ("length", r"\bhow (?:tall|high|long|far|wide|deep|large|big|thick|small|broad)\b|"
+                   r"\bwhat[^?]*\b(?:height|length|elevation|altitude|depth|wingspan|diameter|width|size)\b"),
+        ("count", r"\bhow many (?P<noun>\w+(?: \w+)?)|\b(?:what|which) (?:number|population)\b|\bpopulation\b"),
+        ("reason", r"\bwhy\b|\bwhat (?:is the )?(?:reason|cause[sd]?)\b|\bhow come\b"),
+        ("date", r"^\W*when\b|\b(?:in|since|until|from) (?:which|what) (?:year|century|decade|month|era|period)\b|"
+                 r"\b(?:what|which) (?:year|date|century|decade|day|month)\b|\bwhen (?:was|were|did|does|do|is|are|has|had)\b"),
+        ("person", r"\b(?:who|whom|whose)\b|\b(?:what|which) (?P<noun>artist|painter|architect|author|writer|composer|"
+                   r"sculptor|engineer|scientist|inventor|king|queen|emperor|explorer|philosopher|poet|director|president|"
+                   r"mathematician|physicist|chemist|person|man|woman|designer|playwright|novelist|general|pharaoh|"
+                   r"astronomer|leader|musician|singer|actor|actress|conqueror)\b"),
+        ("place", r"\bwhere\b|\b(?:what|which) (?P<noun>country|city|continent|region|state|ocean|sea|island|town|place|"
+                  r"province|countries|continents|mountains|part of the world|parts of the world|river|county|habitat)\b"),
+    )
+)  # fmt: skip
+_YES_NO = re.compile(r"^\W*(?:is|are|was|were|do|does|did|can|could|has|have|had|will|would|should)\b")
+_DEICTIC = re.compile(
+    r"\b(?:this|these|it|its|here|that (?:animal|thing|building|bird|plant|one)|they|their|them|he|she|his|her)\b"
+)
+_WHICH_NOUN = re.compile(r"\b(?:what|which)(?: (?:kind|type|sort|name) of)? ((?:[\w-]+ ){0,3}?[\w-]+?)(?= (?:is|are|was|were|do|does|"
+                         r"did|has|have|had|can|could|in|of|that|who|which|with|from|on|for|by|to|at|\w+ed|made|won|wrote|"
+                         r"began|gave|led|runs|lies|lives|comes)\b|\?|$)")  # fmt: skip
+
+
+def clean_question(text: str) -> str:
+    """The part of a question that is looked at: on one line, without control characters, bounded."""
+    return " ".join(re.sub(rf"[{UNSAFE}]+", " ", text[: 4 * MAX_QUESTION]).split())[:MAX_QUESTION]
+
+
+def _is_identity(asked: str) -> re.Match[str] | None:
+    match = _IDENTITY.match(asked)
+    if match is None:
+        return None
+    rest = match["rest"]
+    if rest is not None and not _IDENTITY_REST.match(rest):
+        return None
+    return match
+
+
+def read_question(text: str) -> Question:
+    """Never fails: an empty question, or one without words, has kind "any" and no stems."""
+    text = clean_question(text)
+    asked = plain(text)
+    found = tuple(dict.fromkeys(stems(text)))
+    deictic = _DEICTIC.search(asked) is not None
+    if (match := _is_identity(asked)) is not None:
+        nouns = stems(match["noun"] or match["rest"] or "")
+        return Question(text, "identity", nouns[-1] if nouns else "", True, found)
+    for kind, rule in _RULES:
+        match = rule.search(asked)
+        if match is not None:
+            noun = match.groupdict().get("noun") or ""
+            if kind == "count" and noun:
+                parts = [w for w in noun.split() if w not in STOP_WORDS]
+                noun = parts[-1] if len(parts) > 1 and parts[0] in _ADJECTIVES else (parts[0] if parts else "")
+            return Question(text, kind, noun if kind == "taxon" else stem(noun), deictic, found)
+    if _YES_NO.match(asked):
+        return Question(text, "yesno", "", deictic, found)
+    match = _WHICH_NOUN.search(asked)
+    nouns = [w for w in match[1].split() if w not in STOP_WORDS] if match else []
+    return Question(text, "any", stem(nouns[-1]) if nouns else "", deictic, found)
+
+
+_ADJECTIVES = frozenset(
+    "different known living main major large small official young great big full natural permanent human other "
+    "individual extant separate total moveable movable".split()
+)
