@@ -1,0 +1,1 @@
+"""Turning a photograph, a question and passages into sets of vectors, and finding the passages that match best."""

@@ -1,0 +1,9 @@
+"""A late-interaction index on disk: passages as sets of vectors, found by MaxSim.
+
+It knows vectors and passage ids. It knows nothing of models, texts, images or SQL.
+"""
+
+from retriever.index.late_interaction import Hit, LateInteractionIndex
+from retriever.index.storage import IndexProblem
+
+__all__ = ["Hit", "IndexProblem", "LateInteractionIndex"]
