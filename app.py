@@ -1,0 +1,59 @@
+"""CiteSight's page: `python app.py` serves it, and is what Hugging Face Spaces runs.
+
+Only the start is here: settings from the command line, the service, the page. The page is up at once; models
+and index are loaded behind it. Knows nothing of how any of them work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import threading
+
+# Before Gradio is imported: it would otherwise call home with what it was started for.
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+from app.page import build_page, launch
+from app.service import UserProblem, build_service
+from app.settings import SettingsProblem, add_common_options, settings_from
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until interrupted. Returns the exit code: 0, or 2 after a sentence on what is wrong."""
+    parser = argparse.ArgumentParser(prog="app.py", description="Serve the CiteSight page.")
+    add_common_options(parser)
+    parser.add_argument("--corpus", metavar="NAME", help="the collection questions are asked of")
+    parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to listen on (default: 7860)")
+    try:
+        settings = settings_from(parser.parse_args(arguments))
+        service = build_service(settings)
+    except (SettingsProblem, UserProblem) as problem:
+        return _refuse(str(problem))
+    try:
+        try:
+            address = launch(build_page(service), settings)
+        except OSError:
+            return _refuse(
+                f"Port {settings.port} on {settings.host} cannot be used, most likely because another program has "
+                "it; stop that one or choose another with --port."
+            )
+        service.start()
+        print(f"CiteSight is at {address}", flush=True)
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        service.close()
+    return 0
+
+
+def _refuse(sentence: str) -> int:
+    print(f"error: {sentence}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

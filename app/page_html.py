@@ -1,0 +1,275 @@
+"""The page's words as HTML: answer, evidence cards, status line, errors. Pure functions from data to strings.
+
+Everything that comes from a corpus, a model or a person is untrusted and goes through `escape` before it
+becomes part of a page; links are made only from http and https addresses. It knows nothing of Gradio, of
+models, or of where the data came from.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable, Sequence
+from urllib.parse import urlsplit
+
+from app.indexing import IndexStatus
+from app.service import EvidencePassage, Result
+from generator.answers import Citation
+
+# Characters that reorder or hide the text around them, and control characters: never shown.
+_UNSEEN = re.compile(
+    "[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]"
+)
+_WORD = re.compile(r"\w+(?:['’]\w+)*")
+_MARKER = re.compile(r"\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]")
+_STOP = frozenset(
+    "a about after all also am an and any are as at be been before being between both but by can could did do does "
+    "doing each else ever for from get got had has have having he her here hers him his how i if in into is it its "
+    "just kind like many may me might more most much my no nor not of off on once only or other our out over own "
+    "please same shall she should show shown so some such tell than that the their them then there these they "
+    "thing this those through to too type under up us very was we were what when where which while who whom whose "
+    "why will with would you your picture photo photograph image".split()
+)
+
+
+def escape(text: str) -> str:
+    """Text as inert HTML: no tag, attribute end, template placeholder or direction override is left."""
+    safe = html.escape(_UNSEEN.sub("", text), quote=True)
+    # gr.HTML fills a template; it does not evaluate values today, and these keep it so whatever it does.
+    return safe.replace("{", "&#123;").replace("}", "&#125;").replace("$", "&#36;").replace("`", "&#96;")
+
+
+def safe_link(url: str) -> str | None:
+    """The address if a browser may be sent there (http or https with a host), else None."""
+    try:
+        parts = urlsplit(url.strip())
+    except ValueError:
+        return None
+    if parts.scheme.lower() not in ("http", "https") or not parts.hostname or re.search(r"[\s\\]", url.strip()):
+        return None
+    return url.strip()
+
+
+def stem(word: str) -> str:
+    """A word without its commonest English endings, lower case: runs, running -> run; fastest -> fast."""
+    word = re.sub(r"['’]s$", "", word.casefold())
+    if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        word = word[:-3] + "y" if word.endswith("ies") and len(word) > 4 else word[:-1]
+    for ending, least in (("ing", 3), ("est", 4), ("ed", 3), ("er", 4), ("ly", 4)):
+        if word.endswith(ending) and len(word) - len(ending) >= least:
+            word = word[: -len(ending)]
+            if word[-1] == word[-2] and word[-1] not in "aeiouls":
+                word = word[:-1]
+            break
+    return word[:-1] if len(word) > 3 and word.endswith("e") else word
+
+
+def question_stems(question: str) -> frozenset[str]:
+    """The stems of a question's content words."""
+    return frozenset(stem(word) for word in _WORD.findall(question) if word.casefold() not in _STOP and len(word) > 1)
+
+
+def marked(text: str, stems: Iterable[str], quotes: Iterable[tuple[int, int]]) -> str:
+    """A passage as HTML: words with one of `stems` in <mark>, the spans of `quotes` in <span class=cs-quote>.
+
+    Offsets outside the text are cut to it. Every piece of the text is escaped by itself.
+    """
+    wanted = frozenset(stems)
+    words = [m.span() for m in _WORD.finditer(text) if stem(m.group()) in wanted] if wanted else []
+    spans = [(max(0, start), min(len(text), end)) for start, end in quotes if start < end]
+    cuts = sorted({0, len(text)}.union(*words, *spans))
+    pieces: list[str] = []
+    quoting = False
+    for start, end in zip(cuts, cuts[1:], strict=False):
+        inside = any(left <= start and end <= right for left, right in spans)
+        if inside != quoting:
+            pieces.append('<span class="cs-quote">' if inside else "</span>")
+            quoting = inside
+        piece = escape(text[start:end])
+        hit = any(left <= start and end <= right for left, right in words)
+        pieces.append(f"<mark>{piece}</mark>" if hit else piece)
+    return "".join(pieces) + ("</span>" if quoting else "")
+
+
+def _cited(text: str, titles: dict[int, str]) -> str:
+    """Answer text as HTML with [n] turned into buttons where n is a passage; other brackets stay text."""
+
+    def buttons(match: re.Match[str]) -> str:
+        numbers = [int(number) for number in match.group(1).split(",")]
+        if not all(number in titles for number in numbers):
+            return match.group()
+        return "".join(
+            f'<button type="button" class="cs-cite" data-rank="{number}" '
+            f'aria-label="Source {number}: {titles[number]}">{number}</button>'
+            for number in numbers
+        )
+
+    return _MARKER.sub(buttons, escape(text))
+
+
+def _titles(passages: Sequence[EvidencePassage]) -> dict[int, str]:
+    return {passage.rank: escape(passage.title) for passage in passages}
+
+
+def empty_answer() -> str:
+    """What stands in the answer's place before the first question."""
+    return (
+        '<section class="cs-panel cs-empty" aria-label="Answer">'
+        "<h2>Your answer will appear here</h2>"
+        "<ol><li><b>Give a photo</b> of an animal, a building, a plant, a thing.</li>"
+        "<li><b>Ask about it.</b> The photo and the words are searched together.</li>"
+        "<li><b>Check the answer.</b> Every number in it leads to the passage it came from, "
+        "and the photo shows which parts of it led there.</li></ol>"
+        '<p class="cs-hint">New here? Pick one of the examples.</p></section>'
+    )
+
+
+def working(message: str) -> str:
+    """What stands in the answer's place while a question is worked on."""
+    return (
+        '<section class="cs-panel cs-working" aria-label="Answer" aria-busy="true">'
+        f'<p><span class="cs-pulse" aria-hidden="true"></span>{escape(message)}</p></section>'
+    )
+
+
+def partial_answer(text: str, passages: Sequence[EvidencePassage]) -> str:
+    """The answer so far."""
+    return (
+        '<section class="cs-panel cs-answer" aria-label="Answer" aria-busy="true"><h2>Answer</h2>'
+        f'<p class="cs-said" dir="auto">{_cited(text, _titles(passages))}</p></section>'
+    )
+
+
+def final_answer(result: Result) -> str:
+    """The whole answer, or calmly that there is none, with what it took."""
+    titles = _titles(result.passages)
+    said = _cited(result.answer.text, titles)
+    if result.answer.answered:
+        heading, kind = "Answer", "cs-answer"
+    else:
+        heading, kind = "No answer in the evidence", "cs-abstained"
+        reason = escape(result.answer.reason.strip().rstrip("."))
+        if not said.strip():
+            said = f"The passages found do not answer this{': ' + reason if reason else ''}."
+    notes = [f'<p class="cs-timing">{timing_line(result.timings)}</p>']
+    if result.indexed < result.total:
+        notes.insert(
+            0,
+            f'<p class="cs-note">Answered from the {result.indexed:,} of {result.total:,} passages indexed so '
+            "far; ask again later to search them all.</p>",
+        )
+    advice = ""
+    if not result.answer.answered:
+        nearest = "The nearest passages are listed below. " if result.passages else ""
+        advice = f'<p class="cs-note">{nearest}Try a closer photo, or name the thing in the question.</p>'
+    return (
+        f'<section class="cs-panel {kind}" aria-label="Answer"><h2>{heading}</h2>'
+        f'<p class="cs-said" dir="auto">{said}</p>{advice}{"".join(notes)}</section>'
+    )
+
+
+def timing_line(timings: dict[str, float]) -> str:
+    """'Answered in 0.6 s: photo 90 ms, search 40 ms' from milliseconds by step."""
+    names = {"load": "photo", "encode": "reading it", "search": "search", "passages": "texts", "answer": "answer"}
+    total = timings.get("total", sum(timings.values()))
+    steps = [f"{name} {timings[key]:.0f} ms" for key, name in names.items() if timings.get(key, 0) >= 0.5]
+    return f"Answered in {total / 1000:.1f} s" + (": " + ", ".join(steps) if steps else "")
+
+
+def evidence(
+    run: str,
+    passages: Sequence[EvidencePassage],
+    question: str,
+    citations: Sequence[Citation],
+    selected: int,
+    with_photo: bool,
+) -> str:
+    """The evidence cards, the selected one pressed. `run` tells one question's cards from the next one's."""
+    if not passages:
+        return ""
+    stems = question_stems(question)
+    cards = "".join(_card(passage, stems, citations, passage.rank == selected) for passage in passages)
+    hint = "Choose a passage to see which parts of the photo led to it." if with_photo else ""
+    quoted = '<span><span class="cs-quote">quoted</span> in the answer</span>' if citations else ""
+    return (
+        f'<section class="cs-evidence" aria-label="Evidence" data-run="{escape(run)}">'
+        f'<div class="cs-head"><h2>Evidence</h2><p class="cs-key">{quoted}'
+        f"<span><mark>word</mark> of the question</span></p></div>"
+        f'{f"<p class=cs-hint>{hint}</p>" if hint else ""}<ol class="cs-cards">{cards}</ol></section>'
+    )
+
+
+def _card(
+    passage: EvidencePassage, stems: frozenset[str], citations: Sequence[Citation], selected: bool
+) -> str:
+    quotes = [(c.start, c.end) for c in citations if c.passage_id == passage.id]
+    title = escape(passage.title) or "Untitled"
+    link = safe_link(passage.url)
+    source = (
+        f'<a href="{escape(link)}" target="_blank" rel="noopener noreferrer nofollow" '
+        f'aria-label="Open the source of {title} in a new tab">{escape(urlsplit(link).hostname or link)}'
+        '<span aria-hidden="true"> ↗</span></a>'
+        if link
+        else "<span>no link to the source</span>"
+    )
+    share = max(0, min(100, round(passage.score * 100)))
+    rank = passage.rank
+    return (
+        f'<li><article class="cs-card{" cs-selected" if selected else ""}" data-rank="{rank}">'
+        f'<h3><button type="button" class="cs-pick" data-rank="{rank}" id="cs-pick-{rank}" '
+        f'aria-pressed="{"true" if selected else "false"}">'
+        f'<span class="cs-rank"><span class="cs-sr">Passage </span>{rank}</span>'
+        f'<span class="cs-title" dir="auto">{title}</span>'
+        f'{"<span class=cs-cited>cited</span>" if quotes else ""}'
+        f'<span class="cs-score" title="Mean similarity of the question and photo to this passage, 0 to 1">'
+        f'<span class="cs-sr">score </span>{passage.score:.2f}'
+        f'<span class="cs-bar" aria-hidden="true"><i style="width:{share}%"></i></span></span></button></h3>'
+        f'<p class="cs-passage" dir="auto">{marked(passage.text, stems, quotes)}</p>'
+        f'<p class="cs-source">{source}<span>{escape(passage.licence)}</span>'
+        f"<span>{escape(passage.corpus)}</span></p></article></li>"
+    )
+
+
+def photo_figure(run: str, photo: str, maps: dict[int, str], titles: dict[int, str], selected: int) -> str:
+    """The photo with one heat map per passage, the selected one shown.
+
+    photo, maps: data: addresses of pictures this program made; titles: plain titles by rank.
+    """
+    layers = "".join(
+        f'<img class="cs-layer" data-rank="{rank}" data-title="{escape(titles.get(rank, ""))}" src="{picture}" '
+        f'alt=""{"" if rank == selected else " hidden"}>'
+        for rank, picture in maps.items()
+    )
+    return (
+        f'<figure class="cs-figure" data-run="{escape(run)}"><div class="cs-stage"><img class="cs-photo" '
+        f'src="{photo}" alt="Your photo">{layers}</div>'
+        '<figcaption><span class="cs-where">Where the photo matched '
+        f'<b dir="auto">{escape(titles.get(selected, ""))}</b></span>'
+        '<span class="cs-legend" aria-hidden="true">less <i></i> more</span></figcaption>'
+        '<div class="cs-tools"><button type="button" class="cs-plain" aria-pressed="false">Plain photo</button>'
+        '<button type="button" class="cs-change">Change photo</button></div></figure>'
+    )
+
+
+def error(sentence: str) -> str:
+    """A sentence about what went wrong, announced at once; nothing for an empty one."""
+    return f'<p class="cs-error" role="alert">{escape(sentence)}</p>' if sentence else ""
+
+
+def status_line(status: IndexStatus) -> str:
+    """How far the index is; nothing once it is ready."""
+    if status.state == "ready":
+        return ""
+    message = escape(status.message)
+    if status.state == "failed":
+        return f'<div class="cs-status cs-failed" role="alert"><p>{message}</p></div>'
+    bar = '<div class="cs-progress cs-unknown" aria-hidden="true"><i></i></div>'
+    count = ""
+    if status.total > 0:
+        share = min(100.0, 100 * status.done / status.total)
+        bar = (
+            f'<div class="cs-progress" role="progressbar" aria-label="Indexing" aria-valuemin="0" '
+            f'aria-valuemax="{status.total}" aria-valuenow="{status.done}"><i style="width:{share:.1f}%"></i></div>'
+        )
+        count = f'<span class="cs-count">{status.done:,} of {status.total:,}</span>'
+    return f'<div class="cs-status"><p>{message}{count}</p>{bar}</div>'

@@ -1,0 +1,111 @@
+/* Selecting evidence: a citation or a card is pressed, the card is marked and the photo shows its heat map.
+   Listens on the document, because Gradio replaces the contents of its components whenever they change. */
+(() => {
+  "use strict";
+  const state = { run: "", rank: "" };
+  const all = (selector) => Array.from(document.querySelectorAll(selector));
+  const one = (selector) => document.querySelector(selector);
+
+  function announce(text) {
+    let region = one("#cs-announce");
+    if (!region) {
+      region = document.createElement("div");
+      region.id = "cs-announce";
+      region.className = "cs-sr";
+      region.setAttribute("aria-live", "polite");
+      document.body.append(region);
+    }
+    region.textContent = text;
+  }
+
+  function show(rank) {
+    all(".cs-card").forEach((card) => card.classList.toggle("cs-selected", card.dataset.rank === rank));
+    all(".cs-pick").forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.rank === rank)));
+    all(".cs-cite").forEach((button) => button.classList.toggle("cs-current", button.dataset.rank === rank));
+    const plain = one(".cs-plain");
+    const hidden = plain !== null && plain.getAttribute("aria-pressed") === "true";
+    let title = null;
+    all(".cs-layer").forEach((layer) => {
+      layer.hidden = hidden || layer.dataset.rank !== rank;
+      if (layer.dataset.rank === rank) title = layer.dataset.title;
+    });
+    const caption = one(".cs-where b");
+    if (caption && title !== null) caption.textContent = title;
+    return title;
+  }
+
+  function select(rank) {
+    state.rank = rank;
+    const plain = one(".cs-plain");
+    if (plain) plain.setAttribute("aria-pressed", "false");
+    one(".cs-figure")?.classList.remove("cs-bare");
+    const title = show(rank);
+    announce(title === null ? `Passage ${rank} selected.` : `Showing where the photo matched ${title}.`);
+  }
+
+  function calm() {
+    return matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
+  }
+
+  document.addEventListener("click", (event) => {
+    const target = event.target instanceof Element ? event.target : null;
+    if (!target || target.closest("a")) return;
+    const cite = target.closest(".cs-cite");
+    if (cite) {
+      select(cite.dataset.rank);
+      const pick = one(`.cs-pick[data-rank="${Number(cite.dataset.rank)}"]`);
+      pick?.focus({ preventScroll: true });
+      pick?.closest(".cs-card").scrollIntoView({ behavior: calm(), block: "nearest" });
+      return;
+    }
+    const plain = target.closest(".cs-plain");
+    if (plain) {
+      const bare = plain.getAttribute("aria-pressed") !== "true";
+      plain.setAttribute("aria-pressed", String(bare));
+      one(".cs-figure")?.classList.toggle("cs-bare", bare);
+      show(state.rank);
+      return;
+    }
+    if (target.closest(".cs-change")) {
+      one("#cs-main")?.classList.add("cs-choosing");
+      one("#cs-photo button, #cs-photo input")?.focus();
+      return;
+    }
+    const card = target.closest(".cs-card");
+    // A text selection inside a card is somebody copying, not choosing.
+    if (card && !String(getSelection())) select(card.dataset.rank);
+  });
+
+  function settle() {
+    one("#cs-status")?.setAttribute("aria-live", "polite");
+    const evidence = one(".cs-evidence");
+    const run = evidence ? evidence.dataset.run : "";
+    const pressed = one('.cs-pick[aria-pressed="true"]');
+    if (run !== state.run) {
+      state.run = run;
+      state.rank = pressed ? pressed.dataset.rank : "";
+      one("#cs-main")?.classList.remove("cs-choosing");
+      if (run && matchMedia("(max-width: 820px)").matches) {
+        one("#cs-answer")?.scrollIntoView({ behavior: calm(), block: "start" });
+      }
+    }
+    const finished = one(".cs-panel:not([aria-busy]) .cs-said");
+    if (finished && finished.dataset.heard === undefined) {
+      finished.dataset.heard = "";
+      announce(`${one(".cs-panel h2").textContent}. ${finished.textContent}`);
+      // The finished cards start on the first cited passage; what the person chose meanwhile goes before it.
+      if (state.picked !== run && pressed) state.rank = pressed.dataset.rank;
+      show(state.rank);
+    }
+  }
+
+  let waiting = false;
+  new MutationObserver(() => {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => {
+      waiting = false;
+      settle();
+    });
+  }).observe(document.documentElement, { childList: true, subtree: true });
+})();
