@@ -1,0 +1,168 @@
+"""The connection to the catalogue's database: engine, transactions, migrations, errors in plain words.
+
+Every difference in how SQLite and servers are opened is here. Knows nothing of corpora or passages.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from kb.records import CatalogueProblem
+
+_MIGRATIONS = Path(__file__).with_name("migrations")
+_BUSY_MS = 30_000
+_MIGRATION_LOCK = 0x6B62  # any number that means "migrating the catalogue" to PostgreSQL
+_migrating = threading.Lock()  # Alembic keeps its current migration in module globals
+
+
+class Database:
+    """An opened database at the newest migration. Sessions are short; any thread may ask for one.
+
+    Raises CatalogueProblem when it cannot be opened, and every method does for every database error.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = _parsed(url)
+        self.dialect = self.url.get_backend_name()
+        self.engine = _engine(self.url)
+        try:
+            self.migrate()
+        except BaseException:
+            self.engine.dispose()
+            raise
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session on one consistent state of the database; never waits for a writer."""
+        with self._plainly(), Session(self.engine) as session:
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A session whose changes are committed at the end, or none of them when the body raises."""
+        with self._plainly(), Session(self.engine.execution_options(writes=True)) as session, session.begin():
+            yield session
+
+    def migrate(self, revision: str = "head") -> None:
+        """Bring the schema up or down to `revision` ("head", "base" or a number), all of it or nothing."""
+        config = Config()
+        config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+        scripts = ScriptDirectory.from_config(config)
+        with self._plainly(), _migrating:
+            if self.dialect == "sqlite":
+                _use_wal(self.engine)
+            with self.engine.connect() as connection:
+                at = MigrationContext.configure(connection).get_current_revision()
+            oldest_first = reversed(list(scripts.walk_revisions()))
+            known = {script.revision: place for place, script in enumerate(oldest_first)}
+            if at is not None and at not in known:
+                raise CatalogueProblem(
+                    f"The database {self} was made by a newer version of this program (schema {at}); "
+                    "update the program or use another database."
+                )
+            if revision == "head" and at == scripts.get_current_head():
+                return  # without asking for the write lock, which an ingestion may hold
+            down = revision == "base" or known.get(revision, len(known)) < known.get(at, -1)
+            with self.engine.execution_options(writes=True).begin() as connection:
+                if self.dialect == "postgresql":
+                    connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _MIGRATION_LOCK})
+                config.attributes["connection"] = connection
+                (command.downgrade if down else command.upgrade)(config, revision)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def __str__(self) -> str:
+        return self.url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def _plainly(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as problem:
+            raise CatalogueProblem(self._sentence(problem)) from problem
+
+    def _sentence(self, problem: SQLAlchemyError) -> str:
+        # The driver's own words, first line only: SQLAlchemy's add the statement and its values.
+        said = str(problem.orig if isinstance(problem, DBAPIError) else problem).strip()
+        reason = said.splitlines()[0][:300] if said else type(problem).__name__
+        if "database is locked" in reason:
+            return f"The database {self} is busy: another process keeps writing to it; try again later."
+        if "is full" in reason or "No space left" in reason:
+            return f"The disk is full: the database {self} cannot grow; free some space and try again."
+        if "readonly" in reason or "read-only" in reason:
+            return f"The database {self} may not be written to; check the rights of file and folder."
+        if "not a database" in reason or "malformed" in reason:
+            return f"The file of {self} is not a sound SQLite database; move it away and ingest again."
+        return f"The database {self} cannot be used: {reason}."
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise CatalogueProblem(
+            "The database URL cannot be read; it should look like sqlite:///folder/file.sqlite or "
+            "postgresql+psycopg://user:password@host/name."
+        ) from None
+    if parsed.get_backend_name() == "sqlite":
+        if parsed.database in (None, "", ":memory:") or "mode=memory" in url:
+            raise CatalogueProblem(
+                "A SQLite database in memory cannot be shared between threads; give a file, as in sqlite:///file.sqlite."
+            )
+    return parsed
+
+
+def _engine(url: URL) -> Engine:
+    shown = url.render_as_string(hide_password=True)
+    try:
+        if url.get_backend_name() != "sqlite":
+            return create_engine(url, pool_pre_ping=True)
+        if not url.database.startswith("file:"):
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(url, connect_args={"timeout": _BUSY_MS / 1000})
+    except (NoSuchModuleError, ImportError) as problem:
+        raise CatalogueProblem(
+            f"The database {shown} needs a driver that is not installed ({problem}); for PostgreSQL: "
+            "pip install 'psycopg[binary]'."
+        ) from problem
+    except OSError as problem:
+        raise CatalogueProblem(f"The folder of {shown} cannot be made: {problem.strerror}.") from problem
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection, _record) -> None:
+    connection.isolation_level = (
+        None  # the driver would begin late and never before DDL; _begin_sqlite does it
+    )
+    for setting in ("foreign_keys=ON", f"busy_timeout={_BUSY_MS}", "synchronous=NORMAL"):
+        connection.execute(f"PRAGMA {setting}").close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A writer takes the write lock at once: one that reads first and writes later fails instead of waiting.
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _use_wal(engine: Engine) -> None:
+    # Kept in the file, so asked for only once; outside a transaction, where alone SQLite can change it.
+    raw = engine.raw_connection()
+    try:
+        if raw.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            raw.execute("PRAGMA journal_mode=WAL").close()
+    finally:
+        raw.close()

@@ -1,0 +1,128 @@
+"""The words of the catalogue as plain values: what goes in (records of a source) and what comes out.
+
+Knows nothing of SQL, of files or of where a source gets its text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+_CONTROL_SPACE = re.compile(r"[\t-\r\x85]")
+# Other control characters and lone surrogates cannot be stored everywhere; the last four only tell a
+# typesetter where a line may break, and would split words that look whole.
+_UNWANTED = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\u00ad\\u200b\\u2060\\ufeff]")
+
+
+class CatalogueProblem(RuntimeError):
+    """The catalogue or a source cannot be used; str() is one plain sentence that says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A piece of text that can be found; `id` is `<corpus>:<key of the document>#<position>`, for good."""
+
+    id: str
+    document_id: str
+    corpus: str
+    title: str
+    text: str
+    url: str
+    language: str
+    licence: str
+    position: int
+
+
+@dataclass(frozen=True)
+class Document:
+    """What is known of a whole document; `id` is `<corpus>:<key>`. `description` and `topic` may be empty."""
+
+    id: str
+    corpus: str
+    title: str
+    url: str
+    language: str
+    licence: str
+    description: str
+    topic: str
+    content_hash: str
+
+
+@dataclass(frozen=True)
+class CorpusInfo:
+    """A corpus and how much of it is in the catalogue."""
+
+    name: str
+    title: str
+    licence: str
+    language: str
+    documents: int
+    passages: int
+
+
+@dataclass(frozen=True)
+class TextHit:
+    """A passage found by its words; a higher score is better, scores compare within one search only."""
+
+    passage: Passage
+    score: float
+
+
+@dataclass(frozen=True)
+class DocumentRecord:
+    """One document as a source gives it. `key` is its stable name within the source, without white space."""
+
+    key: str
+    title: str
+    url: str
+    language: str
+    licence: str
+    texts: tuple[str, ...]
+    description: str = ""
+    topic: str = ""
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 in hexadecimal of everything the record says."""
+        said = json.dumps(asdict(self), ensure_ascii=True, sort_keys=True)
+        return hashlib.sha256(said.encode("ascii")).hexdigest()
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a corpus comes from.
+
+    `read(cache_dir)` gives (number of documents, iterator over them), always the same documents in the same
+    order, and may keep fetched files in `cache_dir`. A corpus has the name of its source, without a colon.
+    """
+
+    name: str
+    title: str
+    licence: str
+    language: str
+    homepage: str
+    read: Callable[[Path], tuple[int, Iterator[DocumentRecord]]]
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What one ingestion did: `seen` = `added` + `updated` + `unchanged` documents."""
+
+    run_id: int
+    source: str
+    seen: int
+    added: int
+    updated: int
+    unchanged: int
+    seconds: float
+
+
+def clean_text(text: str) -> str:
+    """`text` in Unicode form NFC, runs of white space made one space, without stray invisible ones."""
+    kept = _UNWANTED.sub("", _CONTROL_SPACE.sub(" ", unicodedata.normalize("NFC", text)))
+    return " ".join(kept.split())
