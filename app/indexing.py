@@ -1,13 +1,45 @@
 """Bringing a corpus's index up to date: fetch the corpus, encode its passages, add them to the index.
 
-The same code runs in the background of the page and in the foreground of `python -m retriever index`.
-It knows the catalogue, the encoder and the index by their interfaces; it knows nothing of questions beyond
-stepping aside for them, and nothing of pages.
+The same code runs in the background of the page and in the foreground of a command. It knows the catalogue,
+the encoder and the index by their interfaces; it knows nothing of questions or pages.
+
+An index lies in a folder named after the encoder's profile and fingerprint, so another encoder gets an index
+of its own beside the old one, and going back costs nothing. What is in the index already is never encoded
+again: a build that was stopped goes on where it was.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kb.catalogue import Catalogue
+from kb.records import CatalogueProblem, Passage
+from retriever.index import IndexProblem, LateInteractionIndex
+from wheelcache import WheelProblem
+
+if TYPE_CHECKING:
+    from retriever.encoder import Encoder
+
+Progress = Callable[[int, int], None]
+
+BATCH = 16  # passages encoded at a time: a question waits for one batch at most, a fraction of a second
+COMMIT_PASSAGES = 512  # passages made lasting at a time, more as the index grows; a crash loses these
+COMMIT_SECONDS = 10.0  # ... or as many as come in this time, so that a new index can soon be asked
+
+# Each says in one sentence what happened and what to do.
+KNOWN_PROBLEMS = (IndexProblem, CatalogueProblem, WheelProblem)
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -16,10 +48,247 @@ class IndexStatus:
 
     state: "starting" (loading the encoder), "fetching" (the corpus is being fetched), "indexing" (the part
     already indexed can be asked), "ready", or "failed" (message says what to do).
-    done, total: passages indexed and passages known; 0, 0 while unknown. message: one sentence for a person.
+    done, total: passages indexed and passages known (while fetching: documents); 0, 0 while unknown.
+    message: one sentence for a person.
     """
 
     state: str
     done: int
     total: int
     message: str
+
+
+def index_path(data_dir: Path, corpus: str, profile: str, fingerprint: str) -> Path:
+    """The folder of the index of a corpus made by one encoder. IndexProblem if the name fits no folder."""
+    if Path(corpus).name != corpus:
+        raise IndexProblem(f"The corpus name {corpus!r} cannot be a folder's name; choose another.")
+    key = hashlib.sha256(fingerprint.encode()).hexdigest()[:12]
+    return data_dir / "index" / corpus / f"{profile}-{key}"
+
+
+def open_index(path: Path, encoder: Encoder, write: bool = False) -> LateInteractionIndex | None:
+    """The index at path, which must be this encoder's; where there is none, None, or with write a new one.
+
+    Raises IndexProblem for one that is damaged or, with write, being built elsewhere.
+    """
+    if (path / "manifest.json").exists():
+        return LateInteractionIndex.open(path, fingerprint=encoder.fingerprint, write=write)
+    return LateInteractionIndex.create(path, encoder.dim, encoder.fingerprint) if write else None
+
+
+def build_index(
+    catalogue: Catalogue,
+    corpus: str,
+    encoder: Encoder,
+    path: Path,
+    progress: Progress = lambda done, total: None,
+    go_on: Callable[[], bool] = lambda: True,
+    committed: Callable[[], None] = lambda: None,
+) -> int:
+    """Encode the passages of a corpus that are not in the index at path yet, and add them; returns how many.
+
+    progress(done, total) is told of every batch, counting what was there already. go_on() is asked before
+    every batch; when it says False the work stops, and what was encoded is kept. committed() is called when
+    more can be searched. Raises IndexProblem and CatalogueProblem.
+    """
+    from retriever.encoder import passage_text
+
+    total, missing = _missing(catalogue, corpus, path, encoder)
+    progress(total - missing, total)
+    if not missing:
+        return 0
+    ids: list[str] = []
+    vectors: list[np.ndarray] = []
+    encoded = 0
+    with open_index(path, encoder, write=True) as index:
+
+        def commit() -> float:
+            index.add(ids, vectors)
+            ids.clear()
+            vectors.clear()
+            committed()
+            return time.monotonic()
+
+        last = time.monotonic()
+        for page in catalogue.stream(corpus):
+            for batch in _batches([passage for passage in page if passage.id not in index]):
+                if not go_on():
+                    commit()
+                    return encoded
+                texts = [passage_text(passage.title, passage.text) for passage in batch]
+                for passage, rows in zip(batch, encoder.encode_passages(texts), strict=True):
+                    if len(rows):  # a passage of nothing but odd characters may have no token
+                        ids.append(passage.id)
+                        vectors.append(rows)
+                encoded += len(batch)
+                # A commit costs something for the whole index, so commits get rarer as it grows.
+                much = max(COMMIT_PASSAGES, len(index) // 50)
+                long = max(COMMIT_SECONDS, len(index) / 2000)
+                if len(ids) >= much or time.monotonic() - last >= long:
+                    last = commit()
+                progress(min(total, total - missing + encoded), total)
+        commit()
+        index.optimize()
+        committed()
+    return encoded
+
+
+def _missing(catalogue: Catalogue, corpus: str, path: Path, encoder: Encoder) -> tuple[int, int]:
+    """How many passages the corpus has, and how many of them the index lacks."""
+    index = open_index(path, encoder)
+    if index is None:
+        total = catalogue.count(corpus)
+        return total, total
+    with index:
+        total = missing = 0
+        for page in catalogue.stream(corpus):
+            total += len(page)
+            missing += sum(passage.id not in index for passage in page)
+        return total, missing
+
+
+def _batches(passages: list[Passage]) -> list[list[Passage]]:
+    """Batches of passages of like length, since the encoder fills every batch up to its longest."""
+    ordered = sorted(passages, key=lambda passage: len(passage.text))
+    return [ordered[start : start + BATCH] for start in range(0, len(ordered), BATCH)]
+
+
+def problem_sentence(problem: Exception, doing: str) -> str:
+    """What to tell a person about an exception met while doing something; unexpected ones are logged."""
+    if isinstance(problem, KNOWN_PROBLEMS):
+        return str(problem)
+    log.error("%s failed", doing, exc_info=problem)
+    if isinstance(problem, MemoryError):
+        return f"There is not enough memory for {doing}; close other programs and start again."
+    said = " ".join(str(problem).split())[:200]
+    kind = type(problem).__name__
+    return f"{doing.capitalize()} stopped because of {kind} ({said}); start again to go on from there."
+
+
+class Indexer:
+    """Brings one corpus up to date, in the caller's thread (`run`) or a daemon thread (`start`).
+
+    get_encoder: gives the encoder, loading it the first time. place: where that encoder's index is.
+    fetch: brings the corpus into the catalogue if need be, telling its progress in documents.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        corpus: str,
+        get_encoder: Callable[[], Encoder],
+        place: Callable[[Encoder], Path],
+        fetch: Callable[[Progress], object],
+    ) -> None:
+        self.corpus = corpus
+        self._catalogue = catalogue
+        self._get_encoder = get_encoder
+        self._place = place
+        self._fetch = fetch
+        self._listener: Callable[[IndexStatus], None] = lambda status: None
+        self._index: LateInteractionIndex | None = None
+        self._status = IndexStatus("starting", 0, 0, "Loading the encoder; the first start fetches it.")
+        self._pace: deque[tuple[float, int]] = deque(maxlen=200)  # (time, passages done) of the last batches
+        self._stop = threading.Event()
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Run in the background; does nothing while that is under way."""
+        with self._starting:
+            if self._stop.is_set() or self.busy():
+                return
+            self._status = replace(self._status, state="starting", message="Loading the encoder.")
+            self._thread = threading.Thread(target=self.run, name=f"index {self.corpus}", daemon=True)
+            self._thread.start()
+
+    def busy(self) -> bool:
+        """Whether the background thread is at work."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def status(self) -> IndexStatus:
+        """How far it is now."""
+        return self._status
+
+    def index(self) -> LateInteractionIndex | None:
+        """The index as far as it is, open for reading; None before there is one."""
+        return self._index
+
+    def run(self, listener: Callable[[IndexStatus], None] = lambda status: None) -> IndexStatus:
+        """Do all of it now, telling listener of every change of the status.
+
+        Never raises: the status returned, "ready" or "failed", says how it ended.
+        """
+        self._listener = listener
+        doing = "loading the encoder"
+        try:
+            encoder = self._get_encoder()
+            path = self._place(encoder)
+            doing = "opening the index"
+            self._reopen(path, encoder)
+            if not self._stop.is_set():
+                doing = "fetching the corpus"
+                self._say("fetching", 0, 0, "Fetching the texts.")
+                self._fetch(self._fetching)
+            doing = "indexing"
+            self._pace.clear()
+            build_index(
+                self._catalogue,
+                self.corpus,
+                encoder,
+                path,
+                progress=self._indexing,
+                go_on=lambda: not self._stop.is_set(),
+                committed=lambda: self._reopen(path, encoder),
+            )
+            total = self._catalogue.count(self.corpus)
+            if not total:
+                self._say("failed", 0, 0, f"The corpus {self.corpus} is empty; add documents to it first.")
+            elif not self._stop.is_set():
+                self._say("ready", total, total, f"All {total:,} passages are indexed.")
+        except Exception as problem:  # a background thread has nobody else to tell
+            self._say("failed", self._status.done, self._status.total, problem_sentence(problem, doing))
+        return self._status
+
+    def stop(self) -> None:
+        """End the background work after the batch under way, for good, and close the index."""
+        with self._starting:
+            self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        if self._index is not None:
+            self._index.close()
+            self._index = None
+
+    def _reopen(self, path: Path, encoder: Encoder) -> None:
+        """Questions read by an index of their own, so that closing the one written to disturbs nobody."""
+        if self._index is None:
+            self._index = open_index(path, encoder)
+        else:
+            self._index.refresh()
+
+    def _say(self, state: str, done: int, total: int, message: str) -> None:
+        self._status = IndexStatus(state, done, total, message)
+        self._listener(self._status)
+
+    def _fetching(self, done: int, total: int) -> None:
+        self._say("fetching", done, total, f"Fetching the texts: {done:,} of {total:,} documents.")
+
+    def _indexing(self, done: int, total: int) -> None:
+        self._pace.append((time.monotonic(), done))
+        (began, at_first), (now, _) = self._pace[0], self._pace[-1]
+        message = f"Indexing: {done:,} of {total:,} passages"
+        if now - began >= 2 and done > at_first:
+            rate = (done - at_first) / (now - began)
+            message += f", {rate:.0f} a second, {_duration((total - done) / rate)} left"
+        if self._index is not None:
+            message += "; questions are answered from the part that is done"
+        self._say("indexing", done, total, message + ".")
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"about {max(1, round(seconds))} seconds"
+    if seconds < 90 * 60:
+        return f"about {round(seconds / 60)} minutes"
+    return f"about {seconds / 3600:.1f} hours"

@@ -7,101 +7,54 @@ works. What a person did wrong, or has to wait for, is raised as `UserProblem`, 
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from app.indexing import IndexStatus
+from app.indexing import KNOWN_PROBLEMS, Indexer, IndexStatus, Progress, index_path
+from app.results import (
+    EvidenceFound,
+    EvidencePassage,
+    PartialText,
+    Photo,
+    Result,
+    Step,
+    UserProblem,
+    WordMatch,
+)
 from app.settings import Settings
-from generator.answers import Answer, Answerer
+from app.sharing import SharedEncoder
+from generator.answers import Answer, Answerer, Evidence
+from generator.extractive import ExtractiveAnswerer
+from kb.catalogue import Catalogue
+from kb.ingest import ingest
+from kb.records import CorpusInfo
+from kb.sources import SOURCES
+from retriever.images import ImageProblem, as_photo, load_image
+from retriever.index import LateInteractionIndex
 
 if TYPE_CHECKING:
-    from kb.catalogue import Catalogue
-    from kb.records import CorpusInfo
     from retriever.encoder import Encoder, QueryVectors
 
 MAX_QUESTION = 2_000  # characters
 MAX_PASSAGES = 50
+PATIENCE = 20.0  # seconds a question waits for an encoder that is loading, before it is told to come back
 
-Photo = Image.Image | str | Path | bytes | None
-
-
-class UserProblem(Exception):
-    """Something the person asking can act on; str() is one plain sentence."""
-
-
-@dataclass(frozen=True)
-class EvidencePassage:
-    """One found passage. `score` is the mean cosine similarity of the query's vectors, 0..1."""
-
-    rank: int  # 1 is the best; Citation.number is the rank of the passage it cites
-    id: str
-    title: str
-    text: str
-    url: str
-    licence: str
-    corpus: str
-    score: float
-
-
-@dataclass(frozen=True)
-class WordMatch:
-    """How much of a passage's score one word of the question brought: share is 0..1 of the whole score."""
-
-    word: str
-    share: float
-
-
-@dataclass(frozen=True)
-class EvidenceFound:
-    """First step of an answer: the passages, best first, and the query vectors for `regions`."""
-
-    passages: tuple[EvidencePassage, ...]
-    query: QueryVectors
-
-
-@dataclass(frozen=True)
-class PartialText:
-    """The answer as far as it has been said: `text` is all of it so far, not the newest piece."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Result:
-    """Last step: everything about one answered question.
-
-    timings: milliseconds by step: load (reading the photo), encode, search, passages, answer, total.
-    indexed, total: how many passages of the asked corpora could be searched, and how many there are.
-    query: kept for `AnswerService.regions` and `matched_words`; not part of `as_dict`.
-    """
-
-    question: str
-    answer: Answer
-    passages: tuple[EvidencePassage, ...]
-    corpora: tuple[str, ...]
-    timings: dict[str, float]
-    indexed: int
-    total: int
-    query: QueryVectors
-
-    def as_dict(self) -> dict[str, Any]:
-        """Everything but the vectors, of types that `json.dumps` takes."""
-        raise NotImplementedError
-
-
-Step = EvidenceFound | PartialText | Result
+TOO_WEAK = "The passages found match the photo and the question too weakly to answer from."
 
 
 class AnswerService:
     """Answers questions from indexed corpora. Every method may be called from any thread.
 
     encoder_loader: called once, in the background, for the encoder.
-    answerer_factory: called once with that encoder for the answerer.
+    answerer_factory: called once with that encoder, shared between threads, for the answerer.
+    fetch(corpus, progress): brings a corpus into the catalogue if it is not there yet.
     Nothing slow happens here; `start` begins loading and indexing in the background.
     """
 
@@ -110,11 +63,19 @@ class AnswerService:
         settings: Settings,
         catalogue: Catalogue,
         encoder_loader: Callable[[], Encoder],
-        answerer_factory: Callable[[Encoder], Answerer],
-    ) -> None: ...
-
-    settings: Settings
-    catalogue: Catalogue
+        answerer_factory: Callable[[SharedEncoder], Answerer],
+        fetch: Callable[[str, Progress], object],
+    ) -> None:
+        self.settings = settings
+        self.catalogue = catalogue
+        self._encoder_loader = encoder_loader
+        self._answerer_factory = answerer_factory
+        self._fetch = fetch
+        self._encoder: SharedEncoder | None = None
+        self._answerer: Answerer | None = None
+        self._loading = threading.Lock()
+        self._indexers: dict[str, Indexer] = {}
+        self._changing = threading.Lock()
 
     def start(self, corpus: str | None = None) -> None:
         """Load the encoder and bring the corpus's index up to date in the background; returns at once.
@@ -122,15 +83,20 @@ class AnswerService:
         corpus None means `settings.corpus`. Calling it for a corpus under way does nothing; for one that
         failed, or that has new passages since, it tries again.
         """
-        raise NotImplementedError
+        self._indexer(corpus or self.settings.corpus).start()
+
+    def prepare(self, listener: Callable[[IndexStatus], None], corpus: str | None = None) -> IndexStatus:
+        """Like `start`, but does it now; listener is told of every change. Returns the last status."""
+        return self._indexer(corpus or self.settings.corpus).run(listener)
 
     def corpora(self) -> list[CorpusInfo]:
         """The corpora in the catalogue, for a chooser; empty until the first one has been fetched."""
-        raise NotImplementedError
+        with _as_user_problem():
+            return self.catalogue.corpora()
 
     def status(self, corpus: str | None = None) -> IndexStatus:
         """How far the corpus (None: `settings.corpus`) is: see `IndexStatus`. Cheap; poll it."""
-        raise NotImplementedError
+        return self._indexer(corpus or self.settings.corpus).status()
 
     def ask(
         self, image: Photo, question: str, corpora: Sequence[str] | None = None, k: int | None = None
@@ -142,20 +108,62 @@ class AnswerService:
         Raises UserProblem, when iterated, for what the person can mend or must wait for. Evidence that is too
         weak is no exception: the Result's answer then has `answered` False and a `reason`.
         """
-        raise NotImplementedError
+        with _as_user_problem():
+            clock = _Clock()
+            question = _checked_question(question, image is not None)
+            k = _checked_count(self.settings.passages if k is None else k)
+            names = self._checked_corpora(corpora)
+            photo = None if image is None else _photo(image)
+            clock.lap("load")
+            indexes = self._searchable(names)
+            encoder = self._get_encoder()
+            clock.skip()  # waiting for the encoder to load is not part of answering
+            with encoder.asking():
+                query = encoder.encode_query(question, photo)
+                clock.lap("encode")
+                found = self._search(indexes, query, k)
+                clock.lap("search")
+                passages = self._passages(found, k)
+                clock.lap("passages")
+                yield EvidenceFound(passages, query)
+                answer = None
+                said = ""
+                for piece in self._answer(question, photo, passages):
+                    if isinstance(piece, Answer):
+                        answer = piece
+                    else:
+                        said += piece
+                        yield PartialText(said)
+                clock.lap("answer")
+            if answer is None:
+                raise RuntimeError(f"{type(self._answerer).__name__} ended without an Answer.")
+            counts = [(len(indexes.get(name, ())), self.catalogue.count(name)) for name in names]
+            yield Result(
+                question=question,
+                answer=answer,
+                passages=passages,
+                corpora=tuple(names),
+                timings=clock.timings(),
+                indexed=sum(min(indexed, total) for indexed, total in counts),
+                total=sum(total for _, total in counts),
+                query=query,
+            )
 
     def ask_once(
         self, image: Photo, question: str, corpora: Sequence[str] | None = None, k: int | None = None
     ) -> Result:
         """`ask`, without the steps between."""
-        raise NotImplementedError
+        *_, result = self.ask(image, question, corpora, k)
+        return result
 
     def regions(self, query: QueryVectors, passage_id: str) -> np.ndarray:
         """Which parts of the photo speak for a passage: (down, across) float32, >= 0, shares of the score.
 
         (0, 0) shaped when the question had no photo. UserProblem if the passage is in no index any more.
         """
-        raise NotImplementedError
+        from retriever.explain import patch_shares
+
+        return patch_shares(query, self._vectors(passage_id))
 
     def matched_words(self, query: QueryVectors, passage_id: str) -> list[WordMatch]:
         """Which words of the question speak for a passage, in the question's order. UserProblem as above."""
@@ -163,9 +171,206 @@ class AnswerService:
 
     def close(self) -> None:
         """Stop indexing (after the batch under way) and close indexes and catalogue."""
-        raise NotImplementedError
+        with self._changing:
+            indexers = list(self._indexers.values())
+        for indexer in indexers:
+            indexer.stop()
+        self.catalogue.close()
+
+    def _indexer(self, corpus: str) -> Indexer:
+        with self._changing:
+            if corpus not in self._indexers:
+                self._indexers[corpus] = Indexer(
+                    self.catalogue, corpus, self._get_encoder, lambda encoder: self._place(corpus, encoder),
+                    lambda progress: self._fetch(corpus, progress),
+                )  # fmt: skip
+            return self._indexers[corpus]
+
+    def _place(self, corpus: str, encoder: SharedEncoder) -> Path:
+        return index_path(self.settings.data_dir, corpus, self.settings.profile, encoder.fingerprint)
+
+    def _get_encoder(self) -> SharedEncoder:
+        with self._loading:
+            if self._encoder is None:
+                encoder = SharedEncoder(self._encoder_loader())
+                self._answerer = self._answerer_factory(encoder)
+                self._encoder = encoder
+            return self._encoder
+
+    def _checked_corpora(self, corpora: Sequence[str] | None) -> list[str]:
+        if corpora is None:
+            return [self.settings.corpus]
+        names = list(dict.fromkeys([corpora] if isinstance(corpora, str) else corpora))
+        if not names:
+            raise UserProblem("No collection is chosen to search in; choose at least one.")
+        known = {self.settings.corpus, *(info.name for info in self.catalogue.corpora())}
+        for name in names:
+            if name not in known:
+                shown = ", ".join(sorted(known))
+                raise UserProblem(f"There is no collection called {str(name)[:80]!r}; there is: {shown}.")
+        return names
+
+    def _searchable(self, names: Sequence[str]) -> dict[str, LateInteractionIndex]:
+        """The indexes of those corpora that can be searched; work on the others is begun.
+
+        Raises UserProblem if there is none.
+        """
+        indexers = {name: self._indexer(name) for name in names}
+        for indexer in indexers.values():
+            if indexer.index() is None and not indexer.busy():
+                indexer.start()
+        deadline = time.monotonic() + PATIENCE
+        while any(each.index() is None and each.status().state == "starting" for each in indexers.values()):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.02)
+        found = {name: indexer.index() for name, indexer in indexers.items()}
+        found = {name: index for name, index in found.items() if index is not None}
+        for index in found.values():
+            index.refresh()  # another process may be adding to it
+        found = {name: index for name, index in found.items() if len(index)}
+        if not found:
+            status = indexers[names[0]].status()
+            if status.state == "failed":
+                raise UserProblem(status.message)
+            raise UserProblem(f"There is nothing to search yet, ask again shortly. {status.message}")
+        return found
+
+    def _search(
+        self, indexes: dict[str, LateInteractionIndex], query: QueryVectors, k: int
+    ) -> list[tuple[str, float]]:
+        """(passage id, score) of all indexes, best first: more than k, in case the catalogue lacks some."""
+        hits = [
+            hit
+            for index in indexes.values()
+            for hit in index.search(query.vectors, k=2 * k + 10, weights=query.weights)
+        ]
+        hits.sort(key=lambda hit: -hit.score)
+        return [(hit.id, hit.score) for hit in hits]
+
+    def _passages(self, found: Sequence[tuple[str, float]], k: int) -> tuple[EvidencePassage, ...]:
+        scores = dict(found)
+        passages = self.catalogue.passages([passage_id for passage_id, _ in found])[:k]
+        documents = self.catalogue.documents([passage.document_id for passage in passages])
+        descriptions = {document.id: document.description for document in documents}
+        return tuple(
+            EvidencePassage(
+                rank=rank,
+                id=passage.id,
+                title=passage.title,
+                text=passage.text,
+                url=passage.url,
+                licence=passage.licence,
+                corpus=passage.corpus,
+                score=min(1.0, max(0.0, scores[passage.id])),
+                description=descriptions.get(passage.document_id, ""),
+            )
+            for rank, passage in enumerate(passages, start=1)
+        )
+
+    def _answer(
+        self, question: str, photo: Image.Image | None, passages: Sequence[EvidencePassage]
+    ) -> Iterator[str | Answer]:
+        if passages and passages[0].score < self.settings.min_score:
+            yield Answer(TOO_WEAK, (), False, "nothing found is near enough")
+            return
+        evidence = [Evidence(each.id, each.title, each.text, each.url, each.score) for each in passages]
+        yield from self._answerer.answer(question, photo, evidence)
+
+    def _vectors(self, passage_id: str) -> np.ndarray:
+        with self._changing:
+            indexes = [indexer.index() for indexer in self._indexers.values()]
+        for index in indexes:
+            if index is not None and passage_id in index:
+                return index.vectors(passage_id)
+        raise UserProblem("This passage is no longer in the index; ask the question again.")
+
+
+class _Clock:
+    """Milliseconds by step."""
+
+    def __init__(self) -> None:
+        self._last = time.perf_counter()
+        self._laps: dict[str, float] = {}
+
+    def lap(self, step: str) -> None:
+        began = self._last
+        self._last = time.perf_counter()
+        self._laps[step] = (self._last - began) * 1000
+
+    def skip(self) -> None:
+        self._last = time.perf_counter()
+
+    def timings(self) -> dict[str, float]:
+        return {**self._laps, "total": sum(self._laps.values())}
+
+
+@contextmanager
+def _as_user_problem() -> Iterator[None]:
+    """What the parts below say in one sentence is what the person is told."""
+    try:
+        yield
+    except (ImageProblem, *KNOWN_PROBLEMS) as problem:
+        raise UserProblem(str(problem)) from problem
+
+
+def _checked_question(question: str, has_photo: bool) -> str:
+    # Lone surrogates, which no tokenizer or database takes, become question marks.
+    question = str(question or "").encode("utf-8", "replace").decode("utf-8").replace("\0", " ").strip()
+    if not question and not has_photo:
+        raise UserProblem("Choose a photo and type a question about it.")
+    if not question:
+        raise UserProblem("Type a question about the photo.")
+    if len(question) > MAX_QUESTION:
+        raise UserProblem(
+            f"The question is {len(question):,} characters long and may have {MAX_QUESTION:,}; shorten it."
+        )
+    return question
+
+
+def _checked_count(k: float) -> int:
+    if isinstance(k, bool) or not isinstance(k, int | float) or k != k // 1 or not 1 <= k <= MAX_PASSAGES:
+        raise UserProblem(
+            f"The number of passages must be a whole number from 1 to {MAX_PASSAGES}, not {k!r}."
+        )
+    return int(k)
+
+
+def _photo(image: Image.Image | str | Path | bytes) -> Image.Image:
+    return as_photo(image) if isinstance(image, Image.Image) else load_image(image)
 
 
 def build_service(settings: Settings) -> AnswerService:
     """The service with the real catalogue, encoder and answerer; not started. Raises UserProblem."""
-    raise NotImplementedError
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise UserProblem(
+            f"The data folder {settings.data_dir} cannot be made ({problem.strerror}); choose another one."
+        ) from problem
+    with _as_user_problem():
+        catalogue = Catalogue(settings.catalogue_url)
+
+    def fetch(corpus: str, progress: Progress) -> None:
+        if corpus in SOURCES and not _complete(catalogue, corpus):
+            ingest(catalogue, corpus, settings.cache_dir, progress=progress)
+
+    def load() -> Encoder:
+        # Imported here because transformers takes seconds, which the background has and the page has not.
+        from retriever.encoder import load_encoder
+
+        return load_encoder(settings.profile, settings.cache_dir)
+
+    return AnswerService(
+        settings,
+        catalogue,
+        encoder_loader=load,
+        answerer_factory=lambda encoder: ExtractiveAnswerer(encoder.embed_sentences),
+        fetch=fetch,
+    )
+
+
+def _complete(catalogue: Catalogue, corpus: str) -> bool:
+    """Whether the corpus's last ingestion went through all of its source; then starting needs no network."""
+    runs = [each["last_run"] for each in catalogue.stats()["corpora"] if each["name"] == corpus]
+    return any(run is not None and run["state"] == "finished" and run["limit"] is None for run in runs)

@@ -1,0 +1,62 @@
+"""One encoder for two users: the person asking, who goes first, and the indexer, who has time.
+
+Knows nothing of what is encoded. Encoders need not be made for several threads, and two at work on the same
+processor cores would each be slower than one after the other; so one call runs at a time, and while a
+question is being answered the indexer's next batch waits.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+if TYPE_CHECKING:
+    from retriever.encoder import Encoder, QueryVectors
+
+QUIET_AT_MOST = 30.0  # seconds for which an endless run of questions can hold up one batch
+
+
+class SharedEncoder:
+    """The encoder's own methods, safe to call from any thread. `with asking():` goes around a question."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.dim = encoder.dim
+        self.fingerprint = encoder.fingerprint
+        self._encoder = encoder
+        self._working = threading.Lock()
+        self._asked = 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """While entered, `encode_passages` in other threads waits before it begins."""
+        with self._changed:
+            self._asked += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._asked -= 1
+                self._changed.notify_all()
+
+    def encode_passages(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """As Encoder.encode_passages, when no question is being answered."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._asked, QUIET_AT_MOST)
+        with self._working:
+            return self._encoder.encode_passages(texts)
+
+    def encode_query(self, question: str, image: Image.Image | None) -> QueryVectors:
+        """As Encoder.encode_query."""
+        with self._working:
+            return self._encoder.encode_query(question, image)
+
+    def embed_sentences(self, texts: Sequence[str]) -> np.ndarray:
+        """As Encoder.embed_sentences."""
+        with self._working:
+            return self._encoder.embed_sentences(texts)
