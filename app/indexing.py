@@ -247,7 +247,9 @@ class Indexer:
             elif not self._stop.is_set():
                 self._say("ready", total, total, f"All {total:,} passages are indexed.")
         except Exception as problem:  # a background thread has nobody else to tell
-            self._say("failed", self._status.done, self._status.total, problem_sentence(problem, doing))
+            done = len(self._index) if self._index is not None else 0
+            total = self._status.total if self._status.state == "indexing" else done
+            self._say("failed", done, total, problem_sentence(problem, doing))
         return self._status
 
     def stop(self) -> None:

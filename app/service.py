@@ -110,7 +110,7 @@ class AnswerService:
         """
         with _as_user_problem():
             clock = _Clock()
-            question = _checked_question(question, image is not None)
+            question = checked_question(question, image is not None)
             k = _checked_count(self.settings.passages if k is None else k)
             names = self._checked_corpora(corpora)
             photo = None if image is None else _photo(image)
@@ -314,7 +314,8 @@ def _as_user_problem() -> Iterator[None]:
         raise UserProblem(str(problem)) from problem
 
 
-def _checked_question(question: str, has_photo: bool) -> str:
+def checked_question(question: str, has_photo: bool) -> str:
+    """The question without what is not text around or in it. UserProblem if it is empty or too long."""
     # Lone surrogates, which no tokenizer or database takes, become question marks.
     question = str(question or "").encode("utf-8", "replace").decode("utf-8").replace("\0", " ").strip()
     if not question and not has_photo:
