@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
 
@@ -32,11 +34,15 @@ def main(argv: Sequence[str] | None = None, settings: Settings | None = None) ->
         catalogue = Catalogue(settings.catalogue_url)
         try:
             args.run(args, catalogue, settings)
+            sys.stdout.flush()
         finally:
             catalogue.close()
     except (CatalogueProblem, WheelProblem, SettingsProblem) as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        # The reader, `head` for one, has had enough; Python would complain of it once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         print("stopped; the same command goes on where this one ended", file=sys.stderr)
         return 130
@@ -87,11 +93,14 @@ def _count(value: str) -> int:
 
 
 def _ingest(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
-    with tqdm(unit=" documents", desc=args.source, file=sys.stderr) as bar:
+    with ExitStack() as stack:
+        bars: list[tqdm] = []
 
         def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
+            if not bars:  # by now a fetch is over and an unknown source has been refused
+                bar = tqdm(total=total, unit=" documents", desc=args.source, file=sys.stderr)
+                bars.append(stack.enter_context(bar))
+            bars[0].update(done - bars[0].n)
 
         report = ingest(catalogue, args.source, settings.cache_dir, args.limit, progress)
     print(

@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
-from sqlalchemy import select, update
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.orm import Session
 
 from kb.catalogue import Catalogue
 from kb.models import CorpusRow, DocumentRow, IngestionRunRow, PassageRow
@@ -130,35 +130,49 @@ def _store(session: Session, source: Source, corpus_id: int, batch: list[Documen
     # Two ingestions of one corpus take turns, batch by batch (SQLite has but one writer anyway).
     session.execute(select(CorpusRow.id).where(CorpusRow.id == corpus_id).with_for_update())
     names = {f"{source.name}:{record.key}": record for record in batch}
-    known = select(DocumentRow.name, DocumentRow.content_hash).where(DocumentRow.name.in_(names))
-    hashes = {name: content_hash for name, content_hash in session.execute(known)}
-    new = {name: record for name, record in names.items() if name not in hashes}
-    changed = {name: names[name] for name, there in hashes.items() if there != names[name].content_hash}
-    for name, record in new.items():
-        document = DocumentRow(corpus_id=corpus_id, name=name)
-        _fill(document, record)
-        session.add(document)
+    known = select(DocumentRow.name, DocumentRow.id, DocumentRow.content_hash).where(
+        DocumentRow.name.in_(names)
+    )
+    there = {name: (number, content_hash) for name, number, content_hash in session.execute(known)}
+    new = {name: record for name, record in names.items() if name not in there}
+    changed = {
+        name: record
+        for name, record in names.items()
+        if name in there and there[name][1] != record.content_hash
+    }
+    if new:
+        values = [{"corpus_id": corpus_id, "name": name} | _document(record) for name, record in new.items()]
+        session.execute(insert(DocumentRow), values)
     if changed:
-        stored = (
-            select(DocumentRow)
-            .where(DocumentRow.name.in_(changed))
-            .options(selectinload(DocumentRow.passages))
-        )
-        for document in session.scalars(stored):
-            _fill(document, changed[document.name])
-    session.flush()
+        values = [{"id": there[name][0]} | _document(record) for name, record in changed.items()]
+        session.execute(update(DocumentRow), values)
+        session.execute(delete(PassageRow).where(PassageRow.document_id.in_([row["id"] for row in values])))
+    _store_passages(session, new | changed)
     return Counter(added=len(new), updated=len(changed), unchanged=len(batch) - len(new) - len(changed))
 
 
-def _fill(document: DocumentRow, record: DocumentRecord) -> None:
-    for field in ("title", "url", "language", "licence", "description", "topic", "content_hash"):
-        setattr(document, field, getattr(record, field))
-    del document.passages[len(record.texts) :]
-    for position, text in enumerate(record.texts):
-        if position == len(document.passages):
-            document.passages.append(PassageRow(position=position, name=f"{document.name}#{position}"))
-        passage = document.passages[position]
-        passage.title, passage.text, passage.text_bytes = record.title, text, len(text.encode())
+def _store_passages(session: Session, records: dict[str, DocumentRecord]) -> None:
+    numbers = session.execute(select(DocumentRow.name, DocumentRow.id).where(DocumentRow.name.in_(records)))
+    ids = {name: number for name, number in numbers}
+    values = [
+        {
+            "document_id": ids[name],
+            "position": position,
+            "name": f"{name}#{position}",
+            "title": record.title,
+            "text": text,
+            "text_bytes": len(text.encode()),
+        }
+        for name, record in records.items()
+        for position, text in enumerate(record.texts)
+    ]
+    if values:
+        session.execute(insert(PassageRow), values)
+
+
+def _document(record: DocumentRecord) -> dict[str, str]:
+    fields = ("title", "url", "language", "licence", "description", "topic", "content_hash")
+    return {field: getattr(record, field) for field in fields}
 
 
 def _note(session: Session, run_id: int, counts: Counter[str], **also: object) -> None:

@@ -58,9 +58,6 @@ class DocumentRow(Base):
     content_hash: Mapped[str] = mapped_column(String(64))
 
     corpus: Mapped[CorpusRow] = relationship()
-    passages: Mapped[list[PassageRow]] = relationship(
-        back_populates="document", order_by="PassageRow.position", cascade="all, delete-orphan"
-    )
 
 
 class PassageRow(Base):
@@ -80,7 +77,7 @@ class PassageRow(Base):
     text: Mapped[str] = mapped_column(Text)
     text_bytes: Mapped[int]
 
-    document: Mapped[DocumentRow] = relationship(back_populates="passages")
+    document: Mapped[DocumentRow] = relationship()
 
 
 class IngestionRunRow(Base):

@@ -10,7 +10,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 _CONTROL_SPACE = re.compile(r"[\t-\r\x85]")
@@ -89,7 +89,7 @@ class DocumentRecord:
     @property
     def content_hash(self) -> str:
         """SHA-256 in hexadecimal of everything the record says."""
-        said = json.dumps(asdict(self), ensure_ascii=True, sort_keys=True)
+        said = json.dumps(vars(self), ensure_ascii=True, sort_keys=True)
         return hashlib.sha256(said.encode("ascii")).hexdigest()
 
 

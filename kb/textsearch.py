@@ -13,15 +13,16 @@ from sqlalchemy import ColumnElement, Select, bindparam, case, func, literal_col
 from kb.models import PassageRow
 
 _MOST_WORDS = 64
+_MOST_CHARACTERS = 10_000
 _TITLE_WEIGHT = 4.0
 
 
 def split_words(typed: str) -> list[str]:
-    """The different words of `typed`, at most 64, lower case, without characters a database cannot take."""
-    normal = unicodedata.normalize("NFC", typed[:10_000]).casefold()
+    """The different words of `typed`, at most 64, as typed but without characters no database can take."""
+    normal = unicodedata.normalize("NFC", typed[:_MOST_CHARACTERS])
     kept = "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in normal)
-    words = [word for word in kept.split() if any(unicodedata.category(c)[0] in "LNS" for c in word)]
-    return list(dict.fromkeys(words))[:_MOST_WORDS]
+    words = [word for word in kept.split() if any(unicodedata.category(c)[0] in "LN" for c in word)]
+    return list({word.lower(): word for word in words}.values())[:_MOST_WORDS]
 
 
 def ranked(dialect: str, words: list[str]) -> Select[tuple[int, float]]:
@@ -61,6 +62,6 @@ def plain(words: list[str]) -> Select[tuple[int, float]]:
     found = []
     for column, weight in ((PassageRow.title, _TITLE_WEIGHT), (PassageRow.text, 1.0)):
         for word in words:
-            found.append(func.lower(column).contains(word, autoescape=True))
+            found.append(func.lower(column).contains(word.lower(), autoescape=True))
             score = score + case((found[-1], weight), else_=0.0)
     return select(PassageRow.id, score.label("score")).where(or_(*found))
