@@ -38,7 +38,7 @@ def _lookup(dim: int, count: int) -> faiss.Index:
 
 
 def train(sample: np.ndarray, count: int) -> np.ndarray:
-    """Centroids (count, dim) float32 of a sample (n, dim) float32, n >= count, by k-means with a fixed seed."""
+    """Centroids (count, dim) float32 of a sample (n >= count, dim) float32, by seeded k-means."""
     settings = faiss.ClusteringParameters()
     settings.niter = ITERATIONS
     settings.seed = SEED

@@ -115,7 +115,7 @@ class LateInteractionIndex:
         return cls(path, state, lock)
 
     def close(self) -> None:
-        """Gives back the right to write. Running searches end well; nothing can be done with the index after."""
+        """Gives back the right to write. Running searches end well; the index is of no use after."""
         with self._changing:
             if self._lock is not None:
                 self._lock.release()
@@ -306,10 +306,10 @@ class LateInteractionIndex:
         exact: bool = False,
         within: Collection[str] | Callable[[str], bool] | None = None,
     ) -> list[Hit]:
-        """The k best passages for a query (n, dim) of finite floats, best first; equal scores as added.
+        """The k best passages for a query (n, dim), best first; equal scores in the order of adding.
 
-        A passage's score is sum_i weights_i * max_j q_i . d_j; weights (n,) >= 0, ones if None. Rows of weight
-        zero or only zeros count for nothing, and a query with no other rows finds nothing. candidates:
+        A passage's score is sum_i weights_i * max_j q_i . d_j; weights (n,) >= 0, ones if None. Rows of
+        weight zero or only zeros count for nothing, and a query with no other rows finds nothing. candidates:
         how many passages the first stage leaves to be scored exactly (never less than k); exact: score all.
         within: ids to keep to, or a test of an id. Raises ValueError for arguments that make no sense,
         IndexProblem for a query of another dimension or with numbers that are not finite.
@@ -359,7 +359,7 @@ def _checked(
             raise IndexProblem(f"The passage {passage_id!r} has no vectors; leave out passages without text.")
         if array.shape[1] != dim:
             raise IndexProblem(
-                f"The vectors of passage {passage_id!r} have {array.shape[1]} dimensions, the index has {dim}; "
+                f"The vectors of passage {passage_id!r} have {array.shape[1]} dimensions and not {dim}; "
                 "use the model the index was made by."
             )
         with np.errstate(over="ignore"):

@@ -53,8 +53,8 @@ def nominate(
     """The count passages that look best from the centroids alone, ascending, (<= count,) int64.
 
     query (n, dim) float32, weights (n,) float32, allowed (passages,) bool or None for all. Each query
-    vector looks into its nearest centroids. A passage met there gets, for that vector, its best centroid's score
-    above the score of the best centroid not looked into: what a passage not met could have had at the most.
+    vector looks into its nearest centroids. A passage met there gets, for that vector, its best centroid's
+    score above that of the best centroid not looked into: what a passage not met could at most have had.
     """
     passages = len(snapshot.starts) - 1
     eligible = passages if allowed is None else int(np.count_nonzero(allowed))
@@ -113,7 +113,7 @@ def _best_rows(total: np.ndarray, count: int) -> np.ndarray:
 
 
 def maxsim(snapshot: Snapshot, passages: np.ndarray, query: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The exact scores (len(passages),) float64 of passages given by ascending number: sum_i w_i max_j q_i . d_j.
+    """The exact scores (n,) float64, sum_i w_i max_j q_i . d_j, of passages (n,) given by ascending number.
 
     Works through blocks of BLOCK_VECTORS stored vectors (more only for a single passage that has more).
     """

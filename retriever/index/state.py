@@ -18,7 +18,7 @@ from retriever.index.storage import IndexProblem, Manifest
 
 @dataclass(frozen=True)
 class State:
-    """ids and rows are shared with later states of the index and only ever grow; the manifest says how far."""
+    """ids and rows are shared with later states and only ever grow; the manifest says how far they count."""
 
     manifest: Manifest
     snapshot: Snapshot
