@@ -29,7 +29,7 @@ _SMALL = (
     "dozen dozens hundreds thousands millions"
 )
 _NUMBER_WORD = "(?:{})".format("|".join(sorted(_SMALL.split(), key=len, reverse=True)))
-_DIGITS = r"(?:\d[\d,]*(?:\.\d+)?|\.\d+)"
+_DIGITS = r"(?:\d+(?:,\d{3})*(?:\.\d+)?|\.\d+)"
 _VALUE = rf"(?:{_DIGITS}(?:\s(?:thousand|million|billion|trillion))?|\b{_NUMBER_WORD}(?:[\s-](?:and\s)?{_NUMBER_WORD})*\b)"
 _QUALIFIER = r"(?:(?:about|around|approximately|nearly|almost|over|more than|less than|at least|up to|roughly|some)\s)?"
 _RANGE = rf"{_QUALIFIER}[−-]?{_VALUE}(?:\s?(?:–|-|—|to|and|or|by|×|x)\s?{_QUALIFIER}[−-]?{_VALUE})?"
@@ -74,7 +74,11 @@ _PLACE_CUE = re.compile(
     r"west|north-?eastern|south-?eastern|north-?western|south-?western|sub-Saharan|coast of|tropical|temperate|city of|"
     r"western|modern-day|present-day|what is now)\s)*)"
 )
-_TAXON_WORD = re.compile(r"\b[A-Z][a-z]+(?:idae|inae|aceae|ales|formes|oidea|ptera|optera|ifera|morpha|ia|ea|ata|poda|a)\b")
+_LOCATED = re.compile(r"\b(?:in|at|on|near|across|throughout|off|along|within|between)\s(?:the\s)?")
+_RANKED = (
+    r"(?:king|queen|emperor|empress|pharaoh|sultan|president|engineer|architect|artist|painter|sculptor|author|writer|"
+    r"composer|astronomer|physicist|chemist|sailor|captain|pope|duke|prince|tsar|inventor|philosopher)"
+)
 _BINOMIAL = re.compile(r"(?<=\()[A-Z][a-z]+\s[a-z]{3,}(?:\s[a-z]{3,})?(?=[),;])|\b[A-Z][a-z]{3,}\s[a-z]{4,}(?:us|a|is|um|ii|i|ensis|es)\b")
 
 
@@ -99,7 +103,7 @@ def _counts(text: str, noun: str) -> list[Span]:
     wanted = {stem(w) for w in wanted}
     spans = []
     for match in _COUNT.finditer(text):
-        after = re.match(r"(?:[\s-]\(?[\w'’-]+){1,4}", text[match.end() : match.end() + 80])
+        after = re.match(r"(?:,?[\s-]\(?[\w'’-]+){1,4}", text[match.end() : match.end() + 80])
         for word in re.finditer(r"[\w'’]+", after[0]) if after else ():
             if stem(plain(word[0])) in wanted:
                 spans.append((match.start(), match.end() + word.end()))
@@ -127,17 +131,45 @@ def names(text: str) -> list[Span]:
 
 
 def _people(text: str) -> list[Span]:
-    return [
-        (s, e) for s, e in names(text)
-        if not any(w in _NOT_PERSON for w in words(text[s:e])) and not any(c.isdigit() for c in text[s:e])
+    """Names of two words or more, or behind "by"; not where something is, nor plainly a thing's name."""
+    located = [
+        (cue.end(), cue.end() + 60) for cue in _LOCATED.finditer(text)
+        if (rest := _NAME.match(text, cue.end())) is not None and rest.end() > cue.end()
     ]  # fmt: skip
+    spans = []
+    for start, end in names(text):
+        parts = words(text[start:end])
+        if any(w in _NOT_PERSON for w in parts) or any(c.isdigit() for c in text[start:end]):
+            continue
+        if any(a <= start < b and "." not in text[a:start] and not re.search(r"\b(?:by|and)\b", text[a:start]) for a, b in located):
+            continue
+        behind_by = re.search(r"\bby\s(?:[\w’'-]+,?\s){0,8}$", text[max(0, start - 90) : start])
+        titled = re.search(rf"\b{_RANKED}\s$", plain(text[max(0, start - 30) : start]))
+        if len(parts) > 1 or behind_by or titled:
+            spans.append((start, end))
+    return spans
+
+
+def _named(text: str, noun: str) -> list[Span]:
+    """Names that stand beside the noun asked for: `the river Yamuna`, `its capital and largest city is Reykjavik`."""
+    spans = []
+    for word in re.finditer(r"[\w’'-]+", text):
+        if stem(plain(word[0])) != noun:
+            continue
+        behind = re.match(r"\s(?:and\s\w+\s\w+\s)?(?:is\s|was\s|are\s|of\s|called\s|named\s)?(?:the\s)?", text[word.end() :])
+        if behind and (name := _NAME.match(text, word.end() + behind.end())):
+            spans.append((name.start(), name.end() - (name[0][-1] == ".")))
+        before = re.search(rf"(?:{_CAP}\s)+$", text[max(0, word.start() - 60) : word.start()])
+        if before and word[0][0].isupper():
+            spans.append((max(0, word.start() - 60) + before.start(), word.end()))
+    return spans
 
 
 def _places(text: str) -> list[Span]:
     spans = []
     for cue in _PLACE_CUE.finditer(text):
         rest = _NAME.match(text, cue.end())
-        if rest is None or re.fullmatch(_MONTH, rest[0].split()[0]):
+        if rest is None or re.fullmatch(rf"{_MONTH}|Earth|BC|AD", rest[0].split()[0]):
             continue
         end = rest.end()
         while (more := re.match(rf"(?:, (?:and )?| and )(?:the |northern |southern |eastern |western |central )*(?={_CAP})", text[end:])):
@@ -176,7 +208,9 @@ def candidates(question: Question, sentence: str) -> list[Span]:
     if kind == "person":
         return _people(sentence)
     if kind == "place":
-        return _places(sentence)
+        return _places(sentence) + _named(sentence, question.noun)
+    if kind == "any" and question.noun:
+        return _named(sentence, question.noun)
     if kind == "taxon":
         return _taxa(sentence, question.noun)
     return []
@@ -199,7 +233,7 @@ def pick(question: Question, sentence: str, spans: list[Span], known: set[str]) 
     `known` are the plain words of the title and question: a name made of them only is what was asked about, not
     the answer. None when nothing is left.
     """
-    named = question.kind in ("person", "place")
+    named = question.kind in ("person", "place", "any")
     left = [s for s in spans if not (named and set(words(sentence[s[0] : s[1]])) <= known)]
     if not left:
         return None

@@ -6,55 +6,23 @@ of its own: what is not a fixed template is a quote.
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from generator import templates as t
 from generator.answers import Answer, Citation, Evidence
-from generator.candidates import candidates, pick
 from generator.questions import Question, read_question
+from generator.scoring import Choice, Limits, choose
 from generator.sentences import Sentence, shown_title, split_sentences
-from generator.words import stems, words
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-MAX_PASSAGES = 20
-MAX_SENTENCES = 36  # embedded in one call, beside the question
+MAX_PASSAGES = 10  # more are not looked at
 TYPED = frozenset(t.WANTED) - {"any", "reason"}
-
-
-@dataclass(frozen=True)
-class Limits:
-    """When to keep silent, and how to weigh a sentence. Found on the project's own questions (`python -m generator
-    eval`); all weights are of a score that is about 0..1.
-    """
-
-    passage_score: float = 0.0  # below this, a passage is only loosely related
-    near: float = 0.97  # a passage is near the best one when its score is this share of the best one's
-    typed: float = 0.30  # least score of a sentence that holds a span of the kind asked for
-    untyped: float = 0.42  # least score of any other sentence
-    similarity: float = 0.6
-    overlap: float = 0.4
-    kind: float = 0.15
-    rank: float = 0.15
-
-
-@dataclass(frozen=True)
-class _Choice:
-    """A sentence of passage `number`, with the span in it that answers, if one is clear."""
-
-    number: int
-    sentence: Sentence
-    phrase: tuple[int, int] | None  # in the passage's text
-    is_title: bool  # the passage's title itself is the answer
-    score: float
-    fits: bool  # holds what the question wants
 
 
 class _Writer:
@@ -98,8 +66,8 @@ class _Writer:
 
 
 class ExtractiveAnswerer:
-    """Answers with quotes only. `embed` maps texts to (n, dim) float unit rows; it is called once for an answer, with
-    at most `MAX_SENTENCES` sentences and one line per passage."""
+    """Answers with quotes only. `embed` maps texts to (n, dim) float unit rows; it is called at most once for an
+    answer, with at most `scoring.MAX_TEXTS` texts."""
 
     def __init__(self, embed: Callable[[Sequence[str]], np.ndarray], limits: Limits | None = None) -> None:
         self.embed = embed
@@ -132,7 +100,7 @@ class ExtractiveAnswerer:
         elif asked.kind == "identity":
             yield from self._identify(writer, passages)
         else:
-            choices = self._choices(asked, photo, passages)
+            choices = choose(asked, photo, passages, self.embed, self.limits)
             best = choices[0] if choices else None
             if best is None:
                 yield _silent(writer, t.LOOSE)
@@ -172,7 +140,7 @@ class ExtractiveAnswerer:
         yield writer.finish(True)
 
     def _say(
-        self, writer: _Writer, asked: Question, photo: bool, choices: list[_Choice]
+        self, writer: _Writer, asked: Question, photo: bool, choices: list[Choice]
     ) -> Iterator[Answer | None]:
         best = choices[0]
         titled = bool(shown_title(writer.passages[best.number - 1].title))
@@ -202,72 +170,8 @@ class ExtractiveAnswerer:
             yield None
         yield writer.finish(True)
 
-    def _choices(self, asked: Question, photo: bool, passages: Sequence[Evidence]) -> list[_Choice]:
-        """Every sentence that may be quoted, best first."""
-        found = [(n, s) for n, p in enumerate(passages, start=1) for s in split_sentences(p.text)]
-        titles = [shown_title(p.title) for p in passages]
-        contents = [frozenset(stems(s.text)) for _, s in found]
-        title_stems = [frozenset(stems(title)) for title in titles]
-        overlaps = _overlaps(asked, found, contents, title_stems)
-        if len(found) > MAX_SENTENCES:  # long passages: let the words say which sentences are worth embedding
-            order = sorted(range(len(found)), key=lambda i: (-overlaps[i] - 0.1 / found[i][0], i))[:MAX_SENTENCES]
-            found = [found[i] for i in sorted(order)]
-            overlaps = [overlaps[i] for i in sorted(order)]
-        if not found:
-            return []
-        lines = [_about(asked, title) if asked.deictic else asked.text for title in titles]
-        lines = lines if asked.deictic else lines[:1]
-        rows = np.asarray(self.embed([*lines, *(f"{titles[n - 1]}: {s.text}" for n, s in found)]), dtype=np.float32)
-        heads, bodies = rows[: len(lines)], rows[len(lines) :]
-        limits = self.limits
-        top = max(passages[0].score, 1e-6)
-        choices = []
-        for (number, sentence), overlap, row in zip(found, overlaps, bodies, strict=True):
-            similarity = float(row @ heads[number - 1 if asked.deictic else 0])
-            phrase, is_title = _phrase(asked, photo, sentence, titles[number - 1], title_stems[number - 1])
-            fits = phrase is not None or is_title
-            closeness = min(1.0, max(0.0, passages[number - 1].score / top))
-            score = limits.similarity * similarity + limits.overlap * overlap + limits.kind * fits
-            prior = limits.rank * (closeness / math.sqrt(number) - 1) * (2 if photo and asked.deictic else 1)
-            place = (phrase[0] + sentence.start, phrase[1] + sentence.start) if phrase else None
-            choices.append(_Choice(number, sentence, place, is_title, score + prior, fits))
-        return sorted(choices, key=lambda c: -c.score)
 
-
-def _about(asked: Question, title: str) -> str:
-    """The question with what it points at named, for the embedding only."""
-    return f"{title}: {asked.text}"
-
-
-def _overlaps(
-    asked: Question,
-    found: Sequence[tuple[int, Sentence]],
-    contents: Sequence[frozenset[str]],
-    title_stems: Sequence[frozenset[str]],
-) -> list[float]:
-    """For each sentence, the share of the question's words it holds, rare words counting more; a word that only the
-    title of its passage holds counts for half."""
-    counts = Counter(word for content in contents for word in content)
-    weights = {w: math.log(1 + (len(contents) + 1) / (counts[w] + 0.5)) for w in asked.stems}
-    total = sum(weights.values())
-    if not total:
-        return [0.0] * len(found)
-    return [
-        sum(w * (1.0 if s in content else 0.5 if s in title_stems[n - 1] else 0.0) for s, w in weights.items()) / total
-        for (n, _), content in zip(found, contents, strict=True)
-    ]
-
-
-def _phrase(
-    asked: Question, photo: bool, sentence: Sentence, title: str, title_stems: frozenset[str]
-) -> tuple[tuple[int, int] | None, bool]:
-    """The span of the sentence that answers, and whether the passage's title does instead."""
-    known = set(words(title)) | set(words(asked.text))
-    spans = candidates(asked, sentence.text)
-    return (pick(asked, sentence.text, spans, known) if spans else None), False
-
-
-def _supporting(passages: Sequence[Evidence], best: _Choice, choices: Sequence[_Choice]) -> _Choice | None:
+def _supporting(passages: Sequence[Evidence], best: Choice, choices: Sequence[Choice]) -> Choice | None:
     """A sentence of another passage that holds the same phrase."""
     if best.phrase is None:
         return None

@@ -7,7 +7,7 @@ wants "any" sentence that is close enough to it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from generator.sentences import UNSAFE
 from generator.words import STOP_WORDS, plain, stem, stems
@@ -29,6 +29,7 @@ class Question:
     noun: str
     deictic: bool
     stems: tuple[str, ...]
+    cue: re.Pattern[str] | None = None  # what a sentence that answers would hold, where no span can be named
 
 
 _THING = r"(?:this|that|these|those|it|he|she|they|here)"
@@ -62,6 +63,7 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("taxon", rf"\b(?P<noun>{_ASKS_RANK}) (?:of|does|do)\b[^?]*\b(?:animal|plant|bird|fish|insect|this|it|belong)\b"),
         ("taxon", r"\bscientific name\b|\blatin name\b|\bbinomial\b"),
         ("share", r"\b(?:what|which) (?:percentage|percent|share|fraction|proportion|part of the)\b|\bhow (?:common|rare) is\b"),
+        ("date", r"\bhow long ago\b"),
         ("speed", r"\bhow (?:fast|quick(?:ly)?)\b|\b(?:top|maximum|what) speed\b|\bspeed of\b"),
         ("mass", r"\bhow heavy\b|\bhow much (?:does|do|did|can)\b[^?]*\bweigh\b|\bwhat (?:is|was|are)[^?]*\b(?:weight|mass)\b|"
                  r"\bweigh\b"),
@@ -74,17 +76,33 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("area", r"\bhow (?:large|big)\b[^?]*\b(?:country|lake|island|desert|sea|ocean|state|city|park|continent|forest|area)\b|"
                  r"\bwhat (?:is the )?(?:surface )?area\b|\bhow much (?:land|area|space|surface)\b"),
         ("length", r"\bhow (?:tall|high|long|far|wide|deep|large|big|thick|small|broad)\b|"
-                   r"\bwhat[^?]*\b(?:height|length|elevation|altitude|depth|wingspan|diameter|width|size)\b"),
-        ("count", r"\bhow many (?P<noun>\w+(?: \w+)?)|\b(?:what|which) (?:number|population)\b|\bpopulation\b"),
+                   r"\bwhat (?:(?:is|was|are|were) )?(?:(?:the|its|their) )?(?:\w+ )?(?:height|length|elevation|altitude|"
+                   r"depth|wingspan|diameter|width|size)\b"),
+        ("count", r"\bhow many (?P<noun>\w+(?: \w+)?)|\b(?:what|which)(?: is the)? population\b|\bpopulation of\b"),
         ("reason", r"\bwhy\b|\bwhat (?:is the )?(?:reason|cause[sd]?)\b|\bhow come\b"),
         ("date", r"^\W*when\b|\b(?:in|since|until|from) (?:which|what) (?:year|century|decade|month|era|period)\b|"
                  r"\b(?:what|which) (?:year|date|century|decade|day|month)\b|\bwhen (?:was|were|did|does|do|is|are|has|had)\b"),
-        ("person", r"\b(?:who|whom|whose)\b|\b(?:what|which) (?P<noun>artist|painter|architect|author|writer|composer|"
+        ("person", r"(?<!one )(?<!people )(?<!person )(?<!man )(?<!woman )\b(?:who|whom|whose)\b|\b(?:what|which) (?P<noun>artist|painter|architect|author|writer|composer|"
                    r"sculptor|engineer|scientist|inventor|king|queen|emperor|explorer|philosopher|poet|director|president|"
                    r"mathematician|physicist|chemist|person|man|woman|designer|playwright|novelist|general|pharaoh|"
                    r"astronomer|leader|musician|singer|actor|actress|conqueror)\b"),
         ("place", r"\bwhere\b|\b(?:what|which) (?P<noun>country|city|continent|region|state|ocean|sea|island|town|place|"
                   r"province|countries|continents|mountains|part of the world|parts of the world|river|county|habitat)\b"),
+    )
+)  # fmt: skip
+_CUES: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = tuple(
+    (re.compile(asked), re.compile(answer))
+    for asked, answer in (
+        (r"\bwhy\b|\breason\b|\bcauses?\b|\bhow come\b",
+         r"\bbecause\b|\bdue to\b|\bresult(?:s|ed|ing)? (?:of|from|in)\b|\bcaused? by\b|\breasons?\b|\bin order to\b|\bowing to\b"),
+        (r"\bused? (?:for|to)\b|\bpurpose\b|\bfor\W*$|\buse of\b|\bused today\b",
+         r"\bus(?:ed?|es|ing) (?:for|to|in|as|by|today)\b|\bdesigned (?:to|for)\b|\bserv(?:es?|ed|ing) as\b|\bto (?:drive|cut|make|"
+         r"measure|protect)\b|\bfor (?:the )?\w+ing\b|\bprotection\b|\bpurpose\b"),
+        (r"\bmade (?:of|from|with|out)\b|\bmaterial\b|\bmade\W*$|\bconsists?\b|\bcontain\b|\bbuilt (?:of|from)\b|\binside\b",
+         r"\b(?:made|built|formed|prepared|produced|constructed) (?:mainly |primarily |largely |mostly |typically )?(?:of|from|with|by|out)\b|"
+         r"\bconsist(?:s|ing|ed)?\b|\bcompos(?:ed|es)\b|\bcontain(?:s|ing|ed)?\b|\ballo(?:y|ys) of\b"),
+        (r"\beats?\b|\bfood\b|\bdiet\b|\bfeeds?\b|\bhunts?\b",
+         r"\bdiet\b|\bfeed(?:s|ing)?\b|\beat(?:s|ing|en)?\b|\bprey(?:s|ing)?\b|\b(?:herbi|carni|omni|insecti)vor\w+"),
     )
 )  # fmt: skip
 _YES_NO = re.compile(r"^\W*(?:is|are|was|were|do|does|did|can|could|has|have|had|will|would|should)\b")
@@ -113,6 +131,13 @@ def _is_identity(asked: str) -> re.Match[str] | None:
 
 def read_question(text: str) -> Question:
     """Never fails: an empty question, or one without words, has kind "any" and no stems."""
+    question = _read(text)
+    asked = plain(question.text)
+    cue = next((answer for when, answer in _CUES if when.search(asked)), None)
+    return replace(question, cue=cue) if question.kind in ("any", "reason") else question
+
+
+def _read(text: str) -> Question:
     text = clean_question(text)
     asked = plain(text)
     found = tuple(dict.fromkeys(stems(text)))

@@ -1,0 +1,118 @@
+"""Scores every sentence of the evidence by how well it answers a question, and finds the phrase in it.
+
+Knows nothing of how an answer is worded. The weights are few and were found on the project's own questions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from generator.answers import Evidence
+from generator.candidates import candidates, pick
+from generator.questions import Question
+from generator.sentences import Sentence
+from generator.subjects import Subject
+from generator.words import stems, words
+
+MAX_TEXTS = 40  # embedded in one call
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When to keep silent, and how to weigh what speaks for a sentence."""
+
+    passage_score: float = 0.0  # below this, the best passage is only loosely related
+    near: float = 0.97  # a passage is near the best one when its score is this share of the best one's
+    typed: float = 0.45  # least score of a sentence that holds what the question asks for
+    untyped: float = 0.50  # least score of any other sentence
+    similarity: float = 0.55
+    overlap: float = 0.30
+    passage_overlap: float = 0.25
+    fits: float = 0.15
+    title_fits: float = 0.15
+    named: float = 0.12
+    cue: float = 0.10
+    rank: float = 0.10
+    shown_rank: float = 0.25  # rank, when the question points at a photo
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A sentence of passage `number`, with the span in it that answers, if one is clear."""
+
+    number: int
+    sentence: Sentence
+    phrase: tuple[int, int] | None  # in the passage's text
+    is_title: bool  # the passage's title itself is the answer
+    score: float
+    fits: bool  # holds what the question wants
+
+
+def choose(
+    asked: Question,
+    photo: bool,
+    passages: Sequence[Evidence],
+    embed: Callable[[Sequence[str]], np.ndarray],
+    limits: Limits,
+) -> list[Choice]:
+    """Sentences that may be quoted, best first. `embed` is called once, with at most `MAX_TEXTS` texts."""
+    subjects = [Subject.read(n, p) for n, p in enumerate(passages, start=1)]
+    found = [(subject, sentence) for subject in subjects for sentence in subject.sentences]
+    weights = _weights(asked, found)
+    shown = photo and asked.deictic
+    heads = [f"{s.title}: {asked.text}" for s in subjects] if shown else [asked.text]
+    room = MAX_TEXTS - len(heads)
+    if len(found) > room:  # long passages: let the words say which sentences are worth embedding
+        def worth(i: int) -> float:
+            subject, sentence = found[i]
+            return _overlap(weights, frozenset(stems(sentence.text)), subject.title_stems) + 0.2 / subject.number
+
+        found = [found[i] for i in sorted(sorted(range(len(found)), key=lambda i: (-worth(i), i))[:room])]
+    if not found:
+        return []
+    rows = np.asarray(embed([*heads, *(f"{s.title}: {sentence.text}" for s, sentence in found)]), dtype=np.float32)
+    top = max(passages[0].score, 1e-6)
+    choices = []
+    for (subject, sentence), row in zip(found, rows[len(heads) :], strict=True):
+        content = frozenset(stems(sentence.text))
+        is_title = subject.may_answer(asked)
+        phrase = None if is_title else _phrase(asked, sentence, subject)
+        fits = phrase is not None or is_title
+        closeness = min(1.0, max(0.0, subject.score / top)) / math.sqrt(subject.number) - 1
+        score = (
+            limits.similarity * float(row @ rows[subject.number - 1 if shown else 0])
+            + limits.overlap * _overlap(weights, content, subject.title_stems)
+            + limits.passage_overlap * _overlap(weights, subject.text_stems, subject.title_stems)
+            + limits.fits * (phrase is not None)
+            + limits.title_fits * is_title
+            + limits.named * (not asked.deictic and subject.named_by(asked))
+            + limits.cue * (asked.cue is not None and asked.cue.search(sentence.text.casefold()) is not None)
+            + (limits.shown_rank if shown else limits.rank) * closeness
+        )
+        place = (phrase[0] + sentence.start, phrase[1] + sentence.start) if phrase else None
+        choices.append(Choice(subject.number, sentence, place, is_title, score, fits))
+    return sorted(choices, key=lambda c: -c.score)
+
+
+def _weights(asked: Question, found: Sequence[tuple[Subject, Sentence]]) -> dict[str, float]:
+    """The question's words; the rarer in the evidence, the heavier."""
+    counts = Counter(word for _, sentence in found for word in set(stems(sentence.text)))
+    return {w: math.log(1 + (len(found) + 1) / (counts[w] + 0.5)) for w in asked.stems}
+
+
+def _overlap(weights: dict[str, float], content: frozenset[str], title: frozenset[str]) -> float:
+    """The share of the question's words that are held; a word that only the title holds counts for half."""
+    total = sum(weights.values())
+    held = sum(w * (1.0 if s in content else 0.5 if s in title else 0.0) for s, w in weights.items())
+    return held / total if total else 0.0
+
+
+def _phrase(asked: Question, sentence: Sentence, subject: Subject) -> tuple[int, int] | None:
+    """The span of the sentence that answers."""
+    spans = candidates(asked, sentence.text)
+    return pick(asked, sentence.text, spans, set(words(subject.title)) | set(words(asked.text))) if spans else None
