@@ -37,8 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
             address = launch(build_page(service), settings)
         except OSError:
             return _refuse(
-                f"Port {settings.port} on {settings.host} cannot be used, most likely because another program has "
-                "it; stop that one or choose another with --port."
+                f"Port {settings.port} on {settings.host} cannot be used, most likely because another "
+                "program has it; stop that one or choose another with --port."
             )
         service.start()
         print(f"CiteSight is at {address}", flush=True)

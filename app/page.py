@@ -12,17 +12,20 @@ import logging
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from gradio.media import MEDIA_ROOT
 from PIL import Image, UnidentifiedImageError
 
 from app import page_heat, page_html
-from app.service import AnswerService, EvidenceFound, EvidencePassage, PartialText, Result, UserProblem
+from app.results import EvidenceFound, PartialText, UserProblem
 from app.settings import Settings
 from generator.answers import Citation
 from retriever.images import MAX_BYTES, ImageProblem, load_image
+
+if TYPE_CHECKING:
+    from app.service import AnswerService
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +53,8 @@ def build_page(service: AnswerService) -> gr.Blocks:
     asker = Asker(service)
     examples = [example for example in EXAMPLES if example[1].is_file()]
     with gr.Blocks(title="CiteSight", analytics_enabled=False) as page:
-        gr.HTML(f'<header class="cs-top"><h1>CiteSight</h1><p>{TAGLINE}</p></header>', elem_id="cs-header")
-        status = gr.HTML(elem_id="cs-status")
+        _html(f'<header class="cs-top"><h1>CiteSight</h1><p>{TAGLINE}</p></header>', elem_id="cs-header")
+        status = _html(elem_id="cs-status")
         with gr.Row(elem_id="cs-main"):
             with gr.Column(elem_id="cs-left"):
                 photo = _raw(
@@ -66,7 +69,7 @@ def build_page(service: AnswerService) -> gr.Blocks:
                         elem_id="cs-photo",
                     )
                 )
-                figure = gr.HTML(elem_id="cs-figure")
+                figure = _html(elem_id="cs-figure")
                 question = gr.Textbox(
                     label="Question",
                     placeholder="What would you like to know about it?",
@@ -75,9 +78,9 @@ def build_page(service: AnswerService) -> gr.Blocks:
                     elem_id="cs-question",
                 )
                 ask = gr.Button("Ask", variant="primary", elem_id="cs-ask")
-                problem = gr.HTML(elem_id="cs-problem")
+                problem = _html(elem_id="cs-problem")
                 with gr.Column(elem_id="cs-examples"):
-                    gr.HTML('<h2 class="cs-small">Try one</h2>')
+                    _html('<h2 class="cs-small">Try one</h2>')
                     tries = [
                         (gr.Button(text, icon=file, size="sm", elem_classes="cs-try"), file, text)
                         for _, file, text in examples
@@ -98,8 +101,8 @@ def build_page(service: AnswerService) -> gr.Blocks:
                         elem_id="cs-passages",
                     )
             with gr.Column(elem_id="cs-right"):
-                answer = gr.HTML(page_html.empty_answer(), elem_id="cs-answer")
-                evidence = gr.HTML(elem_id="cs-evidence")
+                answer = _html(page_html.empty_answer(), elem_id="cs-answer")
+                evidence = _html(elem_id="cs-evidence")
         timer = gr.Timer(POLL_SECONDS, active=False)
 
         shown = [answer, evidence, figure, problem]
@@ -141,15 +144,15 @@ def _add_endpoint(asker: Asker, photo: gr.Image, question: gr.Textbox) -> None:
         [photo, question, corpora, passages],
         answer,
         api_name="ask",
-        api_description="Answer a question about a photo from the indexed passages, with citations. corpora: names of "
-        "the collections to search, empty for the usual one. passages: how many to find.",
+        api_description="Answer a question about a photo from the indexed passages, with citations. "
+        "corpora: names of the collections to search, empty for the usual one. passages: how many to find.",
         concurrency_limit=2,
         concurrency_id="ask",
     )
 
 
 class Asker:
-    """The page's event handlers, bound to a service. No method lets an exception out but gr.Error from `ask`."""
+    """The page's event handlers, bound to a service. Only `ask` raises, and only gr.Error."""
 
     def __init__(self, service: AnswerService) -> None:
         self.service = service
@@ -186,7 +189,8 @@ class Asker:
                 else:
                     citations = step.answer.citations if step.answer.answered else ()
                     selected = citations[0].number if citations else 1
-                    yield page_html.final_answer(step), cards(citations, selected), photo_with_maps(selected), ""
+                    said = page_html.final_answer(step)
+                    yield said, cards(citations, selected), photo_with_maps(selected), ""
         except Exception as problem:  # whatever it was, the person gets a sentence
             yield page_html.empty_answer(), "", "", page_html.error(sentence_for(problem))
 
@@ -214,7 +218,7 @@ class Asker:
         return (gr.skip() if _browser_shows(photo) else picture), "", ""
 
     def progress(self, ticked: list[str] | None) -> tuple[Any, Any, Any]:
-        """How far the index is. Returns (status line, timer, corpora); the timer stops when there is no more."""
+        """How far the index is. Returns (status line, timer, corpora); the timer stops when it is done."""
         try:
             status = self.service.status()
             known = self.service.corpora()
@@ -259,7 +263,7 @@ def sentence_for(problem: Exception) -> str:
         return "The disk of this machine is full; free some space and ask again."
     if isinstance(problem, MemoryError):
         return "This machine ran out of memory; close something and ask again."
-    return "Something unforeseen went wrong here, not with your question; try again, or look at the program's log."
+    return "Something unforeseen went wrong, not with your question; try again, or look at the program's log."
 
 
 def _lacking(photo: str | None, question: str | None) -> str:
@@ -276,6 +280,11 @@ def _browser_shows(path: str) -> bool:
             return image.format in SHOWN_BY_BROWSERS
     except (OSError, UnidentifiedImageError):
         return False
+
+
+def _html(value: str = "", **options: Any) -> gr.HTML:
+    """HTML without Gradio's own look for it."""
+    return gr.HTML(value, apply_default_css=False, **options)
 
 
 def _constant(values: tuple[Any, ...]) -> Callable[[], tuple[Any, ...]]:
@@ -323,15 +332,20 @@ def launch(page: gr.Blocks, settings: Settings) -> str:
         mcp_server=False,
         footer_links=["api"],
         theme=_theme(),
-        css_paths=STATIC / "page.css",
-        head=f"<script>{(STATIC / 'page.js').read_text(encoding='utf-8')}</script>",
+        head=_head(),
     )
     return address
 
 
+def _head() -> str:
+    """The page's own style and script. Not through Gradio's `css`, which rewrites selectors, but not all."""
+    style, script = ((STATIC / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    return f"<style>{style}</style><script>{script}</script>"
+
+
 def _theme() -> gr.themes.Base:
     """Gradio's plain theme in the system's fonts, with one accent colour. Loads nothing."""
-    sans = ["ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif"]
+    sans = ["ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
     mono = ["ui-monospace", "SFMono-Regular", "Consolas", "monospace"]
     return gr.themes.Base(
         primary_hue=gr.themes.colors.teal,

@@ -10,11 +10,14 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from app.indexing import IndexStatus
-from app.service import EvidencePassage, Result
+from app.results import EvidencePassage, Result
 from generator.answers import Citation
+
+if TYPE_CHECKING:
+    from app.indexing import IndexStatus
 
 # Characters that reorder or hide the text around them, and control characters: never shown.
 _UNSEEN = re.compile(
@@ -23,12 +26,13 @@ _UNSEEN = re.compile(
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
 _MARKER = re.compile(r"\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]")
 _STOP = frozenset(
-    "a about after all also am an and any are as at be been before being between both but by can could did do does "
-    "doing each else ever for from get got had has have having he her here hers him his how i if in into is it its "
-    "just kind like many may me might more most much my no nor not of off on once only or other our out over own "
-    "please same shall she should show shown so some such tell than that the their them then there these they "
-    "thing this those through to too type under up us very was we were what when where which while who whom whose "
-    "why will with would you your picture photo photograph image".split()
+    "a about after all also am an and any are as at be been before being between both but by can "
+    "could did do does doing each else ever for from get got had has have having he her here hers "
+    "him his how i if in into is it its just kind like many may me might more most much my no nor "
+    "not of off on once only or other our out over own please same shall she should show shown so "
+    "some such tell than that the their them then there these they thing this those through to too "
+    "type under up us very was we were what when where which while who whom whose why will with "
+    "would you your picture photo photograph image".split()
 )
 
 
@@ -41,13 +45,13 @@ def escape(text: str) -> str:
 
 def safe_link(url: str) -> str | None:
     """The address if a browser may be sent there (http or https with a host), else None."""
+    url = url.strip()
     try:
-        parts = urlsplit(url.strip())
+        parts = urlsplit(url)
     except ValueError:
         return None
-    if parts.scheme.lower() not in ("http", "https") or not parts.hostname or re.search(r"[\s\\]", url.strip()):
-        return None
-    return url.strip()
+    web = parts.scheme.lower() in ("http", "https") and parts.hostname
+    return url if web and not re.search(r"[\s\\]", url) else None
 
 
 def stem(word: str) -> str:
@@ -66,7 +70,9 @@ def stem(word: str) -> str:
 
 def question_stems(question: str) -> frozenset[str]:
     """The stems of a question's content words."""
-    return frozenset(stem(word) for word in _WORD.findall(question) if word.casefold() not in _STOP and len(word) > 1)
+    return frozenset(
+        stem(word) for word in _WORD.findall(question) if word.casefold() not in _STOP and len(word) > 1
+    )
 
 
 def marked(text: str, stems: Iterable[str], quotes: Iterable[tuple[int, int]]) -> str:
@@ -155,8 +161,8 @@ def final_answer(result: Result) -> str:
     if result.indexed < result.total:
         notes.insert(
             0,
-            f'<p class="cs-note">Answered from the {result.indexed:,} of {result.total:,} passages indexed so '
-            "far; ask again later to search them all.</p>",
+            f'<p class="cs-note">Answered from the {result.indexed:,} of {result.total:,} passages indexed '
+            "so far; ask again later to search them all.</p>",
         )
     advice = ""
     if not result.answer.answered:
@@ -170,7 +176,7 @@ def final_answer(result: Result) -> str:
 
 def timing_line(timings: dict[str, float]) -> str:
     """'Answered in 0.6 s: photo 90 ms, search 40 ms' from milliseconds by step."""
-    names = {"load": "photo", "encode": "reading it", "search": "search", "passages": "texts", "answer": "answer"}
+    names = {"load": "photo", "encode": "encoding", "search": "search", "answer": "answer"}
     total = timings.get("total", sum(timings.values()))
     steps = [f"{name} {timings[key]:.0f} ms" for key, name in names.items() if timings.get(key, 0) >= 0.5]
     return f"Answered in {total / 1000:.1f} s" + (": " + ", ".join(steps) if steps else "")
@@ -220,7 +226,7 @@ def _card(
         f'aria-pressed="{"true" if selected else "false"}">'
         f'<span class="cs-rank"><span class="cs-sr">Passage </span>{rank}</span>'
         f'<span class="cs-title" dir="auto">{title}</span>'
-        f'{"<span class=cs-cited>cited</span>" if quotes else ""}'
+        f"{'<span class=cs-cited>cited</span>' if quotes else ''}"
         f'<span class="cs-score" title="Mean similarity of the question and photo to this passage, 0 to 1">'
         f'<span class="cs-sr">score </span>{passage.score:.2f}'
         f'<span class="cs-bar" aria-hidden="true"><i style="width:{share}%"></i></span></span></button></h3>'
@@ -236,8 +242,8 @@ def photo_figure(run: str, photo: str, maps: dict[int, str], titles: dict[int, s
     photo, maps: data: addresses of pictures this program made; titles: plain titles by rank.
     """
     layers = "".join(
-        f'<img class="cs-layer" data-rank="{rank}" data-title="{escape(titles.get(rank, ""))}" src="{picture}" '
-        f'alt=""{"" if rank == selected else " hidden"}>'
+        f'<img class="cs-layer" data-rank="{rank}" data-title="{escape(titles.get(rank, ""))}" '
+        f'src="{picture}" alt=""{"" if rank == selected else " hidden"}>'
         for rank, picture in maps.items()
     )
     return (
@@ -246,7 +252,8 @@ def photo_figure(run: str, photo: str, maps: dict[int, str], titles: dict[int, s
         '<figcaption><span class="cs-where">Where the photo matched '
         f'<b dir="auto">{escape(titles.get(selected, ""))}</b></span>'
         '<span class="cs-legend" aria-hidden="true">less <i></i> more</span></figcaption>'
-        '<div class="cs-tools"><button type="button" class="cs-plain" aria-pressed="false">Plain photo</button>'
+        '<div class="cs-tools">'
+        '<button type="button" class="cs-plain" aria-pressed="false">Plain photo</button>'
         '<button type="button" class="cs-change">Change photo</button></div></figure>'
     )
 
@@ -269,7 +276,8 @@ def status_line(status: IndexStatus) -> str:
         share = min(100.0, 100 * status.done / status.total)
         bar = (
             f'<div class="cs-progress" role="progressbar" aria-label="Indexing" aria-valuemin="0" '
-            f'aria-valuemax="{status.total}" aria-valuenow="{status.done}"><i style="width:{share:.1f}%"></i></div>'
+            f'aria-valuemax="{status.total}" aria-valuenow="{status.done}">'
+            f'<i style="width:{share:.1f}%"></i></div>'
         )
         count = f'<span class="cs-count">{status.done:,} of {status.total:,}</span>'
     return f'<div class="cs-status"><p>{message}{count}</p>{bar}</div>'

@@ -2,7 +2,7 @@
    Listens on the document, because Gradio replaces the contents of its components whenever they change. */
 (() => {
   "use strict";
-  const state = { run: "", rank: "" };
+  const state = { run: "", rank: "", picked: false };
   const all = (selector) => Array.from(document.querySelectorAll(selector));
   const one = (selector) => document.querySelector(selector);
 
@@ -30,12 +30,13 @@
       if (layer.dataset.rank === rank) title = layer.dataset.title;
     });
     const caption = one(".cs-where b");
-    if (caption && title !== null) caption.textContent = title;
+    if (caption && title !== null && caption.textContent !== title) caption.textContent = title;
     return title;
   }
 
   function select(rank) {
     state.rank = rank;
+    state.picked = true;
     const plain = one(".cs-plain");
     if (plain) plain.setAttribute("aria-pressed", "false");
     one(".cs-figure")?.classList.remove("cs-bare");
@@ -78,24 +79,28 @@
 
   function settle() {
     one("#cs-status")?.setAttribute("aria-live", "polite");
+    // The picture on an example's button would be read as the button's own text over again.
+    all('.cs-try img:not([alt=""])').forEach((picture) => picture.setAttribute("alt", ""));
     const evidence = one(".cs-evidence");
     const run = evidence ? evidence.dataset.run : "";
-    const pressed = one('.cs-pick[aria-pressed="true"]');
     if (run !== state.run) {
       state.run = run;
-      state.rank = pressed ? pressed.dataset.rank : "";
+      state.picked = false;
       one("#cs-main")?.classList.remove("cs-choosing");
       if (run && matchMedia("(max-width: 820px)").matches) {
         one("#cs-answer")?.scrollIntoView({ behavior: calm(), block: "start" });
       }
     }
-    const finished = one(".cs-panel:not([aria-busy]) .cs-said");
-    if (finished && finished.dataset.heard === undefined) {
-      finished.dataset.heard = "";
-      announce(`${one(".cs-panel h2").textContent}. ${finished.textContent}`);
-      // The finished cards start on the first cited passage; what the person chose meanwhile goes before it.
-      if (state.picked !== run && pressed) state.rank = pressed.dataset.rank;
+    if (run) {
+      // What the person chose outlives the cards being drawn anew when the answer is complete.
+      const pressed = one('.cs-pick[aria-pressed="true"]');
+      if (!state.picked && pressed) state.rank = pressed.dataset.rank;
       show(state.rank);
+    }
+    const said = one(".cs-panel:not([aria-busy]) .cs-said");
+    if (said && said.dataset.heard === undefined) {
+      said.dataset.heard = "";
+      announce(`${one(".cs-panel h2").textContent}. ${said.textContent}`);
     }
   }
 

@@ -1,0 +1,497 @@
+"""The page without a browser: its HTML, its heat maps, its handlers, and `/ask` over HTTP.
+
+The service here is a small one of the test's own, over passages written for the test; the real one is driven
+through a browser in test_e2e.py.
+"""
+
+from __future__ import annotations
+
+import base64
+import errno
+import io
+import re
+import socket
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, replace
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from app import page as page_module
+from app import page_heat, page_html
+from app.indexing import IndexStatus
+from app.page import EXAMPLES, Asker, build_page, launch, sentence_for
+from app.results import EvidenceFound, EvidencePassage, PartialText, Result, UserProblem
+from app.settings import load_settings
+from generator.answers import Answer, Citation
+from retriever.images import ImageProblem, load_image
+
+ROOT = Path(__file__).parent.parent
+HERON = "The grey heron wades in shallow water. It stands up to 100 cm tall. Herons eat fish and frogs."
+QUOTE = "It stands up to 100 cm tall."
+HOSTILE = (
+    "<script>window.pwned=1</script><img src=x onerror='window.pwned=1'> [go](javascript:alert(1)) **bold** "
+    "${window.pwned=1} {{constructor}} `tick` \u202egpj.exe\u2066 \x07 "
+    '<a href="javascript:alert(1)">x</a> tall'
+)
+
+
+def passage(rank: int, **changes: object) -> EvidencePassage:
+    base = EvidencePassage(
+        rank, f"p{rank}", "Grey heron", HERON, "https://example.org/heron", "CC BY-SA 4.0", "birds", 0.6
+    )
+    return replace(base, **changes)
+
+
+def result(
+    text: str = "It stands up to 100 cm tall. [1]", answered: bool = True, **changes: object
+) -> Result:
+    start = HERON.index(QUOTE)
+    cited = (Citation(1, "p1", QUOTE, start, start + len(QUOTE)),)
+    base = Result(
+        question="How tall is this heron?",
+        answer=Answer(text, cited if answered else (), answered, "" if answered else "none gives a height"),
+        passages=(passage(1), passage(2, title="Stork")),
+        corpora=("birds",),
+        timings={"load": 12.0, "encode": 90.0, "search": 41.0, "answer": 3.0, "total": 146.0},
+        indexed=10,
+        total=10,
+        query=None,
+    )
+    return replace(base, **changes)
+
+
+class Seen(HTMLParser):
+    """Tags with their attributes, and the text, as a browser would find them."""
+
+    def __init__(self, markup: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(markup)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def named(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def assert_harmless(markup: str) -> None:
+    seen = Seen(markup)
+    assert not {"script", "iframe", "object", "style", "form"} & {tag for tag, _ in seen.tags}
+    for tag, attributes in seen.tags:
+        assert not [name for name in attributes if name.startswith("on")], (tag, attributes)
+        for name in ("href", "src"):
+            if attributes.get(name):
+                assert attributes[name].startswith(("https://", "http://", "data:image/")), attributes
+        if tag == "a":
+            assert attributes["target"] == "_blank"
+            assert set(attributes["rel"].split()) == {"noopener", "noreferrer", "nofollow"}
+    assert "${" not in markup and "{{" not in markup and "`" not in markup
+    assert not re.search("[\u202a-\u202e\u2066-\u2069\x07]", markup)
+
+
+class TestHtml:
+    def test_hostile_texts_stay_text_everywhere(self) -> None:
+        bad = passage(
+            1, title=HOSTILE, text=HOSTILE, url="javascript:alert(1)", licence=HOSTILE, corpus=HOSTILE
+        )
+        answer = result(f"{HOSTILE} [1]", passages=(bad,))
+        abstained = result(HOSTILE, answered=False, passages=(bad,))
+        quote = Citation(1, "p1", HOSTILE[3:40], 3, 40)
+        everything = [
+            page_html.final_answer(answer),
+            page_html.final_answer(abstained),
+            page_html.partial_answer(HOSTILE, (bad,)),
+            page_html.evidence("run", (bad,), HOSTILE, (quote,), 1, True),
+            page_html.photo_figure(
+                "run", "data:image/png;base64,", {1: "data:image/png;base64,"}, {1: HOSTILE}, 1
+            ),
+            page_html.error(HOSTILE),
+            page_html.status_line(IndexStatus("indexing", 1, 2, HOSTILE)),
+            page_html.status_line(IndexStatus("failed", 0, 0, HOSTILE)),
+            page_html.working(HOSTILE),
+        ]
+        for markup in everything:
+            assert_harmless(markup)
+        shown = Seen(everything[3]).text
+        assert "<script>window.pwned=1</script>" in shown and "**bold**" in shown and "${window" in shown
+
+    @pytest.mark.parametrize(
+        "url",
+        ["javascript:alert(1)", " JaVaScRiPt:alert(1)", "data:text/html,x", "//example.org/x", "", "https://",
+         "http://[::1", "https://exa mple.org", "java\nscript:alert(1)", "file:///etc/passwd", "/etc/passwd",
+         "https:\\\\example.org"],
+    )  # fmt: skip
+    def test_only_web_addresses_become_links(self, url: str) -> None:
+        assert page_html.safe_link(url) is None
+        card = page_html.evidence("run", (passage(1, url=url),), "tall?", (), 1, False)
+        assert not Seen(card).named("a")
+
+    def test_a_web_address_is_linked_without_breaking_out_of_it(self) -> None:
+        url = 'https://example.org/a?b=1&c="><script>'
+        (link,) = Seen(page_html.evidence("run", (passage(1, url=url),), "tall?", (), 1, False)).named("a")
+        assert link["href"] == url
+
+    def test_words_of_the_question_and_the_quote_are_marked(self) -> None:
+        start = HERON.index(QUOTE)
+        stems = page_html.question_stems("How tall is this heron?")
+        markup = page_html.marked(HERON, stems, [(start, start + len(QUOTE))])
+        assert re.findall("<mark>(.*?)</mark>", markup) == ["heron", "tall", "Herons"]
+        assert re.search('<span class="cs-quote">(.*?)</span>', markup).group(1) == (
+            "It stands up to 100 cm <mark>tall</mark>."
+        )
+        assert Seen(markup).text == HERON
+
+    @pytest.mark.parametrize(
+        ("one", "other"),
+        [("run", "running"), ("run", "runs"), ("fast", "fastest"), ("live", "lives"), ("live", "living"),
+         ("city", "cities"), ("tower", "towers"), ("high", "higher"), ("Cheetah", "cheetah's")],
+    )  # fmt: skip
+    def test_endings_do_not_matter(self, one: str, other: str) -> None:
+        assert page_html.stem(one) == page_html.stem(other)
+
+    @pytest.mark.parametrize(
+        ("one", "other"), [("tower", "tow"), ("bus", "bu"), ("glass", "glas"), ("lion", "line")]
+    )
+    def test_other_words_stay_others(self, one: str, other: str) -> None:
+        assert page_html.stem(one) != page_html.stem(other)
+
+    def test_quotes_outside_or_over_each_other_cannot_break_the_passage(self) -> None:
+        markup = page_html.marked("abc <def> ghi", {"def"}, [(-5, 3), (2, 8), (7, 99), (50, 60), (9, 4)])
+        assert Seen(markup).text == "abc <def> ghi"
+        assert markup.count("<span") == markup.count("</span>")
+
+    def test_citations_become_buttons_only_for_passages_there_are(self) -> None:
+        markup = page_html.partial_answer("So it is [1, 2] and [2]. See [9] and [x].", result().passages)
+        buttons = Seen(markup).named("button")
+        assert [button["data-rank"] for button in buttons] == ["1", "2", "2"]
+        assert buttons[1]["aria-label"] == "Source 2: Stork"
+        assert "[9]" in Seen(markup).text and "[x]" in Seen(markup).text
+
+    def test_cards_say_which_one_is_chosen(self) -> None:
+        buttons = Seen(page_html.evidence("run", result().passages, "tall?", (), 2, True)).named("button")
+        assert [button["aria-pressed"] for button in buttons] == ["false", "true"]
+
+    def test_an_abstention_is_told_calmly_and_with_its_reason(self) -> None:
+        markup = page_html.final_answer(result("", answered=False))
+        assert "cs-abstained" in markup and "alert" not in markup
+        assert "none gives a height" in Seen(markup).text
+
+    def test_a_half_built_index_is_told(self) -> None:
+        assert "3,200 of 10,033" in Seen(page_html.final_answer(result(indexed=3200, total=10033))).text
+        assert "passages indexed" not in page_html.final_answer(result())
+
+    def test_timings_in_one_line(self) -> None:
+        line = page_html.timing_line({"load": 12.0, "encode": 90.0, "search": 0.1, "total": 612.0})
+        assert line == "Answered in 0.6 s: photo 12 ms, encoding 90 ms"
+
+    def test_status_line_goes_when_ready(self) -> None:
+        assert page_html.status_line(IndexStatus("ready", 5, 5, "Ready.")) == ""
+        bar = Seen(page_html.status_line(IndexStatus("indexing", 5, 10, "Indexing."))).named("div")
+        assert [each["aria-valuenow"] for each in bar if each.get("role") == "progressbar"] == ["5"]
+        assert "alert" in page_html.status_line(IndexStatus("failed", 0, 0, "The disk is full."))
+
+
+class TestHeat:
+    def test_warmest_where_the_share_is_greatest_and_clear_elsewhere(self) -> None:
+        shares = np.full((5, 7), 0.01, dtype=np.float32)
+        shares[1, 5] = 0.2
+        heat = np.asarray(page_heat.heat_image(shares))
+        assert heat.shape[1] / heat.shape[0] == pytest.approx(7 / 5)
+        peak = np.unravel_index(heat[..., 3].argmax(), heat.shape[:2])
+        scale = heat.shape[0] / 5
+        assert (int(peak[0] // scale), int(peak[1] // scale)) == (1, 5)
+        assert heat[-1, 0, 3] == 0
+
+    @pytest.mark.parametrize("value", [0.0, 0.3, np.nan])
+    def test_an_even_map_is_clear(self, value: float) -> None:
+        assert not np.asarray(page_heat.heat_image(np.full((3, 3), value, dtype=np.float32)))[..., 3].any()
+
+    def test_not_a_grid(self) -> None:
+        with pytest.raises(ValueError, match="grid"):
+            page_heat.heat_image(np.zeros((0, 0)))
+
+    def test_addresses_hold_pictures(self) -> None:
+        photo = page_heat.photo_address(Image.new("RGB", (3000, 1500), "green"))
+        picture = Image.open(io.BytesIO(base64.b64decode(photo.removeprefix("data:image/jpeg;base64,"))))
+        assert picture.size == (page_heat.PHOTO_SIDE, page_heat.PHOTO_SIDE // 2)
+
+
+class Birds:
+    """A service with two passages, for driving the page: answers, abstains, or raises what it is told to."""
+
+    def __init__(self) -> None:
+        self.settings = load_settings(corpus="birds")
+        self.state = IndexStatus("ready", 2, 2, "Ready.")
+        self.raises: Exception | None = None
+        self.raises_late: Exception | None = None
+        self.asked: list[tuple] = []
+
+    def corpora(self) -> list:
+        return [SimpleNamespace(name="birds", title="Birds", passages=2)]
+
+    def status(self, corpus: str | None = None) -> IndexStatus:
+        return self.state
+
+    def regions(self, query: object, passage_id: str) -> np.ndarray:
+        shares = np.zeros((4, 4), dtype=np.float32)
+        shares[int(passage_id[1:]), 2] = 1
+        return shares
+
+    def ask(self, image: object, question: str, corpora: object = None, k: int | None = None):
+        self.asked.append((image, question, corpora, k))
+        if self.raises:
+            raise self.raises
+        try:
+            load_image(image)
+        except ImageProblem as problem:
+            raise UserProblem(str(problem)) from None
+        if len(question) > 2000:
+            raise UserProblem("The question is too long; shorten it.")
+        answer = result(passages=(passage(1), passage(2, title=HOSTILE, text=HOSTILE, url="javascript:x")))
+        yield EvidenceFound(answer.passages, None)
+        yield PartialText("It stands")
+        if self.raises_late:
+            raise self.raises_late
+        yield answer
+
+    def ask_once(self, *arguments: object) -> object:
+        *_, last = self.ask(*arguments)
+        return SimpleNamespace(as_dict=lambda: {"answer": last.answer.text, "asked": list(arguments[1:])})
+
+
+@pytest.fixture
+def birds() -> Birds:
+    return Birds()
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> str:
+    Image.new("RGB", (64, 48), "grey").save(tmp_path / "heron.jpg")
+    return str(tmp_path / "heron.jpg")
+
+
+def final(steps: list[tuple]) -> list:
+    """What the page shows in the end: of every output the last value that was not skipped."""
+    shown: list = ["", "", "", ""]
+    for step in steps:
+        shown = [old if _skipped(new) else new for old, new in zip(shown, step, strict=True)]
+    return shown
+
+
+def _skipped(value: object) -> bool:
+    return isinstance(value, dict) and value.get("__type__") == "update"
+
+
+class TestHandlers:
+    def test_answer_cards_and_heat_maps(self, birds: Birds, photo: str) -> None:
+        steps = list(Asker(birds).respond(photo, "How tall is this heron?", ["birds"], 5.0))
+        assert birds.asked == [(photo, "How tall is this heron?", ["birds"], 5)]
+        answer, evidence, figure, problem = final(steps)
+        assert "It stands up to 100 cm tall." in answer and 'data-rank="1"' in answer
+        assert 'class="cs-quote"' in evidence and evidence.count("<article") == 2
+        assert [layer.get("data-rank") for layer in Seen(figure).named("img")] == [None, "1", "2"]
+        assert problem == ""
+        for markup in (answer, evidence, figure):
+            assert_harmless(markup)
+        assert any("It stands</p>" in str(step[0]) for step in steps)  # it streams
+
+    @pytest.mark.parametrize("question", [None, "", "  \n\t "])
+    def test_no_question(self, birds: Birds, photo: str, question: str | None) -> None:
+        *kept, problem = final(list(Asker(birds).respond(photo, question, [], 5)))
+        assert kept == ["", "", ""] and "Type a question" in problem and not birds.asked
+
+    def test_no_photo(self, birds: Birds) -> None:
+        *kept, problem = final(list(Asker(birds).respond(None, "What is it?", [], 5)))
+        assert kept == ["", "", ""] and "Add a photo" in problem and not birds.asked
+
+    @pytest.mark.parametrize("late", [False, True])
+    @pytest.mark.parametrize(
+        ("raised", "told"),
+        [
+            (UserProblem("The index is of another model; make it again."), "The index is of another model"),
+            (RuntimeError("/secret/place"), "Something unforeseen went wrong"),
+            (OSError(errno.ENOSPC, "No space left", "/secret/place"), "disk of this machine is full"),
+            (MemoryError(), "ran out of memory"),
+        ],
+    )
+    def test_every_failure_is_a_sentence(
+        self, birds: Birds, photo: str, raised: Exception, told: str, late: bool
+    ) -> None:
+        setattr(birds, "raises_late" if late else "raises", raised)
+        answer, evidence, figure, problem = final(list(Asker(birds).respond(photo, "How tall?", [], 5)))
+        assert told in problem and 'role="alert"' in problem
+        assert "secret" not in problem and "Traceback" not in problem
+        assert "cs-empty" in answer and evidence == figure == ""
+
+    def test_a_bad_photo_is_refused_when_it_is_given(self, birds: Birds, tmp_path: Path) -> None:
+        (tmp_path / "text.jpg").write_text("not a photo")
+        value, figure, problem = Asker(birds).check_photo(str(tmp_path / "text.jpg"))
+        assert value is None and figure == "" and 'role="alert"' in problem
+
+    def test_what_browsers_cannot_show_is_shown_as_made(
+        self, birds: Birds, tmp_path: Path, photo: str
+    ) -> None:
+        Image.new("CMYK", (30, 20)).save(tmp_path / "print.tif")
+        value, _, problem = Asker(birds).check_photo(str(tmp_path / "print.tif"))
+        assert value.size == (30, 20) and value.mode == "RGB" and problem == ""
+        assert _skipped(Asker(birds).check_photo(photo)[0])
+
+    def test_polling_goes_on_only_while_there_is_something_to_wait_for(self, birds: Birds) -> None:
+        for state, active in (("starting", True), ("fetching", True), ("indexing", True), ("ready", False),
+                              ("failed", False)):  # fmt: skip
+            birds.state = IndexStatus(state, 1, 2, "A sentence.")
+            line, timer, corpora = Asker(birds).progress([])
+            assert timer.active is active
+            assert bool(line) is (state != "ready")
+            assert corpora.choices == [("Birds (2 passages)", "birds")] and corpora.value == ["birds"]
+
+    def test_examples_open_from_the_address(self, birds: Birds) -> None:
+        asker = Asker(birds)
+        name, file, question = EXAMPLES[1]
+        assert asker.from_address(SimpleNamespace(query_params={"example": name})) == (str(file), question)
+        for other in ({}, {"example": "../../etc/passwd"}):
+            assert all(_skipped(value) for value in asker.from_address(SimpleNamespace(query_params=other)))
+
+    def test_unforeseen_problems_are_logged_in_full(self, caplog: pytest.LogCaptureFixture) -> None:
+        sentence_for(RuntimeError("the whole story"))
+        assert "the whole story" in caplog.text
+
+
+@dataclass
+class Served:
+    birds: Birds
+    address: str
+    client: Client
+
+
+@pytest.fixture(scope="module")
+def served():
+    birds = Birds()
+    page = build_page(birds)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = launch(page, load_settings(host="127.0.0.1", port=port))
+    yield Served(birds, address, Client(address, verbose=False))
+    page.close(verbose=False)
+
+
+class TestEndpoint:
+    def test_only_ask_is_offered(self, served: Served) -> None:
+        api = served.client.view_api(return_format="dict")
+        assert list(api["named_endpoints"]) == ["/ask"] and not api["unnamed_endpoints"]
+        names = [each["parameter_name"] for each in api["named_endpoints"]["/ask"]["parameters"]]
+        assert names == ["image", "question", "corpora", "passages"]
+
+    def test_ask(self, served: Served, photo: str) -> None:
+        got = served.client.predict(handle_file(photo), "How tall?", ["birds"], 3, api_name="/ask")
+        assert got == {"answer": "It stands up to 100 cm tall. [1]", "asked": ["How tall?", ["birds"], 3]}
+
+    def test_defaults(self, served: Served, photo: str) -> None:
+        got = served.client.predict(image=handle_file(photo), question="How tall?", api_name="/ask")
+        assert got["asked"] == ["How tall?", None, served.birds.settings.passages]
+
+    def test_odd_files_that_are_photos(self, served: Served, tmp_path: Path) -> None:
+        grey = Image.new("L", (40, 30), 99)
+        turned = Image.Exif()
+        turned[0x0112] = 6
+        Image.new("CMYK", (40, 30)).save(tmp_path / "cmyk.jpg")
+        Image.fromarray(np.full((30, 40), 40_000, dtype=np.uint16)).save(tmp_path / "sixteen.png")
+        grey.convert("P").save(tmp_path / "palette.png", transparency=0)
+        grey.save(tmp_path / "moving.gif", save_all=True, append_images=[Image.new("L", (40, 30))] * 3)
+        grey.convert("RGB").save(tmp_path / "turned.jpg", exif=turned)
+        for file in sorted(tmp_path.iterdir()):
+            got = served.client.predict(handle_file(str(file)), "How tall?", [], 3, api_name="/ask")
+            assert got["answer"], file.name
+
+    def test_bad_input_is_a_sentence(self, served: Served, tmp_path: Path, photo: str) -> None:
+        (tmp_path / "text.jpg").write_text("not a photo at all")
+        (tmp_path / "empty.jpg").write_bytes(b"")
+        (tmp_path / "half.jpg").write_bytes(Path(EXAMPLES[0][1]).read_bytes()[:900])
+        bomb = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", b"\0\0\x75\x30\0\0\x75\x30\x08\x02\0\0\0")
+        (tmp_path / "bomb.png").write_bytes(bomb + png_chunk(b"IDAT", b"x") + png_chunk(b"IEND", b""))
+        asks = [
+            (handle_file(str(file)), "How tall?")
+            for file in sorted(tmp_path.glob("*.*"))
+            if file.name != "heron.jpg"
+        ]
+        asks += [(None, "How tall?"), (handle_file(photo), ""), (handle_file(photo), "x" * 20_000)]
+        asks += [({"path": "http://127.0.0.1:1/a.jpg", "meta": {"_type": "gradio.FileData"}}, "How tall?")]
+        for image, question in asks:
+            with pytest.raises(AppError) as problem:
+                served.client.predict(image, question, [], 3, api_name="/ask")
+            sentence = str(problem.value)
+            assert sentence.endswith(".") and len(sentence) < 250, sentence
+            assert "Traceback" not in sentence and "Error" not in sentence and str(tmp_path) not in sentence
+        # ... and the next good question is answered.
+        assert served.client.predict(handle_file(photo), "How tall?", [], 3, api_name="/ask")["answer"]
+
+    def test_files_of_this_machine_are_not_served(self, served: Served) -> None:
+        import httpx
+
+        for path in (ROOT / "app.py", Path("/etc/hostname"), Path(page_module.__file__)):
+            assert httpx.get(f"{served.address}gradio_api/file={path}").status_code in (403, 404)
+
+    def test_questions_side_by_side(self, served: Served, photo: str) -> None:
+        got: list[str] = []
+
+        def one(number: int) -> None:
+            got.append(
+                served.client.predict(handle_file(photo), f"How tall {number}?", [], 3, api_name="/ask")[
+                    "asked"
+                ][0]
+            )
+
+        threads = [threading.Thread(target=one, args=(number,)) for number in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        assert sorted(got) == [f"How tall {number}?" for number in range(6)]
+
+    def test_the_page_names_no_other_machine(self, served: Served) -> None:
+        import httpx
+
+        markup = httpx.get(served.address).text
+        loaded = re.findall(r"""<(?:script|link|img|iframe)[^>]*?(?:src|href)=["']([^"']+)""", markup)
+        assert loaded and not [address for address in loaded if "//" in address]
+
+
+def png_chunk(name: bytes, data: bytes) -> bytes:
+    import zlib
+
+    return len(data).to_bytes(4, "big") + name + data + zlib.crc32(name + data).to_bytes(4, "big")
+
+
+def test_the_page_loads_no_model_library() -> None:
+    heavy = "{'torch', 'transformers', 'faiss', 'sqlalchemy'}"
+    code = f"import sys, app.page; print(sorted({heavy} & set(sys.modules)))"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert ran.stdout.strip() == "[]", ran.stdout + ran.stderr
+
+
+def test_a_taken_port_is_a_sentence(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        ran = subprocess.run(
+            [sys.executable, "app.py", "--port", port, "--data-dir", str(tmp_path)],
+            cwd=ROOT, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("error: ") and port in ran.stderr and "Traceback" not in ran.stderr
