@@ -1,4 +1,4 @@
-"""The command line: `python -m app ask PHOTO "QUESTION"` answers one question, for people or programs (--json).
+"""The command line: `python -m app ask PHOTO "QUESTION"` answers one question, in words or as JSON.
 
 It knows the service and how to print; the answer goes to standard output, progress and problems to standard
 error. Exit code 0, or 2 after one sentence that says what is wrong.

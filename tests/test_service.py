@@ -1,0 +1,615 @@
+"""The answer service and its background indexer, with a small encoder, the real catalogue, index and answerer."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from small_encoder import ARTICLES, COLOURS, GRID, SmallEncoder, source
+
+from app import indexing, service
+from app.indexing import Indexer, build_index, index_path, open_index
+from app.service import AnswerService, EvidenceFound, PartialText, Result, UserProblem
+from app.settings import load_settings
+from app.sharing import SharedEncoder
+from generator.answers import Answer
+from generator.extractive import ExtractiveAnswerer
+from kb import ingest as ingestion
+from kb.catalogue import Catalogue
+from kb.records import CatalogueProblem
+from retriever.index import IndexProblem, LateInteractionIndex
+
+
+def wait_for(condition, seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.01)
+
+
+def photo(colour: str) -> Image.Image:
+    return Image.new("RGB", (30, 20), COLOURS[colour])
+
+
+def fill(catalogue: Catalogue, monkeypatch, name: str = "things", articles=None) -> None:
+    monkeypatch.setitem(ingestion.SOURCES, name, source(name, articles))
+    ingestion.ingest(catalogue, name, Path("unused"))
+
+
+def many(count: int) -> dict[str, str]:
+    return {f"Thing{number}": f"Thing number {number} weighs {number} grams." for number in range(count)}
+
+
+@pytest.fixture
+def catalogue(tmp_path):
+    catalogue = Catalogue(f"sqlite:///{tmp_path}/catalogue.sqlite")
+    yield catalogue
+    catalogue.close()
+
+
+@pytest.fixture
+def make(tmp_path, catalogue, monkeypatch):
+    """Makes services over the same data folder; all are closed at the end."""
+    made = []
+
+    def build(encoder=None, answerer=None, fetch=lambda corpus, progress: None, **overrides) -> AnswerService:
+        encoder = encoder or SmallEncoder()
+        one = AnswerService(
+            load_settings(data_dir=tmp_path, corpus="things", **overrides),
+            catalogue,
+            encoder if callable(encoder) else lambda: encoder,
+            answerer or (lambda shared: ExtractiveAnswerer(shared.embed_sentences)),
+            fetch,
+        )
+        made.append(one)
+        return one
+
+    yield build
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def ready(make, catalogue, monkeypatch):
+    fill(catalogue, monkeypatch)
+    one = make()
+    one.start()
+    wait_for(lambda: one.status().state == "ready")
+    return one
+
+
+# --- asking
+
+
+def test_the_photo_decides_what_is_found(ready):
+    for colour, title in [("red", "Cherry"), ("green", "Emerald"), ("blue", "Sapphire"), ("white", "Swan")]:
+        result = ready.ask_once(photo(colour), "What is this?")
+        assert result.passages[0].title == title
+        assert result.answer.answered and title in result.answer.text
+
+
+def test_the_question_decides_too(ready):
+    result = ready.ask_once(None, "Which gem was found in Ceylon?")
+    assert result.passages[0].title == "Sapphire"
+    assert result.query.grid == (0, 0)
+
+
+def test_an_answer_is_quoted_from_the_passage_it_cites(ready):
+    result = ready.ask_once(photo("red"), "How heavy is it?", k=3)
+    assert result.answer.answered and "8 grams" in result.answer.text
+    for citation in result.answer.citations:
+        passage = result.passages[citation.number - 1]
+        assert passage.rank == citation.number and passage.id == citation.passage_id
+        assert passage.text[citation.start : citation.end] == citation.quote
+
+
+def test_steps_come_in_order_and_text_grows(ready):
+    steps = list(ready.ask(photo("blue"), "When was it found?", k=2))
+    assert isinstance(steps[0], EvidenceFound) and isinstance(steps[-1], Result)
+    texts = [step.text for step in steps[1:-1]]
+    assert texts and all(isinstance(step, PartialText) for step in steps[1:-1])
+    for shorter, longer in zip(texts, texts[1:], strict=False):
+        assert longer.startswith(shorter) and longer != shorter
+    assert texts[-1] == steps[-1].answer.text
+    assert steps[0].passages == steps[-1].passages and len(steps[-1].passages) == 2
+
+
+def test_passages_carry_all_there_is_to_show(ready):
+    result = ready.ask_once(photo("green"), "What is green?", k=4)
+    best = result.passages[0]
+    assert best.title == "Emerald" and best.text == ARTICLES["Emerald"] and best.corpus == "things"
+    assert best.url == "https://example.org/Emerald" and best.licence == "CC0"
+    assert best.description == "about a emerald"
+    assert [passage.rank for passage in result.passages] == [1, 2, 3, 4]
+    scores = [passage.score for passage in result.passages]
+    assert scores == sorted(scores, reverse=True) and all(0 <= score <= 1 for score in scores)
+    # All six patches and one of three words are met exactly: half of the weight and a third of the other half.
+    assert scores[0] >= 1 / 2 + 1 / 6 - 0.01
+
+
+def test_the_score_of_a_perfect_match_is_one(ready):
+    result = ready.ask_once(photo("red"), "cherry red fruit")
+    assert result.passages[0].score == pytest.approx(1.0, abs=1e-3)
+
+
+def test_a_result_is_json(ready):
+    result = ready.ask_once(photo("white"), "Where does it live?")
+    said = json.loads(json.dumps(result.as_dict()))
+    assert said["answer"] == result.answer.text and said["question"] == "Where does it live?"
+    assert said["passages"][0]["title"] == "Swan" and said["corpora"] == ["things"]
+    assert said["citations"][0]["quote"] in ARTICLES["Swan"]
+    assert (said["indexed"], said["total"]) == (4, 4)
+    assert set(said["timings_ms"]) == {"load", "encode", "search", "passages", "answer", "total"}
+    assert "query" not in said
+
+
+def test_times_add_up(ready):
+    began = time.perf_counter()
+    timings = dict(ready.ask_once(photo("red"), "What is it?").timings)
+    spent = (time.perf_counter() - began) * 1000
+    total = timings.pop("total")
+    assert total == pytest.approx(sum(timings.values())) and 0 < total <= spent
+
+
+def test_photos_may_be_files_bytes_or_pictures(ready, tmp_path):
+    path = tmp_path / "photo.png"
+    photo("green").save(path)
+    for source_of_photo in (path, str(path), path.read_bytes(), photo("green").convert("RGBA")):
+        assert ready.ask_once(source_of_photo, "What is this?").passages[0].title == "Emerald"
+
+
+def test_too_weak_evidence_is_an_answer_and_no_exception(make, catalogue, monkeypatch):
+    fill(catalogue, monkeypatch)
+    strict = make(min_score=0.9)
+    strict.start()
+    wait_for(lambda: strict.status().state == "ready")
+    weak = strict.ask_once(None, "Who wrote the novel Ulysses?")
+    assert not weak.answer.answered and weak.answer.reason and weak.passages
+    assert strict.ask_once(photo("red"), "cherry red").answer.answered
+
+
+def test_an_answerer_that_says_nothing_is_noticed(make, catalogue, monkeypatch):
+    fill(catalogue, monkeypatch)
+
+    class Silent:
+        def answer(self, question, image, passages):
+            yield "well"
+
+    broken = make(answerer=lambda shared: Silent())
+    broken.prepare(lambda status: None)
+    with pytest.raises(RuntimeError, match="Silent"):
+        broken.ask_once(None, "Who?")
+
+
+# --- what is refused
+
+
+def refused(ready: AnswerService, *args, **named) -> str:
+    with pytest.raises(UserProblem) as caught:
+        ready.ask_once(*args, **named)
+    sentence = str(caught.value)
+    assert sentence.endswith(".") and "\n" not in sentence
+    return sentence
+
+
+def test_no_photo_and_no_question(ready):
+    assert "photo and type a question" in refused(ready, None, "  ")
+    assert "Type a question" in refused(ready, photo("red"), " \n\t\0 ")
+    assert "Type a question" in refused(ready, photo("red"), None)
+
+
+def test_a_question_too_long(ready):
+    sentence = refused(ready, photo("red"), "a" * 2001)
+    assert "2,001" in sentence and "2,000" in sentence
+    assert ready.ask_once(photo("red"), "cherry " * 285).passages
+
+
+@pytest.mark.parametrize("k", [0, 51, -1, 2.5, "5", True, float("nan"), float("inf")])
+def test_a_count_of_passages_that_makes_no_sense(ready, k):
+    assert "from 1 to 50" in refused(ready, photo("red"), "What?", k=k)
+
+
+def test_counts_of_passages_that_do(ready):
+    assert len(ready.ask_once(photo("red"), "What?", k=1).passages) == 1
+    assert len(ready.ask_once(photo("red"), "What?", k=3.0).passages) == 3
+    assert len(ready.ask_once(photo("red"), "What?", k=50).passages) == 4
+
+
+def test_an_unknown_corpus(ready):
+    sentence = refused(ready, photo("red"), "What?", ["things", "<b>nothing</b>"])
+    assert "<b>nothing</b>" in sentence and "things" in sentence
+    assert "at least one" in refused(ready, photo("red"), "What?", [])
+
+
+def test_a_bad_photo(ready, tmp_path):
+    assert "not a photo" in refused(ready, b"hello", "What?")
+    assert "no file" in refused(ready, tmp_path / "none.jpg", "What?")
+    huge = Image.new("L", (20_000, 6_000))
+    assert "too many pixels" in refused(ready, huge, "What?")
+
+
+def test_odd_characters_in_a_question(ready):
+    assert ready.ask_once(photo("red"), "a\ud800b \u202e\0 cherry").passages[0].title == "Cherry"
+
+
+# --- heat maps
+
+
+def test_regions_show_the_part_of_the_photo_that_matches(ready):
+    half = photo("red")
+    half.paste(COLOURS["blue"], (0, 0, 10, 20))  # the left third
+    result = ready.ask_once(half, "What is this?", k=4)
+    at = {passage.title: passage.id for passage in result.passages}
+    red, blue = ready.regions(result.query, at["Cherry"]), ready.regions(result.query, at["Sapphire"])
+    assert red.shape == blue.shape == GRID
+    assert red[:, 1:].min() > red[:, 0].max() and blue[:, 0].min() > blue[:, 1:].max()
+
+
+def test_regions_without_a_photo_or_a_passage(ready):
+    result = ready.ask_once(None, "What is red?")
+    assert ready.regions(result.query, result.passages[0].id).shape == (0, 0)
+    with pytest.raises(UserProblem, match="no longer"):
+        ready.regions(result.query, "things:nothing#0")
+
+
+# --- before there is an index, and while it grows
+
+
+def test_before_the_first_passage_is_indexed_the_person_is_told_what_happens(make, catalogue, monkeypatch):
+    monkeypatch.setattr(service, "PATIENCE", 0.2)
+    going = threading.Event()
+
+    def fetch(corpus, progress):
+        progress(1, 4)
+        assert going.wait(10)
+        fill(catalogue, monkeypatch)
+
+    one = make(fetch=fetch)
+    one.start()
+    wait_for(lambda: one.status().state == "fetching")
+    sentence = refused(one, photo("red"), "What?")
+    assert "nothing to search yet" in sentence and "1 of 4 documents" in sentence
+    assert one.corpora() == []
+    going.set()
+    wait_for(lambda: one.status().state == "ready")
+    assert one.ask_once(photo("red"), "What is this?").passages[0].title == "Cherry"
+    assert [info.name for info in one.corpora()] == ["things"]
+
+
+def test_asking_starts_a_service_that_was_not_started(make, catalogue, monkeypatch):
+    fill(catalogue, monkeypatch)
+    make().prepare(lambda status: None)
+    assert make().ask_once(photo("blue"), "What is this?").passages[0].title == "Sapphire"
+
+
+def test_the_part_already_indexed_answers(make, catalogue, monkeypatch):
+    monkeypatch.setattr(indexing, "COMMIT_PASSAGES", 1)
+    fill(catalogue, monkeypatch, articles=many(200))
+    encoder = SmallEncoder(seconds_a_batch=0.1)
+    one = make(encoder)
+    one.start()
+    wait_for(lambda: 0 < one.status().done < 200 and one._indexer("things").index() is not None)
+    result = one.ask_once(None, "How heavy is thing number 3?")
+    assert 0 < result.indexed < 200 and result.total == 200
+    status = one.status()
+    assert status.state == "indexing" and "of 200" in status.message and "answered" in status.message
+    encoder.seconds_a_batch = 0
+    wait_for(lambda: one.status().state == "ready")
+    assert one.ask_once(None, "How heavy is thing number 3?").indexed == 200
+
+
+def test_a_question_goes_before_the_next_batch():
+    small = SmallEncoder()
+    shared = SharedEncoder(small)
+    with shared.asking():
+        thread = threading.Thread(target=shared.encode_passages, args=(["one red thing"],))
+        thread.start()
+        time.sleep(0.1)
+        assert small.encoded == []
+        shared.encode_query("red", None)
+    thread.join(5)
+    assert small.encoded == ["one red thing"]
+
+
+def test_endless_questions_do_not_stop_indexing(monkeypatch):
+    monkeypatch.setattr("app.sharing.QUIET_AT_MOST", 0.05)
+    shared = SharedEncoder(SmallEncoder())
+    with shared.asking():
+        assert len(shared.encode_passages(["red"])) == 1
+
+
+def test_encoder_calls_do_not_overlap():
+    class Jealous(SmallEncoder):
+        busy = False
+
+        def encode_query(self, question, image):
+            assert not self.busy
+            self.busy = True
+            time.sleep(0.01)
+            self.busy = False
+            return super().encode_query(question, image)
+
+    shared = SharedEncoder(Jealous())
+    failures = []
+
+    def ask():
+        try:
+            for _ in range(5):
+                shared.encode_query("red", None)
+        except AssertionError as problem:
+            failures.append(problem)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+
+
+def test_many_threads_get_their_own_answers(ready):
+    wanted = [("red", "Cherry"), ("green", "Emerald"), ("blue", "Sapphire"), ("white", "Swan")] * 4
+    got = {}
+
+    def ask(number, colour):
+        got[number] = ready.ask_once(photo(colour), "What is this?").passages[0].title
+
+    threads = [threading.Thread(target=ask, args=(n, colour)) for n, (colour, _) in enumerate(wanted)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [got[n] for n in range(len(wanted))] == [title for _, title in wanted]
+
+
+MORE = {"Ruby": "A ruby is a red stone that shines.", "Rain": "Rain is wet."}
+
+
+def test_several_corpora_are_merged_by_score(ready, catalogue, monkeypatch):
+    fill(catalogue, monkeypatch, "more", MORE)
+    ready.start("more")
+    wait_for(lambda: ready.status("more").state == "ready")
+    result = ready.ask_once(photo("red"), "ruby stone", ["things", "more"], k=6)
+    assert result.passages[0].title == "Ruby" and result.corpora == ("things", "more")
+    assert {passage.corpus for passage in result.passages} == {"things", "more"}
+    assert len(result.passages) == result.indexed == result.total == 6
+    scores = [passage.score for passage in result.passages]
+    assert scores == sorted(scores, reverse=True)
+    only = ready.ask_once(photo("red"), "ruby", ["more"])
+    assert {passage.corpus for passage in only.passages} == {"more"} and only.total == 2
+    assert ready.regions(only.query, only.passages[0].id).shape == GRID
+
+
+def test_a_corpus_not_indexed_yet_is_begun_and_counted(ready, catalogue, monkeypatch):
+    fill(catalogue, monkeypatch, "more", MORE)
+    started = []
+    monkeypatch.setattr(Indexer, "start", lambda indexer: started.append(indexer.corpus))
+    monkeypatch.setattr(service, "PATIENCE", 0.1)
+    result = ready.ask_once(photo("red"), "ruby stone", ["things", "more"])
+    assert started == ["more"] and (result.indexed, result.total) == (4, 6)
+
+
+def test_new_passages_are_indexed_when_started_again(ready, catalogue, monkeypatch):
+    fill(catalogue, monkeypatch, "things", {**ARTICLES, "Frog": "A frog is a green animal that jumps."})
+    ready.start()
+    wait_for(lambda: ready.status().state == "ready" and ready.status().total == 5)
+    assert ready.ask_once(photo("green"), "Which animal jumps?").passages[0].title == "Frog"
+
+
+# --- what can go wrong while indexing
+
+
+def test_no_network_is_told_in_a_sentence_and_tried_again(make, catalogue, monkeypatch):
+    tries = []
+
+    def fetch(corpus, progress):
+        tries.append(corpus)
+        if len(tries) == 1:
+            raise CatalogueProblem("The corpus could not be fetched; check the network.")
+        fill(catalogue, monkeypatch)
+
+    one = make(fetch=fetch)
+    one.start()
+    wait_for(lambda: one.status().state == "failed")
+    assert one.status().message == "The corpus could not be fetched; check the network."
+    one.start()
+    wait_for(lambda: one.status().state == "ready")
+    assert tries == ["things", "things"]
+
+
+def test_an_encoder_that_cannot_be_loaded(make, catalogue, monkeypatch):
+    fill(catalogue, monkeypatch)
+
+    def loader():
+        raise OSError("disk on fire\nat line 2")
+
+    one = make(loader)
+    one.start()
+    wait_for(lambda: one.status().state == "failed")
+    message = one.status().message
+    assert "disk on fire at line 2" in message and "\n" not in message and message.endswith(".")
+    assert "disk on fire" in refused(one, photo("red"), "What?")
+
+
+def test_an_empty_corpus_is_a_failure_with_a_sentence(make):
+    status = make().prepare(lambda status: None)
+    assert status.state == "failed" and "things is empty" in status.message
+
+
+def test_a_full_disk_keeps_what_was_indexed(make, catalogue, monkeypatch):
+    monkeypatch.setattr(indexing, "COMMIT_PASSAGES", 1)
+    fill(catalogue, monkeypatch, articles=many(60))
+    real = LateInteractionIndex.add
+
+    def add(self, ids, vectors):
+        if len(self) >= 32:
+            raise IndexProblem("The disk is full; free some space.")
+        real(self, ids, vectors)
+
+    monkeypatch.setattr(LateInteractionIndex, "add", add)
+    one = make()
+    status = one.prepare(lambda status: None)
+    assert status == indexing.IndexStatus("failed", 32, 60, "The disk is full; free some space.")
+    assert one.ask_once(None, "How heavy is thing number 1?").indexed == 32
+    monkeypatch.setattr(LateInteractionIndex, "add", real)
+    assert one.prepare(lambda status: None).state == "ready"
+
+
+def test_an_index_of_another_encoder_is_kept_and_a_new_one_made(make, catalogue, monkeypatch, tmp_path):
+    fill(catalogue, monkeypatch)
+    first, second = SmallEncoder("small-1"), SmallEncoder("small-2")
+    assert make(first).prepare(lambda status: None).state == "ready"
+    assert make(second).prepare(lambda status: None).state == "ready"
+    assert len(first.encoded) == len(second.encoded) == 4
+    folders = sorted((tmp_path / "index" / "things").iterdir())
+    assert len(folders) == 2
+    again = SmallEncoder("small-1")
+    assert make(again).prepare(lambda status: None).state == "ready"
+    assert again.encoded == []
+    assert sorted((tmp_path / "index" / "things").iterdir()) == folders
+
+
+def test_an_index_put_in_the_place_of_another_is_refused(make, catalogue, monkeypatch, tmp_path):
+    fill(catalogue, monkeypatch)
+    make(SmallEncoder("small-1")).prepare(lambda status: None)
+    old = index_path(tmp_path, "things", "mini", "small-1")
+    old.rename(index_path(tmp_path, "things", "mini", "small-2"))
+    status = make(SmallEncoder("small-2")).prepare(lambda status: None)
+    assert status.state == "failed" and "small-1" in status.message and status.message.endswith(".")
+
+
+def test_a_damaged_index_is_refused_with_a_sentence(make, catalogue, monkeypatch, tmp_path):
+    fill(catalogue, monkeypatch)
+    make().prepare(lambda status: None)
+    path = index_path(tmp_path, "things", "mini", "small-1")
+    vectors = path / "vectors.f16"
+    vectors.write_bytes(vectors.read_bytes()[:100])
+    one = make()
+    status = one.prepare(lambda status: None)
+    assert status.state == "failed" and "cut short" in status.message
+    assert "cut short" in refused(one, photo("red"), "What?")
+
+
+def test_a_second_builder_gets_a_sentence_and_still_answers(make, catalogue, monkeypatch, tmp_path):
+    fill(catalogue, monkeypatch)
+    make().prepare(lambda status: None)
+    fill(catalogue, monkeypatch, "things", {**ARTICLES, "Frog": "A frog is a green animal that jumps."})
+    encoder = SmallEncoder()
+    with open_index(index_path(tmp_path, "things", "mini", "small-1"), encoder, write=True):
+        one = make()
+        status = one.prepare(lambda status: None)
+        assert status.state == "failed" and "Another process" in status.message and status.done == 4
+        assert one.ask_once(photo("red"), "What is this?").passages[0].title == "Cherry"
+    assert one.prepare(lambda status: None).state == "ready"
+
+
+def test_what_another_process_adds_is_searched(make, catalogue, monkeypatch, tmp_path, ready):
+    fill(catalogue, monkeypatch, "things", {**ARTICLES, "Frog": "A frog is a green animal that jumps."})
+    assert make().prepare(lambda status: None).state == "ready"
+    assert ready.ask_once(photo("green"), "Which animal jumps?").passages[0].title == "Frog"
+
+
+# --- building
+
+
+def test_a_build_that_was_stopped_goes_on_where_it_was(catalogue, monkeypatch, tmp_path):
+    fill(catalogue, monkeypatch, articles=many(100))
+    path = index_path(tmp_path, "things", "mini", "small-1")
+    first, second = SmallEncoder(), SmallEncoder()
+    turns = iter([True, True, False])
+    assert build_index(catalogue, "things", first, path, go_on=lambda: next(turns)) == 32
+    told = []
+    assert build_index(catalogue, "things", second, path, progress=lambda *now: told.append(now)) == 68
+    assert told[0] == (32, 100) and told[-1] == (100, 100)
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert len(set(first.encoded + second.encoded)) == len(first.encoded) + len(second.encoded) == 100
+    third = SmallEncoder()
+    assert build_index(catalogue, "things", third, path) == 0 and third.encoded == []
+    with open_index(path, third) as index:
+        assert sorted(index.ids()) == sorted(f"things:Thing{n}#0" for n in range(100))
+        stored = index.vectors("things:Thing7#0")
+    expected = SmallEncoder().encode_passages(["Thing7: Thing number 7 weighs 7 grams."])[0]
+    assert np.allclose(stored[:1], expected[:1], atol=1e-3)
+
+
+def test_an_interrupted_build_loses_at_most_what_was_not_committed(catalogue, monkeypatch, tmp_path):
+    monkeypatch.setattr(indexing, "COMMIT_PASSAGES", 20)
+    fill(catalogue, monkeypatch, articles=many(100))
+    path = index_path(tmp_path, "things", "mini", "small-1")
+
+    def interrupt(done, total):
+        if done >= 50:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_index(catalogue, "things", SmallEncoder(), path, progress=interrupt)
+    with open_index(path, SmallEncoder()) as index:
+        assert 20 <= len(index) < 100
+    assert build_index(catalogue, "things", SmallEncoder(), path) < 80  # and the lock was given back
+
+
+def test_passages_without_a_token_are_left_out(catalogue, monkeypatch, tmp_path):
+    class Picky(SmallEncoder):
+        def encode_passages(self, texts):
+            return [
+                rows[:0] if "green" in text else rows
+                for text, rows in zip(texts, super().encode_passages(texts), strict=True)
+            ]
+
+    fill(catalogue, monkeypatch)
+    path = index_path(tmp_path, "things", "mini", "small-1")
+    build_index(catalogue, "things", Picky(), path)
+    with open_index(path, Picky()) as index:
+        assert len(index) == 3
+
+
+def test_the_time_that_is_left_is_told(catalogue, monkeypatch, tmp_path):
+    fill(catalogue, monkeypatch, articles=many(64))
+    clock = iter(range(0, 10_000, 4))
+    monkeypatch.setattr(indexing.time, "monotonic", lambda: float(next(clock)))
+    told = []
+    place = index_path(tmp_path, "things", "mini", "small-1")
+    indexer = Indexer(catalogue, "things", SmallEncoder, lambda encoder: place, lambda progress: None)
+    assert indexer.run(told.append).state == "ready"
+    messages = [status.message for status in told if status.state == "indexing"]
+    assert "a second" not in messages[0] and "a second, about" in messages[1]
+    assert [status.state for status in told] == ["fetching"] + ["indexing"] * 5 + ["ready"]
+    indexer.stop()
+
+
+def test_stopping_ends_the_thread_and_keeps_what_was_done(make, catalogue, monkeypatch, tmp_path):
+    fill(catalogue, monkeypatch, articles=many(100))
+    encoder = SmallEncoder(seconds_a_batch=0.1)
+    one = make(encoder)
+    one.start()
+    wait_for(lambda: one.status().done > 0)
+    one.close()
+    assert not one._indexer("things").busy()
+    count = len(encoder.encoded)
+    assert 0 < count < 100
+    with open_index(index_path(tmp_path, "things", "mini", "small-1"), encoder) as index:
+        assert len(index) == count
+
+
+def test_corpus_names_cannot_leave_the_data_folder(tmp_path):
+    with pytest.raises(IndexProblem, match="folder"):
+        index_path(tmp_path, "../../elsewhere", "mini", "small-1")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0.2, "1 seconds"), (80, "80 seconds"), (600, "10 minutes"), (9000, "2.5 hours")]
+)
+def test_durations(seconds, said):
+    assert said in indexing._duration(seconds)
+
+
+def test_the_answer_type_of_a_refusal_is_the_generators(make, catalogue, monkeypatch):
+    fill(catalogue, monkeypatch)
+    one = make(min_score=1.0)
+    one.prepare(lambda status: None)
+    assert isinstance(one.ask_once(None, "xyzzy").answer, Answer)
