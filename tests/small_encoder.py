@@ -1,4 +1,4 @@
-"""A small but working encoder for tests: a word is a direction, a patch of a photo is the word for its colour.
+"""A small but working encoder for tests: a word is a direction, a patch of a photo is its colour's word.
 
 It has the interface of retriever.encoder.Encoder. Also a tiny corpus to go with it.
 """

@@ -1,4 +1,4 @@
-"""The answer service and its background indexer, with a small encoder, the real catalogue, index and answerer."""
+"""The answer service and its indexer: a small encoder, the real catalogue, index and answerer."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_passages_carry_all_there_is_to_show(ready):
     assert [passage.rank for passage in result.passages] == [1, 2, 3, 4]
     scores = [passage.score for passage in result.passages]
     assert scores == sorted(scores, reverse=True) and all(0 <= score <= 1 for score in scores)
-    # All six patches and one of three words are met exactly: half of the weight and a third of the other half.
+    # All six patches and one word of three are met exactly: half the weight and a third of the other half.
     assert scores[0] >= 1 / 2 + 1 / 6 - 0.01
 
 

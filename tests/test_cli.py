@@ -1,0 +1,214 @@
+"""`python -m app ask`, called as a function with a small encoder and once as a command with the real one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from small_encoder import ARTICLES, COLOURS, SmallEncoder, source
+
+from app import __main__ as command
+from app import service
+from generator.answers import Answer, Citation
+from kb import ingest as ingestion
+from kb.records import CatalogueProblem
+from retriever.index import LateInteractionIndex
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def plain_surroundings(monkeypatch, tmp_path):
+    for name in [name for name in os.environ if name.startswith("CITESIGHT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def photo(tmp_path) -> str:
+    Image.new("RGB", (30, 20), COLOURS["red"]).save(tmp_path / "photo.png")
+    return "photo.png"
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """The real service, but for the encoder and the corpus."""
+    encoder = SmallEncoder()
+    monkeypatch.setenv("CITESIGHT_CORPUS", "things")
+    monkeypatch.setitem(ingestion.SOURCES, "things", source())
+    monkeypatch.setattr("retriever.encoder.load_encoder", lambda profile, cache_dir: encoder)
+    return encoder
+
+
+def test_the_first_question_fetches_and_indexes_with_progress(small, photo, capsys):
+    assert command.main(["ask", photo, "How heavy is it?"]) == 0
+    said = capsys.readouterr()
+    assert "Cherry" in said.out and "8 grams" in said.out
+    assert "https://example.org/Cherry" in said.out and "CC0" in said.out and "about a cherry" in said.out
+    assert "Quoted:" in said.out and "total" in said.out and "Only" not in said.out
+    assert "Fetching" in said.err and "Indexing" in said.err and "4/4" in said.err
+    assert Path("data/catalogue.sqlite").exists() and len(small.encoded) == 4
+
+
+def test_the_second_question_answers_at_once(small, photo, capsys):
+    assert command.main(["ask", photo, "How heavy is it?"]) == 0
+    capsys.readouterr()
+    assert command.main(["ask", photo, "What is it?"]) == 0
+    said = capsys.readouterr()
+    assert "Cherry [1]" in said.out and said.err == "" and len(small.encoded) == 4
+
+
+def test_json_is_all_there_is_on_standard_output(small, photo, capsys):
+    assert command.main(["ask", photo, "How heavy is it?", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["answered"] is True and "8 grams" in said["answer"]
+    assert said["passages"][0]["title"] == "Cherry" and 0 < said["passages"][0]["score"] <= 1
+    citation = said["citations"][0]
+    quoted = said["passages"][citation["number"] - 1]["text"][citation["start"] : citation["end"]]
+    assert quoted == citation["quote"] and quoted in ARTICLES["Cherry"]
+    assert said["timings_ms"]["total"] >= said["timings_ms"]["encode"]
+
+
+def test_an_interrupted_first_run_goes_on_and_asks_for_nothing_twice(small, photo, capsys, monkeypatch):
+    encode = small.encode_passages
+
+    def interrupt(texts):
+        raise KeyboardInterrupt
+
+    small.encode_passages = interrupt
+    assert command.main(["ask", photo, "How heavy is it?"]) == 2
+    assert "error: Stopped" in capsys.readouterr().err
+    small.encode_passages = encode
+    monkeypatch.setitem(ingestion.SOURCES, "things", source(articles={}))  # would be noticed if it were read
+    assert command.main(["ask", photo, "How heavy is it?"]) == 0
+    assert "Fetching" not in capsys.readouterr().err
+
+
+# --- problems: exit code 2 and one sentence
+
+
+def problem(capsys, *arguments: str) -> str:
+    assert command.main(list(arguments)) == 2
+    said = capsys.readouterr()
+    last = said.err.strip().splitlines()[-1]
+    assert (
+        said.out == "" and "Traceback" not in said.err and last.startswith("error: ") and last.endswith(".")
+    )
+    return last
+
+
+def test_bad_photos_and_questions_are_told_before_anything_is_built(small, photo, capsys):
+    Path("text.jpg").write_text("no photo")
+    assert "no file 'none.jpg'" in problem(capsys, "ask", "none.jpg", "What?")
+    assert "not a photo" in problem(capsys, "ask", "text.jpg", "What?")
+    assert "Type a question" in problem(capsys, "ask", photo, " ")
+    assert "2,000" in problem(capsys, "ask", photo, "a" * 3000)
+    assert not Path("data").exists()
+
+
+def test_bad_settings(photo, capsys, monkeypatch):
+    assert "setting profile" in problem(capsys, "ask", photo, "What?", "--profile", "../x")
+    Path("file").touch()
+    assert "data folder" in problem(capsys, "ask", photo, "What?", "--data-dir", "file/data")
+    assert problem(capsys, "ask", photo, "What?", "--database-url", "nonsense")
+    monkeypatch.setenv("CITESIGHT_PASSAGES", "many")
+    assert "CITESIGHT_PASSAGES" in problem(capsys, "ask", photo, "What?")
+
+
+def test_a_failed_fetch(small, photo, capsys, monkeypatch):
+    def fetch(*_args, **_named):
+        raise CatalogueProblem("The corpus could not be fetched; check the network.")
+
+    monkeypatch.setattr(service, "ingest", fetch)
+    assert "check the network" in problem(capsys, "ask", photo, "What?")
+
+
+def test_something_unforeseen(small, photo, capsys):
+    small.encode_query = lambda question, image: 1 / 0
+    assert "ZeroDivisionError" in problem(capsys, "ask", photo, "What?")
+
+
+def test_a_failed_update_still_answers_from_what_is_there(small, photo, capsys, monkeypatch):
+    assert command.main(["ask", photo, "What is it?"]) == 0
+    monkeypatch.setitem(ingestion.SOURCES, "things", source(articles={**ARTICLES, "Frog": "A green animal."}))
+    monkeypatch.setattr(service, "_complete", lambda catalogue, corpus: False)
+
+    def add(self, ids, vectors):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(LateInteractionIndex, "add", add)
+    capsys.readouterr()
+    assert command.main(["ask", photo, "What is it?"]) == 0
+    said = capsys.readouterr()
+    assert "warning: " in said.err and "no space left" in said.err and "Traceback" not in said.err
+    assert "Cherry" in said.out and "Only 4 of 5 passages" in said.out
+
+
+def test_usage_is_told_for_a_wrong_command_line(capsys):
+    for arguments in ([], ["ask"], ["ask", "photo.png"], ["dance"]):
+        with pytest.raises(SystemExit) as caught:
+            command.main(arguments)
+        assert caught.value.code == 2 and "usage: python -m app" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as caught:
+        command.main(["ask", "--help"])
+    assert caught.value.code == 0 and "--data-dir" in capsys.readouterr().out
+
+
+def test_a_passage_cannot_steer_the_terminal(small):
+    passage = service.EvidencePassage(
+        1,
+        "a",
+        "T\x1b[2J\u202eitle",
+        "x\x1b]0;owned\x07y",
+        "https://example.org/\x1b[31m",
+        "CC0",
+        "things",
+        0.5,
+    )
+    answer = Answer("said\x1b[5m\nmore", (Citation(1, "a", "x\x1b]0;owned\x07y", 0, 12),), True)
+    query = SmallEncoder().encode_query("what", None)
+    text = command.readable(
+        service.Result("what", answer, (passage,), ("things",), {"total": 1.0}, 1, 1, query)
+    )
+    assert "\x1b" not in text and "\x07" not in text and "\u202e" not in text
+    assert "said" in text and "\nmore" in text and "[2J" in text
+
+
+def test_a_reader_that_has_enough_is_no_problem(tmp_path):
+    code = (
+        "import sys; from app import __main__ as command\n"
+        "def ask(args):\n"
+        "    for _ in range(100000): print('line')\n"
+        "    return 0\n"
+        "command._ask = ask\n"
+        "sys.exit(command.main(['ask', 'p', 'q']))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, text=True
+    ) as child:
+        assert child.stdout.readline() == "line\n"
+        child.stdout.close()
+        assert child.stderr.read() == ""
+    assert child.returncode == 0
+
+
+@pytest.mark.slow
+def test_the_real_thing_end_to_end(tmp_path):
+    """Fetches the real corpus and the mini profile, indexes all of it and asks about a drawn photo."""
+    Image.new("RGB", (320, 240), (200, 30, 30)).save(tmp_path / "photo.png")
+    done = subprocess.run(
+        [sys.executable, "-m", "app", "ask", "--json", "--data-dir", str(tmp_path / "data"),
+         str(tmp_path / "photo.png"), "Who wrote the play Hamlet?"],
+        cwd=ROOT, capture_output=True, text=True, timeout=3600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["indexed"] == said["total"] > 9_000 and len(said["passages"]) == 5
+    assert any(
+        "Hamlet" in passage["text"] or "Shakespeare" in passage["title"] for passage in said["passages"]
+    )
