@@ -5,6 +5,7 @@ Every difference in how SQLite and servers are opened is here. Knows nothing of 
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,10 +91,10 @@ class Database:
     def _plainly(self) -> Iterator[None]:
         try:
             yield
-        except SQLAlchemyError as problem:
+        except (SQLAlchemyError, sqlite3.Error) as problem:
             raise CatalogueProblem(self._sentence(problem)) from problem
 
-    def _sentence(self, problem: SQLAlchemyError) -> str:
+    def _sentence(self, problem: Exception) -> str:
         # The driver's own words, first line only: SQLAlchemy's add the statement and its values.
         said = str(problem.orig if isinstance(problem, DBAPIError) else problem).strip()
         reason = said.splitlines()[0][:300] if said else type(problem).__name__
@@ -117,7 +118,7 @@ def _parsed(url: str) -> URL:
             "postgresql+psycopg://user:password@host/name."
         ) from None
     if parsed.get_backend_name() == "sqlite":
-        if parsed.database in (None, "", ":memory:") or "mode=memory" in url:
+        if not parsed.database or ":memory:" in parsed.database or parsed.query.get("mode") == "memory":
             raise CatalogueProblem(
                 "A SQLite database in memory cannot be shared between threads; give a file, as in sqlite:///file.sqlite."
             )
@@ -145,9 +146,8 @@ def _engine(url: URL) -> Engine:
 
 
 def _prepare_sqlite(connection, _record) -> None:
-    connection.isolation_level = (
-        None  # the driver would begin late and never before DDL; _begin_sqlite does it
-    )
+    # Else the driver begins transactions itself, late and never before DDL; _begin_sqlite does it.
+    connection.isolation_level = None
     for setting in ("foreign_keys=ON", f"busy_timeout={_BUSY_MS}", "synchronous=NORMAL"):
         connection.execute(f"PRAGMA {setting}").close()
 

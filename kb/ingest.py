@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 
 from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from kb.catalogue import Catalogue
@@ -62,7 +63,7 @@ def ingest(
             if progress is not None:
                 progress(counts.total(), total)
         with catalogue.database.writing() as session:
-            _note(session, run_id, counts, state="finished", finished=datetime.now(UTC))
+            _note(session, run_id, counts, state="finished", finished=datetime.now(UTC), error="")
     except BaseException as problem:
         _record_stop(catalogue, run_id, problem)
         raise
@@ -80,23 +81,26 @@ def ingest(
 def _begin(catalogue: Catalogue, source: Source, limit: int | None) -> tuple[int, int]:
     """Ids of the corpus, made or brought up to date, and of a new run."""
     with catalogue.database.writing() as session:
-        corpus = session.scalars(select(CorpusRow).where(CorpusRow.name == source.name)).one_or_none()
-        if corpus is None:
-            corpus = CorpusRow(name=source.name)
-            session.add(corpus)
-        corpus.title, corpus.licence = source.title, source.licence
-        corpus.language, corpus.homepage = source.language, source.homepage
-        session.flush()
+        details = {name: getattr(source, name) for name in ("title", "licence", "language", "homepage")}
+        same = CorpusRow.name == source.name
+        if session.scalar(select(CorpusRow.id).where(same)) is None:
+            try:
+                with session.begin_nested():
+                    session.execute(insert(CorpusRow).values(name=source.name, **details))
+            except IntegrityError:
+                pass  # another ingestion was quicker
+        session.execute(update(CorpusRow).where(same).values(details))
+        corpus_id = session.scalars(select(CorpusRow.id).where(same)).one()
         # A run that was killed could not say so itself. One that is still at work says "finished" at its end.
         session.execute(
             update(IngestionRunRow)
-            .where(IngestionRunRow.corpus_id == corpus.id, IngestionRunRow.state == "running")
+            .where(IngestionRunRow.corpus_id == corpus_id, IngestionRunRow.state == "running")
             .values(
                 state="interrupted", finished=datetime.now(UTC), error="The process ended without a word."
             )
         )
         run = IngestionRunRow(
-            corpus_id=corpus.id,
+            corpus_id=corpus_id,
             state="running",
             started=datetime.now(UTC),
             asked=limit,
@@ -108,7 +112,7 @@ def _begin(catalogue: Catalogue, source: Source, limit: int | None) -> tuple[int
         )
         session.add(run)
         session.flush()
-        return corpus.id, run.id
+        return corpus_id, run.id
 
 
 def _check(source: Source, batch: list[DocumentRecord], keys: set[str]) -> None:

@@ -7,6 +7,7 @@ data: every word becomes a quoted phrase or a bound value, never query syntax. K
 from __future__ import annotations
 
 import unicodedata
+from functools import reduce
 
 from sqlalchemy import ColumnElement, Select, bindparam, case, func, literal_column, or_, select, text
 
@@ -14,14 +15,18 @@ from kb.models import PassageRow
 
 _MOST_WORDS = 64
 _MOST_CHARACTERS = 10_000
+_BETWEEN = frozenset('/|\\:;,()[]{}<>"')
 _TITLE_WEIGHT = 4.0
 
 
 def split_words(typed: str) -> list[str]:
-    """The different words of `typed`, at most 64, as typed but without characters no database can take."""
+    """The different words of `typed`, at most 64, as typed but without characters no database can take.
+
+    A word may hold marks, as in AT&T or lion's; a database takes its parts for a phrase.
+    """
     normal = unicodedata.normalize("NFC", typed[:_MOST_CHARACTERS])
-    kept = "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in normal)
-    words = [word for word in kept.split() if any(unicodedata.category(c)[0] in "LN" for c in word)]
+    kept = (" " if c in _BETWEEN or unicodedata.category(c) in ("Cc", "Cs") else c for c in normal)
+    words = [word for word in "".join(kept).split() if any(unicodedata.category(c)[0] in "LN" for c in word)]
     return list({word.lower(): word for word in words}.values())[:_MOST_WORDS]
 
 
@@ -48,9 +53,12 @@ def _sqlite(words: list[str]) -> Select[tuple[int, float]]:
 
 def _postgresql(words: list[str]) -> Select[tuple[int, float]]:
     column = literal_column("passage.words")
-    query: ColumnElement = func.phraseto_tsquery("english", words[0])
-    for word in words[1:]:
-        query = query.op("||")(func.phraseto_tsquery("english", word))
+    english, plainly = (
+        reduce(lambda left, right: left.op("||")(right), [func.phraseto_tsquery(how, word) for word in words])
+        for how in ("english", "simple")
+    )
+    # When all words are too common for English ("The Who"), they may still be a title, which is kept as is.
+    query = case((func.numnode(english) == 0, plainly), else_=english)
     # The weights are those of the letters D, C, B, A that the migration gave to text (B) and title (A).
     score = func.ts_rank(literal_column("'{0.1, 0.2, 0.25, 1.0}'::real[]"), column, query).label("score")
     return select(PassageRow.id, score).where(column.op("@@")(query))

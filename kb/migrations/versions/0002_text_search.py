@@ -25,7 +25,7 @@ UP = {
     ),
     "postgresql": (
         "ALTER TABLE passage ADD COLUMN words tsvector GENERATED ALWAYS AS"
-        " (setweight(to_tsvector('english', title), 'A') ||"
+        " (setweight(to_tsvector('english', title), 'A') || setweight(to_tsvector('simple', title), 'A') ||"
         " setweight(to_tsvector('english', text), 'B')) STORED",
         "CREATE INDEX ix_passage_words ON passage USING gin (words)",
     ),

@@ -1,0 +1,79 @@
+"""What the tests of kb share: made-up sources, databases of their own, a catalogue written out to compare."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import create_engine, select, text
+from sqlalchemy.exc import OperationalError
+
+from kb.catalogue import Catalogue
+from kb.models import CorpusRow, DocumentRow, PassageRow
+from kb.records import DocumentRecord, Source
+
+SERVER = "postgresql+psycopg://postgres@127.0.0.1:5432/"
+
+
+def record(number: int, *texts: str, title: str = "", **also: str) -> DocumentRecord:
+    return DocumentRecord(
+        key=f"doc_{number}",
+        title=title or f"Document {number}",
+        url=f"https://example.org/{number}",
+        language="en",
+        licence="CC0",
+        texts=texts or (f"The text number{number} speaks of apples.",),
+        description=also.get("description", f"about {number}"),
+        topic=also.get("topic", "Testing"),
+    )
+
+
+def source(records: list[DocumentRecord], stop: Callable[[int], None] | None = None) -> Source:
+    """A source `made-up` of these records; `stop(place)` is called before each and may raise."""
+
+    def read(_cache_dir):
+        def run() -> Iterator[DocumentRecord]:
+            for place, one in enumerate(records):
+                if stop is not None:
+                    stop(place)
+                yield one
+
+        return len(records), run()
+
+    return Source("made-up", "Made up", "CC0", "en", "https://example.org/", read)
+
+
+def contents(catalogue: Catalogue) -> list[tuple]:
+    """Everything the catalogue keeps of its documents and passages, also their order, without run records."""
+    columns = [c for table in (CorpusRow, DocumentRow, PassageRow) for c in table.__table__.columns]
+    numbered = {"id", "corpus_id", "document_id"}
+    kept = [c.label(f"{c.table.name}_{c.name}") for c in columns if c.name not in numbered]
+    rows = (
+        select(*kept)
+        .select_from(CorpusRow)
+        .join(DocumentRow, DocumentRow.corpus_id == CorpusRow.id)
+        .outerjoin(PassageRow, PassageRow.document_id == DocumentRow.id)
+        .order_by(CorpusRow.name, DocumentRow.id, PassageRow.position)
+    )
+    with catalogue.database.reading() as session:
+        return [tuple(row) for row in session.execute(rows)]
+
+
+@contextmanager
+def postgresql() -> Iterator[str]:
+    """The URL of a PostgreSQL database made for one test and dropped after; skips where no server answers."""
+    name = f"catalogue_test_{uuid.uuid4().hex[:12]}"
+    server = create_engine(SERVER + "test?connect_timeout=3", isolation_level="AUTOCOMMIT")
+    try:
+        with server.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+    except OperationalError as problem:
+        pytest.skip(f"no PostgreSQL to test with on 127.0.0.1:5432: {str(problem.orig).splitlines()[0]}")
+    try:
+        yield SERVER + name
+    finally:
+        with server.connect() as connection:
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+        server.dispose()

@@ -1,0 +1,193 @@
+"""Migrations up and down on both databases, opening at the same time, what is said when a database fails."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from alembic import op
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from kb_support import contents, postgresql, record, source
+from sqlalchemy import inspect, text
+
+from kb.catalogue import Catalogue
+from kb.database import Database
+from kb.ingest import ingest
+from kb.models import Base
+from kb.records import CatalogueProblem
+from kb.sources import SOURCES
+
+TABLES = {"corpus", "document", "passage", "ingestion_run"}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'catalogue.sqlite'}"
+    else:
+        with postgresql() as server_url:
+            yield server_url
+
+
+def tables(database: Database) -> set[str]:
+    return set(inspect(database.engine).get_table_names())
+
+
+def test_down_and_up_again(url):
+    database = Database(url)
+    assert TABLES < tables(database)
+    database.migrate("base")
+    assert tables(database) == {"alembic_version"}
+    with database.reading() as session:
+        if database.dialect == "sqlite":
+            left = session.execute(text("SELECT name FROM sqlite_master")).scalars().all()
+            assert not [name for name in left if "passage" in name]
+    database.migrate()
+    assert TABLES < tables(database)
+    database.close()
+
+
+def test_the_models_are_what_the_migrations_make(url):
+    database = Database(url)
+
+    def ours(thing, name, kind, reflected, _other):
+        # Full-text search is made by SQL of its own and has no model.
+        return not (reflected and ("passage_words" in (name or "") or (kind == "column" and name == "words")))
+
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"include_object": ours, "compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+    database.close()
+
+
+def test_text_search_comes_to_passages_that_are_there_and_goes_without_them(url, tmp_path, monkeypatch):
+    monkeypatch.setitem(SOURCES, "made-up", source([record(n) for n in range(3)]))
+    catalogue = Catalogue(url)
+    ingest(catalogue, "made-up", tmp_path)
+    before = contents(catalogue)
+    catalogue.database.migrate("0001")
+    assert contents(catalogue) == before
+    with pytest.raises(CatalogueProblem):
+        catalogue.search_text("number2")
+    ingest(catalogue, "made-up", tmp_path)
+    catalogue.close()
+    catalogue = Catalogue(url)
+    assert [hit.passage.id for hit in catalogue.search_text("number2")] == ["made-up:doc_2#0"]
+    catalogue.close()
+
+
+def test_a_migration_that_fails_leaves_nothing(url, monkeypatch):
+    def broken(*_, **__):
+        raise OSError("the power went out")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(op, "create_index", broken)
+        with pytest.raises(OSError):
+            Database(url)
+    database = Database(url)
+    assert TABLES < tables(database)
+    database.close()
+
+
+def test_opened_by_many_at_once(url):
+    problems, together = [], threading.Barrier(6)
+
+    def work():
+        try:
+            together.wait()
+            Catalogue(url).close()
+        except Exception as problem:
+            problems.append(problem)
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not problems
+
+
+def test_opening_does_not_wait_for_a_writer(url):
+    first = Database(url)
+    with first.writing() as session:
+        session.execute(text("INSERT INTO corpus VALUES (1, 'x', 'x', 'x', 'x', 'x')"))
+        Catalogue(url).close()
+    first.close()
+
+
+def test_a_database_of_a_newer_program(url):
+    database = Database(url)
+    with database.writing() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(CatalogueProblem, match="newer version of this program .schema 9999.; update"):
+        Database(url)
+    database.close()
+
+
+def test_deleting_a_corpus_deletes_what_is_in_it(url, tmp_path, monkeypatch):
+    monkeypatch.setitem(SOURCES, "made-up", source([record(n) for n in range(3)]))
+    catalogue = Catalogue(url)
+    ingest(catalogue, "made-up", tmp_path)
+    with catalogue.database.writing() as session:
+        session.execute(text("DELETE FROM corpus"))
+    assert catalogue.passages(["made-up:doc_1#0"]) == [] and catalogue.search_text("apples") == []
+    with pytest.raises(CatalogueProblem, match="(?i)foreign key"):
+        with catalogue.database.writing() as session:
+            session.execute(text("INSERT INTO passage VALUES (1, 77, 0, 'x', 'x', 'x', 1)"))
+    catalogue.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite://",
+        "sqlite:///:memory:",
+        "sqlite:///file::memory:?uri=true",
+        "sqlite:///file:x?mode=memory&uri=true",
+    ],
+)
+def test_memory_is_refused(url):
+    with pytest.raises(CatalogueProblem, match="memory cannot be shared between threads; give a file"):
+        Catalogue(url)
+
+
+@pytest.mark.parametrize(
+    "url, said",
+    [
+        ("not a url", "cannot be read; it should look like"),
+        ("nosuch://x/y", "needs a driver"),
+        ("postgresql+pg8000://u@127.0.0.1/x", "needs a driver that is not installed"),
+        ("postgresql+psycopg://someone:secret@127.0.0.1:9/none", "cannot be used: connection"),
+        ("sqlite:////dev/null/x/c.sqlite", "folder of .* cannot be made"),
+    ],
+)
+def test_urls_that_lead_nowhere(url, said):
+    with pytest.raises(CatalogueProblem, match=said) as problem:
+        Catalogue(url)
+    assert "secret" not in str(problem.value) and "\n" not in str(problem.value)
+
+
+def test_a_file_that_is_no_database(tmp_path):
+    path = tmp_path / "c.sqlite"
+    path.write_text("something else entirely, " * 100)
+    with pytest.raises(CatalogueProblem, match="is not a sound SQLite database"):
+        Catalogue(f"sqlite:///{path}")
+    assert path.read_text().startswith("something else")
+
+
+def test_a_full_disk_is_said_and_made_good(tmp_path, monkeypatch):
+    monkeypatch.setitem(SOURCES, "made-up", source([record(n, "word " * 3000) for n in range(40)]))
+    catalogue = Catalogue(f"sqlite:///{tmp_path / 'c.sqlite'}")
+
+    def pages(number):
+        with catalogue.database.reading() as session:
+            session.execute(text(f"PRAGMA max_page_count={number}"))
+
+    pages(60)  # SQLite then fails as on a full disk; the setting is the one pooled connection's
+    with pytest.raises(CatalogueProblem, match="The disk is full"):
+        ingest(catalogue, "made-up", tmp_path)
+    assert catalogue.count("made-up") == 0
+    pages(1_000_000)
+    assert ingest(catalogue, "made-up", tmp_path).added == 40
+    catalogue.close()

@@ -1,0 +1,302 @@
+"""Ingestion: twice changes nothing, a stop anywhere is made good, changes arrive, two take turns."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from kb_support import contents, postgresql, record, source
+
+import kb.ingest
+from kb.catalogue import Catalogue
+from kb.ingest import ingest
+from kb.models import IngestionRunRow
+from kb.records import CatalogueProblem
+from kb.sources import SOURCES
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'catalogue.sqlite'}"
+    else:
+        with postgresql() as server_url:
+            yield server_url
+
+
+@pytest.fixture
+def catalogue(url):
+    opened = Catalogue(url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def offered(monkeypatch):
+    """Offer these records as the source `made-up`, in batches of ten."""
+    monkeypatch.setattr(kb.ingest, "_BATCH", 10)
+
+    def offer(records, stop=None):
+        monkeypatch.setitem(SOURCES, "made-up", source(records, stop=stop))
+
+    return offer
+
+
+def runs(catalogue: Catalogue) -> dict:
+    return catalogue.stats()["corpora"][0]["last_run"]
+
+
+def other_copy(tmp_path: Path, offered, records) -> list[tuple]:
+    """What an ingestion without any trouble makes of `records`."""
+    offered(records)
+    clean = Catalogue(f"sqlite:///{tmp_path / 'clean.sqlite'}")
+    ingest(clean, "made-up", tmp_path)
+    expected = contents(clean)
+    clean.close()
+    return expected
+
+
+def test_twice_changes_nothing(catalogue, offered, tmp_path):
+    offered([record(n) for n in range(25)])
+    calls = []
+    first = ingest(catalogue, "made-up", tmp_path, progress=lambda *at: calls.append(at))
+    assert (first.seen, first.added, first.updated, first.unchanged) == (25, 25, 0, 0)
+    assert calls == [(0, 25), (10, 25), (20, 25), (25, 25)]
+    before = contents(catalogue)
+    assert len(before) == 25
+    second = ingest(catalogue, "made-up", tmp_path)
+    assert (second.seen, second.added, second.updated, second.unchanged) == (25, 0, 0, 25)
+    assert contents(catalogue) == before
+    assert second.run_id != first.run_id
+
+
+def test_a_limit_then_the_rest(catalogue, offered, tmp_path):
+    expected = other_copy(tmp_path, offered, [record(n) for n in range(25)])
+    calls = []
+    report = ingest(catalogue, "made-up", tmp_path, limit=12, progress=lambda *at: calls.append(at))
+    assert (report.added, calls[-1]) == (12, (12, 12))
+    assert contents(catalogue) == expected[:12]
+    assert runs(catalogue)["limit"] == 12
+    report = ingest(catalogue, "made-up", tmp_path)
+    assert (report.added, report.unchanged) == (13, 12)
+    assert contents(catalogue) == expected
+    assert ingest(catalogue, "made-up", tmp_path, limit=99).unchanged == 25
+    with pytest.raises(ValueError):
+        ingest(catalogue, "made-up", tmp_path, limit=0)
+
+
+def test_changed_content_replaces_what_was_there(catalogue, offered, tmp_path):
+    offered([record(0, "old walrus", "old second", "old third"), record(1), record(2, "one")])
+    ingest(catalogue, "made-up", tmp_path)
+    changed = [record(0, "new zebra"), record(1), record(2, "one", "two")]
+    offered(changed)
+    report = ingest(catalogue, "made-up", tmp_path)
+    assert (report.added, report.updated, report.unchanged) == (0, 2, 1)
+    assert contents(catalogue) == other_copy(tmp_path, offered, changed)
+    assert catalogue.search_text("walrus third") == []
+    assert [hit.passage.id for hit in catalogue.search_text("zebra")] == ["made-up:doc_0#0"]
+    # Something that is not text counts as changed content too.
+    offered([changed[0], record(1, title="Renamed"), changed[2]])
+    assert ingest(catalogue, "made-up", tmp_path).updated == 1
+    assert catalogue.passages(["made-up:doc_1#0"])[0].title == "Renamed"
+    assert catalogue.documents(["made-up:doc_1"])[0].title == "Renamed"
+
+
+@pytest.mark.parametrize("place", [0, 9, 10, 24])
+def test_an_error_anywhere_is_made_good(catalogue, offered, tmp_path, place):
+    records = [record(n) for n in range(25)]
+    expected = other_copy(tmp_path, offered, records)
+
+    def stop(at):
+        if at == place:
+            raise OSError("the cable was pulled")
+
+    offered(records, stop)
+    with pytest.raises(OSError, match="cable"):
+        ingest(catalogue, "made-up", tmp_path)
+    stored = place // 10 * 10
+    assert contents(catalogue) == expected[:stored]
+    run = runs(catalogue)
+    assert (run["state"], run["seen"], run["new"]) == ("failed", stored, stored)
+    assert run["finished"] and "cable was pulled" in run["error"]
+    offered(records)
+    assert ingest(catalogue, "made-up", tmp_path).added == 25 - stored
+    assert contents(catalogue) == expected
+    assert (runs(catalogue)["state"], runs(catalogue)["error"]) == ("finished", "")
+
+
+def test_an_error_while_writing_a_batch_leaves_none_of_it(catalogue, offered, tmp_path, monkeypatch):
+    records = [record(n) for n in range(25)]
+    expected = other_copy(tmp_path, offered, records)
+    real, calls = kb.ingest._store_passages, []
+
+    def breaks(*args):
+        calls.append(args)
+        if len(calls) == 2:
+            raise OSError("the lights went out")  # the batch's documents are written, its passages are not
+        real(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kb.ingest, "_store_passages", breaks)
+        with pytest.raises(OSError):
+            ingest(catalogue, "made-up", tmp_path)
+    assert contents(catalogue) == expected[:10]
+    ingest(catalogue, "made-up", tmp_path)
+    assert contents(catalogue) == expected
+
+
+def test_control_c_is_an_interruption(catalogue, offered, tmp_path):
+    def stop(at):
+        if at == 15:
+            raise KeyboardInterrupt
+
+    offered([record(n) for n in range(25)], stop)
+    with pytest.raises(KeyboardInterrupt):
+        ingest(catalogue, "made-up", tmp_path)
+    assert runs(catalogue)["state"] == "interrupted" and runs(catalogue)["new"] == 10
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+import kb.ingest
+from kb.catalogue import Catalogue
+from kb.sources import SOURCES
+from kb_support import record, source
+
+def stop(at):
+    if at == 35:
+        print("ready", flush=True)
+        time.sleep(60)
+
+kb.ingest._BATCH = 10
+SOURCES["made-up"] = source([record(n) for n in range(50)], stop=stop)
+kb.ingest.ingest(Catalogue(sys.argv[1]), "made-up", Path("."))
+"""
+
+
+def test_a_killed_process_is_made_good(url, offered, tmp_path):
+    here = Path(__file__).parent
+    path = os.pathsep.join([str(here.parent), str(here)])
+    command = [sys.executable, "-c", KILLED, url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path}) as process:
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(signal.SIGKILL)
+    records = [record(n) for n in range(50)]
+    expected = other_copy(tmp_path, offered, records)
+    catalogue = Catalogue(url)
+    assert contents(catalogue) == expected[:30]
+    assert (runs(catalogue)["state"], runs(catalogue)["new"]) == ("running", 30)
+    assert ingest(catalogue, "made-up", tmp_path).added == 20
+    assert contents(catalogue) == expected
+    with catalogue.database.reading() as session:
+        assert [run.state for run in session.query(IngestionRunRow).order_by(IngestionRunRow.id)] == [
+            "interrupted",
+            "finished",
+        ]
+    catalogue.close()
+
+
+def test_a_run_believed_dead_still_finishes(catalogue, offered, tmp_path):
+    offered([record(n) for n in range(25)])
+
+    def another_begins(done, _total):
+        if done == 10:
+            ingest(catalogue, "made-up", tmp_path, limit=1)
+
+    first = ingest(catalogue, "made-up", tmp_path, progress=another_begins)
+    with catalogue.database.reading() as session:
+        run = session.get(IngestionRunRow, first.run_id)
+        assert (run.state, run.error, run.added) == ("finished", "", 25)
+
+
+def test_two_at_once_take_turns(url, offered, tmp_path):
+    records = [record(n) for n in range(200)]
+    expected = other_copy(tmp_path, offered, records)
+    Catalogue(url).close()
+    reports, problems = [], []
+    begun = threading.Barrier(2)
+
+    def work():
+        mine = Catalogue(url)
+        try:
+            begun.wait()
+            reports.append(ingest(mine, "made-up", tmp_path))
+        except Exception as problem:
+            problems.append(problem)
+        finally:
+            mine.close()
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not problems
+    assert sum(report.added for report in reports) == 200
+    assert sum(report.unchanged for report in reports) == 200
+    both = Catalogue(url)
+    assert contents(both) == expected
+    both.close()
+
+
+def test_many_threads_read_while_one_writes(catalogue, offered, tmp_path):
+    offered([record(n, "first apples", "second pears") for n in range(80)], lambda _: time.sleep(0.002))
+    problems, done = [], threading.Event()
+
+    def read():
+        try:
+            while not done.is_set():
+                stored = catalogue.count("made-up")
+                assert stored % 20 == 0  # whole batches only
+                passages = [p for batch in catalogue.stream("made-up", 64) for p in batch]
+                assert len(passages) >= stored
+                for hit in catalogue.search_text("apples", 3):
+                    assert hit.passage.text == "first apples"
+        except Exception as problem:
+            problems.append(problem)
+
+    threads = [threading.Thread(target=read) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    ingest(catalogue, "made-up", tmp_path)
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert not problems
+    assert catalogue.count("made-up") == 160
+
+
+def test_sources_that_cannot_be_used(catalogue, offered, tmp_path):
+    with pytest.raises(CatalogueProblem, match="no source called 'nope'; the sources are: .*wikipedia-vital"):
+        ingest(catalogue, "nope", tmp_path)
+    assert catalogue.corpora() == []
+    for key, said in (
+        ("", "the key ''"),
+        ("a b", "the key 'a b'"),
+        ("x" * 600, "too long"),
+        ("doc_3", "twice"),
+    ):
+        bad = record(99)
+        object.__setattr__(bad, "key", key)
+        offered([record(n) for n in range(12)] + [bad])
+        with pytest.raises(CatalogueProblem, match=said):
+            ingest(catalogue, "made-up", tmp_path)
+        assert catalogue.count("made-up") == 10
+        assert runs(catalogue)["state"] == "failed" and said in runs(catalogue)["error"]
+
+
+def test_an_empty_source_and_a_document_without_text(catalogue, offered, tmp_path):
+    offered([])
+    assert ingest(catalogue, "made-up", tmp_path).seen == 0
+    silent = record(1)
+    object.__setattr__(silent, "texts", ())
+    offered([silent])
+    assert ingest(catalogue, "made-up", tmp_path).added == 1
+    assert (catalogue.corpora()[0].documents, catalogue.corpora()[0].passages) == (1, 0)
