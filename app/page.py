@@ -210,12 +210,12 @@ class Asker:
     def check_photo(self, photo: str | None) -> tuple[Any, Any, str]:
         """Look at a photo as soon as it is given. Returns (photo, figure, problem)."""
         if photo is None:
-            return gr.skip(), "", ""
+            return None, "", ""
         try:
             picture = load_image(photo)
         except Exception as problem:
             return None, "", page_html.error(sentence_for(problem))
-        return (gr.skip() if _browser_shows(photo) else picture), "", ""
+        return (photo if _browser_shows(photo) else picture), "", ""
 
     def progress(self, ticked: list[str] | None) -> tuple[Any, Any, Any]:
         """How far the index is. Returns (status line, timer, corpora); the timer stops when it is done."""
@@ -242,7 +242,7 @@ class Asker:
         for name, file, question in EXAMPLES:
             if name == wanted and file.is_file():
                 return str(file), question
-        return gr.skip(), gr.skip()
+        return None, gr.skip()
 
     def _maps(self, found: EvidenceFound) -> dict[int, str]:
         """A heat map by rank, for the passages that have one."""
@@ -295,7 +295,8 @@ def _raw(photo: gr.Image) -> gr.Image:
     """Let the file through as it was given: Gradio would decode it, and fail on a bad one with a traceback.
 
     Addresses are not fetched: the server should not go where a stranger sends it. Those of the page's own
-    examples are known without fetching.
+    examples are known without fetching. This holds for as long as handlers give the component values and no
+    updates (`gr.skip` is one too), after which Gradio goes on with a copy that knows nothing of it.
     """
     move = photo.async_move_resource_to_block_cache
 
