@@ -91,7 +91,7 @@ def build_index(
     every batch; when it says False the work stops, and what was encoded is kept. committed() is called when
     more can be searched. Raises IndexProblem and CatalogueProblem.
     """
-    from retriever.encoder import passage_text
+    from retriever.encoder import passage_text  # here, for transformers takes seconds to import
 
     total, missing = _missing(catalogue, corpus, path, encoder)
     progress(total - missing, total)
@@ -280,10 +280,12 @@ class Indexer:
         self._pace.append((time.monotonic(), done))
         (began, at_first), (now, _) = self._pace[0], self._pace[-1]
         message = f"Indexing: {done:,} of {total:,} passages"
-        if now - began >= 2 and done > at_first:
+        if done == total:
+            message = "All passages are indexed and can be asked about; arranging them for speed"
+        elif now - began >= 2 and done > at_first:
             rate = (done - at_first) / (now - began)
             message += f", {rate:.0f} a second, {_duration((total - done) / rate)} left"
-        if self._index is not None:
+        if self._index is not None and done < total:
             message += "; questions are answered from the part that is done"
         self._say("indexing", done, total, message + ".")
 

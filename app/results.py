@@ -39,14 +39,6 @@ class EvidencePassage:
 
 
 @dataclass(frozen=True)
-class WordMatch:
-    """How much of a passage's score one word of the question brought: share is 0..1 of the whole score."""
-
-    word: str
-    share: float
-
-
-@dataclass(frozen=True)
 class EvidenceFound:
     """First step of an answer: the passages, best first, and the query vectors for `regions`."""
 
@@ -67,7 +59,7 @@ class Result:
 
     timings: milliseconds by step: load (reading the photo), encode, search, passages, answer, total.
     indexed, total: how many passages of the asked corpora could be searched, and how many there are.
-    query: kept for `AnswerService.regions` and `matched_words`; not part of `as_dict`.
+    query: kept for `AnswerService.regions`; not part of `as_dict`.
     """
 
     question: str

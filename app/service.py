@@ -26,7 +26,6 @@ from app.results import (
     Result,
     Step,
     UserProblem,
-    WordMatch,
 )
 from app.settings import Settings
 from app.sharing import SharedEncoder
@@ -164,10 +163,6 @@ class AnswerService:
         from retriever.explain import patch_shares
 
         return patch_shares(query, self._vectors(passage_id))
-
-    def matched_words(self, query: QueryVectors, passage_id: str) -> list[WordMatch]:
-        """Which words of the question speak for a passage, in the question's order. UserProblem as above."""
-        raise NotImplementedError
 
     def close(self) -> None:
         """Stop indexing (after the batch under way) and close indexes and catalogue."""
@@ -357,8 +352,7 @@ def build_service(settings: Settings) -> AnswerService:
             ingest(catalogue, corpus, settings.cache_dir, progress=progress)
 
     def load() -> Encoder:
-        # Imported here because transformers takes seconds, which the background has and the page has not.
-        from retriever.encoder import load_encoder
+        from retriever.encoder import load_encoder  # here, for transformers takes seconds to import
 
         return load_encoder(settings.profile, settings.cache_dir)
 
