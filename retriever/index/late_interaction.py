@@ -27,7 +27,7 @@ GROWTH = (
 )
 OPTIMIZE_AT = 1.5  # the growth from which on optimize() finds it worth training anew
 CANDIDATES = 400  # passages scored exactly, at least
-CANDIDATES_PER_HIT = 4
+CANDIDATES_PER_HIT = 5
 
 
 @dataclass(frozen=True)

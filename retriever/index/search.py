@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-PROBES = 32  # centroids looked into for each query vector
-BLOCK_VECTORS = 8_192  # stored vectors scored at a time: what they need stays in the processor's cache
+PROBES = 48  # centroids looked into for each query vector
+BLOCK_VECTORS = 8_192  # stored vectors scored at a time: what they need stays near the processor
 MOST_SLOTS = 1 << 23  # (query vector, passage) slots, and pairs, handled at a time when nominating
 
 
@@ -74,19 +74,15 @@ def nominate(
     sizes = list_starts[cells + 1] - list_starts[cells]
     total = np.zeros(passages)
     for rows in _row_blocks(sizes.sum(axis=1), passages):
-        # Worst probes first: of the times that a query vector meets a passage, the last, best one counts.
-        size = np.flip(sizes[rows], 1).ravel()
+        size = sizes[rows].ravel()
         ends = np.cumsum(size)
-        pair = np.arange(ends[-1] if len(ends) else 0)
-        offset = np.flip(list_starts[cells[rows]], 1).ravel() - (ends - size)
-        met = list_passages[pair + np.repeat(offset, size)]
-        row = np.repeat(np.arange(rows.stop - rows.start), probes)
-        slots = np.empty((rows.stop - rows.start) * passages, np.int32)  # read only where written
-        slot = np.repeat(row * passages, size) + met
-        slots[slot] = pair
-        last = slots[slot] == pair
-        gain = np.repeat(np.flip(gains[rows], 1).ravel(), size)
-        total += np.bincount(met[last], weights=gain[last], minlength=passages)
+        offset = list_starts[cells[rows]].ravel() - (ends - size)
+        met = list_passages[np.arange(ends[-1]) + np.repeat(offset, size)]
+        height = rows.stop - rows.start
+        slot = np.repeat(np.repeat(np.arange(height) * passages, probes), size) + met
+        best_gains = np.zeros(height * passages, np.float32)
+        np.maximum.at(best_gains, slot, np.repeat(gains[rows].ravel(), size))
+        total += best_gains.reshape(height, passages).sum(axis=0)
     if allowed is not None:
         total[~allowed] = -np.inf
     return _best_rows(total, count)
