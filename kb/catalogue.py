@@ -131,7 +131,7 @@ class Catalogue:
                         "homepage": row.homepage,
                         "documents": documents,
                         "passages": passages,
-                        "text_bytes": octets,
+                        "text_bytes": int(octets),  # MySQL sums to a Decimal
                         "last_run": None if last is None else _run(last),
                     }
                 )

@@ -77,6 +77,17 @@ def test_text_search_comes_to_passages_that_are_there_and_goes_without_them(url,
     catalogue.close()
 
 
+def test_text_search_follows_every_change_of_a_row(url, tmp_path, monkeypatch):
+    monkeypatch.setitem(SOURCES, "made-up", source([record(n) for n in range(3)]))
+    catalogue = Catalogue(url)
+    ingest(catalogue, "made-up", tmp_path)
+    with catalogue.database.writing() as session:
+        session.execute(text("UPDATE passage SET text = 'a lone quince' WHERE name = 'made-up:doc_1#0'"))
+    assert catalogue.search_text("number1") == []
+    assert [hit.passage.id for hit in catalogue.search_text("quince")] == ["made-up:doc_1#0"]
+    catalogue.close()
+
+
 def test_a_migration_that_fails_leaves_nothing(url, monkeypatch):
     def broken(*_, **__):
         raise OSError("the power went out")
