@@ -160,6 +160,9 @@ def test_as_many_hits_as_asked_for_even_where_probes_meet_few(empty, rng, small_
     empty.add(names(200), vectors)
     query = vectors[3][:1]
     assert len(empty.search(query, 150, candidates=150)) == 150
+    allowed = set(names(100, 100))
+    hits = empty.search(query, 60, candidates=60, within=allowed)
+    assert len(hits) == 60 and set(found(hits)) <= allowed
 
 
 def test_equal_scores_come_in_the_order_of_adding(empty, rng, small_thresholds):
