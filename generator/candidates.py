@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from generator.questions import Question
-from generator.words import plain, stem, words
+from generator.words import STOP_WORDS, plain, stem, words
 
 Span = tuple[int, int]
 
@@ -32,7 +32,7 @@ _NUMBER_WORD = "(?:{})".format("|".join(sorted(_SMALL.split(), key=len, reverse=
 _DIGITS = r"(?:\d+(?:,\d{3})*(?:\.\d+)?|\.\d+)"
 _VALUE = rf"(?:{_DIGITS}(?:\s(?:thousand|million|billion|trillion))?|\b{_NUMBER_WORD}(?:[\s-](?:and\s)?{_NUMBER_WORD})*\b)"
 _QUALIFIER = r"(?:(?:about|around|approximately|nearly|almost|over|more than|less than|at least|up to|roughly|some)\s)?"
-_RANGE = rf"{_QUALIFIER}[−-]?{_VALUE}(?:\s?(?:–|-|—|to|and|or|by|×|x)\s?{_QUALIFIER}[−-]?{_VALUE})?"
+_RANGE = rf"{_QUALIFIER}[−-]?{_VALUE}(?:\s?±\s?[\d.]+)?(?:\s?(?:–|-|—|to|and|or|by|×|x)\s?{_QUALIFIER}[−-]?{_VALUE})?"
 _UNITS = {
     "length": r"(?:km|cm|mm|m|µm|nm|kilomet(?:re|er)s?|centimet(?:re|er)s?|millimet(?:re|er)s?|met(?:re|er)s?|ft|feet|foot|"
               r"in|inch(?:es)?|mi|miles?|yards?|yd|nautical miles?|nmi|light[- ]years?|parsecs?|pc|AU|stor(?:ey|ie)s)",
@@ -77,8 +77,9 @@ _PLACE_CUE = re.compile(
 _LOCATED = re.compile(r"\b(?:in|at|on|near|across|throughout|off|along|within|between)\s(?:the\s)?")
 _RANKED = (
     r"(?:king|queen|emperor|empress|pharaoh|sultan|president|engineer|architect|artist|painter|sculptor|author|writer|"
-    r"composer|astronomer|physicist|chemist|sailor|captain|pope|duke|prince|tsar|inventor|philosopher)"
+    r"composer|astronomer|physicist|chemist|pope|duke|prince|tsar|inventor|philosopher)"
 )
+_DEMONYM = re.compile(r"(?<=\b(?:an|is|as)\s)[A-Z][a-z]{2,}(?:ian|ean|ese|ish|an)\b|(?<=\ba\s)[A-Z][a-z]{2,}(?:ian|ean|ese|ish|an)\b")
 _BINOMIAL = re.compile(r"(?<=\()[A-Z][a-z]+\s[a-z]{3,}(?:\s[a-z]{3,})?(?=[),;])|\b[A-Z][a-z]{3,}\s[a-z]{4,}(?:us|a|is|um|ii|i|ensis|es)\b")
 
 
@@ -97,19 +98,18 @@ def _measures(kind: str, text: str) -> list[Span]:
 
 def _counts(text: str, noun: str) -> list[Span]:
     """Numbers followed within three words by the noun counted (or by people, where a population is asked)."""
-    wanted = {noun} if noun else {"person", "inhabitant", "resident", "population"}
-    if noun in ("person", "inhabitant", "resident", "population"):
-        wanted = {"person", "inhabitant", "resident", "population"}
-    wanted = {stem(w) for w in wanted}
+    wanted = {noun}
+    if noun in ("", "person", "inhabitant", "resident", "population", stem("population")):
+        wanted = {"person", stem("population")}
     spans = []
     for match in _COUNT.finditer(text):
-        after = re.match(r"(?:,?[\s-]\(?[\w'’-]+){1,4}", text[match.end() : match.end() + 80])
+        after = re.match(r"(?:,?[\s-]\(?[^\W\d][\w'’-]*){1,4}", text[match.end() : match.end() + 80])
         for word in re.finditer(r"[\w'’]+", after[0]) if after else ():
             if stem(plain(word[0])) in wanted:
                 spans.append((match.start(), match.end() + word.end()))
                 break
         else:
-            if wanted & {"population", stem("population")} and "population" in text[max(0, match.start() - 60) : match.start()]:
+            if stem("population") in wanted and "population" in text[max(0, match.start() - 60) : match.start()]:
                 spans.append(match.span())
     return spans
 
@@ -156,7 +156,7 @@ def _named(text: str, noun: str) -> list[Span]:
     for word in re.finditer(r"[\w’'-]+", text):
         if stem(plain(word[0])) != noun:
             continue
-        behind = re.match(r"\s(?:and\s\w+\s\w+\s)?(?:is\s|was\s|are\s|of\s|called\s|named\s)?(?:the\s)?", text[word.end() :])
+        behind = None if word[0][0].isupper() else re.match(r"\s(?:and\s\w+\s\w+\s)?(?:is\s|was\s|are\s|of\s|called\s|named\s)?(?:the\s)?", text[word.end() :])
         if behind and (name := _NAME.match(text, word.end() + behind.end())):
             spans.append((name.start(), name.end() - (name[0][-1] == ".")))
         before = re.search(rf"(?:{_CAP}\s)+$", text[max(0, word.start() - 60) : word.start()])
@@ -168,6 +168,8 @@ def _named(text: str, noun: str) -> list[Span]:
 def _places(text: str) -> list[Span]:
     spans = []
     for cue in _PLACE_CUE.finditer(text):
+        if spans and cue.start() < spans[-1][1]:
+            continue
         rest = _NAME.match(text, cue.end())
         if rest is None or re.fullmatch(rf"{_MONTH}|Earth|BC|AD", rest[0].split()[0]):
             continue
@@ -208,7 +210,8 @@ def candidates(question: Question, sentence: str) -> list[Span]:
     if kind == "person":
         return _people(sentence)
     if kind == "place":
-        return _places(sentence) + _named(sentence, question.noun)
+        spans = _places(sentence) + _named(sentence, question.noun)
+        return spans or [m.span() for m in _DEMONYM.finditer(sentence)]
     if kind == "any" and question.noun:
         return _named(sentence, question.noun)
     if kind == "taxon":
@@ -234,7 +237,7 @@ def pick(question: Question, sentence: str, spans: list[Span], known: set[str]) 
     the answer. None when nothing is left.
     """
     named = question.kind in ("person", "place", "any")
-    left = [s for s in spans if not (named and set(words(sentence[s[0] : s[1]])) <= known)]
+    left = [s for s in spans if not (named and set(words(sentence[s[0] : s[1]])) - STOP_WORDS <= known)]
     if not left:
         return None
     wanted = {w for w in question.stems if w not in known or question.kind not in ("person", "place")}

@@ -101,16 +101,16 @@ class ExtractiveAnswerer:
             yield from self._identify(writer, passages)
         else:
             choices = choose(asked, photo, passages, self.embed, self.limits)
-            best = choices[0] if choices else None
-            if best is None:
+            usable = [c for c in choices if c.fits or asked.kind not in TYPED]
+            if not choices:
                 yield _silent(writer, t.LOOSE)
-            elif best.score < (self.limits.typed if best.fits else self.limits.untyped):
-                yield _silent(writer, t.LOOSE, [best.number])
-            elif not best.fits and asked.kind in TYPED:
-                numbers = list(dict.fromkeys(c.number for c in choices))[:1 if asked.deictic else 2]
-                yield _silent(writer, t.WANTED[asked.kind], numbers, wanted=True)
+            elif usable and usable[0].score >= (self.limits.typed if usable[0].fits else self.limits.untyped):
+                yield from self._say(writer, asked, photo, usable)
+            elif choices[0].score < self.limits.untyped or asked.kind not in TYPED:
+                yield _silent(writer, t.LOOSE, [choices[0].number])
             else:
-                yield from self._say(writer, asked, photo, choices)
+                numbers = list(dict.fromkeys(c.number for c in choices))[: 1 if asked.deictic else 2]
+                yield _silent(writer, t.WANTED[asked.kind], numbers, wanted=True)
 
     def _identify(self, writer: _Writer, passages: Sequence[Evidence]) -> Iterator[Answer | None]:
         """The top passage's title and first sentence, and the titles that came close."""

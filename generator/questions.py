@@ -93,6 +93,8 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 _CUES: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = tuple(
     (re.compile(asked), re.compile(answer))
     for asked, answer in (
+        (r"\bwho\b(?! (?:is|was|are|were)\b)|\bwhom?\b[^?]*\bby\b|\bby whom\b",
+         r"(?:\w+ed|written|built|made|drawn|led|found|won|sung|the (?:\w+ )?(?:work|architect|artist|author)) (?:\w+ )?by\b"),
         (r"\bwhy\b|\breason\b|\bcauses?\b|\bhow come\b",
          r"\bbecause\b|\bdue to\b|\bresult(?:s|ed|ing)? (?:of|from|in)\b|\bcaused? by\b|\breasons?\b|\bin order to\b|\bowing to\b"),
         (r"\bused? (?:for|to)\b|\bpurpose\b|\bfor\W*$|\buse of\b|\bused today\b",
@@ -109,7 +111,7 @@ _YES_NO = re.compile(r"^\W*(?:is|are|was|were|do|does|did|can|could|has|have|had
 _DEICTIC = re.compile(
     r"\b(?:this|these|it|its|here|that (?:animal|thing|building|bird|plant|one)|they|their|them|he|she|his|her)\b"
 )
-_WHICH_NOUN = re.compile(r"\b(?:what|which)(?: (?:kind|type|sort|name) of)? ((?:[\w-]+ ){0,3}?[\w-]+?)(?= (?:is|are|was|were|do|does|"
+_WHICH_NOUN = re.compile(r"\b(?:what|which)(?: (?:kind|type|sort|name) of)? (?!(?:is|are|was|were|do|does|did|has|have|can|could|kind|type) )((?:[\w-]+ ){0,3}?[\w-]+?)(?= (?:is|are|was|were|do|does|"
                          r"did|has|have|had|can|could|in|of|that|who|which|with|from|on|for|by|to|at|\w+ed|made|won|wrote|"
                          r"began|gave|led|runs|lies|lives|comes)\b|\?|$)")  # fmt: skip
 
@@ -134,7 +136,7 @@ def read_question(text: str) -> Question:
     question = _read(text)
     asked = plain(question.text)
     cue = next((answer for when, answer in _CUES if when.search(asked)), None)
-    return replace(question, cue=cue) if question.kind in ("any", "reason") else question
+    return replace(question, cue=cue) if question.kind in ("any", "reason", "person", "yesno") else question
 
 
 def _read(text: str) -> Question:

@@ -6,6 +6,7 @@ Knows nothing of how an answer is worded. The weights are few and were found on 
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,23 +23,29 @@ from generator.words import stems, words
 MAX_TEXTS = 40  # embedded in one call
 
 
+_SUPERLATIVE = re.compile(r"\b(?:\w{2,}est|most)\b")
+_LESSER = re.compile(r"\b(?:second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|\d+th|one of the)[\s-](?:\w+est|most)\b")
+
+
 @dataclass(frozen=True)
 class Limits:
     """When to keep silent, and how to weigh what speaks for a sentence."""
 
     passage_score: float = 0.0  # below this, the best passage is only loosely related
     near: float = 0.97  # a passage is near the best one when its score is this share of the best one's
-    typed: float = 0.45  # least score of a sentence that holds what the question asks for
-    untyped: float = 0.50  # least score of any other sentence
-    similarity: float = 0.55
+    typed: float = 0.57  # least score of a sentence that holds what the question asks for
+    untyped: float = 0.58  # least score of any other sentence
+    similarity: float = 0.50
     overlap: float = 0.30
     passage_overlap: float = 0.25
-    fits: float = 0.15
+    fits: float = 0.20
     title_fits: float = 0.15
-    named: float = 0.12
-    cue: float = 0.10
+    named: float = 0.05
+    cue: float = 0.05
+    passage_similarity: float = 0.20
+    lesser: float = 0.25  # "second-largest" where the largest is asked for
     rank: float = 0.10
-    shown_rank: float = 0.25  # rank, when the question points at a photo
+    shown_rank: float = 0.50  # rank, when the question points at a photo
 
 
 @dataclass(frozen=True)
@@ -76,21 +83,26 @@ def choose(
     if not found:
         return []
     rows = np.asarray(embed([*heads, *(f"{s.title}: {sentence.text}" for s, sentence in found)]), dtype=np.float32)
+    near = [float(row @ rows[s.number - 1 if shown else 0]) for (s, _), row in zip(found, rows[len(heads) :], strict=True)]
+    nearest = {s.number: max(n for (other, _), n in zip(found, near, strict=True) if other is s) for s, _ in found}
+    superlative = _SUPERLATIVE.search(asked.text.casefold()) is not None
     top = max(passages[0].score, 1e-6)
     choices = []
-    for (subject, sentence), row in zip(found, rows[len(heads) :], strict=True):
+    for (subject, sentence), similarity in zip(found, near, strict=True):
         content = frozenset(stems(sentence.text))
         is_title = subject.may_answer(asked)
         phrase = None if is_title else _phrase(asked, sentence, subject)
         fits = phrase is not None or is_title
         closeness = min(1.0, max(0.0, subject.score / top)) / math.sqrt(subject.number) - 1
         score = (
-            limits.similarity * float(row @ rows[subject.number - 1 if shown else 0])
+            limits.similarity * similarity
             + limits.overlap * _overlap(weights, content, subject.title_stems)
             + limits.passage_overlap * _overlap(weights, subject.text_stems, subject.title_stems)
             + limits.fits * (phrase is not None)
             + limits.title_fits * is_title
             + limits.named * (not asked.deictic and subject.named_by(asked))
+            - limits.lesser * (is_title and superlative and _LESSER.search(sentence.text) is not None)
+            + limits.passage_similarity * nearest[subject.number]
             + limits.cue * (asked.cue is not None and asked.cue.search(sentence.text.casefold()) is not None)
             + (limits.shown_rank if shown else limits.rank) * closeness
         )

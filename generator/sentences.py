@@ -18,7 +18,7 @@ MAX_BRACKET = 400  # a bracket left open for longer than this was never meant to
 
 # C0/C1 controls but for tab and newlines, zero-width and direction marks, lone surrogates, byte order mark.
 UNSAFE = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
-_BREAK = re.compile(rf"[{UNSAFE}]+|\n[^\S\n]*(?:\n\s*)+|\r")
+_BREAK = re.compile(rf"[{UNSAFE}]+|\n[^\S\n]*\n\s*|\r")
 _STOP = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s)|[。！？]+")
 _BRACKET = re.compile(r"[()\[\]]")
 _BEFORE = re.compile(r"[^\s(\[“\"']+$")

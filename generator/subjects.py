@@ -86,9 +86,14 @@ class Subject:
             frozenset(word for s in sentences for word in stems(s.text)),
         )
 
+    def named_share(self, question: Question) -> float:
+        """The share of the title's words that the question holds; numbers in a title need not be said."""
+        telling = [w for w in self.title_stems if not w.isdigit()] or list(self.title_stems)
+        return sum(w in question.stems for w in telling) / len(telling) if telling else 0.0
+
     def named_by(self, question: Question) -> bool:
         """Every word of the title is in the question."""
-        return bool(self.title_stems) and self.title_stems <= set(question.stems)
+        return self.named_share(question) == 1.0
 
     def is_a(self, noun: str) -> bool:
         """`noun` is a stem. A title that holds the noun says so itself ("Battle of ...")."""

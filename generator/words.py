@@ -35,6 +35,11 @@ _IRREGULAR = {
     "discoverer": "discover", "biggest": "large", "largest": "large", "big": "large", "creator": "create",
     "creation": "create", "killed": "kill", "murder": "kill", "murdered": "kill", "assassinated": "kill",
     "assassination": "kill", "film": "film", "movie": "film", "capital": "capital",
+    "construct": "build", "constructed": "build", "construction": "build", "erected": "build", "completed": "build",
+    "finished": "build", "inhabitants": "person", "inhabitant": "person", "residents": "person", "deaths": "die",
+    "tamed": "domesticate", "domesticated": "domesticate", "started": "begin", "start": "begin", "first": "first",
+    "ocean": "ocean", "measured": "measure", "measures": "measure", "biggest": "large", "tallest": "tallest",
+    "created": "create", "established": "found", "establish": "found", "establishment": "found", "underwater": "water",
 }  # fmt: skip
 _ENDINGS = ("ations", "ation", "ings", "ing", "ied", "ies", "edly", "ed", "ers", "er", "es", "s", "ly", "e")
 
