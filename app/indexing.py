@@ -18,17 +18,14 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kb.catalogue import Catalogue
 from kb.records import CatalogueProblem, Passage
+from retriever.encoder import Encoder, EncoderProblem, passage_text
 from retriever.index import IndexProblem, LateInteractionIndex
 from wheelcache import WheelProblem
-
-if TYPE_CHECKING:
-    from retriever.encoder import Encoder
 
 Progress = Callable[[int, int], None]
 
@@ -37,7 +34,7 @@ COMMIT_PASSAGES = 512  # passages made lasting at a time, more as the index grow
 COMMIT_SECONDS = 10.0  # ... or as many as come in this time, so that a new index can soon be asked
 
 # Each says in one sentence what happened and what to do.
-KNOWN_PROBLEMS = (IndexProblem, CatalogueProblem, WheelProblem)
+KNOWN_PROBLEMS = (IndexProblem, CatalogueProblem, EncoderProblem, WheelProblem)
 
 log = logging.getLogger(__name__)
 
@@ -91,8 +88,6 @@ def build_index(
     every batch; when it says False the work stops, and what was encoded is kept. committed() is called when
     more can be searched. Raises IndexProblem and CatalogueProblem.
     """
-    from retriever.encoder import passage_text  # here, for transformers takes seconds to import
-
     total, missing = _missing(catalogue, corpus, path, encoder)
     progress(total - missing, total)
     if not missing:

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PIL import Image
 
 from generator.answers import Answer
-
-if TYPE_CHECKING:
-    from retriever.encoder import QueryVectors
+from retriever.encoder import QueryVectors
 
 Photo = Image.Image | str | Path | bytes | None
 
@@ -59,7 +57,7 @@ class Result:
 
     timings: milliseconds by step: load (reading the photo), encode, search, passages, answer, total.
     indexed, total: how many passages of the asked corpora could be searched, and how many there are.
-    query: kept for `AnswerService.regions`; not part of `as_dict`.
+    query: kept for `AnswerService.regions` and `matched_words`; not part of `as_dict`.
     """
 
     question: str

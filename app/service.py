@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -35,11 +34,10 @@ from kb.catalogue import Catalogue
 from kb.ingest import ingest
 from kb.records import CorpusInfo
 from kb.sources import SOURCES
+from retriever.encoder import Encoder, QueryVectors, load_encoder
+from retriever.explain import patch_shares, word_shares
 from retriever.images import ImageProblem, as_photo, load_image
 from retriever.index import LateInteractionIndex
-
-if TYPE_CHECKING:
-    from retriever.encoder import Encoder, QueryVectors
 
 MAX_QUESTION = 2_000  # characters
 MAX_PASSAGES = 50
@@ -156,13 +154,15 @@ class AnswerService:
         return result
 
     def regions(self, query: QueryVectors, passage_id: str) -> np.ndarray:
-        """Which parts of the photo speak for a passage: (down, across) float32, >= 0, shares of the score.
+        """Which parts of the photo speak for a passage: (down, across) float32, 0 to 1, the most being 1.
 
         (0, 0) shaped when the question had no photo. UserProblem if the passage is in no index any more.
         """
-        from retriever.explain import patch_shares
-
         return patch_shares(query, self._vectors(passage_id))
+
+    def matched_words(self, query: QueryVectors, passage_id: str) -> list[tuple[str, float]]:
+        """The question's words in their order, each with its part of the score. UserProblem as above."""
+        return word_shares(query, self._vectors(passage_id))
 
     def close(self) -> None:
         """Stop indexing (after the batch under way) and close indexes and catalogue."""
@@ -351,15 +351,10 @@ def build_service(settings: Settings) -> AnswerService:
         if corpus in SOURCES and not _complete(catalogue, corpus):
             ingest(catalogue, corpus, settings.cache_dir, progress=progress)
 
-    def load() -> Encoder:
-        from retriever.encoder import load_encoder  # here, for transformers takes seconds to import
-
-        return load_encoder(settings.profile, settings.cache_dir)
-
     return AnswerService(
         settings,
         catalogue,
-        encoder_loader=load,
+        encoder_loader=lambda: load_encoder(settings.profile, settings.cache_dir),
         answerer_factory=lambda encoder: ExtractiveAnswerer(encoder.embed_sentences),
         fetch=fetch,
     )

@@ -10,13 +10,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-if TYPE_CHECKING:
-    from retriever.encoder import Encoder, QueryVectors
+from retriever.encoder import Encoder, QueryVectors
 
 QUIET_AT_MOST = 30.0  # seconds for which an endless run of questions can hold up one batch
 

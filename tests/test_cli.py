@@ -41,7 +41,7 @@ def small(monkeypatch):
     encoder = SmallEncoder()
     monkeypatch.setenv("CITESIGHT_CORPUS", "things")
     monkeypatch.setitem(ingestion.SOURCES, "things", source())
-    monkeypatch.setattr("retriever.encoder.load_encoder", lambda profile, cache_dir: encoder)
+    monkeypatch.setattr(service, "load_encoder", lambda profile, cache_dir: encoder)
     return encoder
 
 
@@ -116,6 +116,7 @@ def test_bad_settings(photo, capsys, monkeypatch):
     Path("file").touch()
     assert "data folder" in problem(capsys, "ask", photo, "What?", "--data-dir", "file/data")
     assert problem(capsys, "ask", photo, "What?", "--database-url", "nonsense")
+    assert "no profile 'huge'" in problem(capsys, "ask", photo, "What?", "--profile", "huge")
     monkeypatch.setenv("CITESIGHT_PASSAGES", "many")
     assert "CITESIGHT_PASSAGES" in problem(capsys, "ask", photo, "What?")
 

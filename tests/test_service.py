@@ -135,6 +135,11 @@ def test_passages_carry_all_there_is_to_show(ready):
 def test_the_score_of_a_perfect_match_is_one(ready):
     result = ready.ask_once(photo("red"), "cherry red fruit")
     assert result.passages[0].score == pytest.approx(1.0, abs=1e-3)
+    # The photo is half of the weight, whichever number of vectors it has.
+    half = ready.ask_once(photo("red"), "cherry zebra")
+    words = dict(ready.matched_words(half.query, half.passages[0].id))
+    assert words["cherry"] == pytest.approx(0.25, abs=1e-3)
+    assert half.passages[0].score == pytest.approx(0.75 + words["zebra"], abs=1e-3)
 
 
 def test_a_result_is_json(ready):
@@ -165,12 +170,15 @@ def test_photos_may_be_files_bytes_or_pictures(ready, tmp_path):
 
 def test_too_weak_evidence_is_an_answer_and_no_exception(make, catalogue, monkeypatch):
     fill(catalogue, monkeypatch)
-    strict = make(min_score=0.9)
-    strict.start()
-    wait_for(lambda: strict.status().state == "ready")
-    weak = strict.ask_once(None, "Who wrote the novel Ulysses?")
-    assert not weak.answer.answered and weak.answer.reason and weak.passages
-    assert strict.ask_once(photo("red"), "cherry red").answer.answered
+    question = "What is the small fruit?"
+    lax, strict = make(min_score=0.0), make(min_score=0.9)
+    lax.prepare(lambda status: None)
+    strict.prepare(lambda status: None)
+    assert lax.ask_once(None, question).answer.answered
+    weak = strict.ask_once(None, question)
+    assert not weak.answer.answered and weak.answer.reason and weak.answer.text == service.TOO_WEAK
+    assert weak.passages[0].title == "Cherry"
+    assert strict.ask_once(None, "small red fruit").answer.text != service.TOO_WEAK
 
 
 def test_an_answerer_that_says_nothing_is_noticed(make, catalogue, monkeypatch):
@@ -255,6 +263,8 @@ def test_regions_without_a_photo_or_a_passage(ready):
     assert ready.regions(result.query, result.passages[0].id).shape == (0, 0)
     with pytest.raises(UserProblem, match="no longer"):
         ready.regions(result.query, "things:nothing#0")
+    with pytest.raises(UserProblem, match="no longer"):
+        ready.matched_words(result.query, "things:nothing#0")
 
 
 # --- before there is an index, and while it grows
