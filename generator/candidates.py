@@ -66,7 +66,8 @@ _NOT_PERSON = frozenset(
     "sunday european american english british french german italian greek roman spanish russian chinese japanese indian "
     "world war century earth northern southern eastern western united states kingdom empire republic north south east west "
     "africa asia europe america christian christianity islam muslim jewish latin ancient modern university church "
-    "olympic games prize nobel new university battle great his her their however although it's".split()
+    "race committee party championship cup league mount mountain bay sea ocean river lake island peninsula strait city "
+    "age bronze stone victory symphony court museum olympic games prize nobel new university battle great his her their however although it's".split()
 )
 _PLACE_CUE = re.compile(
     r"\b(?:in|at|on|of|from|near|to|across|throughout|between|around|off|along|within|inhabits?|into|over|through|"

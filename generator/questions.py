@@ -59,10 +59,10 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (kind, re.compile(pattern))
     for kind, pattern in (
         ("taxon", rf"\b(?:what|which)\b[^?]{{0,40}}\b(?:taxonomic |biological |plant |animal )?(?P<noun>{_ASKS_RANK})\b"
-                  rf"[^?]{{0,60}}\b(?:belong|part of|member|is|are|does|do|in|classified|placed)\b"),
+                  rf"[^?]{{0,60}}\b(?:belong|part of|member|contains?|includes?|is|are|does|do|in|classified|placed)\b"),
         ("taxon", rf"\b(?P<noun>{_ASKS_RANK}) (?:of|does|do)\b[^?]*\b(?:animal|plant|bird|fish|insect|this|it|belong)\b"),
         ("taxon", r"\bscientific name\b|\blatin name\b|\bbinomial\b"),
-        ("share", r"\b(?:what|which) (?:percentage|percent|share|fraction|proportion|part of the)\b|\bhow (?:common|rare) is\b"),
+        ("share", r"\b(?:what|which) (?:percentage|percent|share|fraction|proportion)\b|\bhow (?:common|rare) is\b"),
         ("date", r"\bhow long ago\b"),
         ("speed", r"\bhow (?:fast|quick(?:ly)?)\b|\b(?:top|maximum|what) speed\b|\bspeed of\b"),
         ("mass", r"\bhow heavy\b|\bhow much (?:does|do|did|can)\b[^?]*\bweigh\b|\bwhat (?:is|was|are)[^?]*\b(?:weight|mass)\b|"
@@ -95,6 +95,11 @@ _CUES: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = tuple(
     for asked, answer in (
         (r"\bwho\b(?! (?:is|was|are|were)\b)|\bwhom?\b[^?]*\bby\b|\bby whom\b",
          r"(?:\w+ed|written|built|made|drawn|led|found|won|sung|the (?:\w+ )?(?:work|architect|artist|author)) (?:\w+ )?by\b"),
+        (r"\bhow (?:tall|high)\b|\bheight\b", r"\btall\b|\bhigh\b|\bheight\b|\belevation\b|\baltitude\b"),
+        (r"\bhow (?:long|big|large)\b|\blength\b", r"\blong\b|\blengths?\b|\bdiameter\b"),
+        (r"\bhow deep\b|\bdepth\b", r"\bdeep\b|\bdepths?\b"),
+        (r"\bhow (?:wide|broad)\b|\bwidth\b", r"\bwide\b|\bwidth\b"),
+        (r"\bhow far\b|\bdistance\b", r"\bdistance\b|\baway\b|\bfrom (?:the )?(?:earth|sun)\b"),
         (r"\bwhy\b|\breason\b|\bcauses?\b|\bhow come\b",
          r"\bbecause\b|\bdue to\b|\bresult(?:s|ed|ing)? (?:of|from|in)\b|\bcaused? by\b|\breasons?\b|\bin order to\b|\bowing to\b"),
         (r"\bused? (?:for|to)\b|\bpurpose\b|\bfor\W*$|\buse of\b|\bused today\b",
@@ -136,7 +141,7 @@ def read_question(text: str) -> Question:
     question = _read(text)
     asked = plain(question.text)
     cue = next((answer for when, answer in _CUES if when.search(asked)), None)
-    return replace(question, cue=cue) if question.kind in ("any", "reason", "person", "yesno") else question
+    return replace(question, cue=cue) if question.kind in ("any", "reason", "person", "yesno", "length") else question
 
 
 def _read(text: str) -> Question:

@@ -41,11 +41,11 @@ class Limits:
     fits: float = 0.20
     title_fits: float = 0.15
     named: float = 0.05
-    cue: float = 0.05
+    cue: float = 0.08
     passage_similarity: float = 0.20
     lesser: float = 0.25  # "second-largest" where the largest is asked for
     rank: float = 0.10
-    shown_rank: float = 0.50  # rank, when the question points at a photo
+    shown_rank: float = 0.60  # rank, when the question points at a photo
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ _IRREGULAR = {
     "finished": "build", "inhabitants": "person", "inhabitant": "person", "residents": "person", "deaths": "die",
     "tamed": "domesticate", "domesticated": "domesticate", "started": "begin", "start": "begin", "first": "first",
     "ocean": "ocean", "measured": "measure", "measures": "measure", "biggest": "large", "tallest": "tallest",
+    "building": "building", "buildings": "building", "elevation": "high", "altitude": "high",
     "created": "create", "established": "found", "establish": "found", "establishment": "found", "underwater": "water",
 }  # fmt: skip
 _ENDINGS = ("ations", "ation", "ings", "ing", "ied", "ies", "edly", "ed", "ers", "er", "es", "s", "ly", "e")
