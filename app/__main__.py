@@ -16,8 +16,8 @@ import warnings
 
 from tqdm import tqdm
 
-from app.indexing import IndexStatus, problem_sentence
-from app.results import Result, UserProblem
+from app.indexing import problem_sentence
+from app.results import IndexStatus, Result, UserProblem
 from app.service import AnswerService, build_service, checked_question
 from app.settings import SettingsProblem, add_common_options, settings_from
 from retriever.images import ImageProblem, load_image

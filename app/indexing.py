@@ -16,11 +16,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from app.results import IndexStatus
 from kb.catalogue import Catalogue
 from kb.records import CatalogueProblem, Passage
 from retriever.encoder import Encoder, EncoderProblem, passage_text
@@ -37,22 +38,6 @@ COMMIT_SECONDS = 10.0  # ... or as many as come in this time, so that a new inde
 KNOWN_PROBLEMS = (IndexProblem, CatalogueProblem, EncoderProblem, WheelProblem)
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class IndexStatus:
-    """How far a corpus is.
-
-    state: "starting" (loading the encoder), "fetching" (the corpus is being fetched), "indexing" (the part
-    already indexed can be asked), "ready", or "failed" (message says what to do).
-    done, total: passages indexed and passages known (while fetching: documents); 0, 0 while unknown.
-    message: one sentence for a person.
-    """
-
-    state: str
-    done: int
-    total: int
-    message: str
 
 
 def index_path(data_dir: Path, corpus: str, profile: str, fingerprint: str) -> Path:

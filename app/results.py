@@ -7,18 +7,36 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
 from generator.answers import Answer
-from retriever.encoder import QueryVectors
+
+if TYPE_CHECKING:  # so that a page can know these words without loading a model library
+    from retriever.encoder import QueryVectors
 
 Photo = Image.Image | str | Path | bytes | None
 
 
 class UserProblem(Exception):
     """Something the person asking can act on; str() is one plain sentence."""
+
+
+@dataclass(frozen=True)
+class IndexStatus:
+    """How far a corpus is.
+
+    state: "starting" (loading the encoder), "fetching" (the corpus is being fetched), "indexing" (the part
+    already indexed can be asked), "ready", or "failed" (message says what to do).
+    done, total: passages indexed and passages known (while fetching: documents); 0, 0 while unknown.
+    message: one sentence for a person.
+    """
+
+    state: str
+    done: int
+    total: int
+    message: str
 
 
 @dataclass(frozen=True)

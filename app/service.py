@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from app.indexing import KNOWN_PROBLEMS, Indexer, IndexStatus, Progress, index_path
+from app.indexing import KNOWN_PROBLEMS, Indexer, Progress, index_path
 from app.results import (
     EvidenceFound,
     EvidencePassage,
+    IndexStatus,
     PartialText,
     Photo,
     Result,

@@ -14,6 +14,7 @@ from small_encoder import ARTICLES, COLOURS, GRID, SmallEncoder, source
 
 from app import indexing, service
 from app.indexing import Indexer, build_index, index_path, open_index
+from app.results import IndexStatus
 from app.service import AnswerService, EvidenceFound, PartialText, Result, UserProblem
 from app.settings import load_settings
 from app.sharing import SharedEncoder
@@ -464,7 +465,7 @@ def test_a_full_disk_keeps_what_was_indexed(make, catalogue, monkeypatch):
     monkeypatch.setattr(LateInteractionIndex, "add", add)
     one = make()
     status = one.prepare(lambda status: None)
-    assert status == indexing.IndexStatus("failed", 32, 60, "The disk is full; free some space.")
+    assert status == IndexStatus("failed", 32, 60, "The disk is full; free some space.")
     assert one.ask_once(None, "How heavy is thing number 1?").indexed == 32
     monkeypatch.setattr(LateInteractionIndex, "add", real)
     assert one.prepare(lambda status: None).state == "ready"
