@@ -1,7 +1,7 @@
 """CiteSight's page: `python app.py` serves it, and is what Hugging Face Spaces runs.
 
-Only the start is here: settings from the command line, the service, the page. The page is up at once; models
-and index are loaded behind it. Knows nothing of how any of them work.
+Only the start is here: settings from the command line, the page, the service. The page is up at once;
+libraries, models and index are loaded behind it. Knows nothing of how any of them work.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import threading
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
+from app.late import LateService
 from app.page import build_page, launch
-from app.service import UserProblem, build_service
+from app.results import UserProblem
 from app.settings import SettingsProblem, add_common_options, settings_from
 
 
@@ -29,9 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, help="port to listen on (default: 7860)")
     try:
         settings = settings_from(parser.parse_args(arguments))
-        service = build_service(settings)
-    except (SettingsProblem, UserProblem) as problem:
+    except SettingsProblem as problem:
         return _refuse(str(problem))
+    service = LateService(settings)
     try:
         try:
             address = launch(build_page(service), settings)
@@ -40,9 +41,11 @@ def main(arguments: list[str] | None = None) -> int:
                 f"Port {settings.port} on {settings.host} cannot be used, most likely because another "
                 "program has it; stop that one or choose another with --port."
             )
-        service.start()
         print(f"CiteSight is at {address}", flush=True)
+        service.load()
         threading.Event().wait()
+    except UserProblem as problem:
+        return _refuse(str(problem))
     except KeyboardInterrupt:
         pass
     finally:

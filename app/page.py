@@ -25,6 +25,7 @@ from generator.answers import Citation
 from retriever.images import MAX_BYTES, ImageProblem, load_image
 
 if TYPE_CHECKING:
+    from app.late import LateService
     from app.service import AnswerService
 
 log = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ EXAMPLES = [
 TAGLINE = "Ask a photo a question. Get an answer that shows its evidence."
 
 
-def build_page(service: AnswerService) -> gr.Blocks:
+def build_page(service: AnswerService | LateService) -> gr.Blocks:
     """The page of a service. The service need not have started: the page says how far it is."""
     asker = Asker(service)
     examples = [example for example in EXAMPLES if example[1].is_file()]
@@ -88,7 +89,7 @@ def build_page(service: AnswerService) -> gr.Blocks:
                 with gr.Accordion("Where to look", open=False, elem_id="cs-where"):
                     corpora = gr.CheckboxGroup(
                         label="Collections",
-                        info="None ticked: the usual one.",
+                        info="With none ticked, the usual one is searched.",
                         choices=[],
                         elem_id="cs-corpora",
                     )
@@ -105,23 +106,23 @@ def build_page(service: AnswerService) -> gr.Blocks:
                 evidence = _html(elem_id="cs-evidence")
         timer = gr.Timer(POLL_SECONDS, active=False)
 
-        shown = [answer, evidence, figure, problem]
-        asked = {
-            "inputs": [photo, question, corpora, passages],
-            "outputs": shown,
-            "show_progress": "hidden",
-            "concurrency_limit": 2,
-            "concurrency_id": "ask",
-            "api_visibility": "private",
-            "trigger_mode": "once",
-        }
         quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-        gr.on([ask.click, question.submit], asker.respond, **asked)
+        gr.on(
+            [ask.click, question.submit],
+            asker.respond,
+            [photo, question, corpora, passages],
+            [answer, evidence, figure, problem],
+            show_progress="hidden",
+            concurrency_limit=2,
+            concurrency_id="ask",
+            api_visibility="private",
+            trigger_mode="always_last",  # one answer at a time in these places, and the last stands
+        )
         photo.upload(asker.check_photo, photo, [photo, figure, problem], **quiet)
         photo.clear(lambda: ("", ""), None, [figure, problem], **quiet)
         for button, file, text in tries:
             chosen = button.click(_constant((str(file), text, "")), None, [photo, question, figure], **quiet)
-            chosen.then(asker.respond, **asked)
+            chosen.then(None, js="() => document.querySelector('#cs-ask').click()")
 
         polled = [status, timer, corpora]
         page.load(asker.progress, corpora, polled, **quiet)
@@ -154,7 +155,7 @@ def _add_endpoint(asker: Asker, photo: gr.Image, question: gr.Textbox) -> None:
 class Asker:
     """The page's event handlers, bound to a service. Only `ask` raises, and only gr.Error."""
 
-    def __init__(self, service: AnswerService) -> None:
+    def __init__(self, service: AnswerService | LateService) -> None:
         self.service = service
 
     def respond(

@@ -17,7 +17,7 @@ MAP_SIDE = 168  # pixels of a heat map's long side; the browser stretches it smo
 
 # From no match to best match: straw, amber, vermilion; the colour deepens as the photo shows through less.
 _COLOURS = np.array([[255, 214, 90], [255, 146, 20], [214, 30, 12]], dtype=np.float32)
-_OPACITY = np.array([0.0, 0.42, 0.74], dtype=np.float32)
+_OPACITY = np.array([0.0, 0.4, 0.64], dtype=np.float32)
 
 
 def photo_address(photo: Image.Image) -> str:

@@ -39,7 +39,7 @@ CHROMIUM = next(
 )
 FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
+    "--disable-component-update --disable-sync --use-fake-device-for-media-stream --use-fake-ui-for-media-stream"
 ).split()
 CHEETAH, LION, TOWER = (str(file) for _, file, _ in EXAMPLES)
 PATIENCE = 90_000  # milliseconds; two busy cores
@@ -379,6 +379,69 @@ def test_bad_files_get_a_sentence_and_the_next_photo_an_answer(ready: Visit, tmp
     ready.complaints[:] = [each for each in ready.complaints if "Failed to load resource" not in each]
 
 
+def test_uploads_that_fail_are_said_in_place(ready: Visit, tmp_path: Path) -> None:
+    (tmp_path / "huge.jpg").write_bytes(b"\xff\xd8\xff" + bytes(51 * 2**20))
+    ready.give_photo(tmp_path / "huge.jpg")
+    ready.page.get_by_role("alert").get_by_text("too large").wait_for()
+    ready.page.route("**/upload?*", lambda route: route.fulfill(status=500, body="Internal Server Error"))
+    ready.give_photo(LION)
+    ready.page.get_by_role("alert").get_by_text("perhaps because the disk is full").wait_for()
+    assert ready.page.get_by_role("alert").count() == 1
+    ready.page.unroute_all()
+    ready.give_photo(LION)
+    ready.page.locator("#cs-photo img").wait_for()
+    ready.ask("Where do lions live?")
+    ready.answered()
+    assert ready.page.get_by_role("alert").count() == 0
+    ready.complaints[:] = [each for each in ready.complaints if "500" not in each]
+
+
+@pytest.mark.parametrize(
+    "visit", [{"permissions": ["clipboard-read", "clipboard-write"]}], indirect=True, ids=["permitted"]
+)
+def test_photos_from_the_clipboard_and_the_camera(ready: Visit) -> None:
+    page = ready.page
+    page.evaluate(
+        """async () => {
+            const canvas = document.createElement("canvas");
+            canvas.width = canvas.height = 64;
+            canvas.getContext("2d").fillRect(8, 8, 40, 40);
+            const blob = await new Promise((done) => canvas.toBlob(done));
+            await navigator.clipboard.write([new ClipboardItem({ "image/png": blob })]);
+        }"""
+    )
+    page.get_by_role("button", name="Paste from clipboard").click()
+    page.locator("#cs-photo img").wait_for()
+    ready.ask("What is this?")
+    ready.answered()
+    assert page.locator(".cs-photo").evaluate("photo => photo.naturalWidth") == 64
+
+    page.get_by_role("button", name="Change photo").click()
+    page.get_by_role("button", name="Remove Image").click()
+    page.locator(".cs-figure").wait_for(state="detached")
+    page.get_by_role("button", name="Capture from camera").click()
+    page.get_by_role("button", name="Click to Access Webcam").click()
+    page.get_by_role("button", name="capture photo").click()
+    page.locator("#cs-photo img").wait_for()
+    ready.ask("What colour is this?")
+    page.locator(".cs-figure").wait_for()
+    ready.answered()
+    assert page.locator(".cs-photo").evaluate("photo => photo.naturalWidth") > 64
+
+
+def test_the_last_of_several_questions_stands(ready: Visit) -> None:
+    for place in (0, 1, 2):
+        ready.page.locator(".cs-try").nth(place).click()
+        ready.page.wait_for_timeout(150)
+    ready.page.locator(".cs-said", has_text="330").wait_for(timeout=PATIENCE)
+    ready.page.wait_for_timeout(1500)
+    assert "330" in ready.answered()
+    assert ready.page.get_by_label("Question").input_value() == EXAMPLES[2][2]
+    shown = ready.page.locator(".cs-photo").evaluate("photo => [photo.naturalWidth, photo.naturalHeight]")
+    with Image.open(TOWER) as tower:
+        assert tuple(shown) == tower.size
+
+
 def test_a_turned_photo_is_shown_upright(ready: Visit, tmp_path: Path) -> None:
     turned = Image.Exif()
     turned[0x0112] = 6
@@ -435,6 +498,10 @@ def test_looks(ready: Visit, name: str) -> None:
     ready.answered()
     page.wait_for_timeout(600)
     page.screenshot(path=ARTEFACTS / f"{name}-answer.png")
+    top = page.locator(".cs-said").bounding_box()
+    assert 0 <= top["y"] and top["y"] + top["height"] <= page.viewport_size["height"], (
+        "the answer is out of view"
+    )
     page.screenshot(path=ARTEFACTS / f"{name}-whole.png", full_page=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
     clipped = page.evaluate(

@@ -2,7 +2,7 @@
    Listens on the document, because Gradio replaces the contents of its components whenever they change. */
 (() => {
   "use strict";
-  const state = { run: "", rank: "", picked: false };
+  const state = { run: "", rank: "", picked: false, stage: "" };
   const all = (selector) => Array.from(document.querySelectorAll(selector));
   const one = (selector) => document.querySelector(selector);
 
@@ -77,7 +77,40 @@
     if (card && !String(getSelection())) select(card.dataset.rank);
   });
 
+  /* What Gradio itself reports (an upload that failed, a server that is gone) comes as a passing notice in its
+     own words. It is said in place instead, and stays until the next thing happens. */
+  function sentence(notice) {
+    if (/maximum allowed size/i.test(notice)) {
+      return `The photo's file is too large (${notice.match(/[\d.]+ ?[kmg]b/i)?.[0] ?? "see the log"} at most); save it smaller first.`;
+    }
+    if (/HTTP 5\d\d|internal server error/i.test(notice)) {
+      return "The photo could not be stored here, perhaps because the disk is full; try again later or with a smaller file.";
+    }
+    if (/connect|network|fetch|reach/i.test(notice)) {
+      return "The program that answers cannot be reached; see that it is running, then reload this page.";
+    }
+    return notice;
+  }
+
+  function say(text) {
+    one("#cs-notice")?.remove();
+    if (!text) return;
+    const place = document.createElement("p");
+    place.id = "cs-notice";
+    place.className = "cs-error";
+    place.setAttribute("role", "alert");
+    place.textContent = text;
+    one("#cs-problem")?.after(place);
+  }
+
+  document.addEventListener("input", () => say(""));
+  document.addEventListener("click", () => say(""));
+
   function settle() {
+    const notices = all('[data-testid="toast-body"].error [data-testid="toast-text"]');
+    const fresh = notices.filter((notice) => notice.dataset.said === undefined);
+    fresh.forEach((notice) => (notice.dataset.said = ""));
+    if (fresh.length) say(sentence(fresh[fresh.length - 1].textContent.trim()));
     one("#cs-status")?.setAttribute("aria-live", "polite");
     // The picture on an example's button would be read as the button's own text over again.
     all('.cs-try img:not([alt=""])').forEach((picture) => picture.setAttribute("alt", ""));
@@ -87,15 +120,21 @@
       state.run = run;
       state.picked = false;
       one("#cs-main")?.classList.remove("cs-choosing");
-      if (run && matchMedia("(max-width: 820px)").matches) {
-        one("#cs-answer")?.scrollIntoView({ behavior: calm(), block: "start" });
-      }
     }
     if (run) {
       // What the person chose outlives the cards being drawn anew when the answer is complete.
       const pressed = one('.cs-pick[aria-pressed="true"]');
       if (!state.picked && pressed) state.rank = pressed.dataset.rank;
       show(state.rank);
+    }
+    // In one column the answer is below what was typed: go there once per stage, as the page above it shrinks.
+    const panel = one(".cs-panel:not(.cs-empty)");
+    const stage = panel ? `${panel.className} ${run} ${panel.hasAttribute("aria-busy")}` : "";
+    if (stage !== state.stage) {
+      state.stage = stage;
+      if (panel && matchMedia("(max-width: 820px)").matches) {
+        one("#cs-answer").scrollIntoView({ behavior: "auto", block: "start" });
+      }
     }
     const said = one(".cs-panel:not([aria-busy]) .cs-said");
     if (said && said.dataset.heard === undefined) {

@@ -1,0 +1,79 @@
+"""A stand-in for the answer service while the libraries under it are being imported, which takes seconds.
+
+With it the page is up at once and says that it is starting; questions wait. It knows the service only by its
+methods and imports nothing heavy until `load`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from app.settings import Settings
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from app.indexing import IndexStatus
+    from app.results import Photo, Result, Step
+    from app.service import AnswerService
+    from kb.records import CorpusInfo
+    from retriever.encoder import QueryVectors
+
+
+@dataclass(frozen=True)
+class Starting:
+    """An `IndexStatus` from before there can be one."""
+
+    state: str = "starting"
+    done: int = 0
+    total: int = 0
+    message: str = "Starting; questions are answered in a moment."
+
+
+class LateService:
+    """The methods of `AnswerService` that the page calls; before `load` is through they wait or say so."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._loaded = threading.Event()
+        self._service: AnswerService | None = None
+
+    def load(self) -> None:
+        """Import, build and start the real service. Raises UserProblem, as `build_service` does."""
+        from app.service import build_service
+
+        self._service = build_service(self.settings)
+        self._service.start()
+        self._loaded.set()
+
+    def status(self) -> IndexStatus | Starting:
+        return self._service.status() if self._loaded.is_set() else Starting()
+
+    def corpora(self) -> list[CorpusInfo]:
+        return self._service.corpora() if self._loaded.is_set() else []
+
+    def ask(
+        self, image: Photo, question: str, corpora: Sequence[str] | None = None, k: int | None = None
+    ) -> Iterator[Step]:
+        return self._get().ask(image, question, corpora, k)
+
+    def ask_once(
+        self, image: Photo, question: str, corpora: Sequence[str] | None = None, k: int | None = None
+    ) -> Result:
+        return self._get().ask_once(image, question, corpora, k)
+
+    def regions(self, query: QueryVectors, passage_id: str) -> np.ndarray:
+        return self._get().regions(query, passage_id)
+
+    def close(self) -> None:
+        """Close the real service, if there is one."""
+        if self._service is not None:
+            self._service.close()
+
+    def _get(self) -> AnswerService:
+        self._loaded.wait()
+        assert self._service is not None
+        return self._service
