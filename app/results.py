@@ -14,8 +14,6 @@ from PIL import Image
 from generator.answers import Answer
 
 if TYPE_CHECKING:  # so that a page can know these words without loading a model library
-    
-if TYPE_CHECKING:  # the page imports this module, and is up before the models' libraries are
     from retriever.encoder import QueryVectors
 
 Photo = Image.Image | str | Path | bytes | None

@@ -39,7 +39,8 @@ CHROMIUM = next(
 )
 FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --use-fake-device-for-media-stream --use-fake-ui-for-media-stream"
+    "--disable-component-update --disable-sync "
+    "--use-fake-device-for-media-stream --use-fake-ui-for-media-stream"
 ).split()
 CHEETAH, LION, TOWER = (str(file) for _, file, _ in EXAMPLES)
 PATIENCE = 90_000  # milliseconds; two busy cores
