@@ -32,7 +32,11 @@ def _read_passages(path: Path) -> list[Evidence]:
         entries = json.loads(path.read_text(encoding="utf-8"))
         return [
             Evidence(
-                str(e.get("id", n)), str(e["title"]), str(e["text"]), str(e.get("url", "")), float(e.get("score", 1.0))
+                str(e.get("id", n)),
+                str(e["title"]),
+                str(e["text"]),
+                str(e.get("url", "")),
+                float(e.get("score", 1.0)),
             )
             for n, e in enumerate(entries, start=1)
         ]
@@ -71,7 +75,9 @@ def _articles() -> list[Evidence]:
     finally:
         catalogue.close()
     if not articles:
-        raise ValueError(f"The catalogue holds no passages of {settings.corpus}; ingest it with python -m kb first.")
+        raise ValueError(
+            f"The catalogue holds no passages of {settings.corpus}; ingest it with python -m kb first."
+        )
     return list(articles.values())
 
 
@@ -82,7 +88,9 @@ def measure(data: Path, photo: bool) -> tuple[Report, float]:
     titled = {a.title: a for a in articles}
     missing = [q.title for q in questions if q.title is not None and q.title not in titled]
     if missing:
-        raise ValueError(f"The catalogue does not hold the article {missing[0]} and {len(missing) - 1} others.")
+        raise ValueError(
+            f"The catalogue does not hold the article {missing[0]} and {len(missing) - 1} others."
+        )
     near = Distractors(articles)
     evidence = [evidence_for(q, photo, n % 3, titled, near) for n, q in enumerate(questions)]
     answerer = ExtractiveAnswerer(_embedder())
@@ -106,17 +114,23 @@ def _eval(args: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0, or 2 after one line `error: ...` on stderr."""
-    parser = argparse.ArgumentParser(prog="python -m generator", description="Answer questions from passages.")
+    parser = argparse.ArgumentParser(
+        prog="python -m generator", description="Answer questions from passages."
+    )
     commands = parser.add_subparsers(required=True)
     answer = commands.add_parser("answer", help="answer a question from passages in a file")
     answer.add_argument("question")
     answer.add_argument("--passages", type=Path, required=True, help="JSON list of {title, text}, best first")
-    answer.add_argument("--shown", action="store_true", help='"this" and "it" mean the subject of the first passage')
+    answer.add_argument(
+        "--shown", action="store_true", help='"this" and "it" mean the subject of the first passage'
+    )
     answer.add_argument("--json", action="store_true")
     answer.set_defaults(run=_answer)
     evaluate = commands.add_parser("eval", help="measure the answerer on hand-written questions")
     evaluate.add_argument("--data", type=Path, required=True, help="JSON list of {question, title, answers}")
-    evaluate.add_argument("--photo", action="store_true", help="ask as about a photo of the article's subject")
+    evaluate.add_argument(
+        "--photo", action="store_true", help="ask as about a photo of the article's subject"
+    )
     evaluate.add_argument("--json", action="store_true")
     evaluate.set_defaults(run=_eval)
     args = parser.parse_args(arguments)

@@ -29,9 +29,9 @@ class Evidence:
 class Citation:
     """A span of a passage that an answer rests on: `quote == passage.text[start:end]`.
 
-    `number` is the passage's place in the list given to the answerer, counted from 1, and is written `[number]`
-    in the answer's text. Citations stand in the order in which the text uses them and may lie inside one another
-    (a short phrase, then the sentence around it).
+    `number` is the passage's place in the list given to the answerer, counted from 1, and is written
+    `[number]` in the answer's text. Citations stand in the order in which the text uses them and may lie
+    inside one another (a short phrase, then the sentence around it).
     """
 
     number: int
@@ -45,8 +45,8 @@ class Citation:
 class Answer:
     """What was said, as plain text (never HTML or markdown: whoever shows it must escape it).
 
-    `answered` is False when the evidence does not answer the question; `reason` then says why, as the second half
-    of a sentence. The citations of an answer that was not given only point at the nearest passages.
+    `answered` is False when the evidence does not answer the question; `reason` then says why, as the second
+    half of a sentence. The citations of an answer that was not given only point at the nearest passages.
     """
 
     text: str
@@ -58,6 +58,9 @@ class Answer:
 class Answerer(Protocol):
     """Anything that answers a question from passages."""
 
-    def answer(self, question: str, image: Image | None, passages: Sequence[Evidence]) -> Iterator[str | Answer]:
-        """Yield pieces of text as they come and, last, the final `Answer`, whose text is all that was said."""
+    def answer(
+        self, question: str, image: Image | None, passages: Sequence[Evidence]
+    ) -> Iterator[str | Answer]:
+        """Yield pieces of text as they come and, last, the final `Answer`, whose text is all that was
+        said."""
         ...

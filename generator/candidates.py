@@ -1,7 +1,8 @@
-"""Finds the spans of a sentence that could answer a question of a given kind: dates, measures, names, places, groups.
+"""Finds the spans of a sentence that could answer a question of a given kind: dates, measures, names, places,
+groups.
 
-Knows nothing of passages or scores: text in, spans out. Rules only, so they miss things; what they find is what
-it looks like.
+Knows nothing of passages or scores: text in, spans out. Rules only, so they miss things; what they find is
+what it looks like.
 """
 
 from __future__ import annotations
@@ -17,71 +18,118 @@ _MONTH = r"(?:January|February|March|April|May|June|July|August|September|Octobe
 _ERA = r"(?:\s(?:BCE?|AD|CE))"
 _CIRCA = r"(?:(?:c\.|ca\.|circa|around|about|early|late|mid)[\s-])?"
 _YEAR = r"(?:[12]\d{3}s?(?![\d,.]\d)|\d{1,4}s?(?=\s(?:BCE?|AD|CE)\b)|AD\s\d{1,4})"
-_YEARS = rf"{_CIRCA}{_YEAR}{_ERA}?(?:\s?(?:–|-|—|/| to | and | until )\s?{_CIRCA}(?:{_YEAR}|\d{{2}}(?!\d)){_ERA}?)?"
-_CENTURY = rf"{_CIRCA}(?:\d{{1,2}}(?:st|nd|rd|th)|[A-Za-z]+(?:st|nd|rd|th))(?:\s(?:to|and|or)\s\w+(?:st|nd|rd|th))?[\s-](?:century|centuries|millennium){_ERA}?"
-_DAY = rf"(?:\d{{1,2}}(?:\s?–\s?\d{{1,2}})?\s{_MONTH}(?:\s\d{{1,4}}{_ERA}?)?|{_MONTH}\s\d{{1,2}}(?:,\s\d{{4}})?|{_MONTH}\s\d{{4}})"
-_AGO = r"(?:\d[\d.,]*(?:\s?(?:–|-|to|and)\s?\d[\d.,]*)?\s(?:(?:million|billion|thousand)\s)?(?:years|mya|Ma|Mya)(?:\s(?:ago|BP))?)"
+_YEARS = (
+    rf"{_CIRCA}{_YEAR}{_ERA}?(?:\s?(?:–|-|—|/| to | and | until )\s?{_CIRCA}(?:{_YEAR}|"
+    rf"\d{{2}}(?!\d)){_ERA}?)?"
+)
+_CENTURY = (
+    rf"{_CIRCA}(?:\d{{1,2}}(?:st|nd|rd|th)|[A-Za-z]+(?:st|nd|rd|th))(?:\s(?:to|and|"
+    rf"or)\s\w+(?:st|nd|rd|th))?[\s-](?:century|centuries|millennium){_ERA}?"
+)
+_DAY = (
+    rf"(?:\d{{1,2}}(?:\s?–\s?\d{{1,2}})?\s{_MONTH}(?:\s\d{{1,4}}{_ERA}?)?|"
+    rf"{_MONTH}\s\d{{1,2}}(?:,\s\d{{4}})?|{_MONTH}\s\d{{4}})"
+)
+_AGO = (
+    r"(?:\d[\d.,]*(?:\s?(?:–|-|to|and)\s?\d[\d.,]*)?\s(?:(?:million|billion|thousand)\s)?(?:years|"
+    r"mya|Ma|Mya)(?:\s(?:ago|BP))?)"
+)
 DATE = re.compile(rf"(?:{_DAY}(?:\s?(?:–|-|to)\s?{_DAY})?|{_AGO}|{_CENTURY}|(?<![\d.,$£€]){_YEARS})")
 
 _SMALL = (
-    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion trillion "
+    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+    "seventeen "
+    "eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million "
+    "billion trillion "
     "dozen dozens hundreds thousands millions"
 )
 _NUMBER_WORD = "(?:{})".format("|".join(sorted(_SMALL.split(), key=len, reverse=True)))
 _DIGITS = r"(?:\d+(?:,\d{3})*(?:\.\d+)?|\.\d+)"
-_VALUE = rf"(?:{_DIGITS}(?:\s(?:thousand|million|billion|trillion))?|\b{_NUMBER_WORD}(?:[\s-](?:and\s)?{_NUMBER_WORD})*\b)"
-_QUALIFIER = r"(?:(?:about|around|approximately|nearly|almost|over|more than|less than|at least|up to|roughly|some)\s)?"
-_RANGE = rf"{_QUALIFIER}[−-]?{_VALUE}(?:\s?±\s?[\d.]+)?(?:\s?(?:–|-|—|to|and|or|by|×|x)\s?{_QUALIFIER}[−-]?{_VALUE})?"
+_VALUE = (
+    rf"(?:{_DIGITS}(?:\s(?:thousand|million|billion|trillion))?|"
+    rf"\b{_NUMBER_WORD}(?:[\s-](?:and\s)?{_NUMBER_WORD})*\b)"
+)
+_QUALIFIER = (
+    r"(?:(?:about|around|approximately|nearly|almost|over|more than|less than|at least|up to|"
+    r"roughly|some)\s)?"
+)
+_RANGE = (
+    rf"{_QUALIFIER}[−-]?{_VALUE}(?:\s?±\s?[\d.]+)?(?:\s?(?:–|-|—|to|and|or|by|×|"
+    rf"x)\s?{_QUALIFIER}[−-]?{_VALUE})?"
+)
 _UNITS = {
-    "length": r"(?:km|cm|mm|m|µm|nm|kilomet(?:re|er)s?|centimet(?:re|er)s?|millimet(?:re|er)s?|met(?:re|er)s?|ft|feet|foot|"
-              r"in|inch(?:es)?|mi|miles?|yards?|yd|nautical miles?|nmi|light[- ]years?|parsecs?|pc|AU|stor(?:ey|ie)s)",
-    "area": r"(?:square (?:kilomet(?:re|er)s?|met(?:re|er)s?|miles?|feet|km|mi|ft)|sq\.?\s(?:km|mi|ft|m)|km2|km²|m2|m²|mi2|"
+    "length": r"(?:km|cm|mm|m|µm|nm|kilomet(?:re|er)s?|centimet(?:re|er)s?|millimet(?:re|er)s?|met(?:re|"
+              r"er)s?|ft|feet|foot|"
+              r"in|inch(?:es)?|mi|miles?|yards?|yd|nautical miles?|nmi|light[- ]years?|parsecs?|pc|AU|"
+              r"stor(?:ey|ie)s)",
+    "area": r"(?:square (?:kilomet(?:re|er)s?|met(?:re|er)s?|miles?|feet|km|mi|ft)|sq\.?\s(?:km|mi|ft|m)|"
+            r"km2|km²|m2|m²|mi2|"
             r"hectares?|ha|acres?)",
-    "speed": r"(?:km/h|kmh|kph|mph|m/s|km/s|mi/s|ft/s|knots?|kn|(?:kilomet(?:re|er)s?|miles?|met(?:re|er)s?)[\s-](?:per|an)[\s-](?:hour|"
+    "speed": r"(?:km/h|kmh|kph|mph|m/s|km/s|mi/s|ft/s|knots?|kn|(?:kilomet(?:re|er)s?|miles?|met(?:re|"
+             r"er)s?)[\s-](?:per|an)[\s-](?:hour|"
              r"second)|metres per second|times the speed of sound)",
-    "mass": r"(?:kg|g|mg|kilograms?|kilogrammes?|grams?|tonnes?|tons?|t|lbs?|pounds?|oz|ounces?|(?:short|long|metric) tons?|"
+    "mass": r"(?:kg|g|mg|kilograms?|kilogrammes?|grams?|tonnes?|tons?|t|lbs?|pounds?|oz|ounces?|(?:short|"
+            r"long|metric) tons?|"
             r"Earth masses|solar masses|daltons?)",
     "temperature": r"(?:°\s?[CFK]|°|K|kelvins?|degrees(?: (?:Celsius|Fahrenheit))?)",
-    "duration": r"(?:years?|months?|weeks?|days?|hours?|minutes?|seconds?|centuries|decades|millennia|(?:million|billion) years)(?:\sold)?",
+    "duration": r"(?:years?|months?|weeks?|days?|hours?|minutes?|seconds?|centuries|decades|millennia|"
+                r"(?:million|billion) years)(?:\sold)?",
     "money": r"(?:dollars?|euros?|pounds?|francs?|US\$|million|billion)",
     "share": r"(?:%|per ?cent|percent)",
 }  # fmt: skip
 _MEASURE = {
     kind: re.compile(
-        rf"(?<![\w.,/]){_RANGE}[\s-]?{unit}(?![\w²³/])(?:\s(?:and|to|by)\s{_RANGE}[\s-]?{unit}(?!\w))?(?:\s\([^()]{{1,60}}\))?"
+        rf"(?<![\w.,/]){_RANGE}[\s-]?{unit}(?![\w²³/])(?:\s(?:and|to|"
+        rf"by)\s{_RANGE}[\s-]?{unit}(?!\w))?(?:\s\([^()]{{1,60}}\))?"
     )
     for kind, unit in _UNITS.items()
 }
 _CURRENCY = re.compile(r"(?:US)?[$£€¥]\s?\d[\d,.]*(?:\s(?:thousand|million|billion|trillion))?")
-_FRACTION = re.compile(r"\b(?:one|two|three)[\s-](?:half|third|thirds|quarter|quarters|fifths?|tenths?)\b|\bhalf\b")
+_FRACTION = re.compile(
+    r"\b(?:one|two|three)[\s-](?:half|third|thirds|quarter|quarters|fifths?|tenths?)\b|\bhalf\b"
+)
 _COUNT = re.compile(rf"(?<![\w.,/]){_QUALIFIER}(?:{_VALUE})(?:\s?(?:–|-|to)\s?{_VALUE})?(?![\d%])")
 
 _CAP = r"(?:[^\W\d_a-zà-öø-ÿ](?:\.(?:\s?[A-Z]\.)*|[\w’'\-]*))"
-_PARTICLE = r"(?:of|de|da|di|del|della|des|du|la|le|von|van|der|den|ten|ibn|ben|bin|al|the|y|e|af|zu|I{1,3}|IV|V|VI{1,3}|IX|X)"
+_PARTICLE = (
+    r"(?:of|de|da|di|del|della|des|du|la|le|von|van|der|den|ten|ibn|ben|bin|al|the|y|e|af|zu|"
+    r"I{1,3}|IV|V|VI{1,3}|IX|X)"
+)
 _NAME = re.compile(rf"(?<![\w]){_CAP}(?:\s(?:{_PARTICLE}\s){{0,2}}{_CAP}){{0,5}}(?:,?\s(?:Jr|Sr)\.)?")
 _NOT_PERSON = frozenset(
-    "the a an it its he she they this that these in on at as by for from with during after before since january february "
-    "march april may june july august september october november december monday tuesday wednesday thursday friday saturday "
-    "sunday european american english british french german italian greek roman spanish russian chinese japanese indian "
-    "world war century earth northern southern eastern western united states kingdom empire republic north south east west "
-    "africa asia europe america christian christianity islam muslim jewish latin ancient modern university church "
-    "race committee party championship cup league mount mountain bay sea ocean river lake island peninsula strait city "
-    "age bronze stone victory symphony court museum olympic games prize nobel new university battle great his her their however although it's".split()
+    "the a an it its he she they this that these in on at as by for from with during after before since "
+    "january february march april may june july august september october november december monday tuesday "
+    "wednesday thursday friday saturday sunday european american english british french german italian "
+    "greek roman spanish russian chinese japanese indian world war century earth northern southern "
+    "eastern western united states kingdom empire republic north south east west africa asia europe "
+    "america christian christianity islam muslim jewish latin ancient modern university church race "
+    "committee party championship cup league mount mountain bay sea ocean river lake island peninsula "
+    "strait city age bronze stone victory symphony court museum olympic games prize nobel new university "
+    "battle great his her their however although it's".split()
 )
 _PLACE_CUE = re.compile(
-    r"\b(?:in|at|on|of|from|near|to|across|throughout|between|around|off|along|within|inhabits?|into|over|through|"
-    r"bordering|native to|located)\s((?:(?:the|most of|parts? of|much of|northern|southern|eastern|western|central|north|south|east|"
-    r"west|north-?eastern|south-?eastern|north-?western|south-?western|sub-Saharan|coast of|tropical|temperate|city of|"
+    r"\b(?:in|at|on|of|from|near|to|across|throughout|between|around|off|along|within|inhabits?|into|over|"
+    r"through|"
+    r"bordering|native to|located)\s((?:(?:the|most of|parts? of|much of|northern|southern|eastern|western|"
+    r"central|north|south|east|"
+    r"west|north-?eastern|south-?eastern|north-?western|south-?western|sub-Saharan|coast of|tropical|"
+    r"temperate|city of|"
     r"western|modern-day|present-day|what is now)\s)*)"
 )
 _LOCATED = re.compile(r"\b(?:in|at|on|near|across|throughout|off|along|within|between)\s(?:the\s)?")
 _RANKED = (
-    r"(?:king|queen|emperor|empress|pharaoh|sultan|president|engineer|architect|artist|painter|sculptor|author|writer|"
+    r"(?:king|queen|emperor|empress|pharaoh|sultan|president|engineer|architect|artist|painter|sculptor|"
+    r"author|writer|"
     r"composer|astronomer|physicist|chemist|pope|duke|prince|tsar|inventor|philosopher)"
 )
-_DEMONYM = re.compile(r"(?<=\b(?:an|is|as)\s)[A-Z][a-z]{2,}(?:ian|ean|ese|ish|an)\b|(?<=\ba\s)[A-Z][a-z]{2,}(?:ian|ean|ese|ish|an)\b")
-_BINOMIAL = re.compile(r"(?<=\()[A-Z][a-z]+\s[a-z]{3,}(?:\s[a-z]{3,})?(?=[),;])|\b[A-Z][a-z]{3,}\s[a-z]{4,}(?:us|a|is|um|ii|i|ensis|es)\b")
+_DEMONYM = re.compile(
+    r"(?<=\b(?:an|is|as)\s)[A-Z][a-z]{2,}(?:ian|ean|ese|ish|an)\b|(?<=\ba\s)[A-Z][a-z]{2,}(?:ian|ean|ese|"
+    r"ish|an)\b"
+)
+_BINOMIAL = re.compile(
+    r"(?<=\()[A-Z][a-z]+\s[a-z]{3,}(?:\s[a-z]{3,})?(?=[),;])|\b[A-Z][a-z]{3,}\s[a-z]{4,}(?:us|a|is|um|ii|i|"
+    r"ensis|es)\b"
+)
 
 
 def _dates(text: str) -> list[Span]:
@@ -110,7 +158,10 @@ def _counts(text: str, noun: str) -> list[Span]:
                 spans.append((match.start(), match.end() + word.end()))
                 break
         else:
-            if stem("population") in wanted and "population" in text[max(0, match.start() - 60) : match.start()]:
+            if (
+                stem("population") in wanted
+                and "population" in text[max(0, match.start() - 60) : match.start()]
+            ):
                 spans.append(match.span())
     return spans
 
@@ -125,7 +176,11 @@ def names(text: str) -> list[Span]:
             start += len(parts[0]) + 1
             parts = parts[1:]
         if parts and any(len(p) > 1 for p in parts) and not (len(parts) == 1 and parts[0].isupper()):
-            trimmed = text[start:end].rstrip(".") if not text[start:end].endswith(("Jr.", "Sr.")) else text[start:end]
+            trimmed = (
+                text[start:end].rstrip(".")
+                if not text[start:end].endswith(("Jr.", "Sr."))
+                else text[start:end]
+            )
             trimmed = re.sub(r"['’]s?$", "", trimmed)
             spans.append((start, start + len(trimmed)))
     return [s for s in spans if s[1] > s[0]]
@@ -142,7 +197,10 @@ def _people(text: str) -> list[Span]:
         parts = words(text[start:end])
         if any(w in _NOT_PERSON for w in parts) or any(c.isdigit() for c in text[start:end]):
             continue
-        if any(a <= start < b and "." not in text[a:start] and not re.search(r"\b(?:by|and)\b", text[a:start]) for a, b in located):
+        if any(
+            a <= start < b and "." not in text[a:start] and not re.search(r"\b(?:by|and)\b", text[a:start])
+            for a, b in located
+        ):
             continue
         behind_by = re.search(r"\bby\s(?:[\w’'-]+,?\s){0,8}$", text[max(0, start - 90) : start])
         titled = re.search(rf"\b{_RANKED}\s$", plain(text[max(0, start - 30) : start]))
@@ -152,12 +210,20 @@ def _people(text: str) -> list[Span]:
 
 
 def _named(text: str, noun: str) -> list[Span]:
-    """Names that stand beside the noun asked for: `the river Yamuna`, `its capital and largest city is Reykjavik`."""
+    """Names that stand beside the noun asked for: `the river Yamuna`, `its capital and largest city is
+    Reykjavik`."""
     spans = []
     for word in re.finditer(r"[\w’'-]+", text):
         if stem(plain(word[0])) != noun:
             continue
-        behind = None if word[0][0].isupper() else re.match(r"\s(?:and\s\w+\s\w+\s)?(?:is\s|was\s|are\s|of\s|called\s|named\s)?(?:the\s)?", text[word.end() :])
+        behind = (
+            None
+            if word[0][0].isupper()
+            else re.match(
+                r"\s(?:and\s\w+\s\w+\s)?(?:is\s|was\s|are\s|of\s|called\s|named\s)?(?:the\s)?",
+                text[word.end() :],
+            )
+        )
         if behind and (name := _NAME.match(text, word.end() + behind.end())):
             spans.append((name.start(), name.end() - (name[0][-1] == ".")))
         before = re.search(rf"(?:{_CAP}\s)+$", text[max(0, word.start() - 60) : word.start()])
@@ -175,7 +241,10 @@ def _places(text: str) -> list[Span]:
         if rest is None or re.fullmatch(rf"{_MONTH}|Earth|BC|AD", rest[0].split()[0]):
             continue
         end = rest.end()
-        while (more := re.match(rf"(?:, (?:and )?| and )(?:the |northern |southern |eastern |western |central )*(?={_CAP})", text[end:])):
+        while more := re.match(
+            rf"(?:, (?:and )?| and )(?:the |northern |southern |eastern |western |central )*(?={_CAP})",
+            text[end:],
+        ):
             following = _NAME.match(text, end + more.end())
             if following is None:
                 break
@@ -185,12 +254,19 @@ def _places(text: str) -> list[Span]:
 
 
 def _taxa(text: str, rank: str) -> list[Span]:
-    """`the family Felidae`, `genus Acinonyx`, `Felidae family`; for a species or no rank also a Latin binomial."""
+    """`the family Felidae`, `genus Acinonyx`, `Felidae family`; for a species or no rank also a Latin
+    binomial."""
     spans: list[Span] = []
     if rank and rank != "species":
-        near = rf"(?:[\w-]+\s)?{rank}(?:\s(?:of\s)?(?:[a-z-]+\s){{0,4}}?)(?:\(?[A-Z][a-z]+\)?)|\b[A-Z][a-z]+\s{rank}\b"
+        near = (
+            rf"(?:[\w-]+\s)?{rank}(?:\s(?:of\s)?(?:[a-z-]+\s){{0,4}}?)(?:\(?[A-Z][a-z]+\)?)|"
+            rf"\b[A-Z][a-z]+\s{rank}\b"
+        )
         spans = [m.span() for m in re.finditer(rf"\b(?:the\s)?(?:{near})", text)]
-        endings = {"family": r"[A-Z][a-z]+(?:idae|aceae)", "order": r"[A-Z][a-z]+(?:iformes|ales|ptera|oidea)"}
+        endings = {
+            "family": r"[A-Z][a-z]+(?:idae|aceae)",
+            "order": r"[A-Z][a-z]+(?:iformes|ales|ptera|oidea)",
+        }
         if not spans and rank in endings:
             spans = [m.span() for m in re.finditer(rf"\b{endings[rank]}\b", text)]
         if not spans and rank == "family" and (m := re.search(r"\b(?:the\s)?[\w-]+\sfamily\b", text)):
@@ -200,7 +276,8 @@ def _taxa(text: str, rank: str) -> list[Span]:
 
 
 def candidates(question: Question, sentence: str) -> list[Span]:
-    """Spans of `sentence` of the kind the question wants, in order; none for kinds that have no form of their own."""
+    """Spans of `sentence` of the kind the question wants, in order; none for kinds that have no form of their
+    own."""
     kind = question.kind
     if kind == "date":
         return _dates(sentence)
@@ -234,8 +311,8 @@ def _split_life(question: Question, sentence: str, span: Span) -> Span:
 def pick(question: Question, sentence: str, spans: list[Span], known: set[str]) -> Span | None:
     """The one of `spans` that most likely answers: near the question's words, after "by" for a person.
 
-    `known` are the plain words of the title and question: a name made of them only is what was asked about, not
-    the answer. None when nothing is left.
+    `known` are the plain words of the title and question: a name made of them only is what was asked about,
+    not the answer. None when nothing is left.
     """
     named = question.kind in ("person", "place", "any")
     left = [s for s in spans if not (named and set(words(sentence[s[0] : s[1]])) - STOP_WORDS <= known)]
@@ -246,7 +323,9 @@ def pick(question: Question, sentence: str, spans: list[Span], known: set[str]) 
 
     def cost(span: Span) -> float:
         # A cue before the span binds closer than one behind it.
-        near = min((span[0] - e if e <= span[0] else 1.5 * max(0, s - span[1]) for s, e in cues), default=60.0)
+        near = min(
+            (span[0] - e if e <= span[0] else 1.5 * max(0, s - span[1]) for s, e in cues), default=60.0
+        )
         bonus = 0.0
         before = sentence[max(0, span[0] - 60) : span[0]]
         if question.kind == "person":
@@ -254,7 +333,9 @@ def pick(question: Question, sentence: str, spans: list[Span], known: set[str]) 
                 bonus += 40
             if len(sentence[span[0] : span[1]].split()) > 1:
                 bonus += 25
-        if question.kind == "date" and before.rstrip().endswith(("in", "from", "between", "since", "on", "(")):
+        if question.kind == "date" and before.rstrip().endswith(
+            ("in", "from", "between", "since", "on", "(")
+        ):
             bonus += 5
         return min(near, 80.0) - bonus + span[0] / 100
 

@@ -1,8 +1,8 @@
 """Checks from the outside that an answer says nothing but quotes from cited passages and fixed templates.
 
-Knows nothing of how the answer was made. An answer's text must be a run of: fixed pieces of `templates.FIXED`; the
-quotes of its citations, each at most once and in order; titles of cited passages; and, after the quotes and titles
-of a passage and before those of another, that passage's mark `[n]`.
+Knows nothing of how the answer was made. An answer's text must be a run of: fixed pieces of
+`templates.FIXED`; the quotes of its citations, each at most once and in order; titles of cited passages; and,
+after the quotes and titles of a passage and before those of another, that passage's mark `[n]`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from generator.templates import FIXED
 
 MAX_CHECKED = 20_000
 
-# How far the reading of the text has come: the next citation that may be used, and the passage whose quotes still
-# wait for their mark (0: none).
+# How far the reading of the text has come: the next citation that may be used, and the passage whose quotes
+# still wait for their mark (0: none).
 _State = tuple[int, int]
 
 
@@ -41,8 +41,8 @@ def _citation_faults(answer: Answer, passages: Sequence[Evidence]) -> list[str]:
 def unsupported_spans(answer: Answer, passages: Sequence[Evidence]) -> list[str]:
     """What in `answer` is neither quoted from a cited passage of `passages` nor a fixed template.
 
-    Returns the stretches of text that nothing supports, and a sentence for each citation that is wrong; an empty
-    list for a sound answer. `reason` must be part of the text.
+    Returns the stretches of text that nothing supports, and a sentence for each citation that is wrong; an
+    empty list for a sound answer. `reason` must be part of the text.
     """
     faults = _citation_faults(answer, passages)
     if faults:

@@ -1,7 +1,7 @@
 """The embedded answerer: picks the sentence, and the phrase in it, that answers the question, and cites it.
 
-Knows nothing of how the passages were found; the sentence embedding it compares with is handed in. It says nothing
-of its own: what is not a fixed template is a quote.
+Knows nothing of how the passages were found; the sentence embedding it compares with is handed in. It says
+nothing of its own: what is not a fixed template is a quote.
 """
 
 from __future__ import annotations
@@ -66,16 +66,18 @@ class _Writer:
 
 
 class ExtractiveAnswerer:
-    """Answers with quotes only. `embed` maps texts to (n, dim) float unit rows; it is called at most once for an
-    answer, with at most `scoring.MAX_TEXTS` texts."""
+    """Answers with quotes only. `embed` maps texts to (n, dim) float unit rows; it is called at most once for
+    an answer, with at most `scoring.MAX_TEXTS` texts."""
 
     def __init__(self, embed: Callable[[Sequence[str]], np.ndarray], limits: Limits | None = None) -> None:
         self.embed = embed
         self.limits = limits or Limits()
 
-    def answer(self, question: str, image: Image | None, passages: Sequence[Evidence]) -> Iterator[str | Answer]:
+    def answer(
+        self, question: str, image: Image | None, passages: Sequence[Evidence]
+    ) -> Iterator[str | Answer]:
         """Yield the answer in pieces, a line or so each, then the `Answer`. Never raises on any text."""
-        passages = [p for p in passages[:MAX_PASSAGES]]
+        passages = passages[:MAX_PASSAGES]
         asked = read_question(question)
         if not asked.stems and asked.kind == "any" and image is not None:
             asked = replace(asked, kind="identity", deictic=True)
@@ -85,7 +87,8 @@ class ExtractiveAnswerer:
             if len(writer.text) > said:
                 yield writer.text[said:]
                 said = len(writer.text)
-        yield done
+            if done is not None:
+                yield done
 
     def _write(
         self, writer: _Writer, asked: Question, photo: bool, passages: Sequence[Evidence]

@@ -1,8 +1,8 @@
-"""Measures an answerer on hand-written questions: how often the answer holds what it should, and how often it keeps
-silent, rightly or wrongly.
+"""Measures an answerer on hand-written questions: how often the answer holds what it should, and how often it
+keeps silent, rightly or wrongly.
 
-Knows nothing of where articles come from or how the retriever works. Each question gets the article that answers it
-among distractors that share its words, so this measures the answering and not the finding.
+Knows nothing of where articles come from or how the retriever works. Each question gets the article that
+answers it among distractors that share its words, so this measures the answering and not the finding.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ PASSAGES = 5
 
 @dataclass(frozen=True)
 class Asked:
-    """A question, the title of the article that answers it (None: none does), and strings of which the answer must
-    hold one (empty: any answer from that article will do)."""
+    """A question, the title of the article that answers it (None: none does), and strings of which the answer
+    must hold one (empty: any answer from that article will do)."""
 
     question: str
     title: str | None
@@ -38,10 +38,11 @@ class Asked:
 class Report:
     """Rates are of the questions of their group; NaN where there are none.
 
-    `contained`: questions with accepted answers whose answer's quotes hold one. `phrase`: the answer's first line
-    holds one. `wrong`: answered without. `wrong_abstention`: kept silent although the article was there.
-    `right_abstention`: kept silent where no article answers. `precision`: answers that were right, of all answers
-    given to questions with accepted answers or with no article. `answered`: questions answered, of all.
+    `contained`: questions with accepted answers whose answer's quotes hold one. `phrase`: the answer's first
+    line holds one. `wrong`: answered without. `wrong_abstention`: kept silent although the article was there.
+    `right_abstention`: kept silent where no article answers. `precision`: answers that were right, of all
+    answers given to questions with accepted answers or with no article. `answered`: questions answered, of
+    all.
     """
 
     questions: int
@@ -81,13 +82,18 @@ class Distractors:
         for word in set(stems(text)):
             holders = self.holders.get(word, [])
             for i in holders:
-                scores[i] += math.log(len(self.articles) / len(holders)) / math.sqrt(20 + len(self.articles[i].text))
+                scores[i] += math.log(len(self.articles) / len(holders)) / math.sqrt(
+                    20 + len(self.articles[i].text)
+                )
         best = (self.articles[i] for i, _ in scores.most_common(count + 1))
         return [a for a in best if a.title != without][:count]
 
 
-def evidence_for(asked: Asked, photo: bool, place: int, articles: dict[str, Evidence], near: Distractors) -> list[Evidence]:
-    """Passages as a retriever would give them: the answering article at `place` (from 0) among distractors."""
+def evidence_for(
+    asked: Asked, photo: bool, place: int, articles: dict[str, Evidence], near: Distractors
+) -> list[Evidence]:
+    """Passages as a retriever would give them: the answering article at `place` (from 0) among
+    distractors."""
     titled = articles[asked.title] if asked.title is not None else None
     about = f"{titled.title} {titled.text[:300]}" if photo and titled else asked.question
     chosen = near.near(about, asked.title, PASSAGES - (titled is not None))

@@ -1,7 +1,7 @@
 """What a question wants: its kind, the kind of thing that would answer it, and the words to look for.
 
-Knows nothing of passages. Rules over plain words, in order, first match wins; a question that fits none of them
-wants "any" sentence that is close enough to it.
+Knows nothing of passages. Rules over plain words, in order, first match wins; a question that fits none of
+them wants "any" sentence that is close enough to it.
 """
 
 from __future__ import annotations
@@ -35,11 +35,15 @@ class Question:
 _THING = r"(?:this|that|these|those|it|he|she|they|here)"
 _IDENTITY = re.compile(
     rf"^(?:(?:hi|hello|hey|ok|so|please)\W+)?(?:"
-    rf"(?:what|who)(?:'s|’s|s| is| are| was| were| am)? (?:{_THING}|i (?:looking at|seeing)|i see)\b(?P<rest>.*)"
-    rf"|(?:what|which)(?: (?:kind|type|sort|species|breed|variety) of)?(?P<noun>(?: [\w-]+){{1,3}}?) (?:is|are|was|do we see|"
+    rf"(?:what|who)(?:'s|’s|s| is| are| was| were| am)? (?:{_THING}|i (?:looking at|seeing)|i "
+    rf"see)\b(?P<rest>.*)"
+    rf"|(?:what|which)(?: (?:kind|type|sort|species|breed|variety) of)?(?P<noun>(?: [\w-]+){{1,3}}?) (?:is|"
+    rf"are|was|do we see|"
     rf"am i looking at|can be seen|does (?:this|the) (?:photo|picture|image) show)"
-    rf" ?(?:this|that|these|those|it|here|shown here|he|she)?(?: (?:in|on) (?:the|this) (?:photo|picture|image))?"
-    rf"|(?:can you |could you |please )?(?:identify|name|recognise|recognize|describe)(?: (?:this|that|it|the))?(?: \w+){{0,3}}"
+    rf" ?(?:this|that|these|those|it|here|shown here|he|she)?(?: (?:in|on) (?:the|this) (?:photo|picture|"
+    rf"image))?"
+    rf"|(?:can you |could you |please )?(?:identify|name|recognise|recognize|describe)(?: (?:this|that|it|"
+    rf"the))?(?: \w+){{0,3}}"
     rf"|what do (?:i|you|we) see(?: here)?(?: (?:in|on) (?:the|this) (?:photo|picture|image))?"
     rf"|what does (?:this|the) (?:photo|picture|image) show"
     rf"|(?:what(?:'s|’s| is) (?:the )?name of (?:this|that|the)(?: [\w-]+){{1,3}})"
@@ -49,8 +53,10 @@ _IDENTITY = re.compile(
 )
 # Words that may follow "what is this" without making it another question.
 _IDENTITY_REST = re.compile(
-    r"^(?: (?:thing|object|animal|creature|plant|bird|fish|insect|flower|fruit|tree|building|place|person|man|woman|"
-    r"device|machine|instrument|tool|food|dish|vehicle|vegetable|mammal|reptile|landmark|monument|structure|painting|"
+    r"^(?: (?:thing|object|animal|creature|plant|bird|fish|insect|flower|fruit|tree|building|place|person|"
+    r"man|woman|"
+    r"device|machine|instrument|tool|food|dish|vehicle|vegetable|mammal|reptile|landmark|monument|"
+    r"structure|painting|"
     r"here|called|please|exactly|supposed to be|i see|i am looking at|"
     r"(?:in|on) (?:the|this|my) (?:photo|picture|image)))*\W*$"
 )
@@ -58,66 +64,95 @@ _ASKS_RANK = r"(?:{})".format("|".join(RANKS))
 _RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (kind, re.compile(pattern))
     for kind, pattern in (
-        ("taxon", rf"\b(?:what|which)\b[^?]{{0,40}}\b(?:taxonomic |biological |plant |animal )?(?P<noun>{_ASKS_RANK})\b"
-                  rf"[^?]{{0,60}}\b(?:belong|part of|member|contains?|includes?|is|are|does|do|in|classified|placed)\b"),
-        ("taxon", rf"\b(?P<noun>{_ASKS_RANK}) (?:of|does|do)\b[^?]*\b(?:animal|plant|bird|fish|insect|this|it|belong)\b"),
+        ("taxon", rf"\b(?:what|which)\b[^?]{{0,40}}\b(?:taxonomic |biological |plant |animal "
+                  rf")?(?P<noun>{_ASKS_RANK})\b"
+                  rf"[^?]{{0,60}}\b(?:belong|part of|member|contains?|includes?|is|are|does|do|in|"
+                  rf"classified|placed)\b"),
+        ("taxon", rf"\b(?P<noun>{_ASKS_RANK}) (?:of|does|do)\b[^?]*\b(?:animal|plant|bird|fish|insect|this|"
+                  rf"it|belong)\b"),
         ("taxon", r"\bscientific name\b|\blatin name\b|\bbinomial\b"),
-        ("share", r"\b(?:what|which) (?:percentage|percent|share|fraction|proportion)\b|\bhow (?:common|rare) is\b"),
+        ("share", r"\b(?:what|which) (?:percentage|percent|share|fraction|proportion)\b|\bhow (?:common|"
+                  r"rare) is\b"),
         ("date", r"\bhow long ago\b"),
         ("speed", r"\bhow (?:fast|quick(?:ly)?)\b|\b(?:top|maximum|what) speed\b|\bspeed of\b"),
-        ("mass", r"\bhow heavy\b|\bhow much (?:does|do|did|can)\b[^?]*\bweigh\b|\bwhat (?:is|was|are)[^?]*\b(?:weight|mass)\b|"
+        ("mass", r"\bhow heavy\b|\bhow much (?:does|do|did|can)\b[^?]*\bweigh\b|\bwhat (?:is|was|"
+                 r"are)[^?]*\b(?:weight|mass)\b|"
                  r"\bweigh\b"),
-        ("temperature", r"\bhow (?:hot|cold|warm)\b|\btemperature\b|\b(?:boil|melt|freez)(?:s|ing)?\b[^?]*\b(?:point|at)\b"),
-        ("money", r"\bhow much (?:did|does|do|money|was|is|were)\b[^?]*\b(?:cost|pay|paid|worth|sell|sold|price|fetch)\b|"
+        ("temperature", r"\bhow (?:hot|cold|warm)\b|\btemperature\b|\b(?:boil|melt|freez)(?:s|"
+                        r"ing)?\b[^?]*\b(?:point|at)\b"),
+        ("money", r"\bhow much (?:did|does|do|money|was|is|were)\b[^?]*\b(?:cost|pay|paid|worth|sell|sold|"
+                  r"price|fetch)\b|"
                   r"\bhow expensive\b|\bwhat price\b"),
-        ("duration", r"\bhow old\b|\bhow long\b[^?]*\b(?:last|live|reign|rule|take|took|ago|serve|survive|go|stay|orbit|"
-                     r"exist|gestation|pregnan|spend|remain)\w*|\bhow many (?:years|days|months|hours|minutes|centuries|weeks)\b|"
+        ("duration", r"\bhow old\b|\bhow long\b[^?]*\b(?:last|live|reign|rule|take|took|ago|serve|survive|"
+                     r"go|stay|orbit|"
+                     r"exist|gestation|pregnan|spend|remain)\w*|\bhow many (?:years|days|months|hours|"
+                     r"minutes|centuries|weeks)\b|"
                      r"\b(?:lifespan|life span|life expectancy)\b"),
-        ("area", r"\bhow (?:large|big)\b[^?]*\b(?:country|lake|island|desert|sea|ocean|state|city|park|continent|forest|area)\b|"
+        ("area", r"\bhow (?:large|big)\b[^?]*\b(?:country|lake|island|desert|sea|ocean|state|city|park|"
+                 r"continent|forest|area)\b|"
                  r"\bwhat (?:is the )?(?:surface )?area\b|\bhow much (?:land|area|space|surface)\b"),
         ("length", r"\bhow (?:tall|high|long|far|wide|deep|large|big|thick|small|broad)\b|"
-                   r"\bwhat (?:(?:is|was|are|were) )?(?:(?:the|its|their) )?(?:\w+ )?(?:height|length|elevation|altitude|"
+                   r"\bwhat (?:(?:is|was|are|were) )?(?:(?:the|its|their) )?(?:\w+ )?(?:height|length|"
+                   r"elevation|altitude|"
                    r"depth|wingspan|diameter|width|size)\b"),
-        ("count", r"\bhow many (?P<noun>\w+(?: \w+)?)|\b(?:what|which)(?: is the)? population\b|\bpopulation of\b"),
+        ("count", r"\bhow many (?P<noun>\w+(?: \w+)?)|\b(?:what|which)(?: is the)? population\b|"
+                  r"\bpopulation of\b"),
         ("reason", r"\bwhy\b|\bwhat (?:is the )?(?:reason|cause[sd]?)\b|\bhow come\b"),
-        ("date", r"^\W*when\b|\b(?:in|since|until|from) (?:which|what) (?:year|century|decade|month|era|period)\b|"
-                 r"\b(?:what|which) (?:year|date|century|decade|day|month)\b|\bwhen (?:was|were|did|does|do|is|are|has|had)\b"),
-        ("person", r"(?<!one )(?<!people )(?<!person )(?<!man )(?<!woman )\b(?:who|whom|whose)\b|\b(?:what|which) (?P<noun>artist|painter|architect|author|writer|composer|"
-                   r"sculptor|engineer|scientist|inventor|king|queen|emperor|explorer|philosopher|poet|director|president|"
-                   r"mathematician|physicist|chemist|person|man|woman|designer|playwright|novelist|general|pharaoh|"
+        ("date", r"^\W*when\b|\b(?:in|since|until|from) (?:which|what) (?:year|century|decade|month|era|"
+                 r"period)\b|"
+                 r"\b(?:what|which) (?:year|date|century|decade|day|month)\b|\bwhen (?:was|were|did|does|"
+                 r"do|is|are|has|had)\b"),
+        ("person", r"(?<!one )(?<!people )(?<!person )(?<!man )(?<!woman )\b(?:who|whom|whose)\b|\b(?:what|"
+                   r"which) (?P<noun>artist|painter|architect|author|writer|composer|"
+                   r"sculptor|engineer|scientist|inventor|king|queen|emperor|explorer|philosopher|poet|"
+                   r"director|president|"
+                   r"mathematician|physicist|chemist|person|man|woman|designer|playwright|novelist|general|"
+                   r"pharaoh|"
                    r"astronomer|leader|musician|singer|actor|actress|conqueror)\b"),
-        ("place", r"\bwhere\b|\b(?:what|which) (?P<noun>country|city|continent|region|state|ocean|sea|island|town|place|"
-                  r"province|countries|continents|mountains|part of the world|parts of the world|river|county|habitat)\b"),
+        ("place", r"\bwhere\b|\b(?:what|which) (?P<noun>country|city|continent|region|state|ocean|sea|"
+                  r"island|town|place|"
+                  r"province|countries|continents|mountains|part of the world|parts of the world|river|"
+                  r"county|habitat)\b"),
     )
 )  # fmt: skip
 _CUES: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = tuple(
     (re.compile(asked), re.compile(answer))
     for asked, answer in (
         (r"\bwho\b(?! (?:is|was|are|were)\b)|\bwhom?\b[^?]*\bby\b|\bby whom\b",
-         r"(?:\w+ed|written|built|made|drawn|led|found|won|sung|the (?:\w+ )?(?:work|architect|artist|author)) (?:\w+ )?by\b"),
+         r"(?:\w+ed|written|built|made|drawn|led|found|won|sung|the (?:\w+ )?(?:work|architect|artist|"
+         r"author)) (?:\w+ )?by\b"),
         (r"\bhow (?:tall|high)\b|\bheight\b", r"\btall\b|\bhigh\b|\bheight\b|\belevation\b|\baltitude\b"),
         (r"\bhow (?:long|big|large)\b|\blength\b", r"\blong\b|\blengths?\b|\bdiameter\b"),
         (r"\bhow deep\b|\bdepth\b", r"\bdeep\b|\bdepths?\b"),
         (r"\bhow (?:wide|broad)\b|\bwidth\b", r"\bwide\b|\bwidth\b"),
         (r"\bhow far\b|\bdistance\b", r"\bdistance\b|\baway\b|\bfrom (?:the )?(?:earth|sun)\b"),
         (r"\bwhy\b|\breason\b|\bcauses?\b|\bhow come\b",
-         r"\bbecause\b|\bdue to\b|\bresult(?:s|ed|ing)? (?:of|from|in)\b|\bcaused? by\b|\breasons?\b|\bin order to\b|\bowing to\b"),
+         r"\bbecause\b|\bdue to\b|\bresult(?:s|ed|ing)? (?:of|from|in)\b|\bcaused? by\b|\breasons?\b|\bin "
+         r"order to\b|\bowing to\b"),
         (r"\bused? (?:for|to)\b|\bpurpose\b|\bfor\W*$|\buse of\b|\bused today\b",
-         r"\bus(?:ed?|es|ing) (?:for|to|in|as|by|today)\b|\bdesigned (?:to|for)\b|\bserv(?:es?|ed|ing) as\b|\bto (?:drive|cut|make|"
+         r"\bus(?:ed?|es|ing) (?:for|to|in|as|by|today)\b|\bdesigned (?:to|for)\b|\bserv(?:es?|ed|ing) "
+         r"as\b|\bto (?:drive|cut|make|"
          r"measure|protect)\b|\bfor (?:the )?\w+ing\b|\bprotection\b|\bpurpose\b"),
-        (r"\bmade (?:of|from|with|out)\b|\bmaterial\b|\bmade\W*$|\bconsists?\b|\bcontain\b|\bbuilt (?:of|from)\b|\binside\b",
-         r"\b(?:made|built|formed|prepared|produced|constructed) (?:mainly |primarily |largely |mostly |typically )?(?:of|from|with|by|out)\b|"
+        (r"\bmade (?:of|from|with|out)\b|\bmaterial\b|\bmade\W*$|\bconsists?\b|\bcontain\b|\bbuilt (?:of|"
+         r"from)\b|\binside\b",
+         r"\b(?:made|built|formed|prepared|produced|constructed) (?:mainly |primarily |largely |mostly |"
+         r"typically )?(?:of|from|with|by|out)\b|"
          r"\bconsist(?:s|ing|ed)?\b|\bcompos(?:ed|es)\b|\bcontain(?:s|ing|ed)?\b|\ballo(?:y|ys) of\b"),
         (r"\beats?\b|\bfood\b|\bdiet\b|\bfeeds?\b|\bhunts?\b",
-         r"\bdiet\b|\bfeed(?:s|ing)?\b|\beat(?:s|ing|en)?\b|\bprey(?:s|ing)?\b|\b(?:herbi|carni|omni|insecti)vor\w+"),
+         r"\bdiet\b|\bfeed(?:s|ing)?\b|\beat(?:s|ing|en)?\b|\bprey(?:s|ing)?\b|\b(?:herbi|carni|omni|"
+         r"insecti)vor\w+"),
     )
 )  # fmt: skip
 _YES_NO = re.compile(r"^\W*(?:is|are|was|were|do|does|did|can|could|has|have|had|will|would|should)\b")
 _DEICTIC = re.compile(
-    r"\b(?:this|these|it|its|here|that (?:animal|thing|building|bird|plant|one)|they|their|them|he|she|his|her)\b"
+    r"\b(?:this|these|it|its|here|that (?:animal|thing|building|bird|plant|one)|they|their|them|he|she|his|"
+    r"her)\b"
 )
-_WHICH_NOUN = re.compile(r"\b(?:what|which)(?: (?:kind|type|sort|name) of)? (?!(?:is|are|was|were|do|does|did|has|have|can|could|kind|type) )((?:[\w-]+ ){0,3}?[\w-]+?)(?= (?:is|are|was|were|do|does|"
-                         r"did|has|have|had|can|could|in|of|that|who|which|with|from|on|for|by|to|at|\w+ed|made|won|wrote|"
+_WHICH_NOUN = re.compile(r"\b(?:what|which)(?: (?:kind|type|sort|name) of)? (?!(?:is|are|was|were|do|does|"
+                         r"did|has|have|can|could|kind|type) )((?:[\w-]+ ){0,3}?[\w-]+?)(?= (?:is|are|was|"
+                         r"were|do|does|"
+                         r"did|has|have|had|can|could|in|of|that|who|which|with|from|on|for|by|to|at|\w+ed|"
+                         r"made|won|wrote|"
                          r"began|gave|led|runs|lies|lives|comes)\b|\?|$)")  # fmt: skip
 
 
@@ -141,7 +176,11 @@ def read_question(text: str) -> Question:
     question = _read(text)
     asked = plain(question.text)
     cue = next((answer for when, answer in _CUES if when.search(asked)), None)
-    return replace(question, cue=cue) if question.kind in ("any", "reason", "person", "yesno", "length") else question
+    return (
+        replace(question, cue=cue)
+        if question.kind in ("any", "reason", "person", "yesno", "length")
+        else question
+    )
 
 
 def _read(text: str) -> Question:
@@ -158,7 +197,9 @@ def _read(text: str) -> Question:
             noun = match.groupdict().get("noun") or ""
             if kind == "count" and noun:
                 parts = [w for w in noun.split() if w not in STOP_WORDS]
-                noun = parts[-1] if len(parts) > 1 and parts[0] in _ADJECTIVES else (parts[0] if parts else "")
+                noun = (
+                    parts[-1] if len(parts) > 1 and parts[0] in _ADJECTIVES else (parts[0] if parts else "")
+                )
             return Question(text, kind, noun if kind == "taxon" else stem(noun), deictic, found)
     if _YES_NO.match(asked):
         return Question(text, "yesno", "", deictic, found)
@@ -168,6 +209,7 @@ def _read(text: str) -> Question:
 
 
 _ADJECTIVES = frozenset(
-    "different known living main major large small official young great big full natural permanent human other "
+    "different known living main major large small official young great big full natural permanent human "
+    "other "
     "individual extant separate total moveable movable".split()
 )

@@ -24,7 +24,9 @@ MAX_TEXTS = 40  # embedded in one call
 
 
 _SUPERLATIVE = re.compile(r"\b(?:\w{2,}est|most)\b")
-_LESSER = re.compile(r"\b(?:second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|\d+th|one of the)[\s-](?:\w+est|most)\b")
+_LESSER = re.compile(
+    r"\b(?:second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|\d+th|one of the)[\s-](?:\w+est|most)\b"
+)
 
 
 @dataclass(frozen=True)
@@ -75,16 +77,26 @@ def choose(
     heads = [f"{s.title}: {asked.text}" for s in subjects] if shown else [asked.text]
     room = MAX_TEXTS - len(heads)
     if len(found) > room:  # long passages: let the words say which sentences are worth embedding
+
         def worth(i: int) -> float:
             subject, sentence = found[i]
-            return _overlap(weights, frozenset(stems(sentence.text)), subject.title_stems) + 0.2 / subject.number
+            return (
+                _overlap(weights, frozenset(stems(sentence.text)), subject.title_stems) + 0.2 / subject.number
+            )
 
         found = [found[i] for i in sorted(sorted(range(len(found)), key=lambda i: (-worth(i), i))[:room])]
     if not found:
         return []
-    rows = np.asarray(embed([*heads, *(f"{s.title}: {sentence.text}" for s, sentence in found)]), dtype=np.float32)
-    near = [float(row @ rows[s.number - 1 if shown else 0]) for (s, _), row in zip(found, rows[len(heads) :], strict=True)]
-    nearest = {s.number: max(n for (other, _), n in zip(found, near, strict=True) if other is s) for s, _ in found}
+    rows = np.asarray(
+        embed([*heads, *(f"{s.title}: {sentence.text}" for s, sentence in found)]), dtype=np.float32
+    )
+    near = [
+        float(row @ rows[s.number - 1 if shown else 0])
+        for (s, _), row in zip(found, rows[len(heads) :], strict=True)
+    ]
+    nearest = {
+        s.number: max(n for (other, _), n in zip(found, near, strict=True) if other is s) for s, _ in found
+    }
     superlative = _SUPERLATIVE.search(asked.text.casefold()) is not None
     top = max(passages[0].score, 1e-6)
     choices = []
@@ -127,4 +139,8 @@ def _overlap(weights: dict[str, float], content: frozenset[str], title: frozense
 def _phrase(asked: Question, sentence: Sentence, subject: Subject) -> tuple[int, int] | None:
     """The span of the sentence that answers."""
     spans = candidates(asked, sentence.text)
-    return pick(asked, sentence.text, spans, set(words(subject.title)) | set(words(asked.text))) if spans else None
+    return (
+        pick(asked, sentence.text, spans, set(words(subject.title)) | set(words(asked.text)))
+        if spans
+        else None
+    )

@@ -1,9 +1,10 @@
 """Splits untrusted text into sentences by their offsets, without changing a character of it.
 
-Knows nothing of questions. Encyclopaedic English is full of stops that end nothing ("c. 1503", "J. R. R. Tolkien",
-"(pron. ...)", "St. Louis", "3.5 m"), so a split needs a stop, then white space, then something that can begin a
-sentence, outside brackets. No library is used: those at hand either lose the offsets or bring a model with them.
-Control characters and direction overrides end a sentence, so that no quoted sentence can contain one.
+Knows nothing of questions. Encyclopaedic English is full of stops that end nothing ("c. 1503", "J. R. R.
+Tolkien", "(pron. ...)", "St. Louis", "3.5 m"), so a split needs a stop, then white space, then something that
+can begin a sentence, outside brackets. No library is used: those at hand either lose the offsets or bring a
+model with them. Control characters and direction overrides end a sentence, so that no quoted sentence can
+contain one.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ MAX_TITLE = 160
 MAX_BRACKET = 400  # a bracket left open for longer than this was never meant to close
 
 # C0/C1 controls but for tab and newlines, zero-width and direction marks, lone surrogates, byte order mark.
-UNSAFE = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
+UNSAFE = (
+    "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c"
+    "\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
+)
 _BREAK = re.compile(rf"[{UNSAFE}]+|\n[^\S\n]*\n\s*|\r")
 _STOP = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s)|[。！？]+")
 _BRACKET = re.compile(r"[()\[\]]")
@@ -26,15 +30,19 @@ _NEXT_WORD = re.compile(r"\s+[\"'“‘«(\[]*([^\s,;:]+)")
 
 # Never end a sentence.
 _ABBREVIATIONS = frozenset(
-    "c ca cf st ss mt mts dr mr mrs ms prof rev gen col capt lt sgt hon gov sen rep pres fr ft no nos vol vols pp ed "
-    "eds fig figs e.g i.e viz vs v approx est pron lit trans transl b d r fl née nee gr lat ger russ spp sp subsp var "
-    "op messrs jan feb mar apr jun jul aug sept sep oct nov dec mon tue wed thu fri sat sun".split()
+    "c ca cf st ss mt mts dr mr mrs ms prof rev gen col capt lt sgt hon gov sen rep pres fr ft no nos vol "
+    "vols pp ed eds fig figs e.g i.e viz vs v approx est pron lit trans transl b d r fl née nee gr lat "
+    "ger russ spp sp subsp var op messrs jan feb mar apr jun jul aug sept sep oct nov dec mon tue wed thu "
+    "fri sat sun".split()
 )
 # End a sentence only when the next word is one that usually begins one.
-_PERHAPS = frozenset("jr sr inc ltd co corp bros etc al u.s u.k u.n d.c a.d b.c a.m p.m ph.d m.d u.s.a u.s.s.r".split())
+_PERHAPS = frozenset(
+    "jr sr inc ltd co corp bros etc al u.s u.k u.n d.c a.d b.c a.m p.m ph.d m.d u.s.a u.s.s.r".split()
+)
 _STARTERS = frozenset(
-    "the a an it its he she they his her their this these those that there in on at as by for from with during after "
-    "before since while when although however many most some both several one two other another such because if".split()
+    "the a an it its he she they his her their this these those that there in on at as by for from with "
+    "during after before since while when although however many most some both several one two other "
+    "another such because if".split()
 )
 
 
@@ -129,7 +137,8 @@ def split_sentences(text: str) -> list[Sentence]:
 
 
 def shown_title(title: str) -> str:
-    """The part of a title that may be shown: its first stretch without control characters or line ends, bounded."""
+    """The part of a title that may be shown: its first stretch without control characters or line ends,
+    bounded."""
     for part in re.split(rf"[{UNSAFE}\r\n]+", title[:2_000]):
         if part.strip():
             return part.strip()[:MAX_TITLE].strip()

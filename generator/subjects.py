@@ -1,7 +1,7 @@
 """What a passage is about, as its first sentence says: the kind of thing its title names.
 
-Knows nothing of scores. An encyclopaedic passage opens with "<Title> is a <kind> ..."; that is what tells whether
-the title itself can answer "Which planet ...?" or "Who ...?".
+Knows nothing of scores. An encyclopaedic passage opens with "<Title> is a <kind> ..."; that is what tells
+whether the title itself can answer "Which planet ...?" or "Who ...?".
 """
 
 from __future__ import annotations
@@ -15,41 +15,84 @@ from generator.sentences import Sentence, shown_title, split_sentences
 from generator.words import plain, stem, stems, words
 
 _COPULA = re.compile(
-    r"\b(?:is|are|was|were|refers to|comprises?|constitutes?)\s(?=(?:an?|the|one|any|each|also|sometimes|either|"
+    r"\b(?:is|are|was|were|refers to|comprises?|constitutes?)\s(?=(?:an?|the|one|any|each|also|sometimes|"
+    r"either|"
     r"considered|used|made|both|[a-z]+-?[a-z]*)\b)"
 )
 _OF = re.compile(r"(?<!\bone)\s(?:by|for|of|from|in|on|at|about|named|after)\s")
 _CLAUSE = re.compile(r"[;:]|\b(?:that|which|who|whose|where|when|because|but|and (?:is|was|has))\b")
 _PERSON_NOUN = re.compile(
-    r"\b(?:king|queen|emperor|empress|president|prime minister|pharaoh|sultan|caliph|tsar|pope|saint|monk|nun|general|"
-    r"admiral|painter|sculptor|architect|artist|composer|musician|singer|rapper|pianist|guitarist|conductor|writer|"
-    r"author|novelist|poet|playwright|dramatist|essayist|philosopher|theologian|scholar|scientist|physicist|chemist|"
-    r"biologist|naturalist|mathematician|astronomer|engineer|inventor|physician|surgeon|nurse|psychologist|economist|"
-    r"sociologist|historian|explorer|navigator|conqueror|commander|soldier|statesman|politician|revolutionary|activist|"
-    r"leader|ruler|founder|lawyer|jurist|businessman|industrialist|entrepreneur|actor|actress|filmmaker|film director|"
-    r"director|dancer|athlete|footballer|boxer|player|sprinter|runner|cosmonaut|astronaut|aviator|aviators|polymath|"
-    r"reformer|preacher|prophet|teacher|linguist|lexicographer|geologist|botanist|monarch|duke|prince|princess|member of|"
-    r"god|goddess|deity|hero|figure|swimmer|gymnast|journalist|critic|printer|craftsman|nobleman|khan|slave|gladiator)s?\b"
+    r"\b(?:king|queen|emperor|empress|president|prime minister|pharaoh|sultan|caliph|tsar|pope|saint|monk|"
+    r"nun|general|"
+    r"admiral|painter|sculptor|architect|artist|composer|musician|singer|rapper|pianist|guitarist|"
+    r"conductor|writer|"
+    r"author|novelist|poet|playwright|dramatist|essayist|philosopher|theologian|scholar|scientist|"
+    r"physicist|chemist|"
+    r"biologist|naturalist|mathematician|astronomer|engineer|inventor|physician|surgeon|nurse|psychologist|"
+    r"economist|"
+    r"sociologist|historian|explorer|navigator|conqueror|commander|soldier|statesman|politician|"
+    r"revolutionary|activist|"
+    r"leader|ruler|founder|lawyer|jurist|businessman|industrialist|entrepreneur|actor|actress|filmmaker|"
+    r"film director|"
+    r"director|dancer|athlete|footballer|boxer|player|sprinter|runner|cosmonaut|astronaut|aviator|aviators|"
+    r"polymath|"
+    r"reformer|preacher|prophet|teacher|linguist|lexicographer|geologist|botanist|monarch|duke|prince|"
+    r"princess|member of|"
+    r"god|goddess|deity|hero|figure|swimmer|gymnast|journalist|critic|printer|craftsman|nobleman|khan|"
+    r"slave|gladiator)s?\b"
 )
 # Words a question may use for kinds that a first sentence names more closely.
 _WIDER = {
-    "animal": "species mammal bird fish reptile amphibian insect genus family marsupial primate whale bear cat rodent ruminant",
+    "animal": "species mammal bird fish reptile amphibian insect genus family marsupial primate whale bear "
+    "cat rodent ruminant",
     "creature": "species mammal bird fish reptile amphibian insect genus family",
     "plant": "species tree shrub herb flower genus grass vegetable fruit crop",
-    "country": "republic kingdom nation state", "state": "country nation", "nation": "country",
-    "metal": "element", "gas": "element", "fish": "species", "ape": "primate species", "building": "tower temple church cathedral palace museum",
-    "instrument": "device", "device": "instrument machine tool", "machine": "device vehicle engine", "tool": "device instrument",
-    "vessel": "ship watercraft boat", "food": "dish", "drink": "beverage", "sport": "game", "illness": "disease",
-    "war": "conflict battle", "event": "war revolution period extinction battle", "people": "seafarer civilization tribe",
-    "artist": "painter sculptor", "scientist": "physicist chemist biologist naturalist mathematician", "monster": "creature",
-    "hero": "god figure", "god": "deity", "book": "novel text scripture", "fuel": "mixture liquid petrochemical",
-    "festival": "holiday celebration", "journey": "pilgrimage", "treatment": "process", "philosophy": "school",
-    "fort": "series wall", "fortification": "series wall", "diagram": "", "insect": "species family order",
-    "leader": "politician lawyer activist president", "explorer": "navigator", "woman": "", "man": "", "person": "",
-}  # fmt: skip
+    "country": "republic kingdom nation state",
+    "state": "country nation",
+    "nation": "country",
+    "metal": "element",
+    "gas": "element",
+    "fish": "species",
+    "ape": "primate species",
+    "building": "tower temple church cathedral palace museum",
+    "instrument": "device",
+    "device": "instrument machine tool",
+    "machine": "device vehicle engine",
+    "tool": "device instrument",
+    "vessel": "ship watercraft boat",
+    "food": "dish",
+    "drink": "beverage",
+    "sport": "game",
+    "illness": "disease",
+    "war": "conflict battle",
+    "event": "war revolution period extinction battle",
+    "people": "seafarer civilization tribe",
+    "artist": "painter sculptor",
+    "scientist": "physicist chemist biologist naturalist mathematician",
+    "monster": "creature",
+    "hero": "god figure",
+    "god": "deity",
+    "book": "novel text scripture",
+    "fuel": "mixture liquid petrochemical",
+    "festival": "holiday celebration",
+    "journey": "pilgrimage",
+    "treatment": "process",
+    "philosophy": "school",
+    "fort": "series wall",
+    "fortification": "series wall",
+    "diagram": "",
+    "insect": "species family order",
+    "leader": "politician lawyer activist president",
+    "explorer": "navigator",
+    "woman": "",
+    "man": "",
+    "person": "",
+}
 _HUMAN = frozenset(
-    stem(w) for w in "artist painter scientist woman man person explorer leader king queen emperor nurse poet writer author "
-    "philosopher composer footballer polymath conqueror mathematician physicist inventor president actor singer".split()
+    stem(w)
+    for w in "artist painter scientist woman man person explorer leader king queen emperor nurse poet "
+    "writer author philosopher composer footballer polymath conqueror mathematician physicist inventor "
+    "president actor singer".split()
 )
 
 
@@ -109,7 +152,9 @@ class Subject:
         if question.deictic or not self.title or self.named_by(question):
             return False
         if question.kind == "person":
-            return self.is_person and (not question.noun or self.is_a(question.noun) or question.noun in _HUMAN)
+            return self.is_person and (
+                not question.noun or self.is_a(question.noun) or question.noun in _HUMAN
+            )
         return question.kind in ("any", "place") and self.is_a(question.noun)
 
 

@@ -1,7 +1,7 @@
 """Every fixed piece of text an answer may hold; all else in an answer is quoted from a cited passage.
 
-Knows nothing of questions or passages. `check.py` accepts these pieces and nothing else around the quotes, so a
-sentence an answerer wants to say must be written down here first.
+Knows nothing of questions or passages. `check.py` accepts these pieces and nothing else around the quotes, so
+a sentence an answerer wants to say must be written down here first.
 """
 
 from __future__ import annotations
@@ -49,8 +49,28 @@ WANTED = {
 FIXED = tuple(
     sorted(
         {
-            OPEN_QUOTE, CLOSE_QUOTE, COLON, COMMA, ",", AND, STOP, LINE, ALSO, PHOTO_IF, ALTERNATIVES, NOT_SAID,
-            NO_PASSAGE, NO_QUESTION, LOOSE, NEAREST, ABOUT_ONE, ABOUT_MANY, BUT_ONE, BUT_MANY, " ", *WANTED.values(),
+            OPEN_QUOTE,
+            CLOSE_QUOTE,
+            COLON,
+            COMMA,
+            ",",
+            AND,
+            STOP,
+            LINE,
+            ALSO,
+            PHOTO_IF,
+            ALTERNATIVES,
+            NOT_SAID,
+            NO_PASSAGE,
+            NO_QUESTION,
+            LOOSE,
+            NEAREST,
+            ABOUT_ONE,
+            ABOUT_MANY,
+            BUT_ONE,
+            BUT_MANY,
+            " ",
+            *WANTED.values(),
         },
         key=len,
         reverse=True,

@@ -12,36 +12,85 @@ _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 MAX_WORD = 40
 
 STOP_WORDS = frozenset(
-    "a an the this that these those it its he she they them his her their him i we you me my our your and or but nor "
-    "of in on at to for from by with as into onto about than then so if is are was were be been being am do does did "
-    "doing done has have had having can could will would shall should may might must what which who whom whose when "
-    "where why how many much there here not no any some such also very just please tell show name called named know "
-    "s t re ve ll d m picture photo photograph image pictured shown see".split()
+    "a an the this that these those it its he she they them his her their him i we you me my our your and "
+    "or but nor of in on at to for from by with as into onto about than then so if is are was were be "
+    "been being am do does did doing done has have had having can could will would shall should may might "
+    "must what which who whom whose when where why how many much there here not no any some such also "
+    "very just please tell show name called named know s t re ve ll d m picture photo photograph image "
+    "pictured shown see".split()
 )
+# Forms that share no stem, and words that a question and its answer use for the same: "stem: forms".
+_SAME = """
+age: old
+become: became
+begin: began begun start started
+birth: born
+build: builder built completed construct constructed construction erected finished
+building: building buildings
+capital: capital
+child: children
+compose: composer composition
+create: created creation creator
+depth: deep
+design: designer
+die: dead death deaths died
+discover: discoverer discovery
+domesticate: domesticated tamed
+draw: drawn drew
+eat: ate eaten
+fight: fought
+film: film movie
+find: found
+first: first
+fly: flew
+foot: feet
+found: establish established establishment founded founder
+give: gave given
+grow: grew grown
+high: altitude elevation height tall
+hold: held
+invent: invention inventor
+kill: assassinated assassination killed killer murder murdered
+know: known
+large: big biggest largest
+lead: led
+leaf: leaves
+lie: lay
+live: lives
+long: length
+make: made
+man: men
+measure: measured measures
+mouse: mice
+ocean: ocean
+paint: painter painting
+person: inhabitant inhabitants people residents
+physics: physics
+rule: ruler
+run: ran
+sculpt: sculpted sculptor sculpture
+series: series
+sing: sang sung
+sink: sank sunk
+speak: spoke spoken
+species: species
+speed: fast
+take: taken took
+tallest: tallest
+temperature: hot
+tooth: teeth
+water: underwater
+weigh: heavy mass weight
+win: won
+wolf: wolves
+woman: women
+write: author writer written wrote
+"""
 _IRREGULAR = {
-    "wrote": "write", "written": "write", "built": "build", "found": "find", "founded": "found", "led": "lead",
-    "lay": "lie", "died": "die", "death": "die", "dead": "die", "born": "birth", "made": "make", "won": "win",
-    "fought": "fight", "began": "begin", "begun": "begin", "became": "become", "ran": "run", "sang": "sing",
-    "sung": "sing", "drew": "draw", "drawn": "draw", "grew": "grow", "grown": "grow", "ate": "eat", "eaten": "eat",
-    "flew": "fly", "known": "know", "gave": "give", "given": "give", "took": "take", "taken": "take", "sank": "sink",
-    "sunk": "sink", "spoken": "speak", "spoke": "speak", "held": "hold", "sculptor": "sculpt", "sculpture": "sculpt",
-    "sculpted": "sculpt", "heavy": "weigh", "weight": "weigh", "mass": "weigh", "tall": "high", "height": "high",
-    "fast": "speed", "deep": "depth", "length": "long", "old": "age", "hot": "temperature", "lives": "live",
-    "people": "person", "men": "man", "women": "woman", "children": "child", "feet": "foot", "leaves": "leaf",
-    "species": "species", "series": "series", "physics": "physics", "mice": "mouse", "wolves": "wolf",
-    "teeth": "tooth", "discovery": "discover", "invention": "invent", "inventor": "invent", "painter": "paint",
-    "painting": "paint", "designer": "design", "builder": "build", "writer": "write", "author": "write",
-    "composer": "compose", "composition": "compose", "founder": "found", "ruler": "rule", "killer": "kill",
-    "discoverer": "discover", "biggest": "large", "largest": "large", "big": "large", "creator": "create",
-    "creation": "create", "killed": "kill", "murder": "kill", "murdered": "kill", "assassinated": "kill",
-    "assassination": "kill", "film": "film", "movie": "film", "capital": "capital",
-    "construct": "build", "constructed": "build", "construction": "build", "erected": "build", "completed": "build",
-    "finished": "build", "inhabitants": "person", "inhabitant": "person", "residents": "person", "deaths": "die",
-    "tamed": "domesticate", "domesticated": "domesticate", "started": "begin", "start": "begin", "first": "first",
-    "ocean": "ocean", "measured": "measure", "measures": "measure", "biggest": "large", "tallest": "tallest",
-    "building": "building", "buildings": "building", "elevation": "high", "altitude": "high",
-    "created": "create", "established": "found", "establish": "found", "establishment": "found", "underwater": "water",
-}  # fmt: skip
+    form: target
+    for target, forms in (line.split(": ") for line in _SAME.strip().splitlines())
+    for form in forms.split()
+}
 _ENDINGS = ("ations", "ation", "ings", "ing", "ied", "ies", "edly", "ed", "ers", "er", "es", "s", "ly", "e")
 
 
