@@ -8,29 +8,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from app.results import IndexStatus
 from app.settings import Settings
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from app.indexing import IndexStatus
     from app.results import Photo, Result, Step
     from app.service import AnswerService
     from kb.records import CorpusInfo
     from retriever.encoder import QueryVectors
 
 
-@dataclass(frozen=True)
-class Starting:
-    """An `IndexStatus` from before there can be one."""
-
-    state: str = "starting"
-    done: int = 0
-    total: int = 0
-    message: str = "Starting; questions are answered in a moment."
+STARTING = IndexStatus("starting", 0, 0, "Starting; questions are answered in a moment.")
 
 
 class LateService:
@@ -49,8 +41,8 @@ class LateService:
         self._service.start()
         self._loaded.set()
 
-    def status(self) -> IndexStatus | Starting:
-        return self._service.status() if self._loaded.is_set() else Starting()
+    def status(self) -> IndexStatus:
+        return self._service.status() if self._loaded.is_set() else STARTING
 
     def corpora(self) -> list[CorpusInfo]:
         return self._service.corpora() if self._loaded.is_set() else []

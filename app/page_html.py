@@ -10,14 +10,10 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from app.results import EvidencePassage, Result
+from app.results import EvidencePassage, IndexStatus, Result
 from generator.answers import Citation
-
-if TYPE_CHECKING:
-    from app.indexing import IndexStatus
 
 # Characters that reorder or hide the text around them, and control characters: never shown.
 _UNSEEN = re.compile(

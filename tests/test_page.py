@@ -27,9 +27,8 @@ from PIL import Image
 
 from app import page as page_module
 from app import page_heat, page_html
-from app.indexing import IndexStatus
 from app.page import EXAMPLES, Asker, build_page, launch, sentence_for
-from app.results import EvidenceFound, EvidencePassage, PartialText, Result, UserProblem
+from app.results import EvidenceFound, EvidencePassage, IndexStatus, PartialText, Result, UserProblem
 from app.settings import load_settings
 from generator.answers import Answer, Citation
 from retriever.images import ImageProblem, load_image
@@ -480,7 +479,7 @@ def png_chunk(name: bytes, data: bytes) -> bytes:
 
 def test_the_page_loads_no_model_library() -> None:
     heavy = "{'torch', 'transformers', 'faiss', 'sqlalchemy'}"
-    code = f"import sys, app.page; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, app.page, app.late; print(sorted({heavy} & set(sys.modules)))"
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert ran.stdout.strip() == "[]", ran.stdout + ran.stderr
 
