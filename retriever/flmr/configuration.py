@@ -91,7 +91,9 @@ class FLMRConfig(PreTrainedConfig):
             fields = _clean(vision_config)
             kind = fields.get("model_type", FLMRVisionConfig.model_type)
             if kind not in VISION_CONFIGS:
-                raise ValueError(f"vision tower {kind!r} is unknown; known are {', '.join(sorted(VISION_CONFIGS))}")
+                raise ValueError(
+                    f"vision tower {kind!r} is unknown; known are {', '.join(sorted(VISION_CONFIGS))}"
+                )
             vision_config = VISION_CONFIGS[kind](**fields)
         self.text_config = text_config
         self.vision_config = vision_config

@@ -162,7 +162,9 @@ class FLMRModelForRetrieval(PreTrainedModel):
 
     def bind_tokenizer(self, tokenizer) -> None:
         """Learns from the tokenizer which ids are punctuation and which ends an instruction."""
-        punctuation = tokenizer.convert_tokens_to_ids(list(string.punctuation)) if self.config.mask_punctuation else []
+        punctuation = (
+            tokenizer.convert_tokens_to_ids(list(string.punctuation)) if self.config.mask_punctuation else []
+        )
         self.skip_ids = torch.tensor(sorted({tokenizer.pad_token_id, *punctuation}))
         if self.config.mask_instruction_token is not None:
             self.instruction_id = tokenizer.convert_tokens_to_ids(self.config.mask_instruction_token)
@@ -215,7 +217,9 @@ class FLMRModelForRetrieval(PreTrainedModel):
             hidden = self.transformer_mapping_input_linear(patches)
             question = states[:, : self.config.transformer_mapping_cross_attention_length]
             hidden = self.transformer_mapping_network(hidden, question)
-            weight = hidden.new_ones(hidden.shape[:2]) if weigh is None else _positive(weigh.patch(hidden)[..., 0])
+            weight = (
+                hidden.new_ones(hidden.shape[:2]) if weigh is None else _positive(weigh.patch(hidden)[..., 0])
+            )
             pairs.append((self.transformer_mapping_output_linear(hidden), weight))
         return pairs
 
@@ -248,7 +252,8 @@ class FLMRModelForRetrieval(PreTrainedModel):
         mask = self.context_mask(input_ids)[..., None]
         rows = linear(encoder(input_ids, attention_mask))
         return FLMRContextOutput(
-            late_interaction_output=nn.functional.normalize(rows * mask, dim=-1), context_mask=mask.to(torch.uint8)
+            late_interaction_output=nn.functional.normalize(rows * mask, dim=-1),
+            context_mask=mask.to(torch.uint8),
         )
 
     def context_mask(self, input_ids: torch.Tensor) -> torch.Tensor:

