@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import threading
 
@@ -32,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         settings = settings_from(parser.parse_args(arguments))
     except SettingsProblem as problem:
         return _refuse(str(problem))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # how a container is stopped: as by Ctrl-C
     service = LateService(settings)
     try:
         try:

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 STATIC = Path(__file__).parent / "static"
 MOST_PASSAGES = 20  # the slider's end; the API takes as many as the service does
 POLL_SECONDS = 1.5
+KEEP_PHOTOS = (1800, 6 * 3600)  # seconds: look for old uploads so often, delete those older than this
 # What every browser shows; a photo of another kind is shown as the picture that was made of it.
 SHOWN_BY_BROWSERS = {"JPEG", "PNG", "GIF", "WEBP", "BMP"}
 
@@ -53,7 +54,7 @@ def build_page(service: AnswerService | LateService) -> gr.Blocks:
     """The page of a service. The service need not have started: the page says how far it is."""
     asker = Asker(service)
     examples = [example for example in EXAMPLES if example[1].is_file()]
-    with gr.Blocks(title="CiteSight", analytics_enabled=False) as page:
+    with gr.Blocks(title="CiteSight", analytics_enabled=False, delete_cache=KEEP_PHOTOS) as page:
         _html(f'<header class="cs-top"><h1>CiteSight</h1><p>{TAGLINE}</p></header>', elem_id="cs-header")
         status = _html(elem_id="cs-status")
         with gr.Row(elem_id="cs-main"):
@@ -270,6 +271,8 @@ def sentence_for(problem: Exception) -> str:
 def _lacking(photo: str | None, question: str | None) -> str:
     if not photo:
         return "Add a photo first: upload, paste or take one, or pick an example."
+    if not Path(photo).is_file():
+        return "The photo has been deleted here after some hours; add it again."
     if not (question or "").strip():
         return "Type a question about the photo first."
     return ""
@@ -330,6 +333,7 @@ def launch(page: gr.Blocks, settings: Settings) -> str:
         enable_monitoring=False,
         run_history=False,
         ssr_mode=False,
+        favicon_path=STATIC / "icon.svg",
         pwa=False,
         mcp_server=False,
         footer_links=["api"],

@@ -317,6 +317,10 @@ class TestHandlers:
         *kept, problem = final(list(Asker(birds).respond(None, "What is it?", [], 5)))
         assert kept == ["", "", ""] and "Add a photo" in problem and not birds.asked
 
+    def test_a_photo_that_is_gone(self, birds: Birds, tmp_path: Path) -> None:
+        steps = list(Asker(birds).respond(str(tmp_path / "gone.jpg"), "What is it?", [], 5))
+        assert "add it again" in final(steps)[3] and str(tmp_path) not in final(steps)[3]
+
     @pytest.mark.parametrize("late", [False, True])
     @pytest.mark.parametrize(
         ("raised", "told"),
