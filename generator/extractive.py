@@ -100,6 +100,8 @@ class ExtractiveAnswerer:
             yield _silent(writer, t.NO_QUESTION)
         elif passages[0].score < self.limits.passage_score:
             yield _silent(writer, t.LOOSE, [1])
+        elif asked.kind == "identity" and not photo:
+            yield _silent(writer, t.NO_PHOTO)
         elif asked.kind == "identity":
             yield from self._identify(writer, passages)
         else:

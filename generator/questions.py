@@ -33,21 +33,23 @@ class Question:
 
 
 _THING = r"(?:this|that|these|those|it|he|she|they|here)"
+_IN_PHOTO = r"(?: (?:in|on) (?:the|this|my) (?:photo|picture|image))?"
+_ASKS_SIGHT = (
+    r"(?:do (?:i|you|we) see|am i looking at|can be seen|does (?:this|the) (?:photo|picture|image) show)"
+)
+_KIND_OF = r"(?: (?:kind|type|sort|species|breed|variety) of)?"
+_THE_SHOWN = r"the (?:animal|plant|bird|object|thing|building|flower|photo|picture|image)"
 _IDENTITY = re.compile(
     rf"^(?:(?:hi|hello|hey|ok|so|please)\W+)?(?:"
-    rf"(?:what|who)(?:'s|’s|s| is| are| was| were| am)? (?:{_THING}|i (?:looking at|seeing)|i "
-    rf"see)\b(?P<rest>.*)"
-    rf"|(?:what|which)(?: (?:kind|type|sort|species|breed|variety) of)?(?P<noun>(?: [\w-]+){{1,3}}?) (?:is|"
-    rf"are|was|do we see|"
-    rf"am i looking at|can be seen|does (?:this|the) (?:photo|picture|image) show)"
-    rf" ?(?:this|that|these|those|it|here|shown here|he|she)?(?: (?:in|on) (?:the|this) (?:photo|picture|"
-    rf"image))?"
-    rf"|(?:can you |could you |please )?(?:identify|name|recognise|recognize|describe)(?: (?:this|that|it|"
-    rf"the))?(?: \w+){{0,3}}"
-    rf"|what do (?:i|you|we) see(?: here)?(?: (?:in|on) (?:the|this) (?:photo|picture|image))?"
-    rf"|what does (?:this|the) (?:photo|picture|image) show"
-    rf"|(?:what(?:'s|’s| is) (?:the )?name of (?:this|that|the)(?: [\w-]+){{1,3}})"
-    rf"|(?:what(?:'s|’s| is| are)) (?:this|that|these|those)(?: [\w-]+){{1,3}} called"
+    rf"(?:what|who)(?:'s|’s|s| is| are| was| were| am)? (?:{_THING}|i (?:looking at|seeing)|i see)\b"
+    rf"(?P<rest>.*)"
+    rf"|(?:what|which){_KIND_OF}(?P<noun>(?: [\w-]+){{1,3}}?) (?:is|are|was|{_ASKS_SIGHT})"
+    rf"(?: (?:{_THING}|shown here))?{_IN_PHOTO}"
+    rf"|(?:(?:can|could) you )?(?:identify|name|recognise|recognize|describe)"
+    rf"(?: {_THING}(?: [\w-]+){{0,2}}| {_THE_SHOWN})?{_IN_PHOTO}"
+    rf"|what {_ASKS_SIGHT}(?: here)?{_IN_PHOTO}"
+    rf"|what(?:'s|’s| is) (?:the )?name of (?:this|that)(?: [\w-]+){{1,3}}"
+    rf"|what(?:'s|’s| is| are) (?:this|that|these|those)(?: [\w-]+){{1,3}} called"
     rf"|what (?:is|are) (?:it|this|these|they) called"
     rf")\W*$"
 )

@@ -20,6 +20,7 @@ ALTERNATIVES = "It could also be: "
 NOT_SAID = "The evidence I found does not say: "
 NO_PASSAGE = "no passage was found"
 NO_QUESTION = "there was no question to answer"
+NO_PHOTO = "the question points at something, but there is no photo"
 LOOSE = "the passages found are only loosely related to the question"
 NEAREST = "the nearest is about "
 ABOUT_ONE = "the nearest passage is about "
@@ -63,6 +64,7 @@ FIXED = tuple(
             NOT_SAID,
             NO_PASSAGE,
             NO_QUESTION,
+            NO_PHOTO,
             LOOSE,
             NEAREST,
             ABOUT_ONE,

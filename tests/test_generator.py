@@ -100,6 +100,11 @@ def test_identity_names_the_top_passage_and_near_ones():
     assert [c.number for c in answer.citations] == [1, 2]
 
 
+def test_pointing_at_nothing_is_not_answered():
+    answer = ask("What is this?", evidence(FOX))
+    assert not answer.answered and "no photo" in answer.text and answer.citations == ()
+
+
 def test_empty_question_about_a_photo_asks_what_it_is():
     assert ask("", evidence(FOX), PHOTO).text.startswith("Marsh fox [1]")
 
@@ -236,6 +241,13 @@ def test_blank_lines_and_length_end_a_sentence():
         ("Who is this?", "identity", ""),
         ("What is this used for?", "any", ""),
         ("What is it made of?", "any", ""),
+        ("Name the capital of Norland", "any", ""),
+        ("What do you see in this photo?", "identity", ""),
+        ("Which animal am I looking at?", "identity", "animal"),
+        ("What kind of bird is this in the picture?", "identity", "bird"),
+        ("Identify this bird", "identity", ""),
+        ("What is the name of this bird?", "identity", ""),
+        ("What is the name of the largest planet?", "any", ""),
         ("Who built this?", "person", ""),
         ("What do you call someone who plays this?", "any", ""),
         ("When did it sink?", "date", ""),
