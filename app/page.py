@@ -54,6 +54,9 @@ def build_page(service: AnswerService | LateService) -> gr.Blocks:
     """The page of a service. The service need not have started: the page says how far it is."""
     asker = Asker(service)
     examples = [example for example in EXAMPLES if example[1].is_file()]
+    gr.set_static_paths(
+        [file for _, file, _ in examples]
+    )  # shown from where they lie, neither copied nor deleted
     with gr.Blocks(title="CiteSight", analytics_enabled=False, delete_cache=KEEP_PHOTOS) as page:
         _html(f'<header class="cs-top"><h1>CiteSight</h1><p>{TAGLINE}</p></header>', elem_id="cs-header")
         status = _html(elem_id="cs-status")
@@ -329,7 +332,6 @@ def launch(page: gr.Blocks, settings: Settings) -> str:
         show_error=True,
         inbrowser=False,
         max_file_size=MAX_BYTES,
-        allowed_paths=[str(file) for _, file, _ in EXAMPLES],
         enable_monitoring=False,
         run_history=False,
         ssr_mode=False,
