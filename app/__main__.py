@@ -14,12 +14,11 @@ import sys
 import textwrap
 import warnings
 
-from tqdm import tqdm
-
 from app.indexing import problem_sentence
-from app.results import IndexStatus, Result, UserProblem
-from app.service import AnswerService, build_service, checked_question
+from app.results import Result, UserProblem
+from app.service import build_service, checked_question
 from app.settings import SettingsProblem, add_common_options, settings_from
+from app.terminal import prepare, printable, refuse
 from retriever.images import ImageProblem, load_image
 
 
@@ -35,14 +34,14 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return _ask(args)
     except KeyboardInterrupt:
-        return _refuse("Stopped; what has been indexed is kept, and the next start goes on from there.")
+        return refuse("Stopped; what has been indexed is kept, and the next start goes on from there.")
     except BrokenPipeError:  # whoever reads has enough, as in `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (SettingsProblem, ImageProblem, UserProblem) as problem:
-        return _refuse(str(problem))
+        return refuse(str(problem))
     except Exception as problem:
-        return _refuse(problem_sentence(problem, "answering"))
+        return refuse(problem_sentence(problem, "answering"))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,7 +68,7 @@ def _ask(args: argparse.Namespace) -> int:
     load_image(args.photo)
     service = build_service(settings)
     try:
-        _prepare(service)
+        prepare(service)
         result = service.ask_once(args.photo, question)
     finally:
         service.close()
@@ -77,45 +76,9 @@ def _ask(args: argparse.Namespace) -> int:
     return 0
 
 
-def _prepare(service: AnswerService) -> None:
-    """Bring the index up to date, showing progress. UserProblem when there is nothing to search then."""
-    progress = _Progress()
-    status = service.prepare(progress)
-    progress.close()
-    if status.state == "failed":
-        if not status.done:
-            raise UserProblem(status.message)
-        print(f"warning: {status.message} Answering from what is indexed.", file=sys.stderr)
-
-
-class _Progress:
-    """A bar on standard error for each state that takes time; none when everything is there already."""
-
-    def __init__(self) -> None:
-        self._bar: tqdm | None = None
-        self._state = ""
-
-    def __call__(self, status: IndexStatus) -> None:
-        if status.state != self._state:
-            self.close()
-            self._state = status.state
-        if self._bar is None and status.state in ("fetching", "indexing") and status.done < status.total:
-            name, unit = (
-                ("Fetching", " documents") if status.state == "fetching" else ("Indexing", " passages")
-            )
-            self._bar = tqdm(total=status.total, initial=status.done, desc=name, unit=unit, mininterval=1)
-        if self._bar is not None:
-            self._bar.update(status.done - self._bar.n)
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-
-
 def readable(result: Result) -> str:
     """The result as text for a terminal: the answer, the quotes it rests on, the passages found."""
-    lines = [_safe(result.answer.text), ""]
+    lines = [printable(result.answer.text), ""]
     if result.answer.citations:
         lines.append("Quoted:")
         for citation in result.answer.citations:
@@ -125,7 +88,7 @@ def readable(result: Result) -> str:
     for passage in result.passages:
         what = f" ({passage.description})" if passage.description else ""
         lines += _paragraph(f"  [{passage.rank}] ", f"{passage.title}{what}, score {passage.score:.2f}")
-        lines.append(f"      {_safe(passage.url)} ({_safe(passage.licence)})")
+        lines.append(f"      {printable(passage.url)} ({printable(passage.licence)})")
     if result.indexed < result.total:
         lines += ["", f"Only {result.indexed:,} of {result.total:,} passages were indexed."]
     steps = ", ".join(f"{step} {spent:.0f} ms" for step, spent in result.timings.items())
@@ -134,18 +97,8 @@ def readable(result: Result) -> str:
 
 def _paragraph(mark: str, text: str) -> list[str]:
     return textwrap.wrap(
-        _safe(text), 100, initial_indent=mark, subsequent_indent=" " * len(mark), break_on_hyphens=False
+        printable(text), 100, initial_indent=mark, subsequent_indent=" " * len(mark), break_on_hyphens=False
     )
-
-
-def _safe(text: str) -> str:
-    """Without control characters: a passage must not be able to steer the terminal it is printed on."""
-    return "".join(c if c.isprintable() or c == "\n" else " " for c in text)
-
-
-def _refuse(sentence: str) -> int:
-    print(f"error: {sentence}", file=sys.stderr)
-    return 2
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from app.settings import Settings
 from app.sharing import SharedEncoder
 from generator.answers import Answer, Answerer, Evidence
 from generator.extractive import ExtractiveAnswerer
+from generator.scoring import Limits
 from kb.catalogue import Catalogue
 from kb.ingest import ingest
 from kb.records import CorpusInfo
@@ -43,8 +44,6 @@ from retriever.index import LateInteractionIndex
 MAX_QUESTION = 2_000  # characters
 MAX_PASSAGES = 50
 PATIENCE = 20.0  # seconds a question waits for an encoder that is loading, before it is told to come back
-
-TOO_WEAK = "The passages found match the photo and the question too weakly to answer from."
 
 
 class AnswerService:
@@ -114,7 +113,7 @@ class AnswerService:
             photo = None if image is None else _photo(image)
             clock.lap("load")
             indexes = self._searchable(names)
-            encoder = self._get_encoder()
+            encoder = self.encoder()
             clock.skip()  # waiting for the encoder to load is not part of answering
             with encoder.asking():
                 query = encoder.encode_query(question, photo)
@@ -154,6 +153,16 @@ class AnswerService:
         *_, result = self.ask(image, question, corpora, k)
         return result
 
+    def find(self, image: Photo, question: str, k: int, corpus: str | None = None) -> EvidenceFound:
+        """The k best passages alone, however many; for measuring and for commands that answer nothing."""
+        with _as_user_problem():
+            indexes = self._searchable([corpus or self.settings.corpus])
+            encoder = self.encoder()
+            with encoder.asking():
+                photo = None if image is None else _photo(image)
+                query = encoder.encode_query(question, photo)
+                return EvidenceFound(self._passages(self._search(indexes, query, k), k), query)
+
     def regions(self, query: QueryVectors, passage_id: str) -> np.ndarray:
         """Which parts of the photo speak for a passage: (down, across) float32, 0 to 1, the most being 1.
 
@@ -177,7 +186,7 @@ class AnswerService:
         with self._changing:
             if corpus not in self._indexers:
                 self._indexers[corpus] = Indexer(
-                    self.catalogue, corpus, self._get_encoder, lambda encoder: self._place(corpus, encoder),
+                    self.catalogue, corpus, self.encoder, lambda encoder: self._place(corpus, encoder),
                     lambda progress: self._fetch(corpus, progress),
                 )  # fmt: skip
             return self._indexers[corpus]
@@ -185,7 +194,8 @@ class AnswerService:
     def _place(self, corpus: str, encoder: SharedEncoder) -> Path:
         return index_path(self.settings.data_dir, corpus, self.settings.profile, encoder.fingerprint)
 
-    def _get_encoder(self) -> SharedEncoder:
+    def encoder(self) -> SharedEncoder:
+        """The encoder, loaded when first asked for."""
         with self._loading:
             if self._encoder is None:
                 encoder = SharedEncoder(self._encoder_loader())
@@ -267,9 +277,6 @@ class AnswerService:
     def _answer(
         self, question: str, photo: Image.Image | None, passages: Sequence[EvidencePassage]
     ) -> Iterator[str | Answer]:
-        if passages and passages[0].score < self.settings.min_score:
-            yield Answer(TOO_WEAK, (), False, "nothing found is near enough")
-            return
         evidence = [Evidence(each.id, each.title, each.text, each.url, each.score) for each in passages]
         yield from self._answerer.answer(question, photo, evidence)
 
@@ -356,7 +363,9 @@ def build_service(settings: Settings) -> AnswerService:
         settings,
         catalogue,
         encoder_loader=lambda: load_encoder(settings.profile, settings.cache_dir),
-        answerer_factory=lambda encoder: ExtractiveAnswerer(encoder.embed_sentences),
+        answerer_factory=lambda encoder: ExtractiveAnswerer(
+            encoder.embed_sentences, Limits(passage_score=settings.min_score)
+        ),
         fetch=fetch,
     )
 

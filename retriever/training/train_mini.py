@@ -33,14 +33,15 @@ from .questions import ANIMAL_QUESTIONS, PHOTO_QUESTIONS, Article, text_question
 log = logging.getLogger(__name__)
 
 SEED = 20240213
-TEXT_STEPS, TEXT_BATCH, TEXT_HARD = 1200, 48, 2
-PHOTO_STEPS, PHOTO_BATCH = 1500, 24
+TEXT_STEPS, TEXT_BATCH, TEXT_HARD = 800, 32, 2
+TEXT_TOKENS = 96  # of an article that questions are trained against
+PHOTO_STEPS, PHOTO_BATCH = 1200, 24
 QUESTIONS_PER_ARTICLE = 2
 NEIGHBOURS = 30  # articles nearest in meaning, from which hard negatives come
 PHOTO_TOKENS = 64  # of an article that photos are trained against: the title and the first sentences
 LOOKALIKES = 6  # articles that compete for the same classes, per photo
 ANY_VISUAL, ANY_ARTICLE = 64, 96  # other negatives of a batch
-GRID = 7
+GRID = 6
 MIXING = (2.0, 60.0)  # concentration of a photo's class mixture around its article's, drawn log-evenly
 
 
@@ -148,7 +149,7 @@ def train_text(
         candidates = torch.unique(torch.cat([chosen, hard.flatten()]))
         target = torch.searchsorted(candidates, chosen)
 
-        documents, mask = pad_rows([encoded.of(i) for i in candidates.tolist()])
+        documents, mask = pad_rows([encoded.of(i)[:TEXT_TOKENS] for i in candidates.tolist()])
         documents = F.normalize(linear(documents), dim=-1)
         query = states[picks].float()
         live = torch.arange(query.shape[1]) < lengths[picks][:, None]

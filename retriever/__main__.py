@@ -1,0 +1,194 @@
+"""Command line of the retriever: index, search, eval-photos, eval-questions, bench, train-mini.
+
+An entry point: it may use the settings and the service, which nothing else in this package does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from app.benchmark import measure_everything
+from app.indexing import problem_sentence
+from app.results import EvidencePassage, UserProblem
+from app.service import AnswerService, build_service
+from app.settings import Settings, SettingsProblem, add_common_options, settings_from
+from app.terminal import prepare, printable, refuse
+from retriever.encoder import EncoderProblem
+from retriever.evaluation import measures, rank_of
+from retriever.images import ImageProblem, load_image
+from retriever.mini import WEIGHTS
+from retriever.training.questions import Article
+from retriever.training.train_mini import train_mini
+
+DEPTH = 200  # passages looked through for the one wanted; what is deeper counts as not found
+PHOTO_QUESTION = "What is this?"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; returns 0, or 2 after one sentence on standard error."""
+    args = _parser().parse_args(arguments)
+    logging.getLogger("app").addHandler(logging.NullHandler())
+    logging.getLogger("app").propagate = False
+    try:
+        args.run(args, settings_from(args))
+    except (SettingsProblem, UserProblem, ImageProblem, EncoderProblem) as problem:
+        return refuse(str(problem))
+    except KeyboardInterrupt:
+        return refuse("Stopped; what has been done is kept.")
+    except Exception as problem:
+        return refuse(problem_sentence(problem, args.command))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m retriever", description="Find passages for photos.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, run: Callable[[argparse.Namespace, Settings], None], about: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=about, description=about[0].upper() + about[1:] + ".")
+        command.set_defaults(run=run)
+        add_common_options(command)
+        command.add_argument("--corpus", help="the collection (default: wikipedia-vital)")
+        return command
+
+    add("index", _index, "fetch a collection if need be, and bring its index up to date")
+    search = add("search", _search, "find passages for a photo, a question, or both")
+    search.add_argument("--image", metavar="FILE", help="a photo")
+    search.add_argument("--question", default="", metavar="TEXT", help="a question")
+    search.add_argument("-k", type=_positive, default=5, help="how many passages (default: 5)")
+    photos = add("eval-photos", _eval_photos, "measure how well labelled photos find their articles")
+    photos.add_argument("labels", type=Path, help="JSON list of {file, title}; files lie beside it")
+    questions = add("eval-questions", _eval_questions, "measure how well questions find their articles")
+    questions.add_argument("questions", type=Path, help="JSON list of {question, title}")
+    for command in (search, photos, questions):
+        command.add_argument("--json", action="store_true", help="print JSON")
+    bench = add("bench", _bench, "measure encoding, searching and answering on this machine")
+    bench.add_argument("--json", action="store_true", help="print JSON")
+    train = add("train-mini", _train, "train the mapping networks of the profile mini")
+    train.add_argument("--output", type=Path, default=WEIGHTS, help=f"where to write (default: {WEIGHTS.name})")
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("it must be 1 or more")
+    return number
+
+
+def _ready(settings: Settings) -> AnswerService:
+    service = build_service(settings)
+    try:
+        prepare(service)
+    except BaseException:
+        service.close()
+        raise
+    return service
+
+
+def _index(args: argparse.Namespace, settings: Settings) -> None:
+    service = _ready(settings)
+    print(service.status().message)
+    service.close()
+
+
+def _search(args: argparse.Namespace, settings: Settings) -> None:
+    if not args.image and not args.question.strip():
+        raise UserProblem("Give a photo with --image, a question with --question, or both.")
+    photo = load_image(args.image) if args.image else None
+    service = _ready(settings)
+    try:
+        passages = service.find(photo, args.question or PHOTO_QUESTION, args.k).passages
+    finally:
+        service.close()
+    if args.json:
+        shown = [{"id": p.id, "title": p.title, "score": p.score, "text": p.text, "url": p.url} for p in passages]
+        print(json.dumps(shown, indent=2, ensure_ascii=False))
+    else:
+        for p in passages:
+            print(printable(f"{p.rank:3}. {p.score:.3f}  {p.title}  {p.url}\n     {p.text}"))
+
+
+def _eval_photos(args: argparse.Namespace, settings: Settings) -> None:
+    entries = _read(args.labels, ("file", "title"))
+    photos = [(entry["title"], load_image(args.labels.parent / entry["file"])) for entry in entries]
+    _evaluate(args, settings, [(title, photo, PHOTO_QUESTION) for title, photo in photos])
+
+
+def _eval_questions(args: argparse.Namespace, settings: Settings) -> None:
+    entries = [e for e in _read(args.questions, ("question", "title")) if e["title"] is not None]
+    _evaluate(args, settings, [(entry["title"], None, entry["question"]) for entry in entries])
+
+
+def _evaluate(args: argparse.Namespace, settings: Settings, asked: list[tuple]) -> None:
+    service = _ready(settings)
+    try:
+        ranks = [
+            rank_of(title, _titles(service.find(photo, question, DEPTH).passages))
+            for title, photo, question in asked
+        ]
+    finally:
+        service.close()
+    result = {"questions": len(ranks), **{k: round(v, 4) for k, v in measures(ranks).items()}}
+    if args.json:
+        print(json.dumps(result, indent=2))
+        return
+    for (title, _, question), rank in zip(asked, ranks, strict=True):
+        print(f"{rank or f'>{DEPTH}':>5}  {title}  ({question})")
+    print("  ".join(f"{name} {value}" for name, value in result.items()))
+
+
+def _titles(passages: Sequence[EvidencePassage]) -> list[str]:
+    """Titles in the order found, each once: an article counts at its best passage."""
+    return list(dict.fromkeys(p.title for p in passages))
+
+
+def _read(path: Path, fields: tuple[str, ...]) -> list[dict]:
+    """Raises UserProblem unless the file is a JSON list of objects with those fields."""
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise UserProblem(f"{path} cannot be read: {problem.strerror}.") from None
+    except ValueError:
+        raise UserProblem(f"{path} is not JSON.") from None
+    if not isinstance(entries, list) or not entries or not all(
+        isinstance(e, dict) and all(f in e for f in fields) for e in entries
+    ):
+        raise UserProblem(f"{path} must be a JSON list of objects with {' and '.join(fields)}.")
+    return entries
+
+
+def _bench(args: argparse.Namespace, settings: Settings) -> None:
+    service = _ready(settings)
+    try:
+        report = measure_everything(service, settings)
+    finally:
+        service.close()
+    if args.json:
+        print(json.dumps(report, indent=2))
+    else:
+        for name, value in report.items():
+            print(f"{name:32} {value:,.3f}" if isinstance(value, float) else f"{name:32} {value}")
+
+
+def _train(args: argparse.Namespace, settings: Settings) -> None:
+    service = build_service(settings)
+    try:
+        articles = []
+        for page in service.catalogue.stream(settings.corpus):
+            described = {d.id: d.description for d in service.catalogue.documents([p.document_id for p in page])}
+            articles += [Article(p.title, p.text, described.get(p.document_id, "")) for p in page]
+    finally:
+        service.close()
+    if not articles:
+        raise UserProblem(f"The collection {settings.corpus} is empty; ingest it with python -m kb first.")
+    print(json.dumps(train_mini(articles, settings.cache_dir, args.output), indent=2))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
