@@ -1,0 +1,36 @@
+# make demo: set everything up and serve the page.  make test: set up what the tests need and run them.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN = .venv/bin
+
+.PHONY: demo test test-slow lint clean
+
+demo: .venv/app
+	$(BIN)/python -m kb ingest wikipedia-vital
+	$(BIN)/python app.py
+
+test: .venv/dev lint
+	$(BIN)/python -m pytest
+
+# The tests that take longer than a minute each.
+test-slow: .venv/dev
+	$(BIN)/python -m pytest -m slow
+
+lint: .venv/dev
+	$(BIN)/ruff check .
+
+# The markers .venv/app and .venv/dev say that what the requirements name is installed.
+.venv/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
+	$(PYTHON) -m venv .venv
+	touch $@
+
+.venv/app: .venv/python requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+.venv/dev: .venv/app requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+clean:
+	rm -rf .venv

@@ -1,0 +1,125 @@
+"""The mini profile's encoder, what it makes of photos, and the explanation of its scores."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from retriever.encoder import EncoderProblem, QueryVectors, load_encoder, passage_text
+from retriever.explain import contributions, patch_shares, word_shares
+from retriever.images import load_image
+from retriever.vision import grid_of, prepare_photo
+
+CHEETAH = Path(importlib.util.find_spec("gradio").origin).parent / "media_assets" / "images" / "cheetah1.jpg"
+TEXTS = [
+    passage_text("Teapot", "A pot with a spout, in which tea is brewed."),
+    passage_text("Cheetah", "A large spotted cat of the plains of Africa; no animal on land runs faster."),
+    passage_text("Bridge", "It carries a road over a river. " * 20),
+    passage_text("Volcano", "A mountain from which molten rock comes."),
+]
+
+
+def score(query: QueryVectors, vectors: np.ndarray) -> float:
+    return float(contributions(query, vectors).sum())
+
+
+def test_passages_are_the_same_alone_and_in_a_batch(mini):
+    together = mini.encode_passages(TEXTS)
+    for text, vectors in zip(TEXTS, together, strict=True):
+        alone = mini.encode_passages([text])[0]
+        assert alone.shape == vectors.shape and vectors.dtype == np.float32
+        assert np.abs(alone - vectors).max() < 1e-4
+        assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-4)
+
+
+def test_punctuation_has_no_vectors(mini):
+    plain, dotted = mini.encode_passages(["a tall tower", "a, tall. tower!"])
+    assert len(plain) == len(dotted)
+
+
+def test_a_question_alone_has_text_rows_only(mini):
+    query = mini.encode_query("Which animal runs fastest?", None)
+    assert query.vectors.shape == (len(query.tokens), 128) and query.grid == (0, 0)
+    assert query.tokens[:2] == ["[CLS]", "[unused0]"] and "[MASK]" not in query.tokens
+    assert query.weights.sum() == pytest.approx(1, abs=1e-5) and (query.weights >= 0).all()
+    scores = [score(query, vectors) for vectors in mini.encode_passages(TEXTS)]
+    assert int(np.argmax(scores)) == 1
+
+
+def test_a_photo_finds_what_it_shows_and_where(mini):
+    query = mini.encode_query("What is this?", load_image(CHEETAH))
+    down, across = query.grid
+    rows = [query.text_rows, query.prefix_rows, query.patch_rows]
+    assert [r.stop - r.start for r in rows] == [len(query.tokens), 16, down * across]
+    assert query.patch_rows.stop == len(query.vectors) == len(query.weights)
+    passages = mini.encode_passages(TEXTS)
+    assert int(np.argmax([score(query, vectors) for vectors in passages])) == 1
+    shares = patch_shares(query, passages[1])
+    assert shares.shape == query.grid and shares.min() == 0 and shares.max() == 1
+
+
+def test_the_same_question_gives_the_same_vectors(mini):
+    photo = load_image(CHEETAH)
+    first, second = (mini.encode_query("How fast is it?", photo) for _ in range(2))
+    assert np.array_equal(first.vectors, second.vectors) and np.array_equal(first.weights, second.weights)
+
+
+@pytest.mark.parametrize("question", ["?", "word " * 5000, "🦁", "שלום", "\u202e evil", "a\nb"])
+def test_odd_questions_are_encoded(mini, question):
+    query = mini.encode_query(question, None)
+    assert np.isfinite(query.vectors).all() and query.weights.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_sentences_of_like_meaning_are_near(mini):
+    a, b, c = mini.embed_sentences(["How fast can a cheetah run?", "The cheetah's top speed", "Tax law of 1912"])
+    assert np.linalg.norm(a) == pytest.approx(1, abs=1e-4)
+    assert a @ b > 0.7 > 0.3 > a @ c
+
+
+def test_nothing_to_encode_is_nothing(mini):
+    assert mini.encode_passages([]) == [] and mini.embed_sentences([]).shape == (0, 384)
+
+
+def test_an_unknown_profile_is_named(tmp_path):
+    with pytest.raises(EncoderProblem, match="maxi"):
+        load_encoder("maxi", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("size", "grid"),
+    [((100, 100), (8, 8)), ((400, 100), (5, 14)), ((100, 400), (14, 5)), ((1, 5000), (14, 5)), ((1, 1), (8, 8))],
+)
+def test_a_photo_keeps_its_shape_within_bounds(size, grid):
+    pixels = prepare_photo(Image.new("RGB", size, "white"))
+    assert grid_of(pixels) == grid and pixels.shape == (3, grid[0] * 32, grid[1] * 32)
+    assert pixels[0].mean().item() == pytest.approx((1 - 0.485) / 0.229, abs=1e-3)
+
+
+def toy(patches: list[list[float]], words: list[list[float]], tokens: list[str]) -> QueryVectors:
+    vectors = np.array(words + patches, np.float32)
+    return QueryVectors(
+        vectors=vectors,
+        weights=np.full(len(vectors), 1 / len(vectors), np.float32),
+        text_rows=slice(0, len(words)),
+        prefix_rows=slice(len(words), len(words)),
+        patch_rows=slice(len(words), len(vectors)),
+        tokens=tokens,
+        grid=(1, len(patches)),
+    )
+
+
+def test_shares_by_hand():
+    query = toy([[1, 0], [0.5, 0], [0, 1]], [[0, 1], [1, 0], [0.6, 0.8]], ["[CLS]", "chee", "##tah"])
+    passage = np.array([[1, 0], [0, 0.25]], np.float32)
+    assert patch_shares(query, passage)[0].tolist() == pytest.approx([1, 1 / 3, 0])
+    assert word_shares(query, passage) == [("cheetah", pytest.approx((1 + 0.6) / 6))]
+    assert contributions(query, passage).sum() == pytest.approx((0.25 + 1 + 0.6 + 1 + 0.5 + 0.25) / 6)
+
+
+def test_no_photo_no_shares():
+    query = toy([], [[0, 1]], ["cat"])
+    assert patch_shares(QueryVectors(**{**query.__dict__, "grid": (0, 0)}), np.ones((2, 2), np.float32)).size == 0

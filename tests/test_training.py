@@ -1,0 +1,89 @@
+"""Training without photographs: the tables, the drawn features, the made questions, the loss that falls."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from retriever.mini import load_mini
+from retriever.training import train_mini as training
+from retriever.training.concepts import TABLES, _weights, load_concepts
+from retriever.training.features import FeatureSampler
+from retriever.training.questions import Article, text_questions
+
+TITLES = {"Cheetah", "Guitar", "Rose", "Eiffel Tower", "Dog"}
+
+
+def test_tables_hold_distributions():
+    concepts = load_concepts(TITLES)
+    assert concepts.titles == sorted(TITLES)
+    assert concepts.drawn.sum() == pytest.approx(1) and np.allclose(concepts.classes.sum(1), 1)
+    cheetah = concepts.classes[concepts.titles.index("Cheetah")]
+    assert cheetah.argmax() == 293  # ImageNet's cheetah
+    assert _weights("3:0.5 10-13:0.4 3:0.1")[[3, 10, 13]].tolist() == pytest.approx([0.6, 0.1, 0.1])
+
+
+def test_every_class_has_an_article():
+    folder = training.Path(training.__file__).parent
+    lines = [line for t in TABLES for line in (folder / t).read_text(encoding="utf-8").splitlines()]
+    seen = sum(_weights(line.split("\t")[2]) for line in lines if not line.startswith("#"))
+    assert (seen > 0).all()
+
+
+@torch.no_grad()
+def test_drawn_features_look_to_the_classifier_like_their_class(mini):
+    tower = mini.model.query_vision_encoder
+    draw = torch.Generator().manual_seed(3)
+    classes = torch.randint(1000, (200,), generator=draw)
+    patches, pooled, shown = FeatureSampler(tower, 6, draw).draw(torch.eye(1000)[classes])
+    assert patches.shape == (200, 36, 1280) and 0 <= patches.min() and patches.max() <= 6
+    assert torch.allclose(pooled, patches.mean(1), atol=1e-5)
+    assert (tower.classify(pooled).argmax(1) == classes).float().mean() > 0.7
+    of_patch = tower.classify(patches).argmax(-1) == classes[:, None]
+    assert of_patch[shown].float().mean() > 5 * of_patch[~shown].float().mean()
+
+
+def test_questions_do_not_give_the_name_away_everywhere():
+    article = Article("Lion (animal)", "The lion is a big cat. A lion sleeps all day. Rocks please lions.", "Big cat")
+    asked = text_questions(article, random.Random(0), 200)
+    assert {"Big cat", "Which big cat?", "What is Lion?"} <= set(asked)
+    assert sum("lion" in q.lower() for q in asked) < 100
+    assert "What is a big cat?" in asked and "What a this sleeps all day?" in asked
+
+
+def test_best_match_is_maxsim_with_its_gradient():
+    torch.manual_seed(0)
+    rows = torch.randn(5, 4, requires_grad=True)
+    documents, mask = training.pad_rows([torch.randn(n, 4) for n in (3, 1, 2)])
+    naive = torch.stack([(rows @ d[m].T).amax(1) for d, m in zip(documents, mask, strict=True)], 1)
+    found = training._best_match(rows, documents, mask)
+    assert torch.allclose(found, naive, atol=1e-6)
+    wanted = torch.autograd.grad(naive.sum(), rows)[0]
+    assert torch.allclose(torch.autograd.grad(found.sum(), rows)[0], wanted, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_short_training_learns_and_saves_what_loads(wheel_cache, tmp_path, monkeypatch):
+    concepts = load_concepts(set(_some_titles()))
+    articles = [
+        Article(t, f"The {t.lower()} is what this text number {i} is about, and nothing else is.", f"Thing {i}")
+        for i, t in enumerate(concepts.titles)
+    ]
+    for name, value in {"TEXT_STEPS": 40, "PHOTO_STEPS": 40, "NEIGHBOURS": 10, "ANY_ARTICLE": 10}.items():
+        monkeypatch.setattr(training, name, value)
+    report = training.train_mini(articles, wheel_cache, tmp_path / "weights.safetensors")
+    for stage in ("text", "photo"):
+        assert report[stage]["last_loss"] < report[stage]["first_loss"]
+    model, _ = load_mini(wheel_cache, trained=False)
+    saved = load_file(tmp_path / "weights.safetensors")
+    assert set(saved) == {k for k in model.state_dict() if not k.startswith(training.TOWERS)}
+
+
+def _some_titles() -> list[str]:
+    folder = training.Path(training.__file__).parent
+    lines = (folder / TABLES[0]).read_text(encoding="utf-8").splitlines()
+    return [line.split("\t")[0] for line in lines if not line.startswith("#")][:150]
