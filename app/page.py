@@ -86,10 +86,7 @@ def build_page(service: AnswerService | LateService) -> gr.Blocks:
                 problem = _html(elem_id="cs-problem")
                 with gr.Column(elem_id="cs-examples"):
                     _html('<h2 class="cs-small">Try one</h2>')
-                    tries = [
-                        (gr.Button(text, icon=file, size="sm", elem_classes="cs-try"), file, text)
-                        for _, file, text in examples
-                    ]
+                    tries = [(_try_button(name, file, text), file, text) for name, file, text in examples]
                 with gr.Accordion("Where to look", open=False, elem_id="cs-where"):
                     corpora = gr.CheckboxGroup(
                         label="Collections",
@@ -111,7 +108,7 @@ def build_page(service: AnswerService | LateService) -> gr.Blocks:
         timer = gr.Timer(POLL_SECONDS, active=False)
 
         quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-        gr.on(
+        asked = gr.on(
             [ask.click, question.submit],
             asker.respond,
             [photo, question, corpora, passages],
@@ -130,8 +127,9 @@ def build_page(service: AnswerService | LateService) -> gr.Blocks:
 
         polled = [status, timer, corpora]
         page.load(asker.progress, corpora, polled, **quiet)
-        page.load(asker.from_address, None, [photo, question], **quiet)
+        page.load(None, js="() => window.openExample()")
         timer.tick(asker.progress, corpora, polled, **quiet)
+        asked.then(asker.progress, corpora, polled, **quiet)  # a question can set indexing going again
 
         _add_endpoint(asker, photo, question)
     return page.queue(max_size=32)
@@ -241,14 +239,6 @@ class Asker:
             gr.CheckboxGroup(choices=choices, value=kept),
         )
 
-    def from_address(self, request: gr.Request) -> tuple[Any, Any]:
-        """`/?example=lion` opens the page with that example filled in. Returns (photo, question)."""
-        wanted = request.query_params.get("example")
-        for name, file, question in EXAMPLES:
-            if name == wanted and file.is_file():
-                return str(file), question
-        return None, gr.skip()
-
     def _maps(self, found: EvidenceFound) -> dict[int, str]:
         """A heat map by rank, for the passages that have one."""
         maps = {}
@@ -292,6 +282,11 @@ def _browser_shows(path: str) -> bool:
 def _html(value: str = "", **options: Any) -> gr.HTML:
     """HTML without Gradio's own look for it."""
     return gr.HTML(value, apply_default_css=False, **options)
+
+
+def _try_button(name: str, file: Path, text: str) -> gr.Button:
+    """A button that asks an example; so does opening the page as `/?example=name`."""
+    return gr.Button(text, icon=file, size="sm", elem_classes="cs-try", elem_id=f"cs-try-{name}")
 
 
 def _constant(values: tuple[Any, ...]) -> Callable[[], tuple[Any, ...]]:

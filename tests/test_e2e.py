@@ -224,7 +224,8 @@ def visit(browser, address: str, request: pytest.FixtureRequest) -> Iterator[Vis
     page.on("console", lambda each: seen.complaints.append(each.text) if each.type == "error" else None)
     page.on("pageerror", lambda each: seen.complaints.append(str(each)))
     page.on("dialog", lambda each: (seen.complaints.append(f"dialog {each.message}"), each.dismiss()))
-    page.goto(address)
+    with page.expect_response("**/run/predict"):  # how far the index is: the page is wholly up
+        page.goto(address)
     page.get_by_role("button", name="Ask", exact=True).wait_for()
     yield seen
     assert page.evaluate("window.pwned") is None
@@ -242,6 +243,7 @@ def ready(visit: Visit) -> Visit:
 
 def test_the_index_is_built_while_the_page_is_up_and_polling_ends(visit: Visit) -> None:
     status = visit.page.locator("#cs-status")
+    status.locator(".cs-status").wait_for(timeout=15_000)  # the page was up before the libraries were
     status.locator(".cs-status").wait_for(state="detached", timeout=PATIENCE)
     assert status.get_attribute("aria-live") == "polite"
     visit.page.wait_for_timeout(2500)
@@ -422,6 +424,7 @@ def test_photos_from_the_clipboard_and_the_camera(ready: Visit) -> None:
     page.locator(".cs-figure").wait_for(state="detached")
     page.get_by_role("button", name="Capture from camera").click()
     page.get_by_role("button", name="Click to Access Webcam").click()
+    page.wait_for_function("document.querySelector('#cs-photo video')?.videoWidth > 0")
     page.get_by_role("button", name="capture photo").click()
     page.locator("#cs-photo img").wait_for()
     ready.ask("What colour is this?")
@@ -476,8 +479,11 @@ def test_hostile_passages_do_nothing(ready: Visit) -> None:
 
 def test_the_page_opens_with_an_example_from_its_address(ready: Visit, address: str) -> None:
     ready.page.goto(f"{address}?example=tower")
-    ready.page.locator("#cs-photo img").wait_for()
+    assert "330" in ready.answered()
     assert ready.page.get_by_label("Question").input_value() == EXAMPLES[2][2]
+    ready.page.goto(f"{address}?example=%22%5D%3Cscript%3Ewindow.pwned=1%3C/script%3E")
+    ready.page.wait_for_timeout(1000)
+    assert ready.page.locator(".cs-empty").is_visible()
 
 
 @pytest.mark.parametrize(

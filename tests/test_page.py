@@ -362,14 +362,6 @@ class TestHandlers:
             assert bool(line) is (state != "ready")
             assert corpora.choices == [("Birds (2 passages)", "birds")] and corpora.value == ["birds"]
 
-    def test_examples_open_from_the_address(self, birds: Birds) -> None:
-        asker = Asker(birds)
-        name, file, question = EXAMPLES[1]
-        assert asker.from_address(SimpleNamespace(query_params={"example": name})) == (str(file), question)
-        for other in ({}, {"example": "../../etc/passwd"}):
-            value, text = asker.from_address(SimpleNamespace(query_params=other))
-            assert value is None and _skipped(text)
-
     def test_unforeseen_problems_are_logged_in_full(self, caplog: pytest.LogCaptureFixture) -> None:
         sentence_for(RuntimeError("the whole story"))
         assert "the whole story" in caplog.text

@@ -2,7 +2,7 @@
    Listens on the document, because Gradio replaces the contents of its components whenever they change. */
 (() => {
   "use strict";
-  const state = { run: "", rank: "", picked: false, stage: "" };
+  const state = { run: "", rank: "", picked: false, stage: "", wanted: "" };
   const all = (selector) => Array.from(document.querySelectorAll(selector));
   const one = (selector) => document.querySelector(selector);
 
@@ -103,6 +103,12 @@
     one("#cs-problem")?.after(place);
   }
 
+  // Called by Gradio once the page is up: `/?example=lion` asks that example.
+  window.openExample = () => {
+    state.wanted = new URLSearchParams(location.search).get("example") ?? "";
+    settle();
+  };
+
   document.addEventListener("input", () => say(""));
   document.addEventListener("click", () => say(""));
 
@@ -114,6 +120,11 @@
     one("#cs-status")?.setAttribute("aria-live", "polite");
     // The picture on an example's button would be read as the button's own text over again.
     all('.cs-try img:not([alt=""])').forEach((picture) => picture.setAttribute("alt", ""));
+    const example = state.wanted && one(`#cs-try-${CSS.escape(state.wanted)}`);
+    if (example) {
+      state.wanted = "";
+      example.click();
+    }
     const evidence = one(".cs-evidence");
     const run = evidence ? evidence.dataset.run : "";
     if (run !== state.run) {
