@@ -75,7 +75,7 @@ class Result:
 
     timings: milliseconds by step: load (reading the photo), encode, search, passages, answer, total.
     indexed, total: how many passages of the asked corpora could be searched, and how many there are.
-    query: kept for `AnswerService.regions` and `matched_words`; not part of `as_dict`.
+    query: kept for `AnswerService.regions`; not part of `as_dict`.
     """
 
     question: str

@@ -37,7 +37,7 @@ from kb.ingest import ingest
 from kb.records import CorpusInfo
 from kb.sources import SOURCES
 from retriever.encoder import Encoder, QueryVectors, load_encoder
-from retriever.explain import patch_shares, word_shares
+from retriever.explain import patch_shares
 from retriever.images import ImageProblem, as_photo, load_image
 from retriever.index import LateInteractionIndex
 
@@ -123,6 +123,7 @@ class AnswerService:
                 passages = self._passages(found, k)
                 clock.lap("passages")
                 yield EvidenceFound(passages, query)
+                clock.skip()  # what the caller did with it is not part of answering either
                 answer = None
                 said = ""
                 for piece in self._answer(question, photo, passages):
@@ -169,10 +170,6 @@ class AnswerService:
         (0, 0) shaped when the question had no photo. UserProblem if the passage is in no index any more.
         """
         return patch_shares(query, self._vectors(passage_id))
-
-    def matched_words(self, query: QueryVectors, passage_id: str) -> list[tuple[str, float]]:
-        """The question's words in their order, each with its part of the score. UserProblem as above."""
-        return word_shares(query, self._vectors(passage_id))
 
     def close(self) -> None:
         """Stop indexing (after the batch under way) and close indexes and catalogue."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from transformers import PreTrainedTokenizerBase
 
 from .flmr import FLMRModelForRetrieval, tokenize_documents, tokenize_queries
@@ -141,6 +142,8 @@ def load_encoder(profile: str, cache_dir: Path) -> Encoder:
     try:
         model, tokenizer = load_mini(Path(cache_dir))
         trained = hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()[:12]
-    except OSError as problem:
-        raise EncoderProblem(f"The weights of the profile mini cannot be read: {problem}") from problem
+    except (OSError, SafetensorError) as problem:
+        raise EncoderProblem(
+            f"The weights of the profile mini ({WEIGHTS.name}) cannot be read; fetch the project's files again."
+        ) from problem
     return Encoder(model, tokenizer, f"mini-{ENCODING_VERSION}-{trained}")

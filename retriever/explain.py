@@ -1,12 +1,10 @@
-"""Why a passage was found: which parts of the photo and which words of the question its score came from.
+"""Why a passage was found: which parts of the photo its score came from.
 
 Late interaction makes this exact: a score is a sum over the query's vectors, each with its best match in the
 passage. Knows nothing of models or indexes.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -30,22 +28,3 @@ def patch_shares(query: QueryVectors, passage_vectors: np.ndarray) -> np.ndarray
         return part
     part = part - part.min()
     return part / part.max() if part.max() > 0 else part
-
-
-def word_shares(query: QueryVectors, passage_vectors: np.ndarray) -> list[tuple[str, float]]:
-    """The question's words with each one's part of the score, in the question's order.
-
-    Word pieces are joined to words; special tokens and the marker are left out."""
-    part = contributions(query, passage_vectors)[query.text_rows]
-    words: list[tuple[str, float]] = []
-    for token, share in zip(query.tokens, part.tolist(), strict=True):
-        if token.startswith("##") and words:
-            words[-1] = (words[-1][0] + token[2:], words[-1][1] + share)
-        elif not token.startswith("["):
-            words.append((token, share))
-    return words
-
-
-def matched_tokens(query: QueryVectors, passage_vectors: np.ndarray, rows: Sequence[int]) -> np.ndarray:
-    """For some query rows, which passage token each matched best: (len(rows),) int64."""
-    return (query.vectors[list(rows)] @ np.asarray(passage_vectors, np.float32).T).argmax(axis=1)

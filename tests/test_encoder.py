@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from retriever.encoder import EncoderProblem, QueryVectors, load_encoder, passage_text
-from retriever.explain import contributions, patch_shares, word_shares
+from retriever.explain import contributions, patch_shares
 from retriever.images import load_image
 from retriever.vision import grid_of, prepare_photo
 
@@ -116,7 +116,6 @@ def test_shares_by_hand():
     query = toy([[1, 0], [0.5, 0], [0, 1]], [[0, 1], [1, 0], [0.6, 0.8]], ["[CLS]", "chee", "##tah"])
     passage = np.array([[1, 0], [0, 0.25]], np.float32)
     assert patch_shares(query, passage)[0].tolist() == pytest.approx([1, 1 / 3, 0])
-    assert word_shares(query, passage) == [("cheetah", pytest.approx((1 + 0.6) / 6))]
     assert contributions(query, passage).sum() == pytest.approx((0.25 + 1 + 0.6 + 1 + 0.5 + 0.25) / 6)
 
 

@@ -141,9 +141,7 @@ def test_the_score_of_a_perfect_match_is_one(ready):
     assert result.passages[0].score == pytest.approx(1.0, abs=1e-3)
     # The photo is half of the weight, whichever number of vectors it has.
     half = ready.ask_once(photo("red"), "cherry zebra")
-    words = dict(ready.matched_words(half.query, half.passages[0].id))
-    assert words["cherry"] == pytest.approx(0.25, abs=1e-3)
-    assert half.passages[0].score == pytest.approx(0.75 + words["zebra"], abs=1e-3)
+    assert 0.75 - 1e-3 <= half.passages[0].score < 0.99
 
 
 def test_a_result_is_json(ready):
@@ -267,8 +265,6 @@ def test_regions_without_a_photo_or_a_passage(ready):
     assert ready.regions(result.query, result.passages[0].id).shape == (0, 0)
     with pytest.raises(UserProblem, match="no longer"):
         ready.regions(result.query, "things:nothing#0")
-    with pytest.raises(UserProblem, match="no longer"):
-        ready.matched_words(result.query, "things:nothing#0")
 
 
 # --- before there is an index, and while it grows

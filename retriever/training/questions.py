@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 # Asked of a photo of anything, and only of a photo of an animal.
@@ -50,8 +51,11 @@ class Article:
     description: str
 
 
-def text_questions(article: Article, chance: random.Random, count: int) -> list[str]:
-    """`count` questions that the article answers, most of which do not name it."""
+def text_questions(
+    article: Article, said: Sequence[str], chance: random.Random, count: int
+) -> list[str]:
+    """`count` questions that the article answers, most of which do not name it; half of them from what others say
+    of it (`said`), where they do."""
     name = article.title.split(" (")[0]
     sentences = _SENTENCE_END.split(article.text)
     made = [f"What is {name}?", f"Tell me about {name}."]
@@ -63,7 +67,42 @@ def text_questions(article: Article, chance: random.Random, count: int) -> list[
     for sentence in sentences[1:]:
         masked = _clipped(_masked(sentence, name))
         made += [masked, f"What {_lowered(masked)}?"]
-    return [chance.choice(made) for _ in range(count)]
+    return [chance.choice(said if said and chance.random() < 0.5 else made) for _ in range(count)]
+
+
+def mentions(articles: Sequence[Article], chance: random.Random) -> dict[int, list[str]]:
+    """What articles say of each other: sentences of other articles in which an article's name stands, with the name
+    taken out, by the article's position. The nearest thing to a question by somebody who has not read the article."""
+    named = {a.title.split(" (")[0]: i for i, a in enumerate(articles)}
+    found: dict[int, list[str]] = {}
+    for i, article in enumerate(articles):
+        for sentence in _SENTENCE_END.split(article.text):
+            for name in _names_in(sentence, named):
+                if named[name] != i:
+                    what = chance.choice(("this", "what", "which one"))
+                    clipped = _around(sentence, name, what)
+                    found.setdefault(named[name], []).append(f"{clipped}?" if what != "this" else clipped)
+    return found
+
+
+def _names_in(sentence: str, named: dict[str, int]) -> Iterator[str]:
+    """The names in a sentence, longest first at each place; single words only when capitalised inside it."""
+    words = re.findall(r"[\w'’.-]+", sentence)
+    start = 1
+    while start < len(words):
+        for length in range(min(5, len(words) - start), 0, -1):
+            name = " ".join(words[start : start + length]).rstrip(".")
+            if name in named and name[0].isupper():
+                yield name
+                start += length - 1
+                break
+        start += 1
+
+
+def _around(sentence: str, name: str, what: str, words: int = 9) -> str:
+    """Some words before and after the name, which is replaced."""
+    before, _, after = sentence.partition(name)
+    return " ".join([*before.split()[-words:], what, *after.split()[:words]]).rstrip(".,;:!? ")
 
 
 def _masked(sentence: str, name: str) -> str:

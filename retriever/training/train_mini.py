@@ -28,7 +28,7 @@ from ..flmr import FLMRModelForRetrieval, tokenize_documents, tokenize_queries
 from ..mini import QUERY_TOKENS, TOWERS, load_mini
 from .concepts import FIRST_ARTEFACT, Concepts, load_concepts
 from .features import FeatureSampler
-from .questions import ANIMAL_QUESTIONS, PHOTO_QUESTIONS, Article, text_questions
+from .questions import ANIMAL_QUESTIONS, PHOTO_QUESTIONS, Article, mentions, text_questions
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +124,12 @@ def train_text(
         weigh.weight.zero_()
         weigh.bias.fill_(1.0)
     neighbours = nearest_articles(encoded, NEIGHBOURS)
-    questions = [q for a in articles for q in text_questions(a, chance, QUESTIONS_PER_ARTICLE)]
+    said = mentions(articles, chance)
+    questions = [
+        q
+        for i, a in enumerate(articles)
+        for q in text_questions(a, said.get(i, ()), chance, QUESTIONS_PER_ARTICLE)
+    ]
     states, lengths = encode_questions(model, tokenizer, questions)
 
     scale = torch.nn.Parameter(torch.tensor(3.0))  # log of the inverse temperature
