@@ -87,8 +87,8 @@ def _encoding(service: AnswerService, settings: Settings) -> dict[str, float]:
 
 def _ask_afresh(settings: Settings) -> None:
     """The command line from nothing to an answer, the index being there."""
-    command = [sys.executable, "-m", "app", "ask", str(EXAMPLES / PHOTOS[0]), QUESTIONS[0], "--data-dir", str(settings.data_dir)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    ask = ["-m", "app", "ask", str(EXAMPLES / PHOTOS[0]), QUESTIONS[0], "--data-dir", str(settings.data_dir)]
+    subprocess.run([sys.executable, *ask], check=True, stdout=subprocess.DEVNULL)
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -82,8 +82,6 @@ def load_mini(cache_dir: Path, trained: bool = True) -> tuple[FLMRModelForRetrie
         missing, unexpected = model.load_state_dict(weights, strict=False)
         wrong = [k for k in missing if not k.startswith(TOWERS)] + list(unexpected)
         if wrong:
-            raise OSError(
-                f"{WEIGHTS} does not fit the model: {', '.join(wrong[:5])}; fetch the project's files again."
-            )
+            raise OSError(f"{WEIGHTS.name} does not fit the model: {', '.join(wrong[:5])}")
     model.bind_tokenizer(tokenizer)
     return model.eval(), tokenizer
