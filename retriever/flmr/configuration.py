@@ -30,7 +30,8 @@ class EfficientNetLiteConfig(PreTrainedConfig):
     drop squeeze-and-excitation and swish).
 
     `width` and `depth` are the compound scaling factors; the defaults are Lite2. `hidden_size` is the width of
-    the last convolution. `num_labels` is the size of the classification head.
+    the last convolution. `num_labels` is the size of the classification head. With `mirror` every photo is seen
+    turned left to right as well, and the features are the mean of both.
     """
 
     model_type = "efficientnet_lite"
@@ -41,6 +42,7 @@ class EfficientNetLiteConfig(PreTrainedConfig):
     image_size: int = 260
     hidden_size: int = 1280
     num_labels: int = 1000
+    mirror: bool = False
 
 
 VISION_CONFIGS = {c.model_type: c for c in (FLMRVisionConfig, EfficientNetLiteConfig)}
@@ -49,12 +51,15 @@ VISION_CONFIGS = {c.model_type: c for c in (FLMRVisionConfig, EfficientNetLiteCo
 class FLMRConfig(PreTrainedConfig):
     """Configuration of `FLMRModelForRetrieval` (PreFLMR, arXiv 2402.08327, section 3).
 
-    Beside the published fields there are three of our own, whose defaults give the published model:
+    Beside the published fields there are five of our own, whose defaults give the published model:
 
     * `vision_projection_activation`: "tanh", or "softmax", which makes the hidden layer of the vision projection
       a probability distribution over visual concepts;
     * `vision_projection_hidden_size`: width of that layer; None means `dim * mapping_network_prefix_length // 2`;
-    * `query_vector_weights`: whether the model learns how much each query vector counts in the score.
+    * `transformer_mapping_reads_projection`: whether the mapping network sees each patch as that hidden layer does,
+      instead of the tower's own features;
+    * `query_vector_weights`: whether the model learns how much each query vector counts in the score;
+    * `patch_share`: then, what all patches together count, as a part of what the prefix counts.
     """
 
     model_type = "flmr"
@@ -81,7 +86,9 @@ class FLMRConfig(PreTrainedConfig):
         mask_instruction_token: str | None = None,
         vision_projection_activation: str = "tanh",
         vision_projection_hidden_size: int | None = None,
+        transformer_mapping_reads_projection: bool = False,
         query_vector_weights: bool = False,
+        patch_share: float = 1.0,
         initializer_range: float = 0.02,
         **kwargs,
     ):
@@ -114,7 +121,9 @@ class FLMRConfig(PreTrainedConfig):
         self.mask_instruction_token = mask_instruction_token
         self.vision_projection_activation = vision_projection_activation
         self.vision_projection_hidden_size = vision_projection_hidden_size
+        self.transformer_mapping_reads_projection = transformer_mapping_reads_projection
         self.query_vector_weights = query_vector_weights
+        self.patch_share = patch_share
         self.initializer_range = initializer_range
         super().__init__(**kwargs)
 

@@ -100,11 +100,16 @@ class EfficientNetLiteModel(PreTrainedModel):
     def forward(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """`pixel_values` (B, 3, H, W) float, normalised. Returns the pooled features (B, hidden_size) and the
         grid's features (B, patches, hidden_size), row by row from the top left; patches = ceil(H/32)*ceil(W/32)."""
-        x = nn.functional.relu6(self._bn0(self._conv_stem(pixel_values)))
+        x = self._features(pixel_values)
+        if self.config.mirror:
+            x = (x + self._features(pixel_values.flip(-1)).flip(-1)) / 2
+        return x.mean((2, 3)), x.flatten(2).transpose(1, 2)
+
+    def _features(self, x: torch.Tensor) -> torch.Tensor:
+        x = nn.functional.relu6(self._bn0(self._conv_stem(x)))
         for block in self._blocks:
             x = block(x)
-        x = nn.functional.relu6(self._bn1(self._conv_head(x)))
-        return x.mean((2, 3)), x.flatten(2).transpose(1, 2)
+        return nn.functional.relu6(self._bn1(self._conv_head(x)))
 
     def classify(self, pooled: torch.Tensor) -> torch.Tensor:
         """Pooled features (..., hidden_size) to class logits (..., num_labels)."""

@@ -116,7 +116,8 @@ class FLMRMappingNetwork(nn.Module):
 
 class FLMRVectorWeights(nn.Module):
     """How much each query vector counts: from the text states, fixed for each prefix vector, and from the mapping
-    network's states for patches. An extension of ours; the published models weigh all alike."""
+    network's states for patches, which share a fixed part of what the prefix counts. An extension of ours; the
+    published models weigh all alike."""
 
     def __init__(self, config: FLMRConfig):
         super().__init__()
@@ -150,7 +151,10 @@ class FLMRModelForRetrieval(PreTrainedModel):
                 self.context_vision_encoder = _vision_tower(vision)
                 self.context_vision_projection = FLMRMultiLayerPerceptron(config)
         if config.use_transformer_mapping_network:
-            self.transformer_mapping_input_linear = nn.Linear(vision.hidden_size, text.hidden_size)
+            width = vision.hidden_size
+            if config.transformer_mapping_reads_projection:
+                width = config.projection_hidden_size
+            self.transformer_mapping_input_linear = nn.Linear(width, text.hidden_size)
             self.transformer_mapping_network = FLMRMappingNetwork(config)
             self.transformer_mapping_output_linear = nn.Linear(text.hidden_size, config.dim)
         if config.query_vector_weights:
@@ -214,12 +218,16 @@ class FLMRModelForRetrieval(PreTrainedModel):
         ones = prefix.new_ones(prefix.shape[:2])
         pairs = [(prefix, ones if weigh is None else ones * _positive(weigh.prefix).repeat(regions))]
         if self.config.use_transformer_mapping_network:
+            if self.config.transformer_mapping_reads_projection:
+                patches = self.query_vision_projection.model[:2](patches)
             hidden = self.transformer_mapping_input_linear(patches)
             question = states[:, : self.config.transformer_mapping_cross_attention_length]
             hidden = self.transformer_mapping_network(hidden, question)
-            weight = (
-                hidden.new_ones(hidden.shape[:2]) if weigh is None else _positive(weigh.patch(hidden)[..., 0])
-            )
+            weight = hidden.new_ones(hidden.shape[:2])
+            if weigh is not None:
+                weight = _positive(weigh.patch(hidden)[..., 0])
+                budget = self.config.patch_share * pairs[0][1].sum(1, keepdim=True)
+                weight = weight / weight.sum(1, keepdim=True) * budget
             pairs.append((self.transformer_mapping_output_linear(hidden), weight))
         return pairs
 

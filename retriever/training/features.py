@@ -13,7 +13,8 @@ import torch
 from ..flmr import EfficientNetLiteModel
 
 # How strongly a patch shows its class, in standard deviations of the class's logit over ImageNet. Drawn evenly.
-STRENGTH = (5.0, 28.0)
+STRENGTH = (12.0, 34.0)
+UNEVEN = (0.1, 1.6)  # times what each patch of the thing shows of it
 BACKGROUND = (0.0, 1.5)
 COVERED = (0.25, 1.0)  # part of the photo that shows the thing
 SHARED_NOISE = 0.5  # part of the noise's variance that a photo's patches have in common
@@ -41,6 +42,8 @@ class FeatureSampler:
         batch, patches = len(mixtures), self.grid**2
         shown = self._blobs(batch)
         strength = self._uniform((batch, 1, 1), STRENGTH)
+        # No two patches of a thing show it equally well: a face tells more than a flank.
+        strength = strength * self._uniform((batch, patches, 1), UNEVEN)
         thing = _unit(mixtures @ self.shift, self.std)[:, None] * strength
         others = torch.randint(len(self.shift), (batch, 3), generator=self.generator)
         behind = self.shift[others].mean(1)[:, None] * self._uniform((batch, 1, 1), BACKGROUND)

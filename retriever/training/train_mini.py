@@ -35,7 +35,8 @@ log = logging.getLogger(__name__)
 SEED = 20240213
 TEXT_STEPS, TEXT_BATCH, TEXT_HARD = 800, 32, 2
 TEXT_TOKENS = 96  # of an article that questions are trained against
-PHOTO_STEPS, PHOTO_BATCH = 1200, 24
+PHOTO_STEPS, PHOTO_BATCH = 400, 24
+PREFIX_RATE, PATCH_RATE = 2e-4, 1e-4  # small: both begin near where they should end
 QUESTIONS_PER_ARTICLE = 2
 NEIGHBOURS = 30  # articles nearest in meaning, from which hard negatives come
 PHOTO_TOKENS = 64  # of an article that photos are trained against: the title and the first sentences
@@ -229,7 +230,7 @@ def train_photo(
     concepts = load_concepts(set(position))
     subjects = torch.tensor([position[t] for t in concepts.titles])
     vectors = article_vectors(model, encoded)
-    start_from_classifier(model, concepts, [vectors[i] for i in subjects.tolist()])
+    start_from_classifier(model, concepts, [encoded.of(i) for i in subjects.tolist()])
     rivals = _rivals(concepts)
     asked = list(PHOTO_QUESTIONS + ANIMAL_QUESTIONS)
     question_states, question_scores, question_weights = _text_part(model, tokenizer, asked, vectors)
@@ -250,8 +251,8 @@ def train_photo(
     weigh = model.query_vector_weights
     optimiser = torch.optim.AdamW(
         [
-            {"params": model.query_vision_projection.model[2].parameters(), "lr": 1e-3},
-            {"params": [p for m in trained[1:4] for p in m.parameters()], "lr": 5e-4},
+            {"params": model.query_vision_projection.model[2].parameters(), "lr": PREFIX_RATE},
+            {"params": [p for m in trained[1:4] for p in m.parameters()], "lr": PATCH_RATE},
             {"params": [weigh.prefix, *weigh.patch.parameters()], "lr": 5e-3},
             {"params": [scale], "lr": 1e-2},
         ],
@@ -321,20 +322,26 @@ def article_vectors(model: FLMRModelForRetrieval, encoded: Encoded) -> list[torc
 
 @torch.no_grad()
 def start_from_classifier(
-    model: FLMRModelForRetrieval, concepts: Concepts, vectors: Sequence[torch.Tensor]
+    model: FLMRModelForRetrieval, concepts: Concepts, states: Sequence[torch.Tensor]
 ) -> None:
-    """The vision projection begins as a look-up: its hidden layer is the classifier, and class c's prefix is the
-    mean beginning of the articles whose photos would be called c."""
+    """Both vision paths begin as a look-up, of class c's mean article: that of the articles, by their token states,
+    whose photos would be called c. The projection's hidden layer is the classifier and its prefix the article's
+    beginning; the mapping network takes a patch's classes to the mean of that beginning."""
     hidden, _, out = model.query_vision_projection.model
     hidden.load_state_dict(model.query_vision_encoder._fc.state_dict())
-    length = model.config.mapping_network_prefix_length
-    starts = torch.zeros(len(vectors), length, model.config.dim)
-    for i, rows in enumerate(vectors):
-        starts[i, : len(rows)] = rows[:length].float()
+    length, linear = model.config.mapping_network_prefix_length, model.query_text_encoder_linear
     posterior = torch.tensor(concepts.drawn[:, None] * concepts.classes, dtype=torch.float32)
     posterior = posterior / posterior.sum(0).clamp_min(1e-9)
+    starts, means = torch.zeros(len(states), length, model.config.dim), []
+    for i, rows in enumerate(states):
+        starts[i, : len(rows)] = F.normalize(linear(rows[:length]), dim=-1)
+        means.append(rows[:length].mean(0))
     out.weight.copy_(torch.einsum("ac,akd->kdc", posterior, starts).flatten(0, 1))
     out.bias.zero_()
+    model.transformer_mapping_input_linear.weight.copy_(torch.stack(means).T @ posterior)
+    model.transformer_mapping_input_linear.bias.zero_()
+    model.transformer_mapping_output_linear.weight.copy_(linear.weight)
+    model.transformer_mapping_output_linear.bias.zero_()
 
 
 def _rivals(concepts: Concepts) -> torch.Tensor:
