@@ -58,7 +58,7 @@ def test_questions_do_not_give_the_name_away_everywhere():
 def test_what_others_say_becomes_questions():
     articles = [
         Article("Zebra", "The zebra has stripes. Zebras graze.", ""),
-        Article("Savanna", "A savanna is a grassland. On it the Zebra and the giraffe graze. Polar Bear lives not.", ""),
+        Article("Savanna", "It is grassland. On it the Zebra and the giraffe graze. Polar Bear does not.", ""),
         Article("Polar bear", "The polar bear is white.", ""),
     ]
     said = mentions(articles, random.Random(1))
