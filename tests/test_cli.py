@@ -196,20 +196,3 @@ def test_a_reader_that_has_enough_is_no_problem(tmp_path):
         child.stdout.close()
         assert child.stderr.read() == ""
     assert child.returncode == 0
-
-
-@pytest.mark.slow
-def test_the_real_thing_end_to_end(tmp_path):
-    """Fetches the real corpus and the mini profile, indexes all of it and asks about a drawn photo."""
-    Image.new("RGB", (320, 240), (200, 30, 30)).save(tmp_path / "photo.png")
-    done = subprocess.run(
-        [sys.executable, "-m", "app", "ask", "--json", "--data-dir", str(tmp_path / "data"),
-         str(tmp_path / "photo.png"), "Who wrote the play Hamlet?"],
-        cwd=ROOT, capture_output=True, text=True, timeout=3600,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
-    assert said["indexed"] == said["total"] > 9_000 and len(said["passages"]) == 5
-    assert any(
-        "Hamlet" in passage["text"] or "Shakespeare" in passage["title"] for passage in said["passages"]
-    )

@@ -1,12 +1,10 @@
 """The real app in a real browser: `python app.py` with the real encoder, driven through headless Chromium.
 
-The passages are the test's own, one of them hostile; everything else is what a person gets. The encoder's
-files are kept in tests/artefacts/cache, or the folder in CITESIGHT_TEST_CACHE, and fetched only once.
+The passages are the test's own, one of them hostile; everything else is what a person gets.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import signal
@@ -112,11 +110,9 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data_dir(tmp_path_factory: pytest.TempPathFactory, wheel_cache: Path) -> Path:
     folder = tmp_path_factory.mktemp("data")
-    cache = Path(os.environ.get("CITESIGHT_TEST_CACHE", ARTEFACTS / "cache"))
-    cache.mkdir(parents=True, exist_ok=True)
-    (folder / "cache").symlink_to(cache.resolve())
+    (folder / "cache").symlink_to(wheel_cache)
     catalogue = Catalogue(f"sqlite:///{folder / 'catalogue.sqlite'}")
     SOURCES["small-test"] = articles()
     try:
