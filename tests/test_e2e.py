@@ -116,7 +116,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory, wheel_cache: Path) -> Pat
     catalogue = Catalogue(f"sqlite:///{folder / 'catalogue.sqlite'}")
     SOURCES["small-test"] = articles()
     try:
-        ingest(catalogue, "small-test", cache)
+        ingest(catalogue, "small-test", wheel_cache)
     finally:
         del SOURCES["small-test"]
         catalogue.close()
