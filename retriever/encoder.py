@@ -24,6 +24,8 @@ from .vision import grid_of, prepare_photo
 PROFILES = ("mini",)
 TOKEN_BUDGET = 4096  # padded tokens a batch: large enough for the cores, small enough to yield to a question
 PASSAGE_TOKENS = 512
+# Passages are encoded in bfloat16 where the processor has instructions for it: about twice as fast.
+BFLOAT16 = torch.cpu._is_avx512_bf16_supported()
 # Part of the fingerprint: raise it when the way passages are written or encoded changes.
 ENCODING_VERSION = 1
 
@@ -73,11 +75,12 @@ class Encoder:
         result: list[np.ndarray] = [np.zeros((0, self.dim), np.float32)] * len(texts)
         for batch in self._batches(texts):
             ids, mask = tokenize_documents(self.tokenizer, [texts[i] for i in batch], PASSAGE_TOKENS)
-            out = self.model.doc(ids, mask)
+            with torch.autocast("cpu", torch.bfloat16, enabled=BFLOAT16):
+                out = self.model.doc(ids, mask)
             for i, rows, kept in zip(
                 batch, out.late_interaction_output, out.context_mask[..., 0] > 0, strict=True
             ):
-                result[i] = rows[kept].float().numpy()
+                result[i] = rows[kept].numpy()
         return result
 
     @torch.inference_mode()

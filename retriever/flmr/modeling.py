@@ -258,7 +258,8 @@ class FLMRModelForRetrieval(PreTrainedModel):
         encoder = self.context_text_encoder if separate else self.query_text_encoder
         linear = self.context_text_encoder_linear if separate else self.query_text_encoder_linear
         mask = self.context_mask(input_ids)[..., None]
-        rows = linear(encoder(input_ids, attention_mask))
+        # Unit length in float32, whatever the encoder computes in.
+        rows = linear(encoder(input_ids, attention_mask)).float()
         return FLMRContextOutput(
             late_interaction_output=nn.functional.normalize(rows * mask, dim=-1),
             context_mask=mask.to(torch.uint8),
