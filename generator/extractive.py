@@ -111,6 +111,9 @@ class ExtractiveAnswerer:
                 yield _silent(writer, t.LOOSE)
             elif usable and usable[0].score >= (self.limits.typed if usable[0].fits else self.limits.untyped):
                 yield from self._say(writer, asked, photo, usable)
+            elif photo and asked.deictic:
+                # What the photo shows was found; what is asked of it is not in its passage.
+                yield _silent(writer, t.WANTED.get(asked.kind, t.WANTED["any"]), [1], wanted=True)
             elif choices[0].score < self.limits.untyped or asked.kind not in TYPED:
                 yield _silent(writer, t.LOOSE, [choices[0].number])
             else:

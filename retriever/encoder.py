@@ -124,6 +124,8 @@ class Encoder:
 
     def _batches(self, texts: Sequence[str]) -> list[list[int]]:
         """Positions of the texts, shortest first, in batches under the token budget."""
+        if not texts:  # which the tokenizer does not take
+            return []
         lengths = [
             len(ids)
             for ids in self.tokenizer(list(texts), truncation=True, max_length=PASSAGE_TOKENS)["input_ids"]

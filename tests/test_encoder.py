@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from retriever import encoder
 from retriever.encoder import EncoderProblem, QueryVectors, load_encoder, passage_text
 from retriever.explain import contributions, patch_shares
 from retriever.images import load_image
@@ -27,13 +28,23 @@ def score(query: QueryVectors, vectors: np.ndarray) -> float:
     return float(contributions(query, vectors).sum())
 
 
-def test_passages_are_the_same_alone_and_in_a_batch(mini):
+def test_passages_are_the_same_alone_and_in_a_batch(mini, monkeypatch):
+    monkeypatch.setattr(encoder, "BFLOAT16", False)
     together = mini.encode_passages(TEXTS)
     for text, vectors in zip(TEXTS, together, strict=True):
         alone = mini.encode_passages([text])[0]
         assert alone.shape == vectors.shape and vectors.dtype == np.float32
         assert np.abs(alone - vectors).max() < 1e-4
         assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-4)
+
+
+def test_bfloat16_changes_passages_by_rounding_only(mini, monkeypatch):
+    monkeypatch.setattr(encoder, "BFLOAT16", False)
+    exact = mini.encode_passages(TEXTS)
+    monkeypatch.setattr(encoder, "BFLOAT16", True)
+    for a, b in zip(exact, mini.encode_passages(TEXTS), strict=True):
+        assert b.dtype == np.float32 and np.allclose(np.linalg.norm(b, axis=1), 1, atol=1e-4)
+        assert (a * b).sum(1).min() > 0.995
 
 
 def test_punctuation_has_no_vectors(mini):
