@@ -43,7 +43,7 @@ EXAMPLES = [
     for name, file, question in (
         ("cheetah", "cheetah1.jpg", "How fast can this animal run?"),
         ("lion", "lion.jpg", "Where does this animal live?"),
-        ("tower", "tower.jpg", "What is this?"),
+        ("tower", "tower.jpg", "Who designed this tower in Paris?"),
     )
 ]
 

@@ -106,12 +106,16 @@ class ExtractiveAnswerer:
             yield from self._identify(writer, passages)
         else:
             choices = choose(asked, photo, passages, self.embed, self.limits)
+            pointed = photo and asked.deictic
+            if pointed:
+                likely = self.limits.shown * passages[0].score
+                choices = [c for c in choices if passages[c.number - 1].score >= likely]
             usable = [c for c in choices if c.fits or asked.kind not in TYPED]
-            if not choices:
+            if not choices and not pointed:
                 yield _silent(writer, t.LOOSE)
             elif usable and usable[0].score >= (self.limits.typed if usable[0].fits else self.limits.untyped):
                 yield from self._say(writer, asked, photo, usable)
-            elif photo and asked.deictic:
+            elif pointed:
                 # What the photo shows was found; what is asked of it is not in its passage.
                 yield _silent(writer, t.WANTED.get(asked.kind, t.WANTED["any"]), [1], wanted=True)
             elif choices[0].score < self.limits.untyped or asked.kind not in TYPED:
@@ -168,7 +172,8 @@ class ExtractiveAnswerer:
         yield None
         writer.sentence(best.number, best.sentence)
         yield None
-        second = _supporting(writer.passages, best, choices)
+        # What holds for another thing than the one shown supports nothing.
+        second = None if photo and asked.deictic else _supporting(writer.passages, best, choices)
         if second is not None:
             writer.text += t.LINE + t.ALSO
             if shown_title(writer.passages[second.number - 1].title):

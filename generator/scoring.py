@@ -35,6 +35,7 @@ class Limits:
 
     passage_score: float = 0.0  # below this, the best passage is only loosely related
     near: float = 0.97  # a passage is near the best one when its score is this share of the best one's
+    shown: float = 0.9  # a photo may show the subject of a passage with this share of the best one's score
     typed: float = 0.57  # least score of a sentence that holds what the question asks for
     untyped: float = 0.58  # least score of any other sentence
     similarity: float = 0.50

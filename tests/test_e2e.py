@@ -62,8 +62,9 @@ ARTICLES = {
         "big cat",
     ),
     "Eiffel Tower": (
-        "The Eiffel Tower is a tower of wrought iron in Paris. It is 330 metres tall and was finished in "
-        "1889. At night it is lit in yellow light.",
+        "The Eiffel Tower is a tower of wrought iron in Paris. It was designed by Maurice Koechlin, an "
+        "engineer of Gustave Eiffel. It is 330 metres tall and was finished in 1889. At night it is lit "
+        "in yellow light.",
         "tower in Paris",
     ),
     "Leopard": ("The leopard is a spotted cat that climbs trees. It can run at 58 km/h.", "cat"),
@@ -138,7 +139,14 @@ def address(data_dir: Path) -> Iterator[str]:
         "small-test",
     ]
     with open(data_dir / "log", "w+", encoding="utf-8") as log:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            # Started from the background, tests inherit that interrupts are ignored; a terminal's do not.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
         try:
             url = f"http://127.0.0.1:{port}/"
             until = time.monotonic() + 90
@@ -433,9 +441,9 @@ def test_the_last_of_several_questions_stands(ready: Visit) -> None:
     for place in (0, 1, 2):
         ready.page.locator(".cs-try").nth(place).click()
         ready.page.wait_for_timeout(150)
-    ready.page.locator(".cs-said", has_text="330").wait_for(timeout=PATIENCE)
+    ready.page.locator(".cs-said", has_text="Koechlin").wait_for(timeout=PATIENCE)
     ready.page.wait_for_timeout(1500)
-    assert "330" in ready.answered()
+    assert "Koechlin" in ready.answered()
     assert ready.page.get_by_label("Question").input_value() == EXAMPLES[2][2]
     shown = ready.page.locator(".cs-photo").evaluate("photo => [photo.naturalWidth, photo.naturalHeight]")
     with Image.open(TOWER) as tower:
@@ -475,7 +483,7 @@ def test_hostile_passages_do_nothing(ready: Visit) -> None:
 
 def test_the_page_opens_with_an_example_from_its_address(ready: Visit, address: str) -> None:
     ready.page.goto(f"{address}?example=tower")
-    assert "330" in ready.answered()
+    assert "Koechlin" in ready.answered()
     assert ready.page.get_by_label("Question").input_value() == EXAMPLES[2][2]
     ready.page.goto(f"{address}?example=%22%5D%3Cscript%3Ewindow.pwned=1%3C/script%3E")
     ready.page.wait_for_timeout(1000)

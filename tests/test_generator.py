@@ -58,6 +58,15 @@ def ask(question, passages, image=None, **limits):
     return answer
 
 
+def test_what_a_photo_shows_is_not_taken_from_a_far_passage():
+    plain = ("Marsh cat", "The marsh cat is a small cat. It sleeps in the day.")
+    near, far = (evidence(plain, FOX, scores=[0.87, score]) for score in (0.85, 0.6))
+    question = "Which family does this animal belong to?"
+    assert "Canidae" in ask(question, near, PHOTO).text
+    silent = ask(question, far, PHOTO)
+    assert not silent.answered and "Marsh cat [1]" in silent.text and "Canidae" not in silent.text
+
+
 @pytest.mark.parametrize(
     ("question", "passages", "first_line"),
     [
