@@ -99,7 +99,7 @@ class Result:
             "corpora": list(self.corpora),
             "indexed": self.indexed,
             "total": self.total,
-            "timings_ms": {step: round(spent, 1) for step, spent in self.timings.items()},
+            "timings": {step: round(spent, 1) for step, spent in self.timings.items()},
         }
 
 
