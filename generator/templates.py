@@ -44,7 +44,7 @@ WANTED = {
     "share": "what share",
     "count": "how many",
     "taxon": "which group of living things it belongs to",
-    "any": "that",
+    "any": "what is asked",
 }
 
 FIXED = tuple(
