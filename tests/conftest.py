@@ -1,4 +1,4 @@
-"""What several test files share: the folder where fetched wheels stay, and the real encoder, loaded once."""
+"""What several test files share: the folder for fetched wheels, the real encoder, databases to test on."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from kb_support import postgresql
 
 from retriever.encoder import Encoder, load_encoder
 
@@ -23,3 +24,13 @@ def wheel_cache() -> Path:
 @pytest.fixture(scope="session")
 def mini(wheel_cache: Path) -> Encoder:
     return load_encoder("mini", wheel_cache)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    """An empty database's URL; what asks for it runs on each kind of database."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'catalogue.sqlite'}"
+    else:
+        with postgresql() as server_url:
+            yield server_url

@@ -8,7 +8,7 @@ import pytest
 from alembic import op
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from kb_support import contents, postgresql, record, source
+from kb_support import contents, record, source
 from sqlalchemy import inspect, text
 
 from kb.catalogue import Catalogue
@@ -19,15 +19,6 @@ from kb.records import CatalogueProblem
 from kb.sources import SOURCES
 
 TABLES = {"corpus", "document", "passage", "ingestion_run"}
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request, tmp_path):
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'catalogue.sqlite'}"
-    else:
-        with postgresql() as server_url:
-            yield server_url
 
 
 def tables(database: Database) -> set[str]:

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from kb_support import contents, postgresql, record, source
+from kb_support import contents, record, source
 
 import kb.ingest
 from kb.catalogue import Catalogue
@@ -19,15 +19,6 @@ from kb.ingest import ingest
 from kb.models import IngestionRunRow
 from kb.records import CatalogueProblem
 from kb.sources import SOURCES
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request, tmp_path):
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'catalogue.sqlite'}"
-    else:
-        with postgresql() as server_url:
-            yield server_url
 
 
 @pytest.fixture

@@ -246,7 +246,6 @@ def train_photo(
     for module in trained:
         module.requires_grad_(True)
     model.query_vector_weights.text.requires_grad_(False)
-    model.query_vision_encoder.eval()
     scale = torch.nn.Parameter(torch.tensor(3.0))
     weigh = model.query_vector_weights
     optimiser = torch.optim.AdamW(
