@@ -15,17 +15,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-
 from app.indexing import index_path, open_index
 from app.service import AnswerService
 from app.settings import Settings
 from kb.records import Passage
-from retriever.encoder import PASSAGE_TOKENS, passage_text
-from retriever.flmr import tokenize_documents
+from retriever.encoder import passage_text
+from retriever.encoding_bench import ENCODED, bench_encoding
 from retriever.images import load_image
 from retriever.index.bench import bench
-from retriever.mini import load_mini
+from retriever.profiles import load_encoder
 
 # Photographs that Gradio ships; found without loading it.
 EXAMPLES = Path(importlib.util.find_spec("gradio").origin).parent / "media_assets" / "images"
@@ -40,8 +38,6 @@ QUESTIONS = (
     "How fast can it run?",
     "What is it known for?",
 )
-ENCODED = 1000  # passages encoded for the rate
-PADDED = 32  # passages encoded the plain way, for the ratio
 
 
 def measure_everything(service: AnswerService, settings: Settings) -> dict[str, float]:
@@ -54,7 +50,7 @@ def measure_everything(service: AnswerService, settings: Settings) -> dict[str, 
     report["query_vectors"] = statistics.median(len(a.query.vectors) for a in answers)
     report["start_to_answer_seconds"] = _seconds(lambda: _ask_afresh(settings))
     report["peak_memory_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    report |= _encoding(service, settings)
+    report = _encoding(service, settings) | report
 
     encoder = service.encoder()
     path = index_path(settings.data_dir, settings.corpus, settings.profile, encoder.fingerprint)
@@ -66,23 +62,11 @@ def measure_everything(service: AnswerService, settings: Settings) -> dict[str, 
 
 
 def _encoding(service: AnswerService, settings: Settings) -> dict[str, float]:
-    """Passages a second, as the indexer encodes them and with every passage padded to the limit in float32."""
-    pages = service.catalogue.stream(settings.corpus)
-    passages: list[Passage] = [p for page in pages for p in page]
+    """How fast the profile's model encodes passages of the corpus, and questions about a photo."""
+    passages: list[Passage] = [p for page in service.catalogue.stream(settings.corpus) for p in page]
     texts = [passage_text(p.title, p.text) for p in passages[:: max(1, len(passages) // ENCODED)]]
-    encoder = service.encoder()
-    encoder.encode_passages(texts[:64])
-    rate = len(texts) / _seconds(lambda: encoder.encode_passages(texts))
-
-    model, tokenizer = load_mini(settings.cache_dir)
-
-    def padded() -> None:
-        with torch.inference_mode():
-            for start in range(0, PADDED, 8):
-                model.doc(*tokenize_documents(tokenizer, texts[start : start + 8], PASSAGE_TOKENS, pad_to_max=True))
-
-    plain = min(PADDED, len(texts)) / _seconds(padded)
-    return {"passages_per_second": rate, "padded_passages_per_second": plain, "encoding_ratio": rate / plain}
+    encoder = load_encoder(settings.profile, settings.cache_dir)
+    return bench_encoding(encoder, texts, load_image(EXAMPLES / PHOTOS[0]))
 
 
 def _ask_afresh(settings: Settings) -> None:

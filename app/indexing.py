@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import threading
 import time
 from collections import deque
@@ -24,8 +25,9 @@ import numpy as np
 from app.results import IndexStatus
 from kb.catalogue import Catalogue
 from kb.records import CatalogueProblem, Passage
-from retriever.encoder import Encoder, EncoderProblem, passage_text
+from retriever.encoder import Encoder, passage_text
 from retriever.index import IndexProblem, LateInteractionIndex
+from retriever.profiles import EncoderProblem
 from wheelcache import WheelProblem
 
 Progress = Callable[[int, int], None]
@@ -45,7 +47,9 @@ def index_path(data_dir: Path, corpus: str, profile: str, fingerprint: str) -> P
     if Path(corpus).name != corpus:
         raise IndexProblem(f"The corpus name {corpus!r} cannot be a folder's name; choose another.")
     key = hashlib.sha256(fingerprint.encode()).hexdigest()[:12]
-    return data_dir / "index" / corpus / f"{profile}-{key}"
+    # A profile may be a path or owner/name; the key tells apart what then reads alike.
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(profile).name)[:64] or "model"
+    return data_dir / "index" / corpus / f"{name}-{key}"
 
 
 def open_index(path: Path, encoder: Encoder, write: bool = False) -> LateInteractionIndex | None:
@@ -148,7 +152,8 @@ def problem_sentence(problem: Exception, doing: str) -> str:
 class Indexer:
     """Brings one corpus up to date, in the caller's thread (`run`) or a daemon thread (`start`).
 
-    get_encoder: gives the encoder, loading it the first time. place: where that encoder's index is.
+    get_encoder: gives the encoder, loading it the first time and telling of bytes fetched for it.
+    place: where that encoder's index is.
     fetch: brings the corpus into the catalogue if need be, telling its progress in documents.
     """
 
@@ -156,7 +161,7 @@ class Indexer:
         self,
         catalogue: Catalogue,
         corpus: str,
-        get_encoder: Callable[[], Encoder],
+        get_encoder: Callable[[Progress], Encoder],
         place: Callable[[Encoder], Path],
         fetch: Callable[[Progress], object],
     ) -> None:
@@ -202,7 +207,7 @@ class Indexer:
         self._listener = listener
         doing = "loading the encoder"
         try:
-            encoder = self._get_encoder()
+            encoder = self._get_encoder(self._downloading)
             path = self._place(encoder)
             doing = "opening the index"
             self._reopen(path, encoder)
@@ -252,6 +257,9 @@ class Indexer:
     def _say(self, state: str, done: int, total: int, message: str) -> None:
         self._status = IndexStatus(state, done, total, message)
         self._listener(self._status)
+
+    def _downloading(self, done: int, total: int) -> None:
+        self._say("starting", 0, 0, f"Fetching the model: {done / 1e9:.2f} of {total / 1e9:.2f} GB.")
 
     def _fetching(self, done: int, total: int) -> None:
         self._say("fetching", done, total, f"Fetching the texts: {done:,} of {total:,} documents.")

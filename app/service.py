@@ -36,10 +36,12 @@ from kb.catalogue import Catalogue
 from kb.ingest import ingest
 from kb.records import CorpusInfo
 from kb.sources import SOURCES
-from retriever.encoder import Encoder, QueryVectors, load_encoder
+from retriever.encoder import Encoder, QueryVectors
 from retriever.explain import patch_shares
 from retriever.images import ImageProblem, as_photo, load_image
 from retriever.index import LateInteractionIndex
+from retriever.profiles import load_encoder
+from retriever.sentences import load_sentence_encoder
 
 MAX_QUESTION = 2_000  # characters
 MAX_PASSAGES = 50
@@ -49,7 +51,7 @@ PATIENCE = 20.0  # seconds a question waits for an encoder that is loading, befo
 class AnswerService:
     """Answers questions from indexed corpora. Every method may be called from any thread.
 
-    encoder_loader: called once, in the background, for the encoder.
+    encoder_loader(progress): called once, in the background, for the encoder; progress is told of bytes fetched.
     answerer_factory: called once with that encoder, shared between threads, for the answerer.
     fetch(corpus, progress): brings a corpus into the catalogue if it is not there yet.
     Nothing slow happens here; `start` begins loading and indexing in the background.
@@ -59,7 +61,7 @@ class AnswerService:
         self,
         settings: Settings,
         catalogue: Catalogue,
-        encoder_loader: Callable[[], Encoder],
+        encoder_loader: Callable[[Progress], Encoder],
         answerer_factory: Callable[[SharedEncoder], Answerer],
         fetch: Callable[[str, Progress], object],
     ) -> None:
@@ -191,11 +193,11 @@ class AnswerService:
     def _place(self, corpus: str, encoder: SharedEncoder) -> Path:
         return index_path(self.settings.data_dir, corpus, self.settings.profile, encoder.fingerprint)
 
-    def encoder(self) -> SharedEncoder:
-        """The encoder, loaded when first asked for."""
+    def encoder(self, progress: Progress = lambda done, total: None) -> SharedEncoder:
+        """The encoder, loaded when first asked for; progress is told of bytes that have to be fetched for it."""
         with self._loading:
             if self._encoder is None:
-                encoder = SharedEncoder(self._encoder_loader())
+                encoder = SharedEncoder(self._encoder_loader(progress))
                 self._answerer = self._answerer_factory(encoder)
                 self._encoder = encoder
             return self._encoder
@@ -356,13 +358,16 @@ def build_service(settings: Settings) -> AnswerService:
         if corpus in SOURCES and not _complete(catalogue, corpus):
             ingest(catalogue, corpus, settings.cache_dir, progress=progress)
 
+    def answerer(encoder: SharedEncoder) -> ExtractiveAnswerer:
+        least = encoder.min_score if settings.min_score is None else settings.min_score
+        sentences = load_sentence_encoder(settings.cache_dir)
+        return ExtractiveAnswerer(sentences.embed_sentences, Limits(passage_score=least))
+
     return AnswerService(
         settings,
         catalogue,
-        encoder_loader=lambda: load_encoder(settings.profile, settings.cache_dir),
-        answerer_factory=lambda encoder: ExtractiveAnswerer(
-            encoder.embed_sentences, Limits(passage_score=settings.min_score)
-        ),
+        encoder_loader=lambda progress: load_encoder(settings.profile, settings.cache_dir, progress),
+        answerer_factory=answerer,
         fetch=fetch,
     )
 

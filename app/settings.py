@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
-# Profile and corpus become folder names, so nothing that could climb out of the data directory is let in.
+# A corpus becomes a folder's name, so nothing that could climb out of the data directory is let in.
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
 
@@ -42,7 +42,12 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         None, description="SQLAlchemy URL of the catalogue (default: SQLite in the data folder)"
     )
-    profile: str = Field("mini", pattern=_NAME, description="which encoder to use")
+    profile: str = Field(
+        "mini",
+        pattern=r"^[^\x00-\x1f]{1,1000}$",
+        description="which encoder to use: mini, preflmr-vit-b, preflmr-vit-l, preflmr-vit-g, flmr, a folder with a "
+        "checkpoint, or the id of one on the Hugging Face Hub",
+    )
     corpus: str = Field("wikipedia-vital", pattern=_NAME, description="the collection questions are asked of")
     host: str = Field(
         "127.0.0.1",
@@ -58,9 +63,11 @@ class Settings(BaseSettings):
         description="port the page listens on",
     )
     passages: int = Field(5, ge=1, le=50, description="how many passages to find for a question")
-    min_score: float = Field(
-        # With mini, every question the corpus answers and every labelled photo scored above 0.53.
-        0.5, ge=0.0, le=1.0, description="best score, 0 to 1, under which no answer is attempted"
+    min_score: float | None = Field(
+        None,
+        ge=0.0,
+        le=1.0,
+        description="best score, 0 to 1, under which no answer is attempted (default: the profile's own)",
     )
 
     @property

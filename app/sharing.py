@@ -25,6 +25,7 @@ class SharedEncoder:
     def __init__(self, encoder: Encoder) -> None:
         self.dim = encoder.dim
         self.fingerprint = encoder.fingerprint
+        self.min_score = encoder.min_score
         self._encoder = encoder
         self._working = threading.Lock()
         self._asked = 0
@@ -53,8 +54,3 @@ class SharedEncoder:
         """As Encoder.encode_query."""
         with self._working:
             return self._encoder.encode_query(question, image)
-
-    def embed_sentences(self, texts: Sequence[str]) -> np.ndarray:
-        """As Encoder.embed_sentences."""
-        with self._working:
-            return self._encoder.embed_sentences(texts)

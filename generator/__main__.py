@@ -20,10 +20,9 @@ from generator.measure import Distractors, Report, evidence_for, final, read_que
 
 def _embedder():
     from app.settings import load_settings
-    from retriever.encoder import load_encoder
+    from retriever.sentences import load_sentence_encoder
 
-    settings = load_settings()
-    return load_encoder(settings.profile, settings.cache_dir).embed_sentences
+    return load_sentence_encoder(load_settings().cache_dir).embed_sentences
 
 
 def _read_passages(path: Path) -> list[Evidence]:

@@ -12,16 +12,20 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from PIL import Image
+
 from app.benchmark import measure_everything
 from app.indexing import problem_sentence
 from app.results import EvidencePassage, UserProblem
 from app.service import AnswerService, build_service
 from app.settings import Settings, SettingsProblem, add_common_options, settings_from
 from app.terminal import prepare, printable, refuse
-from retriever.encoder import EncoderProblem
+from retriever.encoding_bench import bench_encoding, device_name, made_up_texts, seeded_encoder
 from retriever.evaluation import measures, rank_of
+from retriever.flmr.seeded import SIZES
 from retriever.images import ImageProblem, load_image
 from retriever.mini import WEIGHTS
+from retriever.profiles import EncoderProblem
 from retriever.training.questions import Article
 from retriever.training.train_mini import train_mini
 
@@ -69,6 +73,11 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--json", action="store_true", help="print JSON")
     bench = add("bench", _bench, "measure encoding, searching and answering on this machine")
     bench.add_argument("--json", action="store_true", help="print JSON")
+    encoding = add(
+        "bench-encoder", _bench_encoder, "measure PreFLMR at a published size, with made-up weights, on this machine"
+    )
+    encoding.add_argument("size", choices=SIZES, help="ViT-B, ViT-L or ViT-G")
+    encoding.add_argument("--json", action="store_true", help="print JSON")
     train = add("train-mini", _train, "train the mapping networks of the profile mini")
     train.add_argument("--output", type=Path, default=WEIGHTS, help=f"where to write (default: {WEIGHTS.name})")
     return parser
@@ -169,11 +178,21 @@ def _bench(args: argparse.Namespace, settings: Settings) -> None:
         report = measure_everything(service, settings)
     finally:
         service.close()
-    if args.json:
+    _print_figures(report, args.json)
+
+
+def _bench_encoder(args: argparse.Namespace, settings: Settings) -> None:
+    photo = Image.effect_noise((800, 600), 80).convert("RGB")
+    encoder = seeded_encoder(args.size)
+    _print_figures({"device": device_name(encoder)} | bench_encoding(encoder, made_up_texts(), photo), args.json)
+
+
+def _print_figures(report: dict[str, float | str], as_json: bool) -> None:
+    if as_json:
         print(json.dumps(report, indent=2))
-    else:
-        for name, value in report.items():
-            print(f"{name:32} {value:,.3f}" if isinstance(value, float) else f"{name:32} {value}")
+        return
+    for name, value in report.items():
+        print(f"{name:32} {value:,.3f}" if isinstance(value, float) else f"{name:32} {value}")
 
 
 def _train(args: argparse.Namespace, settings: Settings) -> None:

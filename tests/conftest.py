@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from kb_support import postgresql
 
-from retriever.encoder import Encoder, load_encoder
+from retriever.encoder import Encoder
+from retriever.profiles import load_encoder
+from retriever.sentences import SentenceEncoder, load_sentence_encoder
 
 ARTEFACTS = Path(__file__).parent / "artefacts"
 
@@ -24,6 +26,11 @@ def wheel_cache() -> Path:
 @pytest.fixture(scope="session")
 def mini(wheel_cache: Path) -> Encoder:
     return load_encoder("mini", wheel_cache)
+
+
+@pytest.fixture(scope="session")
+def sentences(wheel_cache: Path) -> SentenceEncoder:
+    return load_sentence_encoder(wheel_cache)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

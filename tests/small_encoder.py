@@ -39,6 +39,7 @@ def direction(word: str) -> np.ndarray:
 
 class SmallEncoder:
     dim = 128
+    min_score = 0.5
 
     def __init__(self, fingerprint: str = "small-1", seconds_a_batch: float = 0.0) -> None:
         self.fingerprint = fingerprint
@@ -70,11 +71,11 @@ class SmallEncoder:
         cells = np.asarray(image.resize((GRID[1], GRID[0]), Image.Resampling.BOX), float).reshape(-1, 3)
         return [min(COLOURS, key=lambda name: np.abs(cell - COLOURS[name]).sum()) for cell in cells]
 
-    def embed_sentences(self, texts: Sequence[str]) -> np.ndarray:
-        sums = [
-            np.sum([direction(word) for word in words(text)] or [direction("")], axis=0) for text in texts
-        ]
-        return np.stack([each / np.linalg.norm(each) for each in sums]).astype(np.float32)
+
+def embed_sentences(texts: Sequence[str]) -> np.ndarray:
+    """As retriever.sentences does it: the mean of a sentence's words, of unit length."""
+    sums = [np.sum([direction(word) for word in words(text)] or [direction("")], axis=0) for text in texts]
+    return np.stack([each / np.linalg.norm(each) for each in sums]).astype(np.float32)
 
 
 def source(name: str = "things", articles: dict[str, str] | None = None) -> Source:

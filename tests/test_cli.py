@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import small_encoder
 from PIL import Image
 from small_encoder import ARTICLES, COLOURS, SmallEncoder, source
 
@@ -41,7 +42,8 @@ def small(monkeypatch):
     encoder = SmallEncoder()
     monkeypatch.setenv("CITESIGHT_CORPUS", "things")
     monkeypatch.setitem(ingestion.SOURCES, "things", source())
-    monkeypatch.setattr(service, "load_encoder", lambda profile, cache_dir: encoder)
+    monkeypatch.setattr(service, "load_encoder", lambda profile, cache_dir, progress: encoder)
+    monkeypatch.setattr(service, "load_sentence_encoder", lambda cache_dir: small_encoder)
     return encoder
 
 
@@ -112,7 +114,7 @@ def test_bad_photos_and_questions_are_told_before_anything_is_built(small, photo
 
 
 def test_bad_settings(photo, capsys, monkeypatch):
-    assert "setting profile" in problem(capsys, "ask", photo, "What?", "--profile", "../x")
+    assert "setting profile" in problem(capsys, "ask", photo, "What?", "--profile", "a\nb")
     Path("file").touch()
     assert "data folder" in problem(capsys, "ask", photo, "What?", "--data-dir", "file/data")
     assert problem(capsys, "ask", photo, "What?", "--database-url", "nonsense")

@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 
 from retriever import encoder
-from retriever.encoder import EncoderProblem, QueryVectors, load_encoder, passage_text
+from retriever.encoder import QueryVectors, passage_text
 from retriever.explain import contributions, patch_shares
 from retriever.images import load_image
-from retriever.vision import grid_of, prepare_photo
+from retriever.profiles import EncoderProblem, load_encoder
+from retriever.vision import prepare_photo
 
 CHEETAH = Path(importlib.util.find_spec("gradio").origin).parent / "media_assets" / "images" / "cheetah1.jpg"
 TEXTS = [
@@ -85,14 +86,14 @@ def test_odd_questions_are_encoded(mini, question):
     assert np.isfinite(query.vectors).all() and query.weights.sum() == pytest.approx(1, abs=1e-5)
 
 
-def test_sentences_of_like_meaning_are_near(mini):
-    a, b, c = mini.embed_sentences(["How fast can a cheetah run?", "The cheetah's top speed", "Tax law of 1912"])
+def test_sentences_of_like_meaning_are_near(sentences):
+    a, b, c = sentences.embed_sentences(["How fast can a cheetah run?", "The cheetah's top speed", "Tax law of 1912"])
     assert np.linalg.norm(a) == pytest.approx(1, abs=1e-4)
     assert a @ b > 0.7 > 0.3 > a @ c
 
 
-def test_nothing_to_encode_is_nothing(mini):
-    assert mini.encode_passages([]) == [] and mini.embed_sentences([]).shape == (0, 384)
+def test_nothing_to_encode_is_nothing(mini, sentences):
+    assert mini.encode_passages([]) == [] and sentences.embed_sentences([]).shape == (0, 384)
 
 
 def test_an_unknown_profile_is_named(tmp_path):
@@ -105,9 +106,9 @@ def test_an_unknown_profile_is_named(tmp_path):
     [((100, 100), (8, 8)), ((400, 100), (5, 14)), ((100, 400), (14, 5)), ((1, 5000), (14, 5)), ((1, 1), (8, 8))],
 )
 def test_a_photo_keeps_its_shape_within_bounds(size, grid):
-    pixels = prepare_photo(Image.new("RGB", size, "white"))
-    assert grid_of(pixels) == grid and pixels.shape == (3, grid[0] * 32, grid[1] * 32)
-    assert pixels[0].mean().item() == pytest.approx((1 - 0.485) / 0.229, abs=1e-3)
+    photo = prepare_photo(Image.new("RGB", size, "white"))
+    assert photo.grid == grid and photo.pixels.shape == (3, grid[0] * 32, grid[1] * 32)
+    assert photo.area == (0, 0, 1, 1) and photo.pixels[0].mean().item() == pytest.approx((1 - 0.485) / 0.229, abs=1e-3)
 
 
 def toy(patches: list[list[float]], words: list[list[float]], tokens: list[str]) -> QueryVectors:

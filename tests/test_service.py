@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from small_encoder import ARTICLES, COLOURS, GRID, SmallEncoder, source
+from small_encoder import ARTICLES, COLOURS, GRID, SmallEncoder, embed_sentences, source
 
 from app import indexing, service
 from app.indexing import Indexer, build_index, index_path, open_index
@@ -62,12 +62,12 @@ def make(tmp_path, catalogue, monkeypatch):
     def build(encoder=None, answerer=None, fetch=lambda corpus, progress: None, **overrides) -> AnswerService:
         encoder = encoder or SmallEncoder()
         settings = load_settings(data_dir=tmp_path, corpus="things", **overrides)
-        limits = Limits(passage_score=settings.min_score)
+        limits = Limits(passage_score=0.5 if settings.min_score is None else settings.min_score)
         one = AnswerService(
             settings,
             catalogue,
-            encoder if callable(encoder) else lambda: encoder,
-            answerer or (lambda shared: ExtractiveAnswerer(shared.embed_sentences, limits)),
+            encoder if callable(encoder) else lambda progress: encoder,
+            answerer or (lambda shared: ExtractiveAnswerer(embed_sentences, limits)),
             fetch,
         )
         made.append(one)
@@ -435,7 +435,7 @@ def test_no_network_is_told_in_a_sentence_and_tried_again(make, catalogue, monke
 def test_an_encoder_that_cannot_be_loaded(make, catalogue, monkeypatch):
     fill(catalogue, monkeypatch)
 
-    def loader():
+    def loader(progress):
         raise OSError("disk on fire\nat line 2")
 
     one = make(loader)
@@ -584,7 +584,7 @@ def test_the_time_that_is_left_is_told(catalogue, monkeypatch, tmp_path):
     monkeypatch.setattr(indexing.time, "monotonic", lambda: float(next(clock)))
     told = []
     place = index_path(tmp_path, "things", "mini", "small-1")
-    indexer = Indexer(catalogue, "things", SmallEncoder, lambda encoder: place, lambda progress: None)
+    indexer = Indexer(catalogue, "things", lambda progress: SmallEncoder(), lambda encoder: place, lambda progress: None)
     assert indexer.run(told.append).state == "ready"
     messages = [status.message for status in told if status.state == "indexing"]
     assert "a second" not in messages[0] and "a second, about" in messages[1]

@@ -77,7 +77,7 @@ def test_an_empty_variable_is_no_setting(monkeypatch):
         ("CITESIGHT_PASSAGES", "0", "passages"),
         ("CITESIGHT_PASSAGES", "51", "passages"),
         ("CITESIGHT_MIN_SCORE", "2", "min_score"),
-        ("CITESIGHT_PROFILE", "../../etc", "profile"),
+        ("CITESIGHT_PROFILE", "a\nb", "profile"),
         ("CITESIGHT_CORPUS", "a/b", "corpus"),
         ("CITESIGHT_CORPUS", "..", "corpus"),
     ],

@@ -68,14 +68,14 @@ def test_search_gives_ranked_passages(data_dir):
     assert scores == sorted(scores, reverse=True)
 
 
-def test_text_questions_are_found_no_worse_than_by_minilm_sentences(data_dir, mini):
+def test_text_questions_are_found_no_worse_than_by_minilm_sentences(data_dir, sentences):
     ours = json.loads(command("retriever", "eval-questions", str(QUESTIONS), "--json", data_dir=data_dir))
     catalogue = Catalogue(f"sqlite:///{data_dir / 'catalogue.sqlite'}")
     passages = [p for page in catalogue.stream("wikipedia-vital") for p in page]
     catalogue.close()
     asked = [q for q in json.loads(QUESTIONS.read_text()) if q["title"]]
-    sentences = mini.embed_sentences([f"{p.title}. {p.text}" for p in passages])
-    nearness = mini.embed_sentences([q["question"] for q in asked]) @ sentences.T
+    sentences = sentences.embed_sentences([f"{p.title}. {p.text}" for p in passages])
+    nearness = sentences.embed_sentences([q["question"] for q in asked]) @ sentences.T
     row = {p.title: i for i, p in enumerate(passages)}
     wanted = [row[q["title"]] for q in asked]
     plain = measures([int((near > near[i]).sum()) + 1 for near, i in zip(nearness, wanted, strict=True)])

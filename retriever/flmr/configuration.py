@@ -6,9 +6,20 @@ lies. Knows nothing of weights, files other than a mapping network's `config.jso
 
 from __future__ import annotations
 
+import json
+import logging
 from pathlib import Path
 
 from transformers import BertConfig, CLIPVisionConfig, PreTrainedConfig
+
+# Fields of published configurations that change nothing here: bookkeeping, how the authors loaded their extension,
+# and which image processor belongs to the tower (that follows from the tower's size).
+_WITHOUT_EFFECT = {
+    *("architectures", "attn_implementation", "auto_map", "dtype", "model_type", "name_or_path", "num_labels"),
+    *("load_cpu_extension", "torch_dtype", "transformers_version", "vision_model_version"),
+}
+
+log = logging.getLogger(__name__)
 
 
 class FLMRTextConfig(BertConfig):
@@ -45,13 +56,20 @@ class EfficientNetLiteConfig(PreTrainedConfig):
     mirror: bool = False
 
 
+PROJECTION_ACTIVATIONS = ("tanh", "softmax")
 VISION_CONFIGS = {c.model_type: c for c in (FLMRVisionConfig, EfficientNetLiteConfig)}
 
 
 class FLMRConfig(PreTrainedConfig):
     """Configuration of `FLMRModelForRetrieval` (PreFLMR, arXiv 2402.08327, section 3).
 
-    Beside the published fields there are five of our own, whose defaults give the published model:
+    Fields that nothing here knows are kept, with a warning. Raises ValueError for one that contradicts the model.
+
+    The published files leave what the tokenizer says to the tokenizer. Here it can stand in the configuration, so
+    that a saved model is whole: `skip_token_ids`, the ids whose rows documents drop (padding, punctuation), and
+    `instruction_token_id`, the id that ends a query's instruction; None where not known yet.
+
+    Five more fields are extensions of our own, whose defaults give the published model:
 
     * `vision_projection_activation`: "tanh", or "softmax", which makes the hidden layer of the vision projection
       a probability distribution over visual concepts;
@@ -89,9 +107,21 @@ class FLMRConfig(PreTrainedConfig):
         transformer_mapping_reads_projection: bool = False,
         query_vector_weights: bool = False,
         patch_share: float = 1.0,
+        skip_token_ids: list[int] | None = None,
+        instruction_token_id: int | None = None,
         initializer_range: float = 0.02,
         **kwargs,
     ):
+        kind = kwargs.get("model_type", self.model_type)
+        if kind != self.model_type:
+            raise ValueError(f"the configuration is one of a {kind!r} model, not of {self.model_type!r}")
+        if vision_projection_activation not in PROJECTION_ACTIVATIONS:
+            raise ValueError(f"vision_projection_activation cannot be {vision_projection_activation!r}")
+        unknown = [
+            k for k in kwargs if k[0] != "_" and k not in _WITHOUT_EFFECT and not hasattr(PreTrainedConfig, k)
+        ]
+        if unknown:
+            log.warning("The configuration has fields that nothing here uses: %s.", ", ".join(sorted(unknown)))
         if not isinstance(text_config, PreTrainedConfig):
             text_config = FLMRTextConfig(**_clean(text_config))
         if not isinstance(vision_config, PreTrainedConfig):
@@ -124,6 +154,8 @@ class FLMRConfig(PreTrainedConfig):
         self.transformer_mapping_reads_projection = transformer_mapping_reads_projection
         self.query_vector_weights = query_vector_weights
         self.patch_share = patch_share
+        self.skip_token_ids = skip_token_ids
+        self.instruction_token_id = instruction_token_id
         self.initializer_range = initializer_range
         super().__init__(**kwargs)
 
@@ -136,31 +168,32 @@ class FLMRConfig(PreTrainedConfig):
         cross-attention; its self-attention is bidirectional).
 
         `transformer_mapping_config_base` is a dictionary, `bert-base-uncased`, or a folder (beside the
-        checkpoint or as given) with a `config.json`. Raises ValueError for anything else: a configuration
-        never reaches for the network.
+        checkpoint or as given) with a `config.json`, whose fields then take its place, so that a model saved
+        elsewhere needs no folder. Raises ValueError for anything else: a configuration never reaches for the network.
         """
         base = self.transformer_mapping_config_base
-        if isinstance(base, dict):
-            fields = dict(base)
-        elif base in ("bert-base-uncased", "google-bert/bert-base-uncased"):
-            fields = {}
-        else:
-            folders = [Path(self.name_or_path) / str(base), Path(str(base))]
-            folder = next((f for f in folders if (f / "config.json").is_file()), None)
-            if folder is None:
-                raise ValueError(
-                    f"the mapping network's base configuration {base!r} is neither bert-base-uncased nor a folder "
-                    "with a config.json beside the checkpoint"
-                )
-            fields = BertConfig.from_json_file(folder / "config.json").to_dict()
-        fields = _clean(fields)
-        for name in ("model_type", "num_hidden_layers", "is_decoder", "add_cross_attention", "architectures"):
-            fields.pop(name, None)
+        if base in ("bert-base-uncased", "google-bert/bert-base-uncased"):
+            base = {}
+        elif not isinstance(base, dict):
+            base = self.transformer_mapping_config_base = self._mapping_base(str(base))
+        decides = ("model_type", "num_hidden_layers", "is_decoder", "add_cross_attention", "architectures")
         return BertConfig(
-            **fields,
+            **{k: v for k, v in _clean(base).items() if k not in decides},
             num_hidden_layers=self.transformer_mapping_num_hidden_layers or 1,
             is_decoder=True,
             add_cross_attention=True,
+        )
+
+    def _mapping_base(self, base: str) -> dict:
+        for folder in (Path(self.name_or_path) / base, Path(base)):
+            if (folder / "config.json").is_file():
+                fields = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+                if not isinstance(fields, dict):
+                    raise ValueError(f"{folder / 'config.json'} is no configuration")
+                return _clean(fields)
+        raise ValueError(
+            f"the mapping network's base configuration {base!r} is neither bert-base-uncased nor a folder "
+            "with a config.json beside the checkpoint"
         )
 
 

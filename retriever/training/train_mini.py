@@ -287,7 +287,7 @@ def train_photo(
         documents, mask = pad_rows([vectors[i].float() for i in candidates.tolist()])
 
         (prefix, prefix_weight), (patch, patch_weight) = model.vision_rows(
-            pooled[:, None], patches, question_states[asked_of]
+            pooled[:, None], patches[:, None], question_states[asked_of]
         )
         prefix_score = _photo_part(prefix, prefix_weight, documents, mask)
         patch_score = _photo_part(patch, patch_weight, documents, mask)

@@ -1,0 +1,25 @@
+"""How much memory is free for a model. Knows nothing of models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+import torch
+
+_CGROUP = Path("/sys/fs/cgroup")  # a container's own limit, which the machine's figures do not show
+
+
+def free_bytes(device: torch.device) -> int:
+    """Bytes that a program could still take on a CPU (within its container) or a CUDA device."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    free = psutil.virtual_memory().available
+    try:
+        limit = int((_CGROUP / "memory.max").read_text())
+        used = int((_CGROUP / "memory.current").read_text())
+        # Pages of files count as used and are given back when they are needed.
+        stat = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())
+        return min(free, limit - used + int(stat.get("inactive_file", 0)))
+    except (OSError, ValueError):  # no such limit: "max", or no control groups
+        return free

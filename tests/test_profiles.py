@@ -1,0 +1,193 @@
+"""From a profile's name to an encoder: what checkpoints give, and every way in which one cannot be had."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from checkpoint_support import write_checkpoint
+from PIL import Image
+
+from retriever import profiles
+from retriever.encoder import Encoder
+from retriever.memory import free_bytes
+from retriever.profiles import PUBLISHED, EncoderProblem, device_for, load_encoder, memory_need
+
+PHOTO = Image.effect_noise((120, 60), 90).convert("RGB")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    return write_checkpoint(tmp_path_factory.mktemp("published") / "model")
+
+
+@pytest.fixture(scope="module")
+def encoder(checkpoint, tmp_path_factory) -> Encoder:
+    return load_encoder(str(checkpoint), tmp_path_factory.mktemp("cache"))
+
+
+def refusal(profile, tmp_path) -> str:
+    with pytest.raises(EncoderProblem) as caught:
+        load_encoder(str(profile), tmp_path)
+    sentence = str(caught.value)
+    assert "\n" not in sentence and "Traceback" not in sentence and len(sentence) < 700
+    return sentence
+
+
+# --- What a checkpoint's encoder gives
+
+
+def test_a_query_keeps_what_was_asked_and_drops_the_instruction(encoder):
+    query = encoder.encode_query("the cat", PHOTO, "what is this:")
+    assert query.tokens[:4] == ["[CLS]", "[unused0]", "the", "cat"] and set(query.tokens[5:]) == {"[MASK]"}
+    assert len(query.tokens) == 32 - 4  # of 32 tokens, "what is this :" are not searched with
+    assert query.prefix_rows == slice(28, 32) and query.patch_rows == slice(32, 48) and query.grid == (4, 4)
+    assert np.allclose(np.linalg.norm(query.vectors, axis=1), 1, atol=1e-5)
+    assert np.allclose(query.weights, 1 / 48)
+
+
+def test_the_instruction_matters_to_the_photo(encoder):
+    one, two = (encoder.encode_query("the cat", PHOTO, words) for words in ("what is this", "the image question"))
+    assert not np.allclose(one.vectors[one.patch_rows], two.vectors[two.patch_rows], atol=1e-4)
+    assert encoder.takes_instructions
+    default = encoder.encode_query("the cat", PHOTO)
+    assert default.tokens[-1] == "[SEP]" or "[MASK]" in default.tokens
+
+
+def test_a_question_without_photo_comes_with_a_black_one(encoder):
+    query = encoder.encode_query("the cat", None, "what")
+    black = encoder.encode_query("the cat", Image.new("RGB", (336, 336)), "what")
+    assert query.grid == (0, 0) and np.array_equal(query.vectors, black.vectors)
+
+
+def test_the_patches_cover_the_middle_of_the_photo(encoder):
+    assert encoder.encode_query("cat", PHOTO).area == pytest.approx((0.25, 0, 0.75, 1))
+    assert encoder.encode_query("cat", PHOTO.rotate(90, expand=True)).area == pytest.approx((0, 0.25, 1, 0.75))
+    assert encoder.encode_query("cat", PHOTO.resize((50, 50))).area == (0, 0, 1, 1)
+
+
+def test_several_questions_at_once_are_the_same_as_one_by_one(encoder):
+    photos = [PHOTO, None, PHOTO.resize((40, 300))]
+    asked = ["the cat", "what is it", "image"]
+    for together, question, photo in zip(
+        encoder.encode_queries(asked, photos, [None, "", "what:"]), asked, photos, strict=True
+    ):
+        alone = encoder.encode_query(question, photo, {"the cat": None, "what is it": "", "image": "what:"}[question])
+        assert together.tokens == alone.tokens and together.grid == alone.grid and together.area == alone.area
+        assert np.allclose(together.vectors, alone.vectors, atol=1e-5)
+
+
+def test_mini_groups_photos_of_different_shapes(mini):
+    photos = [PHOTO, None, PHOTO.rotate(90, expand=True), PHOTO]
+    asked = ["What is this?", "How high is it?", "Where is it?", "Who made it?"]
+    for together, question, photo in zip(mini.encode_queries(asked, photos, [None] * 4), asked, photos, strict=True):
+        alone = mini.encode_query(question, photo, "instructions are not for mini:")
+        assert together.grid == alone.grid and np.allclose(together.vectors, alone.vectors, atol=1e-4)
+
+
+@pytest.mark.parametrize("text", ["the cat, it is this.", "", "Åse! über (co-op) 日本", "cat " * 2000])
+def test_every_row_of_a_passage_has_its_token(encoder, mini, text):
+    for each in (encoder, mini):
+        tokens = each.passage_tokens(text)
+        assert len(tokens) == len(each.encode_passages([text])[0])
+        assert tokens[0].text == "[CLS]" and tokens[1].text == "[unused1]" and tokens[-1].text == "[SEP]"
+        for token in tokens:
+            if token.start < token.end and token.text.removeprefix("##").isascii():
+                shown = text[token.start : token.end].lower()
+                assert token.text.removeprefix("##") == shown or not shown.isascii()
+
+
+def test_passages_alone_and_in_a_batch_are_the_same(encoder, monkeypatch):
+    monkeypatch.setattr("retriever.encoder.BFLOAT16", False)
+    texts = ["the cat", "what is this " * 30, "image, question"]
+    for text, together in zip(texts, encoder.encode_passages(texts), strict=True):
+        assert np.allclose(encoder.encode_passages([text])[0], together, atol=1e-5)
+
+
+# --- Which model it is
+
+
+def test_the_fingerprint_follows_the_weights(checkpoint, encoder, tmp_path):
+    shutil.copytree(checkpoint, tmp_path / "copy")
+    assert load_encoder(str(tmp_path / "copy"), tmp_path).fingerprint == encoder.fingerprint
+    other = write_checkpoint(tmp_path / "other", seed=1)
+    assert load_encoder(str(other), tmp_path).fingerprint != encoder.fingerprint
+
+
+def test_nobody_has_measured_from_which_score_a_checkpoint_is_to_be_believed(encoder, mini):
+    assert encoder.min_score == 0 and mini.min_score == 0.5
+
+
+# --- What cannot be had
+
+
+@pytest.mark.parametrize("name", ["maxi", "../nowhere", "/nowhere/at/all", "a/b/c", "owner/", "https://x.org/y"])
+def test_a_profile_that_is_nothing_names_what_there_is(name, tmp_path):
+    said = refusal(name, tmp_path)
+    assert name in said and "mini" in said and "preflmr-vit-l" in said and "folder" in said
+
+
+def test_too_little_memory_is_said_before_anything_is_fetched(monkeypatch, tmp_path):
+    monkeypatch.setattr(profiles, "free_bytes", lambda device: 4_000_000_000)
+    monkeypatch.setattr(profiles, "fetch_model", lambda *args: pytest.fail("fetched"))
+    said = refusal("preflmr-vit-g", tmp_path)
+    assert "9.4 GB" in said and "4.0 GB" in said and "preflmr-vit-b" in said and "preflmr-vit-g or" not in said
+
+
+def test_too_little_memory_for_a_folder(monkeypatch, checkpoint, tmp_path):
+    monkeypatch.setattr(profiles, "free_bytes", lambda device: 1_000_000)
+    assert "needs about" in refusal(checkpoint, tmp_path)
+
+
+def test_memory_needs():
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    assert memory_need(1_000_000_000, cpu) - memory_need(0, cpu) == 4_000_000_000
+    assert memory_need(1_000_000_000, gpu) - memory_need(0, gpu) == 2_000_000_000
+    assert free_bytes(cpu) > 100_000_000
+    assert set(PUBLISHED) == {"preflmr-vit-b", "preflmr-vit-l", "preflmr-vit-g", "flmr"}
+
+
+def test_a_gpu_without_room_is_left_alone(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    free = {"cuda": 10_000_000_000, "cpu": 50_000_000_000}
+    monkeypatch.setattr(profiles, "free_bytes", lambda device: free[device.type])
+    assert device_for("x", 2_000_000_000).type == "cuda"
+    free["cuda"] = 4_000_000_000
+    assert device_for("x", 2_000_000_000).type == "cpu"
+
+
+def break_weights(folder):
+    whole = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(whole[: len(whole) // 2])
+
+
+def reconfigure(folder, **fields):
+    known = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**known, **fields}))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "named"),
+    [
+        (break_weights, "incomplete"),
+        (lambda f: (f / "model.safetensors").unlink(), "safetensors"),
+        (lambda f: (f / "config.json").unlink(), "config.json"),
+        (lambda f: (f / "config.json").write_text("{not json"), "config.json"),
+        (lambda f: (f / "config.json").write_text("[]"), "cannot be used"),
+        (lambda f: reconfigure(f, model_type="bert"), "'bert'"),
+        (lambda f: reconfigure(f, dim=17), "query_text_encoder_linear"),
+        (lambda f: reconfigure(f, vision_config={"model_type": "resnet"}), "resnet"),
+        (lambda f: reconfigure(f, transformer_mapping_config_base="someone/else"), "someone/else"),
+        (lambda f: shutil.rmtree(f / "query_tokenizer"), "query_tokenizer"),
+        (lambda f: (f / "context_tokenizer" / "vocab.txt").unlink(), "context_tokenizer"),
+        (lambda f: (f / "context_tokenizer" / "vocab.txt").write_bytes(b"\xff\xfe"), "cannot be used"),
+    ],
+)
+def test_a_spoilt_checkpoint_is_a_sentence(checkpoint, tmp_path, spoil, named):
+    folder = tmp_path / "spoilt"
+    shutil.copytree(checkpoint, folder)
+    spoil(folder)
+    assert named in refusal(folder, tmp_path)
