@@ -15,11 +15,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from PIL import Image
-from transformers import BertTokenizer
+from transformers import BertTokenizer, CLIPImageProcessorPil
 
 from .encoder import Encoder, QueryStyle
 from .flmr import FLMRProcessor, tokenize_documents
-from .flmr.processing import CLIPImageProcessor
 from .flmr.seeded import seeded_model
 from .profiles import INSTRUCTIONS, PUBLISHED, device_for
 from .vision import clip_preparation
@@ -79,7 +78,7 @@ def seeded_encoder(size: str) -> Encoder:
     device = device_for(f"PreFLMR ViT-{size}", PUBLISHED[f"preflmr-vit-{size.lower()}"].parameters)
     model = seeded_model(size, torch.float32 if device.type == "cpu" else torch.bfloat16, device)
     model.bind_tokenizer(tokenizer)
-    processor = FLMRProcessor(CLIPImageProcessor(), tokenizer, tokenizer, ":")
+    processor = FLMRProcessor(CLIPImageProcessorPil(), tokenizer, tokenizer, ":")
     style = QueryStyle(processor.query_length, INSTRUCTIONS, ":", blank_photo=True)
     prepare = clip_preparation(processor, model.config.vision_config.patch_size)
     return Encoder(model, tokenizer, tokenizer, prepare, style, f"seeded-{size}")

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from transformers import BatchFeature, PreTrainedTokenizerBase, ProcessorMixin
+from transformers import BatchFeature, CLIPImageProcessorPil, PreTrainedTokenizerBase, ProcessorMixin
 from transformers.image_processing_utils import BaseImageProcessor
-from transformers.utils import cached_file, is_torchvision_available
+from transformers.utils import cached_file
 
 from .configuration import FLMRConfig
 from .tokenization import (
@@ -25,12 +25,6 @@ from .tokenization import (
     tokenize_documents,
     tokenize_queries,
 )
-
-# Of the image processors that transformers has, one uses torchvision and one does without it.
-if is_torchvision_available():
-    from transformers import CLIPImageProcessor
-else:
-    from transformers import CLIPImageProcessorPil as CLIPImageProcessor
 
 BLANK_PHOTO = Image.new("RGB", (336, 336))  # what the authors give where a question has no photo
 
@@ -118,7 +112,8 @@ class FLMRProcessor(ProcessorMixin):
             tokenizers.append(tokenizer)
         about = _json(place, f"{QUERY_TOKENIZER}/tokenizer_config.json", lookup)
         return [
-            CLIPImageProcessor(**{k: v for k, v in images.items() if not k.endswith(("_type", "_class"))}),
+            # Pillow's, with torchvision or without: the same photo gives the same vectors everywhere.
+            CLIPImageProcessorPil(**{k: v for k, v in images.items() if not k.endswith(("_type", "_class"))}),
             *tokenizers,
             saved.get("mask_instruction_token", config.mask_instruction_token),
             saved.get("query_length", about.get("query_maxlen", 32)),
