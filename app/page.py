@@ -245,7 +245,7 @@ class Asker:
         for passage in found.passages:
             shares = self.service.regions(found.query, passage.id)
             if shares.size:
-                maps[passage.rank] = page_heat.heat_address(shares)
+                maps[passage.rank] = page_heat.heat_address(shares, found.query.area)
         return maps
 
 

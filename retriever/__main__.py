@@ -1,4 +1,4 @@
-"""Command line of the retriever: index, search, eval-photos, eval-questions, bench, train-mini.
+"""Command line of the retriever: index, search, explain, eval, bench and train.
 
 An entry point: it may use the settings and the service, which nothing else in this package does.
 """
@@ -20,12 +20,17 @@ from app.results import EvidencePassage, UserProblem
 from app.service import AnswerService, build_service
 from app.settings import Settings, SettingsProblem, add_common_options, settings_from
 from app.terminal import prepare, printable, refuse
+from retriever.encoder import Encoder
 from retriever.encoding_bench import bench_encoding, device_name, made_up_texts, seeded_encoder
 from retriever.evaluation import measures, rank_of
+from retriever.explain import ExplainProblem, explain_passage
 from retriever.flmr.seeded import SIZES
 from retriever.images import ImageProblem, load_image
+from retriever.m2kr import M2KRProblem
+from retriever.m2kr import command as m2kr
 from retriever.mini import WEIGHTS
-from retriever.profiles import EncoderProblem
+from retriever.picture import check_writable, save_picture
+from retriever.profiles import EncoderProblem, load_encoder
 from retriever.training.questions import Article
 from retriever.training.train_mini import train_mini
 
@@ -40,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("app").propagate = False
     try:
         args.run(args, settings_from(args))
-    except (SettingsProblem, UserProblem, ImageProblem, EncoderProblem) as problem:
+    except (SettingsProblem, UserProblem, ImageProblem, EncoderProblem, ExplainProblem, M2KRProblem) as problem:
         return refuse(str(problem))
     except KeyboardInterrupt:
         return refuse("Stopped; what has been done is kept.")
@@ -65,12 +70,25 @@ def _parser() -> argparse.ArgumentParser:
     search.add_argument("--image", metavar="FILE", help="a photo")
     search.add_argument("--question", default="", metavar="TEXT", help="a question")
     search.add_argument("-k", type=_positive, default=5, help="how many passages (default: 5)")
+    explain = add("explain", _explain, "show what a passage's score came from, as a picture and as JSON")
+    explain.add_argument("--image", metavar="FILE", help="a photo")
+    explain.add_argument("--question", default="", metavar="TEXT", help="a question")
+    explain.add_argument("--passage", required=True, metavar="ID", help="the passage, as search --json names it")
+    explain.add_argument("--json", action="store_true", help="print JSON; then a picture is drawn only with --output")
+    explain.add_argument("--output", type=Path, metavar="PNG", help="the picture (default: explanation.png)")
     photos = add("eval-photos", _eval_photos, "measure how well labelled photos find their articles")
     photos.add_argument("labels", type=Path, help="JSON list of {file, title}; files lie beside it")
     questions = add("eval-questions", _eval_questions, "measure how well questions find their articles")
     questions.add_argument("questions", type=Path, help="JSON list of {question, title}")
     for command in (search, photos, questions):
         command.add_argument("--json", action="store_true", help="print JSON")
+    known = commands.add_parser("eval", help="run a published benchmark", description="Run a published benchmark.")
+    benchmarks = known.add_subparsers(dest="benchmark", required=True, metavar="BENCHMARK")
+    about = "the M2KR benchmark (PreFLMR, arXiv 2402.08327)"
+    evaluation = benchmarks.add_parser("m2kr", help=about, description=f"Run a task of {about}.")
+    evaluation.set_defaults(run=_m2kr)
+    add_common_options(evaluation)
+    m2kr.add_arguments(evaluation)
     bench = add("bench", _bench, "measure encoding, searching and answering on this machine")
     bench.add_argument("--json", action="store_true", help="print JSON")
     encoding = add(
@@ -120,7 +138,35 @@ def _search(args: argparse.Namespace, settings: Settings) -> None:
         print(json.dumps(shown, indent=2, ensure_ascii=False))
     else:
         for p in passages:
-            print(printable(f"{p.rank:3}. {p.score:.3f}  {p.title}  {p.url}\n     {p.text}"))
+            print(printable(f"{p.rank:3}. {p.score:.3f}  {p.title}  {p.url}  ({p.id})\n     {p.text}"))
+
+
+def _explain(args: argparse.Namespace, settings: Settings) -> None:
+    if not args.image and not args.question.strip():
+        raise UserProblem("Give a photo with --image, a question with --question, or both.")
+    output = args.output or (None if args.json else Path("explanation.png"))
+    if output:
+        check_writable(output)
+    photo = load_image(args.image) if args.image else None
+    service = build_service(settings)
+    try:
+        found = service.catalogue.passages([args.passage])
+    finally:
+        service.close()
+    if not found:
+        raise UserProblem(
+            f"There is no passage {args.passage[:200]!r} in the catalogue; python -m retriever search --json gives ids."
+        )
+    encoder = load_encoder(settings.profile, settings.cache_dir)
+    question = args.question.strip() or PHOTO_QUESTION
+    explanation = explain_passage(encoder, question, photo, found[0].id, found[0].title, found[0].text)
+    if output:
+        save_picture(explanation, photo, output)
+    if args.json:
+        print(explanation.as_json())
+    else:
+        print(printable(explanation.summary()))
+        print(f"Picture: {output}")
 
 
 def _eval_photos(args: argparse.Namespace, settings: Settings) -> None:
@@ -150,6 +196,13 @@ def _evaluate(args: argparse.Namespace, settings: Settings, asked: list[tuple]) 
     for (title, _, question), rank in zip(asked, ranks, strict=True):
         print(f"{rank or f'>{DEPTH}':>5}  {title}  ({question})")
     print("  ".join(f"{name} {value}" for name, value in result.items()))
+
+
+def _m2kr(args: argparse.Namespace, settings: Settings) -> None:
+    def load() -> Encoder:
+        return load_encoder(settings.profile, settings.cache_dir)
+
+    m2kr.run(args, settings.profile, load, settings.data_dir, settings.cache_dir)
 
 
 def _titles(passages: Sequence[EvidencePassage]) -> list[str]:

@@ -63,7 +63,7 @@ def result(
         timings={"load": 12.0, "encode": 90.0, "search": 41.0, "answer": 3.0, "total": 146.0},
         indexed=10,
         total=10,
-        query=None,
+        query=SimpleNamespace(area=(0, 0, 1, 1)),
     )
     return replace(base, **changes)
 
@@ -204,6 +204,12 @@ class TestHtml:
         assert "alert" in page_html.status_line(IndexStatus("failed", 0, 0, "The disk is full."))
 
 
+def alpha_of(address: str) -> np.ndarray:
+    """The opacities, 0 to 255, of a PNG's data: address."""
+    with Image.open(io.BytesIO(base64.b64decode(address.removeprefix("data:image/png;base64,")))) as picture:
+        return np.array(picture.getchannel("A"))
+
+
 class TestHeat:
     def test_warmest_where_the_share_is_greatest_and_clear_elsewhere(self) -> None:
         shares = np.full((5, 7), 0.01, dtype=np.float32)
@@ -222,6 +228,38 @@ class TestHeat:
     def test_not_a_grid(self) -> None:
         with pytest.raises(ValueError, match="grid"):
             page_heat.heat_image(np.zeros((0, 0)))
+
+    @pytest.mark.parametrize(
+        ("area", "shape"),
+        [
+            ((1 / 6, 0.0, 5 / 6, 1.0), (1.5, 1)),
+            ((0.0, 0.25, 1.0, 0.75), (1, 2)),
+            ((0.1, 0.2, 0.4, 0.9), (1 / 0.3, 1 / 0.7)),
+        ],
+    )
+    def test_a_map_of_part_of_the_photo_lies_over_that_part(self, area: tuple, shape: tuple) -> None:
+        shares = np.zeros((16, 16), dtype=np.float32)
+        shares[0, :] = shares[:, 0] = shares[-1, :] = shares[:, -1] = 1  # hot up to its edges
+        opacity = alpha_of(page_heat.heat_address(shares, area))
+        height, width = opacity.shape
+        assert width / height == pytest.approx(shape[0] / shape[1], rel=0.02)
+        found = np.argwhere(opacity > 40)
+        (top, left), (bottom, right) = found.min(axis=0), found.max(axis=0) + 1
+        wanted = (area[0] * width, area[1] * height, area[2] * width, area[3] * height)
+        assert (left, top, right, bottom) == pytest.approx(wanted, abs=1.5)
+        opacity[max(0, top - 1) : bottom + 1, max(0, left - 1) : right + 1] = 0
+        assert not opacity.any()
+
+    def test_a_map_of_the_whole_photo_is_as_it_was(self) -> None:
+        shares = np.arange(12, dtype=np.float32).reshape(3, 4)
+        whole = alpha_of(page_heat.heat_address(shares, (0.0, 0.0, 1.0, 1.0)))
+        assert (whole == np.asarray(page_heat.heat_image(shares))[..., 3]).all()
+        assert (whole == alpha_of(page_heat.heat_address(shares))).all()
+
+    @pytest.mark.parametrize("area", [(0.49951, 0, 0.50049, 1), (0, 0.49951, 1, 0.50049), (0.9999, 0, 1, 1)])
+    def test_a_map_of_a_sliver_stays_small(self, area: tuple) -> None:
+        opacity = alpha_of(page_heat.heat_address(np.eye(16, dtype=np.float32), area))
+        assert max(opacity.shape) <= page_heat.LARGEST and opacity.any()
 
     def test_addresses_hold_pictures(self) -> None:
         photo = page_heat.photo_address(Image.new("RGB", (3000, 1500), "green"))

@@ -584,7 +584,8 @@ def test_the_time_that_is_left_is_told(catalogue, monkeypatch, tmp_path):
     monkeypatch.setattr(indexing.time, "monotonic", lambda: float(next(clock)))
     told = []
     place = index_path(tmp_path, "things", "mini", "small-1")
-    indexer = Indexer(catalogue, "things", lambda progress: SmallEncoder(), lambda encoder: place, lambda progress: None)
+    encoder = SmallEncoder()
+    indexer = Indexer(catalogue, "things", lambda progress: encoder, lambda encoder: place, lambda progress: None)
     assert indexer.run(told.append).state == "ready"
     messages = [status.message for status in told if status.state == "indexing"]
     assert "a second" not in messages[0] and "a second, about" in messages[1]

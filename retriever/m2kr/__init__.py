@@ -1,0 +1,11 @@
+"""The M2KR benchmark as PreFLMR's authors run it (arXiv 2402.08327): its files, its protocol, its published figures.
+
+It knows an encoder and the index by their interfaces; nothing of models, of SQL or of pages.
+"""
+
+from .command import add_arguments, run
+from .evaluate import evaluate
+from .layout import M2KRProblem
+from .report import Report
+
+__all__ = ["M2KRProblem", "Report", "add_arguments", "evaluate", "run"]
