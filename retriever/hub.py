@@ -206,9 +206,7 @@ def _fetch_file(repo: _Repo, commit: str, file: _File, folder: Path, report: Cal
         at = int(begins[1]) if answer.status_code == 206 and begins else 0  # 200: all of it, whatever was asked for
         length = re.fullmatch(r"[0-9]{1,18}", answer.headers.get("Content-Length", ""))
         packed = answer.headers.get("Content-Encoding", "identity") != "identity"
-        if answer.status_code == 416 or at not in (0, start) or (
-            length and not packed and at + int(length[0]) != file.size
-        ):
+        if at not in (0, start) or (length and not packed and at + int(length[0]) != file.size):
             raise damaged("the wrong size")
         with partial.open("ab" if at else "wb") as out:
             report(at)

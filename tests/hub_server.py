@@ -21,12 +21,16 @@ always):
     hub.gated.add("owner/name")                           files only for nobody: 401 without, 403 with a token
     hub.private["owner/name"] = "hf_token"                there only for those who send this token
     hub.ranges = False                                    ranges are ignored
+    hub.skew = 5                                          ranges are answered from so many bytes later
+    hub.packed = True                                     files that are not in LFS come compressed, asked for or not
+    hub.measured = False                                  answers without a length; they end with the connection
     hub.redirects = False                                 large files come from the first server, too
 It binds to 127.0.0.1 on free ports; without `with`, call start() and stop(). It knows nothing of this project.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import re
@@ -83,6 +87,9 @@ class HubServer:
         self.gated: set[str] = set()
         self.private: dict[str, str] = {}
         self.ranges = True
+        self.skew = 0
+        self.packed = False
+        self.measured = True
         self.redirects = True
         self.requests: list[Asked] = []
         self._faults: list[_Fault] = []
@@ -334,9 +341,11 @@ class _Handler(BaseHTTPRequestHandler):
         if self.hub._fault(self.path, ("spoil",)):
             content = bytes(byte ^ 0xFF for byte in content)
         asked_for = re.fullmatch(r"bytes=(\d+)-(\d*)", self.asked.headers.get("range", ""))
+        if self.hub.packed and not file.lfs:
+            return self._reply(200, gzip.compress(content), headers | {"Content-Encoding": "gzip"})
         if not (asked_for and self.hub.ranges):
             return self._reply(200, content, headers)
-        first, last = int(asked_for[1]), min(int(asked_for[2] or len(content)), len(content) - 1)
+        first, last = int(asked_for[1]) + self.hub.skew, min(int(asked_for[2] or len(content)), len(content) - 1)
         if first >= len(content):
             return self._reply(416, b"", headers | {"Content-Range": f"bytes */{len(content)}"})
         headers["Content-Range"] = f"bytes {first}-{last}/{len(content)}"
@@ -356,7 +365,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
+        if self.hub.measured:
+            self.send_header("Content-Length", str(len(body)))
+        else:
+            self.send_header("Connection", "close")  # send_header sees to it
         self.end_headers()
         if self.command == "HEAD":
             return

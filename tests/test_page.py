@@ -299,7 +299,7 @@ class Birds:
         if len(question) > 2000:
             raise UserProblem("The question is too long; shorten it.")
         answer = result(passages=(passage(1), passage(2, title=HOSTILE, text=HOSTILE, url="javascript:x")))
-        yield EvidenceFound(answer.passages, None)
+        yield EvidenceFound(answer.passages, SimpleNamespace(area=(0, 0, 1, 1)))
         yield PartialText("It stands")
         if self.raises_late:
             raise self.raises_late
