@@ -259,7 +259,10 @@ class Indexer:
         self._listener(self._status)
 
     def _downloading(self, done: int, total: int) -> None:
-        self._say("starting", 0, 0, f"Fetching the model: {done / 1e9:.2f} of {total / 1e9:.2f} GB.")
+        message = "The model is there and is being loaded."
+        if done < total:
+            message = f"Fetching the model: {done / 1e9:.2f} of {total / 1e9:.2f} GB."
+        self._say("starting", done, total, message)
 
     def _fetching(self, done: int, total: int) -> None:
         self._say("fetching", done, total, f"Fetching the texts: {done:,} of {total:,} documents.")

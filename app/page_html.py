@@ -272,9 +272,10 @@ def status_line(status: IndexStatus) -> str:
     if status.total > 0:
         share = min(100.0, 100 * status.done / status.total)
         bar = (
-            f'<div class="cs-progress" role="progressbar" aria-label="Indexing" aria-valuemin="0" '
+            f'<div class="cs-progress" role="progressbar" aria-label="Progress" aria-valuemin="0" '
             f'aria-valuemax="{status.total}" aria-valuenow="{status.done}">'
             f'<i style="width:{share:.1f}%"></i></div>'
         )
-        count = f'<span class="cs-count">{status.done:,} of {status.total:,}</span>'
+        if status.state != "starting":  # whose message has gigabytes in it; nobody reads bytes
+            count = f'<span class="cs-count">{status.done:,} of {status.total:,}</span>'
     return f'<div class="cs-status"><p>{message}{count}</p>{bar}</div>'

@@ -27,9 +27,10 @@ class UserProblem(Exception):
 class IndexStatus:
     """How far a corpus is.
 
-    state: "starting" (fetching and loading the encoder), "fetching" (the corpus is being fetched), "indexing" (the part
-    already indexed can be asked), "ready", or "failed" (message says what to do).
-    done, total: passages indexed and passages known (while fetching: documents); 0, 0 while unknown.
+    state: "starting" (fetching and loading the encoder), "fetching" (the corpus is being fetched), "indexing"
+    (the part already indexed can be asked), "ready", or "failed" (message says what to do).
+    done, total: passages indexed and passages known (while fetching: documents; while starting: bytes of the
+    model); 0, 0 while unknown.
     message: one sentence for a person.
     """
 

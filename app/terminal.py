@@ -13,6 +13,13 @@ from app.results import IndexStatus, UserProblem
 from app.service import AnswerService
 
 
+_BARS = {  # state of the index -> what is counted
+    "starting": ("Fetching the model", "B"),
+    "fetching": ("Fetching", " documents"),
+    "indexing": ("Indexing", " passages"),
+}
+
+
 def prepare(service: AnswerService) -> None:
     """Bring the index up to date, showing progress. UserProblem when there is nothing to search then."""
     progress = _Progress()
@@ -35,11 +42,16 @@ class _Progress:
         if status.state != self._state:
             self.close()
             self._state = status.state
-        if self._bar is None and status.state in ("fetching", "indexing") and status.done < status.total:
-            name, unit = (
-                ("Fetching", " documents") if status.state == "fetching" else ("Indexing", " passages")
+        if self._bar is None and status.state in _BARS and status.done < status.total:
+            name, unit = _BARS[status.state]
+            self._bar = tqdm(
+                total=status.total,
+                initial=status.done,
+                desc=name,
+                unit=unit,
+                unit_scale=unit == "B",
+                mininterval=1,
             )
-            self._bar = tqdm(total=status.total, initial=status.done, desc=name, unit=unit, mininterval=1)
         if self._bar is not None:
             self._bar.update(status.done - self._bar.n)
 

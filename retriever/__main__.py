@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -47,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         args.run(args, settings_from(args))
     except (SettingsProblem, UserProblem, ImageProblem, EncoderProblem, ExplainProblem, M2KRProblem) as problem:
         return refuse(str(problem))
+    except BrokenPipeError:  # whoever reads has enough, as in `... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         return refuse("Stopped; what has been done is kept.")
     except Exception as problem:
