@@ -24,7 +24,7 @@ import numpy as np
 
 from app.results import IndexStatus
 from kb.catalogue import Catalogue
-from kb.records import CatalogueProblem, Passage
+from kb.records import CatalogueProblem
 from retriever.encoder import Encoder, passage_text
 from retriever.index import IndexProblem, LateInteractionIndex
 from retriever.profiles import EncoderProblem
@@ -32,7 +32,8 @@ from wheelcache import WheelProblem
 
 Progress = Callable[[int, int], None]
 
-BATCH = 16  # passages encoded at a time: a question waits for one batch at most, a fraction of a second
+BATCH = 16  # passages encoded at a time, to begin with
+BATCH_SECONDS = 0.3  # what a batch should take: a question waits for one at most
 COMMIT_PASSAGES = 512  # passages made lasting at a time, more as the index grows; a crash loses these
 COMMIT_SECONDS = 10.0  # ... or as many as come in this time, so that a new index can soon be asked
 
@@ -94,13 +95,20 @@ def build_index(
             return time.monotonic()
 
         last = time.monotonic()
+        size = BATCH
         for page in catalogue.stream(corpus):
-            for batch in _batches([passage for passage in page if passage.id not in index]):
+            # Passages of like length go together, since the encoder fills every batch up to its longest.
+            waiting = sorted((p for p in page if p.id not in index), key=lambda passage: len(passage.text))
+            while waiting:
                 if not go_on():
                     commit()
                     return encoded
+                batch, waiting = waiting[:size], waiting[size:]
                 texts = [passage_text(passage.title, passage.text) for passage in batch]
-                for passage, rows in zip(batch, encoder.encode_passages(texts), strict=True):
+                began = time.perf_counter()
+                vectors_of = encoder.encode_passages(texts)
+                size = _next_size(size, time.perf_counter() - began)
+                for passage, rows in zip(batch, vectors_of, strict=True):
                     if len(rows):  # a passage of nothing but odd characters may have no token
                         ids.append(passage.id)
                         vectors.append(rows)
@@ -131,10 +139,11 @@ def _missing(catalogue: Catalogue, corpus: str, path: Path, encoder: Encoder) ->
         return total, missing
 
 
-def _batches(passages: list[Passage]) -> list[list[Passage]]:
-    """Batches of passages of like length, since the encoder fills every batch up to its longest."""
-    ordered = sorted(passages, key=lambda passage: len(passage.text))
-    return [ordered[start : start + BATCH] for start in range(0, len(ordered), BATCH)]
+def _next_size(size: int, seconds: float) -> int:
+    """How many passages to encode next, when `size` of them took so long: few on a slow machine, many on a GPU."""
+    if seconds > 2 * BATCH_SECONDS:
+        return max(2, size // 2)
+    return min(1024, size * 2) if seconds < BATCH_SECONDS / 2 else size
 
 
 def problem_sentence(problem: Exception, doing: str) -> str:

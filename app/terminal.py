@@ -12,7 +12,6 @@ from tqdm import tqdm
 from app.results import IndexStatus, UserProblem
 from app.service import AnswerService
 
-
 _BARS = {  # state of the index -> what is counted
     "starting": ("Fetching the model", "B"),
     "fetching": ("Fetching", " documents"),

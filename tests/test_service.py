@@ -55,6 +55,12 @@ def catalogue(tmp_path):
 
 
 @pytest.fixture
+def steady(monkeypatch):
+    """Batches of 16 passages, however fast they are encoded."""
+    monkeypatch.setattr(indexing, "_next_size", lambda size, seconds: size)
+
+
+@pytest.fixture
 def make(tmp_path, catalogue, monkeypatch):
     """Makes services over the same data folder; all are closed at the end."""
     made = []
@@ -451,7 +457,7 @@ def test_an_empty_corpus_is_a_failure_with_a_sentence(make):
     assert status.state == "failed" and "things is empty" in status.message
 
 
-def test_a_full_disk_keeps_what_was_indexed(make, catalogue, monkeypatch):
+def test_a_full_disk_keeps_what_was_indexed(make, catalogue, monkeypatch, steady):
     monkeypatch.setattr(indexing, "COMMIT_PASSAGES", 1)
     fill(catalogue, monkeypatch, articles=many(60))
     real = LateInteractionIndex.add
@@ -527,7 +533,7 @@ def test_what_another_process_adds_is_searched(make, catalogue, monkeypatch, tmp
 # --- building
 
 
-def test_a_build_that_was_stopped_goes_on_where_it_was(catalogue, monkeypatch, tmp_path):
+def test_a_build_that_was_stopped_goes_on_where_it_was(catalogue, monkeypatch, tmp_path, steady):
     fill(catalogue, monkeypatch, articles=many(100))
     path = index_path(tmp_path, "things", "mini", "small-1")
     first, second = SmallEncoder(), SmallEncoder()
@@ -547,7 +553,7 @@ def test_a_build_that_was_stopped_goes_on_where_it_was(catalogue, monkeypatch, t
     assert np.allclose(stored[:1], expected[:1], atol=1e-3)
 
 
-def test_an_interrupted_build_loses_at_most_what_was_not_committed(catalogue, monkeypatch, tmp_path):
+def test_an_interrupted_build_loses_at_most_what_was_not_committed(catalogue, monkeypatch, tmp_path, steady):
     monkeypatch.setattr(indexing, "COMMIT_PASSAGES", 20)
     fill(catalogue, monkeypatch, articles=many(100))
     path = index_path(tmp_path, "things", "mini", "small-1")
@@ -578,7 +584,18 @@ def test_passages_without_a_token_are_left_out(catalogue, monkeypatch, tmp_path)
         assert len(index) == 3
 
 
-def test_the_time_that_is_left_is_told(catalogue, monkeypatch, tmp_path):
+def test_batches_become_as_large_as_a_question_can_wait_for():
+    def settle(seconds_a_passage: float) -> int:
+        size = indexing.BATCH
+        for _ in range(20):
+            size = indexing._next_size(size, size * seconds_a_passage)
+        return size
+
+    assert settle(0.0001) == 1024 and settle(1.0) == 2
+    assert all(0.1 < settle(each) * each <= 2 * indexing.BATCH_SECONDS for each in (0.002, 0.01, 0.03, 0.1))
+
+
+def test_the_time_that_is_left_is_told(catalogue, monkeypatch, tmp_path, steady):
     fill(catalogue, monkeypatch, articles=many(64))
     clock = iter(range(0, 10_000, 4))
     monkeypatch.setattr(indexing.time, "monotonic", lambda: float(next(clock)))
