@@ -202,8 +202,8 @@ def _evaluate(args: argparse.Namespace, settings: Settings, asked: list[tuple]) 
 
 
 def _m2kr(args: argparse.Namespace, settings: Settings) -> None:
-    def load() -> Encoder:
-        return load_encoder(settings.profile, settings.cache_dir)
+    def load(progress: Callable[[int, int], None]) -> Encoder:
+        return load_encoder(settings.profile, settings.cache_dir, progress)
 
     m2kr.run(args, settings.profile, load, settings.data_dir, settings.cache_dir)
 

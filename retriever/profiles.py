@@ -112,7 +112,7 @@ def _folder(profile: str, source: str, cache_dir: Path, progress: Callable[[int,
 def _checkpoint(profile: str, folder: Path) -> Encoder:
     if not (folder / "config.json").is_file():  # which transformers takes for a model of default sizes
         raise CheckpointProblem(f"The folder {folder} holds no checkpoint: it has no config.json.")
-    config = FLMRConfig.from_pretrained(folder)
+    config = FLMRConfig.from_pretrained(folder, name_or_path=str(folder))
     with init_empty_weights():
         parameters = sum(p.numel() for p in FLMRModelForRetrieval(config).parameters())
     device = device_for(profile, parameters)

@@ -191,3 +191,13 @@ def test_a_spoilt_checkpoint_is_a_sentence(checkpoint, tmp_path, spoil, named):
     shutil.copytree(checkpoint, folder)
     spoil(folder)
     assert named in refusal(folder, tmp_path)
+
+
+def test_a_mapping_network_described_in_a_folder_of_the_checkpoint(checkpoint, tmp_path):
+    folder = tmp_path / "described"
+    shutil.copytree(checkpoint, folder)
+    (folder / "mapping_base").mkdir()
+    base = json.loads((folder / "config.json").read_text())["transformer_mapping_config_base"]
+    (folder / "mapping_base" / "config.json").write_text(json.dumps(base))
+    reconfigure(folder, transformer_mapping_config_base="mapping_base")
+    assert load_encoder(str(folder), tmp_path).dim == 16

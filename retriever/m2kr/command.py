@@ -21,8 +21,11 @@ from .published import HUB_ID, TASKS
 from .ranking import Progress
 from .report import as_markdown, write_report
 
+Fetched = Callable[[int, int], None]  # bytes done, bytes in all
+
 _STAGES = {  # stage -> what the bar says, its unit
     "fetching": ("Fetching", "B"),
+    "model": ("Fetching the model", "B"),
     "checking": ("Checking", " passages"),
     "indexing": ("Indexing", " passages"),
     "searching": ("Searching", " questions"),
@@ -40,25 +43,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--images", type=Path, metavar="DIR", help="where the images lie, if questions have any")
     parser.add_argument("--exact", action="store_true", help="score every passage, not the best candidates: slower")
-    parser.add_argument(
-        "--missing-positives",
-        action="store_true",
-        help="count positives that are not among the passages as never found, and do not refuse them",
-    )
 
 
 def run(
-    args: argparse.Namespace, profile: str, load: Callable[[], Encoder], data_dir: Path, cache_dir: Path
+    args: argparse.Namespace, profile: str, load: Callable[[Fetched], Encoder], data_dir: Path, cache_dir: Path
 ) -> None:
     """Checks the data, loads the encoder, evaluates, prints the table and writes it under data_dir/m2kr.
 
-    profile: what to call the encoder in the report. Raises M2KRProblem and what evaluate() and load() raise."""
+    profile: what to call the encoder in the report. load(progress): the encoder; progress is told of bytes that are
+    fetched for it. Raises M2KRProblem and what evaluate() and load() raise."""
     task = named_task(args.dataset, args.split)
     with _Bars() as progress:
         data = _locate(args.data, task.name, args.split, cache_dir, progress)
-        checked = check(args.dataset, args.split, data, args.images, args.missing_positives, progress)
+        checked = check(args.dataset, args.split, data, args.images, progress)
         progress.close()
-        report = measure(load(), checked, data_dir / "m2kr", args.exact, progress)
+        encoder = load(lambda done, total: progress("model", done, total))
+        report = measure(encoder, checked, data_dir / "m2kr", args.exact, progress)
     try:
         paths = write_report(report, profile, data_dir / "m2kr")
     except OSError as problem:

@@ -36,7 +36,7 @@ PROTOCOL_VERSION = 1
 
 @dataclass(frozen=True)
 class Checked:
-    """A task's data, read and found to be in order. passages: the files. numbers: passage id -> row in them."""
+    """A task's data, read and found to be in order. passages: the files. numbers: passage id -> first row in them."""
 
     task: Task
     split: str
@@ -44,7 +44,8 @@ class Checked:
     photos: list[Photo | None]
     passages: tuple[Path, ...]
     numbers: dict[str, int]
-    incomplete: int  # questions of which a positive passage is not among the passages
+    repeated: int  # rows of passages whose id has been before; left out
+    incomplete: int  # questions of which a positive passage is not among the passages; never found
     passages_key: str
     questions_key: str
 
@@ -64,30 +65,25 @@ def check(
     split: str,
     data: Path,
     images: Path | None,
-    missing_positives: bool = False,
     progress: Progress = lambda stage, done, total: None,
 ) -> Checked:
-    """Everything about the data that can be wrong is found here, before anything is encoded. Raises M2KRProblem.
-
-    missing_positives: let positives be that are not among the passages; they are never found."""
+    """Everything about the data that can be wrong is found here, before anything is encoded. Raises M2KRProblem."""
     task = named_task(dataset, split)
     passages = find_shards(data, f"{task.name}_passages", f"{split}_passages")
     shards = find_shards(data, f"{task.name}_data", split)
     questions = read_questions(shards, task.has_answers)
     photos = find_photos(questions, images, task)
-    numbers = _numbers(passages, progress)
+    numbers, repeated = _numbers(passages, progress)
 
-    absent = [(n, positive) for n, q in enumerate(questions) for positive in q.positives if positive not in numbers]
-    if absent and not missing_positives:
-        question, positive = questions[absent[0][0]], absent[0][1]
+    positives = {positive for question in questions for positive in question.positives}
+    if positives and positives.isdisjoint(numbers):
         raise M2KRProblem(
-            f"{len(absent):,} positives of the questions are not among the {len(numbers):,} passages in "
-            f"{passages[0].parent}, the first {shown(positive)} of question {shown(question.id)}; fetch the data set "
-            "again, or count them as never found with --missing-positives."
+            f"None of the questions' positives, such as {shown(min(positives))}, is among the {len(numbers):,} "
+            f"passages in {passages[0].parent}; questions and passages do not belong together, so fetch the data set again."
         )
-    incomplete = len({n for n, _ in absent})
+    incomplete = sum(not numbers.keys() >= set(question.positives) for question in questions)
     keys = content_key(passages), content_key(shards)
-    return Checked(task, split, questions, photos, passages, numbers, incomplete, *keys)
+    return Checked(task, split, questions, photos, passages, numbers, repeated, incomplete, *keys)
 
 
 def evaluate(
@@ -99,15 +95,14 @@ def evaluate(
     work: Path,
     exact: bool = False,
     progress: Progress = lambda stage, done, total: None,
-    missing_positives: bool = False,
 ) -> Report:
     """Evaluates an encoder on a task by the authors' protocol.
 
     data: the folder that holds <task>_data and <task>_passages. images: where the paths of images start; None if no
     question has one. work: where index and rankings are kept; a call that was stopped goes on from them. exact: score
-    all passages, not the best candidates. progress(stage, done, total) is called often. missing_positives: as check()
-    has it. Raises M2KRProblem, IndexProblem, ImageProblem, each a sentence."""
-    checked = check(dataset, split, data, images, missing_positives, progress)
+    all passages, not the best candidates. progress(stage, done, total) is called often.
+    Raises M2KRProblem, IndexProblem, ImageProblem, each a sentence."""
+    checked = check(dataset, split, data, images, progress)
     return measure(encoder, checked, work, exact, progress)
 
 
@@ -121,7 +116,7 @@ def measure(encoder: Encoder, checked: Checked, work: Path, exact: bool, progres
     began = time.perf_counter()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        batches = read_passages(checked.passages)
+        batches = _unique(read_passages(checked.passages), checked.numbers)
         index, encoded = build_index(encoder, batches, len(checked.numbers), folder / "index", progress)
         with index:
             indexing = time.perf_counter() - began
@@ -158,6 +153,7 @@ def measure(encoder: Encoder, checked: Checked, work: Path, exact: bool, progres
             "questions without positives": sum(not question.positives for question in questions),
             "questions with positives that are not among the passages": checked.incomplete,
             "passages": len(checked.numbers),
+            "passages whose id stands more than once": checked.repeated,
             "passages without vectors": len(checked.numbers) - indexed,
             "vectors": vectors,
         },
@@ -175,18 +171,26 @@ def measure(encoder: Encoder, checked: Checked, work: Path, exact: bool, progres
     )
 
 
-def _numbers(passages: Sequence[Path], progress: Progress) -> dict[str, int]:
-    """Reads all passages once, so that a damaged file is found now, and numbers them in their order."""
+def _numbers(passages: Sequence[Path], progress: Progress) -> tuple[dict[str, int], int]:
+    """Reads all passages once, so that a damaged file is found now: each id's first row, and how many rows repeat
+    an id."""
     total = count_passages(passages)
     numbers: dict[str, int] = {}
+    row = 0
     for batch in read_passages(passages):
         for passage_id, _ in batch:
-            if passage_id in numbers:
-                where = f"in {passages[0].parent}"
-                raise M2KRProblem(f"The passage id {shown(passage_id)} stands twice {where}; fetch the data set again.")
-            numbers[passage_id] = len(numbers)
-        progress("checking", len(numbers), total)
-    return numbers
+            numbers.setdefault(passage_id, row)
+            row += 1
+        progress("checking", row, total)
+    return numbers, row - len(numbers)
+
+
+def _unique(batches: Iterator[list[tuple[str, str]]], numbers: dict[str, int]) -> Iterator[list[tuple[str, str]]]:
+    """The batches without rows that repeat an id."""
+    row = 0
+    for batch in batches:
+        yield [passage for n, passage in enumerate(batch, row) if numbers[passage[0]] == n]
+        row += len(batch)
 
 
 def _texts(checked: Checked, progress: Progress) -> Iterator[str]:

@@ -77,10 +77,11 @@ def as_markdown(report: Report, profile: str) -> str:
     counts, settings = report.counts, report.settings
     all_scored = settings["exact"] or counts["passages"] <= settings["candidates"]
     how = "every passage scored" if all_scored else f"the best {settings['candidates']:,} candidates scored"
+    pseudo = "" if report.pseudo_recall is None else "; PR: Pseudo Recall@K by the words of the answers"
     size = f"{counts['questions']:,} questions, {counts['passages']:,} passages"
     notes = [
         f"{size}; {how}; encoder {_plain(report.fingerprint)}.",
-        "R: Recall@K by the positive passages; PR: Pseudo Recall@K by the answers' words; percent.",
+        f"Percent. R: Recall@K by the positive passages{pseudo}.",
     ]
     if report.split != PUBLISHED_SPLIT:
         notes.append(f"The published figures are of the split {PUBLISHED_SPLIT} and are left out here.")
@@ -88,13 +89,14 @@ def as_markdown(report: Report, profile: str) -> str:
         notes.append(f"Not comparable: the published figures are of {task.questions:,} questions.")
     if not settings["instructions"]:
         notes.append("The encoder takes no instructions; those of the data set were left out.")
-    for name in (
-        "questions without positives",
-        "questions with positives that are not among the passages",
-        "passages without vectors",
+    for name, so in (
+        ("questions without positives", "they are never found"),
+        ("questions with positives that are not among the passages", "those are never found"),
+        ("passages whose id stands more than once", "only the first of each is used"),
+        ("passages without vectors", "they are never found"),
     ):
         if counts[name]:
-            notes.append(f"{name[0].upper()}{name[1:]}: {counts[name]:,}; they are never found.")
+            notes.append(f"{name[0].upper()}{name[1:]}: {counts[name]:,}; {so}.")
     table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
     listed = "\n".join(f"- {note}" for note in notes)
     return f"# M2KR: {task.title}, {report.split}\n\n{table}\n\n{listed}\n"
