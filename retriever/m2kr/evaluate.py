@@ -79,7 +79,8 @@ def check(
     if positives and positives.isdisjoint(numbers):
         raise M2KRProblem(
             f"None of the questions' positives, such as {shown(min(positives))}, is among the {len(numbers):,} "
-            f"passages in {passages[0].parent}; questions and passages do not belong together, so fetch the data set again."
+            f"passages in {passages[0].parent}; questions and passages do not belong together, so fetch the data set "
+            "again."
         )
     incomplete = sum(not numbers.keys() >= set(question.positives) for question in questions)
     keys = content_key(passages), content_key(shards)
