@@ -72,6 +72,7 @@ def _encoding(service: AnswerService, settings: Settings) -> dict[str, float]:
 def _ask_afresh(settings: Settings) -> None:
     """The command line from nothing to an answer, the index being there."""
     ask = ["-m", "app", "ask", str(EXAMPLES / PHOTOS[0]), QUESTIONS[0], "--data-dir", str(settings.data_dir)]
+    ask += ["--profile", settings.profile]
     subprocess.run([sys.executable, *ask], check=True, stdout=subprocess.DEVNULL)
 
 
