@@ -74,8 +74,8 @@ def test_text_questions_are_found_no_worse_than_by_minilm_sentences(data_dir, se
     passages = [p for page in catalogue.stream("wikipedia-vital") for p in page]
     catalogue.close()
     asked = [q for q in json.loads(QUESTIONS.read_text()) if q["title"]]
-    sentences = sentences.embed_sentences([f"{p.title}. {p.text}" for p in passages])
-    nearness = sentences.embed_sentences([q["question"] for q in asked]) @ sentences.T
+    articles = sentences.embed_sentences([f"{p.title}. {p.text}" for p in passages])
+    nearness = sentences.embed_sentences([q["question"] for q in asked]) @ articles.T
     row = {p.title: i for i, p in enumerate(passages)}
     wanted = [row[q["title"]] for q in asked]
     plain = measures([int((near > near[i]).sum()) + 1 for near, i in zip(nearness, wanted, strict=True)])
