@@ -32,12 +32,14 @@ from app.sharing import SharedEncoder
 from generator.answers import Answer, Answerer, Evidence
 from generator.extractive import ExtractiveAnswerer
 from generator.scoring import Limits
+from generator.words import STOP_WORDS, words
 from kb.catalogue import Catalogue
 from kb.ingest import ingest
 from kb.records import CorpusInfo
 from kb.sources import SOURCES
 from retriever.encoder import Encoder, QueryVectors
 from retriever.explain import patch_shares
+from retriever.fusion import fuse
 from retriever.images import ImageProblem, as_photo, load_image
 from retriever.index import LateInteractionIndex
 from retriever.profiles import load_encoder
@@ -46,6 +48,9 @@ from retriever.sentences import load_sentence_encoder
 MAX_QUESTION = 2_000  # characters
 MAX_PASSAGES = 50
 PATIENCE = 20.0  # seconds a question waits for an encoder that is loading, before it is told to come back
+FUSED = 200  # passages each of the two searches contributes to a fused one, at least
+LEXICAL_WEIGHT = 0.25  # what a place among the passages found by words counts, of one among those found by vectors
+FUSION_CONSTANT = 20.0
 
 
 class AnswerService:
@@ -120,7 +125,7 @@ class AnswerService:
             with encoder.asking():
                 query = encoder.encode_query(question, photo)
                 clock.lap("encode")
-                found = self._search(indexes, query, k)
+                found = self._search(indexes, query, k, self._telling(question, photo))
                 clock.lap("search")
                 passages = self._passages(found, k)
                 clock.lap("passages")
@@ -164,7 +169,8 @@ class AnswerService:
             with encoder.asking():
                 photo = None if image is None else _photo(image)
                 query = encoder.encode_query(question, photo)
-                return EvidenceFound(self._passages(self._search(indexes, query, k), k), query)
+                found = self._search(indexes, query, k, self._telling(question, photo))
+                return EvidenceFound(self._passages(found, k), query)
 
     def regions(self, query: QueryVectors, passage_id: str) -> np.ndarray:
         """Which parts of the photo speak for a passage: (down, across) float32, 0 to 1, the most being 1.
@@ -241,17 +247,46 @@ class AnswerService:
             raise UserProblem(f"There is nothing to search yet, ask again shortly. {status.message}")
         return found
 
+    def _telling(self, question: str, photo: Image.Image | None) -> str:
+        """The words to search the catalogue for: those of the question that are no stop words.
+
+        "" where the index alone is to be asked: without the setting, and for a photo, as the words of a question
+        about one ("Where does this animal live?") do not say what it shows.
+        """
+        if not self.settings.hybrid or photo is not None:
+            return ""
+        return " ".join(
+            word
+            for word in question.split()
+            if any(part not in STOP_WORDS for part in words(word.replace("'", " ").replace("’", " ")))
+        )
+
     def _search(
-        self, indexes: dict[str, LateInteractionIndex], query: QueryVectors, k: int
+        self, indexes: dict[str, LateInteractionIndex], query: QueryVectors, k: int, telling: str
     ) -> list[tuple[str, float]]:
-        """(passage id, score) of all indexes, best first: more than k, in case the catalogue lacks some."""
-        hits = [
-            hit
-            for index in indexes.values()
-            for hit in index.search(query.vectors, k=2 * k + 10, weights=query.weights)
-        ]
-        hits.sort(key=lambda hit: -hit.score)
-        return [(hit.id, hit.score) for hit in hits]
+        """(passage id, late-interaction score), best first: more than k, in case the catalogue lacks some.
+
+        By score; with telling words, by that order and the catalogue's own fused.
+        """
+        depth = 2 * k + 10
+        if not telling:
+            return _ask_indexes(indexes, query, depth)
+        depth = max(depth, FUSED)
+        found = _ask_indexes(indexes, query, depth)
+        texts = [hit for name in indexes for hit in self.catalogue.search_text(telling, depth, name)]
+        texts.sort(key=lambda hit: -hit.score)
+        lexical = [hit.passage.id for hit in texts[:depth]]
+        scores = dict(found)
+        missing = set(lexical) - scores.keys()
+        if missing:
+            scores.update(_ask_indexes(indexes, query, len(missing), missing))
+        # What no index holds yet has no score and is left out, as it is without the words.
+        order = fuse(
+            [[name for name, _ in found], [name for name in lexical if name in scores]],
+            (1.0, LEXICAL_WEIGHT),
+            FUSION_CONSTANT,
+        )
+        return [(name, scores[name]) for name in order]
 
     def _passages(self, found: Sequence[tuple[str, float]], k: int) -> tuple[EvidencePassage, ...]:
         scores = dict(found)
@@ -286,6 +321,19 @@ class AnswerService:
             if index is not None and passage_id in index:
                 return index.vectors(passage_id)
         raise UserProblem("This passage is no longer in the index; ask the question again.")
+
+
+def _ask_indexes(
+    indexes: dict[str, LateInteractionIndex], query: QueryVectors, count: int, within: set[str] | None = None
+) -> list[tuple[str, float]]:
+    """(passage id, score) of the best `count` of each index, best first."""
+    hits = [
+        hit
+        for index in indexes.values()
+        for hit in index.search(query.vectors, k=count, weights=query.weights, within=within)
+    ]
+    hits.sort(key=lambda hit: -hit.score)
+    return [(hit.id, hit.score) for hit in hits]
 
 
 class _Clock:

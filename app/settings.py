@@ -63,6 +63,9 @@ class Settings(BaseSettings):
         description="port the page listens on",
     )
     passages: int = Field(5, ge=1, le=50, description="how many passages to find for a question")
+    hybrid: bool = Field(
+        False, description="for a question without photo, search the catalogue by words as well and fuse the two"
+    )
     min_score: float | None = Field(
         None,
         ge=0.0,

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evidence:
-    """A retrieved passage. `score` is 0..1, how well it matched the query; the list an answerer gets is
-    ordered by it, best first."""
+    """A retrieved passage. `score` is 0..1, how well it matched the query; the list an answerer gets has
+    the best first, as a rule in the order of the scores."""
 
     id: str
     title: str

@@ -98,7 +98,7 @@ class ExtractiveAnswerer:
             yield _silent(writer, t.NO_PASSAGE)
         elif not asked.stems and asked.kind in ("any", "yesno"):
             yield _silent(writer, t.NO_QUESTION)
-        elif passages[0].score < self.limits.passage_score:
+        elif max(passage.score for passage in passages) < self.limits.passage_score:
             yield _silent(writer, t.LOOSE, [1])
         elif asked.kind == "identity" and not photo:
             yield _silent(writer, t.NO_PHOTO)

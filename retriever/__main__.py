@@ -85,6 +85,12 @@ def _parser() -> argparse.ArgumentParser:
     questions.add_argument("questions", type=Path, help="JSON list of {question, title}")
     for command in (search, photos, questions):
         command.add_argument("--json", action="store_true", help="print JSON")
+    for command in (search, questions):
+        command.add_argument(
+            "--hybrid",
+            action=argparse.BooleanOptionalAction,
+            help="fuse with a search by words where there is no photo (default: CITESIGHT_HYBRID, off)",
+        )
     known = commands.add_parser("eval", help="run a published benchmark", description="Run a published benchmark.")
     benchmarks = known.add_subparsers(dest="benchmark", required=True, metavar="BENCHMARK")
     about = "the M2KR benchmark (PreFLMR, arXiv 2402.08327)"

@@ -23,6 +23,7 @@ def test_the_defaults():
     settings = load_settings()
     assert settings.data_dir == Path("data") and settings.profile == "mini"
     assert settings.corpus == "wikipedia-vital" and settings.passages == 5
+    assert settings.hybrid is False
     assert (settings.host, settings.port) == ("127.0.0.1", 7860)
     assert settings.catalogue_url == "sqlite:///data/catalogue.sqlite"
     assert settings.cache_dir == Path("data/cache")
@@ -77,6 +78,7 @@ def test_an_empty_variable_is_no_setting(monkeypatch):
         ("CITESIGHT_PASSAGES", "0", "passages"),
         ("CITESIGHT_PASSAGES", "51", "passages"),
         ("CITESIGHT_MIN_SCORE", "2", "min_score"),
+        ("CITESIGHT_HYBRID", "perhaps", "hybrid"),
         ("CITESIGHT_PROFILE", "a\nb", "profile"),
         ("CITESIGHT_CORPUS", "a/b", "corpus"),
         ("CITESIGHT_CORPUS", "..", "corpus"),
