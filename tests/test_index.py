@@ -130,23 +130,23 @@ def test_agrees_with_the_definition(tmp_path_factory, data):
 
 @pytest.mark.parametrize("nbits", [4, 16])
 def test_agrees_through_compression_and_growth(tmp_path, rng, small_thresholds, nbits):
-    vectors = clustered(rng, 150)
+    vectors = clustered(rng, 210, lengths=(3, 35))
     query = clustered(rng, 1, lengths=(12, 13))[0]
     weights = rng.random(len(query)).astype(np.float32)
     counts = set()
     with LateInteractionIndex.create(tmp_path / "index", DIM, nbits=nbits) as index:
-        for start in range(0, 150, 10):
-            index.add(names(10, start), vectors[start : start + 10])
+        for start in range(0, 210, 15):
+            index.add(names(15, start), vectors[start : start + 15])
             stats = index.stats()
             counts.add(stats["centroids"])
             assert stats["whole_vectors"] <= 600
-            assert stats["vectors"] == sum(map(len, vectors[: start + 10])) and stats["passages"] == start + 10
-            assert_agrees(index, query, 7, index.search(query, 7, candidates=start + 10))
+            assert stats["vectors"] == sum(map(len, vectors[: start + 15])) and stats["passages"] == start + 15
+            assert_agrees(index, query, 7, index.search(query, 7, candidates=start + 15))
             assert_agrees(index, query, 200, index.search(query, 200, weights), weights)
             assert_agrees(index, query, 7, index.search(query, 7, weights, exact=True), weights)
         assert len(counts) >= 3 and 0 in counts  # none, the first and more
-        assert index.ids() == names(150)
-        for passage_id, array in zip(names(150), vectors, strict=True):
+        assert index.ids() == names(210)
+        for passage_id, array in zip(names(210), vectors, strict=True):
             stored = index.vectors(passage_id)
             assert stored.dtype == np.float32 and stored.shape == array.shape
             np.testing.assert_allclose(stored, array, atol=0.15 if nbits == 4 else 5e-4)
