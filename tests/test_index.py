@@ -557,6 +557,12 @@ def test_a_reader_follows_through_compression_and_replacement(tmp_path, rng, sma
         assert_same(reader, ["x", "y"], vectors[:2])
     for file in path.iterdir():
         file.unlink()
+    with LateInteractionIndex.create(path, DIM) as writer:
+        writer.add(["x", "y"], vectors[1:3])  # files of the same names, and nothing else is different
+        assert reader.refresh()
+        assert_same(reader, ["x", "y"], vectors[1:3])
+    for file in path.iterdir():
+        file.unlink()
     LateInteractionIndex.create(path, DIM, "another model").close()
     assert "another model" in problem(reader.refresh)
     reader.close()
@@ -713,6 +719,36 @@ def fails_at(number, monkeypatch, change):
             assert "disk filled up" in str(error) and "free some space" in str(error)
             return True
     return False
+
+
+def test_what_is_committed_is_on_disk_before(lossless, rng, small_thresholds, monkeypatch):
+    events = []
+
+    def told(name, real):
+        def call(first, *rest):
+            file = os.readlink(f"/proc/self/fd/{first}") if isinstance(first, int) else str(rest[0])
+            events.append((name, os.path.basename(file)))
+            return real(first, *rest)
+
+        return call
+
+    lossless.add(names(40), clustered(rng, 40))
+    lossless.delete(["p1"])
+    before = data_files(lossless.path)
+    for system_call in ("write", "fsync", "replace"):
+        monkeypatch.setattr(os, system_call, told(system_call, getattr(os, system_call)))
+    lossless.add(names(50, 40), clustered(rng, 50))
+    monkeypatch.undo()
+    written = {name for call, name in events if call == "write"}
+    new = set(data_files(lossless.path)) - set(before)
+    assert {name.split("-")[0] for name in new} == {"segment", "codebook", "deleted"}
+    assert written >= new | {"manifest.json.tmp"}
+    commit = events.index(("replace", "manifest.json"))
+    for name in written:
+        last = max(place for place, event in enumerate(events) if event == ("write", name))
+        assert last < events.index(("fsync", name)) < commit
+    directory = [place for place, event in enumerate(events) if event == ("fsync", "lossless")]
+    assert directory[0] == commit - 1 and directory[-1] == commit + 1
 
 
 def test_an_interrupt_right_after_the_commit_loses_nothing(empty, rng, monkeypatch):
@@ -892,4 +928,4 @@ def test_what_a_killed_writer_left_is_removed_and_told(all_kinds, caplog):
         LateInteractionIndex.open(all_kinds, write=True).close()
     assert data_files(all_kinds) == ["codebook-2.bin", *files[1:-2], "notes.txt", *files[-2:]]
     (record,) = caplog.records
-    assert "not finished" in record.getMessage() and "change 3" in record.getMessage()
+    assert "unfinished change" in record.getMessage() and "generation 3" in record.getMessage()

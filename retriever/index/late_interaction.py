@@ -102,7 +102,9 @@ class LateInteractionIndex:
                 )
             if write and storage.remove_others(path, state.manifest):
                 generation = state.manifest.generation
-                log.warning("A change of the index at %s was not finished; it is as of change %d.", path, generation)
+                log.warning(
+                    "Dropped an unfinished change of the index at %s; it is at generation %d.", path, generation
+                )
         except BaseException as error:
             if lock is not None:
                 lock.release()
