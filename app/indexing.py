@@ -3,8 +3,8 @@
 The same code runs in the background of the page and in the foreground of a command. It knows the catalogue,
 the encoder and the index by their interfaces; it knows nothing of questions or pages.
 
-An index lies in a folder named after the encoder's profile and fingerprint, so another encoder gets an index
-of its own beside the old one, and going back costs nothing. What is in the index already is never encoded
+An index lies in a folder named after the encoder's profile and fingerprint and the index's format, so another
+encoder gets an index of its own beside the old one, and going back costs nothing. What is in the index already is never encoded
 again: a build that was stopped goes on where it was.
 """
 
@@ -26,7 +26,8 @@ from app.results import IndexStatus
 from kb.catalogue import Catalogue
 from kb.records import CatalogueProblem
 from retriever.encoder import Encoder, passage_text
-from retriever.index import IndexProblem, LateInteractionIndex
+from retriever.index import FORMAT_VERSION, IndexProblem, LateInteractionIndex
+from retriever.made_up import made_up_queries
 from retriever.profiles import EncoderProblem
 from wheelcache import WheelProblem
 
@@ -34,7 +35,7 @@ Progress = Callable[[int, int], None]
 
 BATCH = 16  # passages encoded at a time, to begin with
 BATCH_SECONDS = 0.3  # what a batch should take: a question waits for one at most
-COMMIT_PASSAGES = 512  # passages made lasting at a time, more as the index grows; a crash loses these
+COMMIT_PASSAGES = 512  # passages made lasting at a time; a crash loses these
 COMMIT_SECONDS = 10.0  # ... or as many as come in this time, so that a new index can soon be asked
 
 # Each says in one sentence what happened and what to do.
@@ -47,7 +48,7 @@ def index_path(data_dir: Path, corpus: str, profile: str, fingerprint: str) -> P
     """The folder of the index of a corpus made by one encoder. IndexProblem if the name fits no folder."""
     if Path(corpus).name != corpus:
         raise IndexProblem(f"The corpus name {corpus!r} cannot be a folder's name; choose another.")
-    key = hashlib.sha256(fingerprint.encode()).hexdigest()[:12]
+    key = hashlib.sha256(f"{fingerprint} {FORMAT_VERSION}".encode()).hexdigest()[:12]
     # A profile may be a path or owner/name; the key tells apart what then reads alike.
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(profile).name)[:64] or "model"
     return data_dir / "index" / corpus / f"{name}-{key}"
@@ -60,7 +61,9 @@ def open_index(path: Path, encoder: Encoder, write: bool = False) -> LateInterac
     """
     if (path / "manifest.json").exists():
         return LateInteractionIndex.open(path, fingerprint=encoder.fingerprint, write=write)
-    return LateInteractionIndex.create(path, encoder.dim, encoder.fingerprint) if write else None
+    if not write:
+        return None
+    return LateInteractionIndex.create(path, encoder.dim, encoder.fingerprint, queries=made_up_queries(encoder))
 
 
 def build_index(
@@ -113,10 +116,7 @@ def build_index(
                         ids.append(passage.id)
                         vectors.append(rows)
                 encoded += len(batch)
-                # A commit costs something for the whole index, so commits get rarer as it grows.
-                much = max(COMMIT_PASSAGES, len(index) // 50)
-                long = max(COMMIT_SECONDS, len(index) / 2000)
-                if len(ids) >= much or time.monotonic() - last >= long:
+                if len(ids) >= COMMIT_PASSAGES or time.monotonic() - last >= COMMIT_SECONDS:
                     last = commit()
                 progress(min(total, total - missing + encoded), total)
         commit()
@@ -220,6 +220,8 @@ class Indexer:
             path = self._place(encoder)
             doing = "opening the index"
             self._reopen(path, encoder)
+            if self._index is not None:
+                self._index.verify()
             if not self._stop.is_set():
                 doing = "fetching the corpus"
                 self._say("fetching", 0, 0, "Fetching the texts.")

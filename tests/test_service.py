@@ -499,16 +499,19 @@ def test_an_index_put_in_the_place_of_another_is_refused(make, catalogue, monkey
     assert status.state == "failed" and "small-1" in status.message and status.message.endswith(".")
 
 
-def test_a_damaged_index_is_refused_with_a_sentence(make, catalogue, monkeypatch, tmp_path):
+@pytest.mark.parametrize("says", ["cut short", "damaged"])
+def test_a_damaged_index_is_refused_with_a_sentence(make, catalogue, monkeypatch, tmp_path, says):
     fill(catalogue, monkeypatch)
     make().prepare(lambda status: None)
     path = index_path(tmp_path, "things", "mini", "small-1")
-    vectors = path / "vectors.f16"
-    vectors.write_bytes(vectors.read_bytes()[:100])
+    [segment] = path.glob("segment-*")
+    content = bytearray(segment.read_bytes())
+    content[len(content) // 2] ^= 1  # among the vectors, which take most of it
+    segment.write_bytes(content[:100] if says == "cut short" else content)
     one = make()
     status = one.prepare(lambda status: None)
-    assert status.state == "failed" and "cut short" in status.message
-    assert "cut short" in refused(one, photo("red"), "What?")
+    assert status.state == "failed" and says in status.message
+    assert says in refused(one, photo("red"), "What?")
 
 
 def test_a_second_builder_gets_a_sentence_and_still_answers(make, catalogue, monkeypatch, tmp_path):

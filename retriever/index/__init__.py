@@ -4,6 +4,7 @@ It knows vectors and passage ids. It knows nothing of models, texts, images or S
 """
 
 from retriever.index.late_interaction import Hit, LateInteractionIndex
+from retriever.index.storage import VERSION as FORMAT_VERSION
 from retriever.index.storage import IndexProblem
 
-__all__ = ["Hit", "IndexProblem", "LateInteractionIndex"]
+__all__ = ["FORMAT_VERSION", "Hit", "IndexProblem", "LateInteractionIndex"]

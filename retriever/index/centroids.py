@@ -1,13 +1,15 @@
-"""Centroids of the stored vectors: how many, trained on what, and which one each vector belongs to.
+"""The codebook: how many centroids, trained on what, when it grows, and which one a vector belongs to.
 
-Training and assignment look centroids up through a small inverted file of the centroids themselves, so a
-vector is compared with a few hundred of them and not with thousands; the now and then second-best centroid
-costs no recall that could be measured. It knows nothing of files, passages or queries.
+A codebook only ever grows, so the numbers that vectors were given stay valid. On a processor centroids are looked
+up through a small inverted file of the centroids themselves, so a vector is compared with a few hundred of them and
+not with thousands; the now and then second-best centroid costs no recall that could be measured. Where faiss has a
+GPU, all are compared. It knows nothing of files, passages or queries.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 
 import faiss
 import numpy as np
@@ -15,8 +17,22 @@ import numpy as np
 SEED = 20240717
 SAMPLES_PER_CENTROID = 24
 ITERATIONS = 6
-BLOCK = 65_536  # vectors turned to float32 at a time
 MOST_CENTROIDS = 65_536  # codes are stored in 16 bits
+HELD_OUT = 10  # one in so many of the first sample is not trained on but tells the radius
+PASSAGES_SHARE = 1 / 3  # of the moment that decides how residuals are rounded; the rest is the queries'
+RADIUS_PERCENTILE = 99
+FAR_SHARE = 0.1  # of vectors beyond the radius, from which on they get centroids of their own; 3 to 7 % of further
+# Wikipedia passages are, so that much means vectors of another kind
+
+
+@dataclass(frozen=True, eq=False)
+class Codebook:
+    """centroids (c, dim) float32, each a float16 number, none before training; radius: how far from its centroid a
+    vector usually is; moment (dim, dim) float32: the second moment of what the vectors will be compared with."""
+
+    centroids: np.ndarray
+    radius: float
+    moment: np.ndarray
 
 
 def centroid_count(vectors: int) -> int:
@@ -25,8 +41,70 @@ def centroid_count(vectors: int) -> int:
     return max(2, min(wanted, vectors // 2, MOST_CENTROIDS))
 
 
-def _lookup(dim: int, count: int) -> faiss.Index:
-    """An empty faiss index in which nearest centroids are found quickly."""
+def sample_rows(vectors: int) -> np.ndarray:
+    """Which of that many vectors to grow a codebook on: ascending numbers, chosen with a fixed seed."""
+    size = min(vectors, centroid_count(vectors) * SAMPLES_PER_CENTROID)
+    return np.sort(np.random.default_rng(SEED).choice(vectors, size, replace=False))
+
+
+def untrained(dim: int, queries: np.ndarray | None) -> Codebook:
+    """A codebook without centroids. queries: (n, dim) float32, vectors like those that will be searched with."""
+    return Codebook(np.empty((0, dim), np.float32), 0.0, _moment(np.zeros((1, dim)) if queries is None else queries))
+
+
+def grow(codebook: Codebook, sample: np.ndarray, vectors: int, total: int) -> Codebook:
+    """The codebook for an index of total vectors; the same one where nothing is to be added to it.
+
+    sample (n, dim) float32 is of the vectors that are to be given codes. New centroids are trained on it when the
+    total calls for more, as many as the sample carries, and on what lies far from all centroids if that is much.
+    """
+    centroids = codebook.centroids
+    if not len(centroids):
+        held_out = np.arange(len(sample)) % HELD_OUT == 0
+        centroids = train(sample[~held_out], centroid_count(total))
+        # Queries have something of the passages they look for, and are not all like the sample of them.
+        moment = (1 - PASSAGES_SHARE) * codebook.moment + PASSAGES_SHARE * _moment(sample)
+        return Codebook(centroids, _radius(centroids, sample[held_out]), moment.astype(np.float32))
+    more = min(centroid_count(total) - len(centroids), len(sample) // SAMPLES_PER_CENTROID)
+    if more > 0:
+        centroids = np.concatenate([centroids, train(sample, more)])
+    far = sample[Lookup(centroids).nearest(sample)[1] > codebook.radius]
+    if len(far) > max(FAR_SHARE * len(sample), SAMPLES_PER_CENTROID):
+        count = min(centroid_count(len(far) * vectors // len(sample)), len(far), MOST_CENTROIDS - len(centroids))
+        if count > 0:
+            centroids = np.concatenate([centroids, train(far, count)])
+    if len(centroids) == len(codebook.centroids):
+        return codebook
+    return replace(codebook, centroids=centroids, radius=max(codebook.radius, _radius(centroids, sample)))
+
+
+def _moment(vectors: np.ndarray) -> np.ndarray:
+    """The second moment (dim, dim) float32 of vectors (n, dim), with trace 1; zeros if they are."""
+    vectors = np.asarray(vectors, np.float32)
+    moment = vectors.T @ vectors
+    return moment / (np.trace(moment) or 1)
+
+
+def _radius(centroids: np.ndarray, sample: np.ndarray) -> float:
+    return float(np.percentile(Lookup(centroids).nearest(sample)[1], RADIUS_PERCENTILE))
+
+
+def train(sample: np.ndarray, count: int) -> np.ndarray:
+    """Centroids (count, dim) float32 of a sample (n >= count, dim) float32, by seeded k-means, rounded to float16."""
+    settings = faiss.ClusteringParameters()
+    settings.niter = ITERATIONS
+    settings.seed = SEED
+    settings.min_points_per_centroid = 1
+    settings.max_points_per_centroid = len(sample)
+    clustering = faiss.Clustering(sample.shape[1], count, settings)
+    clustering.train(np.ascontiguousarray(sample, np.float32), _empty_lookup(sample.shape[1], count))
+    centroids = faiss.vector_to_array(clustering.centroids).reshape(count, sample.shape[1])
+    return centroids.astype(np.float16).astype(np.float32)  # what is stored and what is used are the same
+
+
+def _empty_lookup(dim: int, count: int) -> faiss.Index:
+    if faiss.get_num_gpus():
+        return faiss.index_cpu_to_all_gpus(faiss.IndexFlatL2(dim))
     cells = 2 ** round(math.log2(math.sqrt(count)))
     if cells < 8:
         return faiss.IndexFlatL2(dim)
@@ -37,36 +115,16 @@ def _lookup(dim: int, count: int) -> faiss.Index:
     return lookup
 
 
-def train(sample: np.ndarray, count: int) -> np.ndarray:
-    """Centroids (count, dim) float32 of a sample (n >= count, dim) float32, by seeded k-means."""
-    settings = faiss.ClusteringParameters()
-    settings.niter = ITERATIONS
-    settings.seed = SEED
-    settings.min_points_per_centroid = 1
-    settings.max_points_per_centroid = len(sample)
-    clustering = faiss.Clustering(sample.shape[1], count, settings)
-    clustering.train(np.ascontiguousarray(sample, np.float32), _lookup(sample.shape[1], count))
-    return faiss.vector_to_array(clustering.centroids).reshape(count, sample.shape[1])
-
-
-class Assigner:
-    """Gives vectors the number of a near centroid; the same ones for the same centroids."""
+class Lookup:
+    """Finds a near centroid for each vector; the same ones for the same centroids."""
 
     def __init__(self, centroids: np.ndarray) -> None:
-        self._lookup = _lookup(centroids.shape[1], len(centroids))
-        self._lookup.train(centroids)
-        self._lookup.add(centroids)
+        self._index = _empty_lookup(centroids.shape[1], len(centroids))
+        self._index.train(centroids)
+        self._index.add(centroids)
 
-    def codes(self, vectors: np.ndarray) -> np.ndarray:
-        """(n, dim) float of any kind -> (n,) uint16."""
-        codes = np.empty(len(vectors), np.uint16)
-        for start in range(0, len(vectors), BLOCK):
-            block = np.ascontiguousarray(vectors[start : start + BLOCK], np.float32)
-            codes[start : start + BLOCK] = self._lookup.search(block, 1)[1][:, 0]
-        return codes
-
-
-def sample_rows(vectors: int, count: int) -> np.ndarray:
-    """Which of that many vectors to train count centroids on: ascending numbers, chosen with a fixed seed."""
-    size = min(vectors, count * SAMPLES_PER_CENTROID)
-    return np.sort(np.random.default_rng(SEED).choice(vectors, size, replace=False))
+    def nearest(self, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(n, dim) float of any kind -> numbers (n,) uint16 and distances (n,) float32."""
+        squares, numbers = self._index.search(np.ascontiguousarray(vectors, np.float32), 1)
+        numbers = np.maximum(numbers[:, 0], 0)  # -1 where all cells looked into are empty
+        return numbers.astype(np.uint16), np.sqrt(np.maximum(squares[:, 0], 0))

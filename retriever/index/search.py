@@ -1,141 +1,255 @@
-"""Searching a snapshot in two stages: nominate candidates by centroids, then score them exactly.
+"""Searching a snapshot: a funnel of steps, each given fewer passages than the one before and spending more on each.
+
+Rows of the query that say nearly the same, as those of most image patches do, are first merged into at most MERGED
+weighted ones. (1) In a large index the merged rows look into the lists of their nearest centroids, and the passages met
+with the highest gains go on. (2) Each passage is scored by its centroids alone, from a table of bytes that stays near
+the processor. (3) The best are scored by their residuals in whole numbers, still with the merged rows. (4) The best of
+those get their exact score: all rows, in float32. Passages whose vectors are stored whole enter at (3).
 
 Pure functions over arrays that nobody changes; nothing here knows of files, ids, locks or writers.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-PROBES = 48  # centroids looked into for each query vector
-BLOCK_VECTORS = 8_192  # stored vectors scored at a time: what they need stays near the processor
-MOST_SLOTS = 1 << 23  # (query vector, passage) slots, and pairs, handled at a time when nominating
+from retriever.index import kernels
+from retriever.index.parallel import evenly, in_parallel
+from retriever.index.quantise import decode, steps
+from retriever.index.segments import Segment, Snapshot
+
+MERGED = 64  # rows that the first three steps search with; one per byte of a cache line
+PROBES = 48  # centroids whose lists a row looks into
+SCANNED = 20_000  # passages that step 2 scores at most: from the lists, where there are more
+CANDIDATES, CANDIDATES_PER_HIT = 850, 4  # passages that step 3 scores
+FINAL, FINAL_PER_HIT = 20, 1.5  # passages that step 4 scores
+BLOCK_VECTORS = 8_192  # stored vectors that one thread takes at a time: what they need stays near the processor
+SCAN_VECTORS = 131_072  # ... in step 2, which needs only their codes
+# Products of bytes are summed by instructions of their own on such processors; elsewhere float32 does it, as exactly.
+WHOLE_NUMBERS = torch.cpu._is_vnni_supported()
+MOST_PASSAGES = 1 << 16  # of a segment
+
+Allowed = tuple[np.ndarray | None, ...]
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """A state of the index that does not change.
+def search(
+    snapshot: Snapshot,
+    query: np.ndarray,
+    weights: np.ndarray,
+    k: int,
+    allowed: Allowed | None = None,
+    candidates: int | None = None,
+    exact: bool = False,
+) -> list[tuple[int, float]]:
+    """The k best (passage number, score), best first, equal scores by number.
 
-    vectors (n, dim) float16; starts (passages + 1,) int64, passage p owning vectors[starts[p]:starts[p + 1]].
-    centroids (c, dim) float32, or None while every passage is scored; list_passages[list_starts[i]:
-    list_starts[i + 1]] are the different passages, ascending, that have a vector at centroid i.
-    """
-
-    vectors: np.ndarray
-    starts: np.ndarray
-    centroids: np.ndarray | None = None
-    list_starts: np.ndarray | None = None
-    list_passages: np.ndarray | None = None
-
-
-def inverted_lists(codes: np.ndarray, lengths: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Which passages each of count centroids meets.
-
-    codes (vectors,) uint16 in the order of the passages, lengths (passages,) -> list_starts (count + 1,)
-    int64, list_passages int32, as in Snapshot.
-    """
-    order = np.argsort(codes, kind="stable")  # a radix sort for 16 bits; stable keeps passages ascending
-    passages = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)[order]
-    sorted_codes = codes[order]
-    first = np.ones(len(order), bool)
-    first[1:] = (passages[1:] != passages[:-1]) | (sorted_codes[1:] != sorted_codes[:-1])
-    starts = np.zeros(count + 1, np.int64)
-    np.cumsum(np.bincount(sorted_codes[first], minlength=count), out=starts[1:])
-    return starts, passages[first]
+    query (n, dim) float32, finite, no row zero; weights (n,) float32 > 0. A score is sum_i w_i max_j q_i . d_j over the
+    stored vectors. allowed: for each segment which passages may be found, (passages,) bool, or None for all; None
+    instead of the tuple: those that are not deleted. candidates: how many step 3 scores, at least k. exact: step 4
+    scores all."""
+    allowed = snapshot.live if allowed is None else allowed
+    numbers = _numbers(snapshot, allowed)
+    final = FINAL + int(FINAL_PER_HIT * k)
+    if not exact and len(numbers) > final:
+        if candidates is None:
+            candidates = CANDIDATES + CANDIDATES_PER_HIT * k
+        numbers = _promising(snapshot, numbers, merged(query, weights), max(candidates, final), final)
+    if not len(numbers):
+        return []
+    scores = maxsim(snapshot, numbers, query, weights)
+    order = np.lexsort((numbers, -scores))[:k]
+    return list(zip(numbers[order].tolist(), scores[order].tolist(), strict=True))
 
 
-def nominate(
-    snapshot: Snapshot, query: np.ndarray, weights: np.ndarray, count: int, allowed: np.ndarray | None
+def stored_vectors(snapshot: Snapshot, number: int) -> np.ndarray:
+    """The vectors (tokens, dim) float32 of one passage as they are stored."""
+    [block] = _blocks(snapshot, np.array([number]))
+    return _vectors(snapshot, block)
+
+
+def merged(query: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """At most MERGED rows (m, dim) float32 that find nearly what the query's rows (n, dim) find with their weights.
+
+    Rows that point the same way are summed: what is best for the sum is nearly the best for each."""
+    weighted = query * weights[:, None]
+    if len(query) <= MERGED:
+        return weighted
+    group = kernels.group_rows(query / np.linalg.norm(query, axis=1, keepdims=True), weighted, MERGED)
+    sums = np.zeros((MERGED, query.shape[1]), np.float32)
+    np.add.at(sums, group, weighted)
+    return sums[sums.any(axis=1)]
+
+
+def _promising(
+    snapshot: Snapshot, numbers: np.ndarray, rows: np.ndarray, candidates: int, final: int
 ) -> np.ndarray:
-    """The count passages that look best from the centroids alone, ascending, (<= count,) int64.
-
-    query (n, dim) float32, weights (n,) float32, allowed (passages,) bool or None for all. Each query
-    vector looks into its nearest centroids. A passage met there gets, for that vector, its best centroid's
-    score above that of the best centroid not looked into: what a passage not met could at most have had.
-    """
-    passages = len(snapshot.starts) - 1
-    eligible = passages if allowed is None else int(np.count_nonzero(allowed))
-    if snapshot.centroids is None or eligible <= count:
-        return np.arange(passages) if allowed is None else np.flatnonzero(allowed)
-    list_starts, list_passages, probes = snapshot.list_starts, snapshot.list_passages, PROBES
-    if allowed is not None:  # the lists get shorter, so as many pairs are met by looking deeper
-        keep = allowed[list_passages]
-        list_starts = np.concatenate([[0], np.cumsum(keep)])[list_starts]
-        list_passages = list_passages[keep]
-        probes = PROBES * max(1, passages // eligible)
-    probes = min(probes, len(snapshot.centroids) - 1)
-    scores = torch.from_numpy(query) @ torch.from_numpy(snapshot.centroids).T
-    best, cells = torch.topk(scores, probes + 1, dim=1)
-    gains = ((best[:, :-1] - best[:, -1:]) * torch.from_numpy(weights)[:, None]).numpy()
-    cells = cells[:, :-1].numpy()
-    sizes = list_starts[cells + 1] - list_starts[cells]
-    total = np.zeros(passages)
-    for rows in _row_blocks(sizes.sum(axis=1), passages):
-        size = sizes[rows].ravel()
-        ends = np.cumsum(size)
-        offset = list_starts[cells[rows]].ravel() - (ends - size)
-        met = list_passages[np.arange(ends[-1]) + np.repeat(offset, size)]
-        height = rows.stop - rows.start
-        slot = np.repeat(np.repeat(np.arange(height) * passages, probes), size) + met
-        best_gains = np.zeros(height * passages, np.float32)
-        np.maximum.at(best_gains, slot, np.repeat(gains[rows].ravel(), size))
-        total += best_gains.reshape(height, passages).sum(axis=0)
-    if allowed is not None:
-        total[~allowed] = -np.inf
-    return _best_rows(total, count)
+    """Steps 1 to 3: which of the passages, given and returned by ascending number, step 4 should score."""
+    table = _centroid_scores(snapshot, rows)
+    with_codes = sum(segment.passages for segment in snapshot.segments if segment.codes is not None)
+    coded, whole = np.split(numbers, [np.searchsorted(numbers, with_codes)])  # whole segments are the last
+    if len(coded) > SCANNED:
+        coded = _greatest(coded, _by_lists(snapshot, table)[coded], SCANNED)
+    if len(coded) > candidates:
+        coded = _greatest(coded, _by_centroids(snapshot, coded, table), candidates)
+    both = np.concatenate([coded, whole])
+    return _greatest(both, _by_residuals(snapshot, both, rows, table), final)
 
 
-def _row_blocks(pairs: np.ndarray, passages: int) -> list[slice]:
-    """Cuts query rows into runs that stay within MOST_SLOTS, at least one row each."""
-    blocks, start, met = [], 0, 0
-    for row, more in enumerate(pairs.tolist()):
-        if row > start and (met + more > MOST_SLOTS or (row + 1 - start) * passages > MOST_SLOTS):
-            blocks.append(slice(start, row))
-            start, met = row, 0
-        met += more
-    return [*blocks, slice(start, len(pairs))]
+def _centroid_scores(snapshot: Snapshot, rows: np.ndarray) -> np.ndarray:
+    """The dot products (centroids, rows) float32."""
+    centroids, turned = torch.from_numpy(snapshot.centroids), torch.from_numpy(rows).T
+    table = torch.empty(len(centroids), len(rows))
+    in_parallel(lambda part: torch.mm(centroids[part], turned, out=table[part]), evenly(len(centroids), 8))
+    return table.numpy()
 
 
-def _best_rows(total: np.ndarray, count: int) -> np.ndarray:
-    """Positions of the count greatest values, ascending; of equal ones the first."""
-    if count >= len(total):
-        return np.arange(len(total))
-    edge = np.partition(total, len(total) - count)[len(total) - count]
-    above = np.flatnonzero(total > edge)
-    return np.sort(np.concatenate([above, np.flatnonzero(total == edge)[: count - len(above)]]))
+def _by_lists(snapshot: Snapshot, table: np.ndarray) -> np.ndarray:
+    """Step 1: what each passage of the segments that have lists gains, float32, by passage number.
+
+    A passage met in the list of a row's centroid gains that centroid's score above the best one not looked into: what
+    a passage not met could at most have had."""
+    probes = min(PROBES, len(table) - 1)
+    best, cells = (found.numpy() for found in torch.topk(torch.from_numpy(table).T, probes + 1, dim=1))
+    gains = best[:, :-1] - best[:, -1:]
+
+    def gained(item: tuple[Segment, slice]) -> np.ndarray:
+        segment, rows = item
+        totals, last_row = np.zeros(MOST_PASSAGES, np.float32), np.full(MOST_PASSAGES, -1, np.int32)
+        kernels.gain_from_lists(segment.list_starts, segment.list_rows, cells[rows], gains[rows], totals, last_row)
+        return totals[: segment.passages]
+
+    halves = evenly(len(gains), 2)
+    items = [(segment, rows) for rows in halves for segment in snapshot.segments if segment.codes is not None]
+    found = in_parallel(gained, items)
+    each = len(items) // len(halves)
+    return np.sum([np.concatenate(found[start : start + each]) for start in range(0, len(items), each)], axis=0)
 
 
-def maxsim(snapshot: Snapshot, passages: np.ndarray, query: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The exact scores (n,) float64, sum_i w_i max_j q_i . d_j, of passages (n,) given by ascending number.
+def _by_centroids(snapshot: Snapshot, numbers: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """Step 2: a score (n,) int32 of each passage from the best centroid for each row."""
+    low = table.min(axis=0)
+    width = float((table.max(axis=0) - low).max()) or 1.0
+    small = np.empty(table.shape, np.uint8)
+    kernels.shrink_table(table, low, np.float32(255 / width), small)
 
-    Works through blocks of BLOCK_VECTORS stored vectors (more only for a single passage that has more).
-    """
-    rows = torch.from_numpy(query)
-    begins, ends = snapshot.starts[passages], snapshot.starts[passages + 1]
-    filled = np.concatenate([[0], np.cumsum(ends - begins)])
-    scores = np.empty(len(passages))
-    first = 0
-    while first < len(passages):
-        last = int(np.searchsorted(filled, filled[first] + BLOCK_VECTORS, side="right")) - 1
-        last = min(max(last, first + 1), len(passages))
-        size = int(filled[last] - filled[first])
-        if begins[first] + size == ends[last - 1]:  # neighbours on disk
-            halves = np.array(snapshot.vectors[begins[first] : ends[last - 1]])
+    def scored(block: _Block) -> np.ndarray:
+        scores = np.empty(len(block.begins), np.int32)
+        kernels.scan_codes(block.segment.codes, block.begins, block.ends, small, scores)
+        return scores
+
+    return _of_blocks(scored, snapshot, numbers, SCAN_VECTORS)
+
+
+def _by_residuals(snapshot: Snapshot, numbers: np.ndarray, rows: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """Step 3: a score (n,) float32 of each passage from its residuals and the rows, both in whole numbers of a byte."""
+    unit = np.abs(rows).max(axis=1) / np.float32(127)  # what one stands for in each row
+    small = np.rint(rows / unit[:, None]).astype(np.int8)
+    middle = 0.5 * unit * small.sum(axis=1, dtype=np.float32)  # a code stands for the middle of its step
+    turned = torch.from_numpy(small).T.contiguous()
+
+    def scored(block: _Block) -> np.ndarray:
+        segment, begins, ends = block.segment, block.begins, block.ends
+        filled = np.cumsum(ends - begins) - (ends - begins)
+        count = int((ends - begins).sum())
+        vectors, scale = np.empty((count, snapshot.dim), np.int8), np.empty(count, np.float32)
+        scores = np.empty(len(begins), np.float32)
+        if segment.packed is not None:
+            residuals = segment.packed, segment.scales, steps(), snapshot.nbits
+            kernels.unpack_residuals(*residuals, begins, ends, filled, vectors, scale)
+            beside = middle, table, segment.codes
         else:
-            pieces = zip(begins[first:last].tolist(), ends[first:last].tolist(), strict=True)
-            halves = np.concatenate([snapshot.vectors[begin:end] for begin, end in pieces])
-        dots = rows @ torch.from_numpy(halves).float().T
-        best = np.maximum.reduceat(dots.numpy(), filled[first:last] - filled[first], axis=1)
+            kernels.shrink_whole(segment.whole.view(np.int16), begins, ends, filled, vectors, scale)
+            beside = np.zeros_like(middle), table[:0], np.empty(0, np.uint16)
+        dots = _whole_number_dots(torch.from_numpy(vectors), turned).numpy()
+        kernels.best_of_dots(dots, scale, unit, *beside, begins, ends, filled, scores)
+        return scores
+
+    return _of_blocks(scored, snapshot, numbers)
+
+
+def _whole_number_dots(vectors: torch.Tensor, turned: torch.Tensor) -> torch.Tensor:
+    """The product (n, rows) int32 of (n, dim) int8 and (dim, rows) int8."""
+    if WHOLE_NUMBERS:
+        return torch._int_mm(vectors, turned)
+    return (vectors.float() @ turned.float()).to(torch.int32)  # as exact, as long as sums stay below 2^24
+
+
+def maxsim(snapshot: Snapshot, numbers: np.ndarray, query: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Step 4: the exact scores (n,) float64 of passages given by ascending number, from the vectors as stored."""
+    rows = torch.from_numpy(query)
+
+    def scored(block: _Block) -> np.ndarray:
+        dots = rows @ torch.from_numpy(_vectors(snapshot, block)).T
+        lengths = block.ends - block.begins
+        best = np.maximum.reduceat(dots.numpy(), np.cumsum(lengths) - lengths, axis=1)
         # Summed along a contiguous axis, so that equal passages get equal sums wherever they stand.
-        scores[first:last] = (np.ascontiguousarray(best.T, np.float64) * weights).sum(axis=1)
-        first = last
-    return scores
+        return (np.ascontiguousarray(best.T, np.float64) * weights).sum(axis=1)
+
+    return _of_blocks(scored, snapshot, numbers)
 
 
-def ranked(passages: np.ndarray, scores: np.ndarray, k: int) -> list[tuple[int, float]]:
-    """The k best (passage, score) pairs, best first; equal scores by passage number."""
-    order = np.lexsort((passages, -scores))[:k]
-    return list(zip(passages[order].tolist(), scores[order].tolist(), strict=True))
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """Some passages of a segment: their vectors are begins[i] to ends[i], int64."""
+
+    segment: Segment
+    begins: np.ndarray
+    ends: np.ndarray
+
+
+def _of_blocks(
+    scored: Callable[[_Block], np.ndarray], snapshot: Snapshot, numbers: np.ndarray, most: int = BLOCK_VECTORS
+) -> np.ndarray:
+    """The scores of passages given by ascending number, block by block."""
+    return np.concatenate(in_parallel(scored, list(_blocks(snapshot, numbers, most))))
+
+
+def _blocks(snapshot: Snapshot, numbers: np.ndarray, most: int = BLOCK_VECTORS) -> Iterator[_Block]:
+    """Cuts passages given by ascending number into blocks of at most `most` vectors, or of one passage."""
+    edges = np.searchsorted(numbers, snapshot.offsets)
+    for segment, offset, start, stop in zip(
+        snapshot.segments, snapshot.offsets[:-1], edges[:-1], edges[1:], strict=True
+    ):
+        rows = numbers[start:stop] - offset
+        begins, ends = segment.starts[rows].astype(np.int64), segment.starts[rows + 1].astype(np.int64)
+        filled = np.concatenate([[0], np.cumsum(ends - begins)])
+        first = 0
+        while first < len(rows):
+            last = max(first + 1, int(np.searchsorted(filled, filled[first] + most, side="right")) - 1)
+            yield _Block(segment, begins[first:last], ends[first:last])
+            first = last
+
+
+def _vectors(snapshot: Snapshot, block: _Block) -> np.ndarray:
+    """The stored vectors (n, dim) float32 of a block, one passage after another."""
+    segment, begins, ends = block.segment, block.begins, block.ends
+    if ends[-1] - begins[0] == (ends - begins).sum():  # neighbours on disk
+        which = slice(int(begins[0]), int(ends[-1]))
+    else:
+        which = np.concatenate([np.arange(begin, end) for begin, end in zip(begins, ends, strict=True)])
+    if segment.whole is not None:
+        return segment.whole[which].astype(np.float32)
+    codes = np.minimum(segment.codes[which], len(snapshot.centroids) - 1)  # damaged ones may be beyond
+    return decode(segment.scales[which], segment.packed[which], snapshot.centroids, codes, snapshot.nbits)
+
+
+def _numbers(snapshot: Snapshot, allowed: Allowed) -> np.ndarray:
+    """The numbers of all allowed passages, ascending, int64."""
+    parts = [
+        np.arange(start, stop) if mask is None else start + np.flatnonzero(mask)
+        for start, stop, mask in zip(snapshot.offsets[:-1], snapshot.offsets[1:], allowed, strict=True)
+    ]
+    return np.concatenate([np.empty(0, np.int64), *parts])
+
+
+def _greatest(numbers: np.ndarray, scores: np.ndarray, count: int) -> np.ndarray:
+    """The numbers with the count greatest scores, still ascending; of equal scores the first."""
+    if count >= len(numbers):
+        return numbers
+    edge = np.partition(scores, len(scores) - count)[len(scores) - count]
+    above = np.flatnonzero(scores > edge)
+    return numbers[np.sort(np.concatenate([above, np.flatnonzero(scores == edge)[: count - len(above)]]))]

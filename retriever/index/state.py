@@ -1,99 +1,134 @@
-"""One commit of an index as it is in memory, and reading it from the files.
+"""One commit of an index as it is in memory, read from its files; what is unchanged is shared with the one before.
 
-It knows the files and their checks; nothing of searching, training or writing.
+It knows nothing of searching, and nothing of how a commit comes about.
 """
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from retriever.index import storage
-from retriever.index.search import Snapshot, inverted_lists
-from retriever.index.storage import IndexProblem, Manifest
+from retriever.index import segments, storage
+from retriever.index.centroids import Codebook
+from retriever.index.segments import LARGE, Piece, Segment, Snapshot, decode_id, encode_id
+from retriever.index.storage import Manifest, Parts
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class State:
-    """ids and rows are shared with later states and only ever grow; the manifest says how far they count."""
+    """pieces are the segments of the snapshot with what is live of them, compressed ones first."""
 
     manifest: Manifest
-    snapshot: Snapshot
-    ids: list[str]
-    rows: dict[str, int]
+    codebook: Codebook
+    pieces: tuple[Piece, ...]
 
-    def row(self, passage_id: object) -> int | None:
-        """The number of a passage, or None if this state does not have it."""
-        row = self.rows.get(passage_id) if isinstance(passage_id, str) else None
-        return None if row is None or row >= self.manifest.passages else row
+    @cached_property
+    def snapshot(self) -> Snapshot:
+        sizes = [piece.segment.passages for piece in self.pieces]
+        return Snapshot(
+            self.manifest.dim,
+            self.manifest.nbits,
+            self.codebook.centroids,
+            tuple(piece.segment for piece in self.pieces),
+            np.cumsum([0, *sizes], dtype=np.int64),
+            tuple(piece.live for piece in self.pieces),
+        )
 
-    def take(self, added: list[str]) -> None:
-        """Adds the ids that load() found to be new; once, before the state is used."""
-        self.rows.update(zip(added, range(len(self.ids), len(self.ids) + len(added)), strict=True))
-        self.ids.extend(added)
+    @cached_property
+    def passages(self) -> int:
+        return sum(piece.passages for piece in self.pieces)
+
+    @cached_property
+    def vectors(self) -> int:
+        return sum(piece.vectors for piece in self.pieces)
+
+    def ids(self) -> list[str]:
+        """The ids of all passages that are not deleted, in the order of adding."""
+        return [passage_id for piece in self.pieces for _, passage_id in piece.ids()]
+
+    def id(self, number: int) -> str:
+        """The id of a passage by its number in the snapshot."""
+        offsets = self.snapshot.offsets
+        place = int(offsets.searchsorted(number, side="right")) - 1
+        return decode_id(self.pieces[place].segment.id_bytes(number - int(offsets[place])))
+
+    def number(self, passage_id: object) -> int | None:
+        """The number of the passage of that id, None if there is none."""
+        if not isinstance(passage_id, str):
+            return None
+        encoded = encode_id(passage_id)
+        return self._number(encoded, segments.hash_id(encoded))
+
+    def _number(self, encoded: bytes, hashed: np.uint64) -> int | None:
+        for piece, offset in zip(self.pieces, self.snapshot.offsets[:-1].tolist(), strict=True):
+            for row in piece.segment.rows(encoded, hashed):
+                if piece.live is None or piece.live[row]:
+                    return offset + row
+        return None
+
+    def numbers(self, ids: Sequence[str]) -> list[int | None]:
+        """number() of many ids, quickly where most are not there."""
+        encoded = [encode_id(passage_id) for passage_id in ids]
+        hashes = np.array([segments.hash_id(one) for one in encoded], np.uint64)
+        met = np.zeros(len(ids), bool)
+        for piece in self.pieces:
+            known = piece.segment.id_hashes
+            met |= known[np.minimum(known.searchsorted(hashes), len(known) - 1)] == hashes
+        return [
+            self._number(one, hashed) if maybe else None
+            for one, hashed, maybe in zip(encoded, hashes, met.tolist(), strict=True)
+        ]
 
 
 def read_state(path: Path, old: State | None) -> State:
     """The state on disk now, or old if that is it still. Raises IndexProblem."""
-    while True:
-        manifest = storage.read_manifest(path)
-        if old is not None and manifest == old.manifest:
-            return old
-        try:
-            storage.check_files(path, manifest)
-            state, added = load(path, manifest, old)
-            state.take(added)
-            return state
-        except (IndexProblem, OSError, ValueError) as error:
-            # A writer may have trained anew and removed the files named here: then there is a newer manifest.
-            if storage.read_manifest(path) == manifest:
-                if isinstance(error, IndexProblem):
-                    raise
-                if isinstance(error, OSError):
-                    raise storage.disk_problem(error, path, "reading") from error
-                raise _damaged(path) from error
+
+    def read(manifest: Manifest) -> State:
+        return old if old is not None and old.manifest == manifest else load(path, manifest, old)
+
+    return storage.with_manifest(path, read)
 
 
-def load(path: Path, manifest: Manifest, old: State | None) -> tuple[State, list[str]]:
-    """The state a manifest describes, sharing what it can with an older one, and ids it has yet to take().
+def load(path: Path, manifest: Manifest, old: State | None) -> State:
+    """The state that a manifest describes. Raises OSError, IndexProblem.
 
-    Raises OSError or ValueError for files that cannot be read, IndexProblem for ones that do not fit the
-    manifest.
+    Large parts are not compared with their checksums, since opening must not take longer for more passages.
     """
-    ids: list[str] = []
-    rows: dict[str, int] = {}
-    known_bytes = 0
-    if (
-        old is not None
-        and old.manifest.identity == manifest.identity
-        and old.manifest.generation < manifest.generation
-    ):
-        ids, rows, known_bytes = old.ids, old.rows, old.manifest.id_bytes
-    lines = storage.read_bytes(path, storage.IDS, known_bytes, manifest.id_bytes).splitlines()
-    added = [json.loads(line) for line in lines]
-    if not all(type(passage_id) is str for passage_id in added) or len(ids) + len(added) != manifest.passages:
-        raise _damaged(path)
-    if len(set(added)) < len(added) or (rows and any(passage_id in rows for passage_id in added)):
-        raise _damaged(path)
-    lengths = np.array(storage.map_array(path, storage.LENGTHS, "<i4", (manifest.passages,)))
-    if (lengths < 1).any() or int(lengths.sum(dtype=np.int64)) != manifest.vectors:
-        raise _damaged(path)
-    starts = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-    vectors = storage.map_array(path, storage.VECTORS, "<f2", (manifest.vectors, manifest.dim))
-    snapshot = Snapshot(vectors, starts)
-    if manifest.training:
-        count = manifest.centroids
-        name, shape = storage.centroids_file(manifest.training), (count, manifest.dim)
-        centroids = np.array(storage.map_array(path, name, "<f4", shape))
-        codes = storage.map_array(path, storage.codes_file(manifest.training), "<u2", (manifest.vectors,))
-        if int(codes.max(initial=0)) >= count:
-            raise _damaged(path)
-        snapshot = Snapshot(vectors, starts, centroids, *inverted_lists(codes, lengths, count))
-    return State(manifest, snapshot, ids, rows), added
+    mapped = {} if old is None else {piece.segment.name: piece.segment for piece in old.pieces}
+
+    def same(name: str) -> bool:
+        return old is not None and old.manifest.files.get(name) == manifest.files[name]
+
+    read = [
+        mapped[name] if name in mapped and same(name) else load_segment(path, name, manifest.files[name])
+        for name in manifest.segments
+    ]
+    if same(manifest.codebook):
+        codebook = old.codebook
+    else:
+        arrays = storage.map_parts(path, manifest.codebook, manifest.files[manifest.codebook])
+        codebook = Codebook(arrays["centroids"].astype(np.float32), float(arrays["radius"][0]), arrays["moment"])
+    deleted = {}
+    if manifest.deleted:
+        deleted = storage.map_parts(path, manifest.deleted, manifest.files[manifest.deleted])
+    return State(manifest, codebook, tuple(Piece(one, _live(one, deleted.get(one.name))) for one in read))
 
 
-def _damaged(path: Path) -> IndexProblem:
-    return IndexProblem(f"The files of the index at {path} contradict each other; rebuild the index.")
+def codebook_parts(codebook: Codebook) -> Parts:
+    """What load() reads, as storage.write_parts() takes it."""
+    yield "centroids", [codebook.centroids.astype("<f2")]
+    yield "radius", [np.array([codebook.radius], "<f4")]
+    yield "moment", [codebook.moment.astype("<f4")]
+
+
+def load_segment(path: Path, name: str, file: storage.PartFile) -> Segment:
+    """A segment backed by its file. Raises OSError, IndexProblem."""
+    return Segment(name, **storage.map_parts(path, name, file, unchecked=LARGE))
+
+
+def _live(segment: Segment, deleted: np.ndarray | None) -> np.ndarray | None:
+    return None if deleted is None else np.unpackbits(deleted, count=segment.passages) == 0

@@ -1,16 +1,14 @@
-"""The files of an index: a manifest replaced atomically, and data files that are only appended to.
+"""The files of an index: part files that never change, and a manifest that is replaced atomically.
 
-    manifest.json     what is valid: counts, model fingerprint, generation of the commit
-    vectors.f16       (vectors, dim) float16, passage after passage
-    lengths.i32       (passages,) int32, how many vectors each passage has
-    ids.jsonl         one JSON string a line, in the order the passages were added
-    centroids-T.f32   (centroids, dim) float32 of training number T
-    codes-T.u16       (vectors,) uint16, the centroid of each vector in training number T
+    manifest.json     what is valid: the files, the parts in them and their checksums, and a checksum of itself
+    segment-N.bin     passages
+    codebook-N.bin    centroids
+    deleted-N.bin     which passages of the segments are deleted
     writer.lock       held by the one process that may write
 
-Data files are valid up to the counts in the manifest; what follows was left by a writer that did not
-finish, and the next writer cuts it off. So a commit is: append, fsync, replace the manifest. Nothing here
-knows what the vectors mean or how they are searched.
+A part file holds arrays one after another, each filled up with zeros to a multiple of 64 bytes that its checksum
+covers. A change writes new files, under numbers no manifest has named, waits until they are on disk, replaces the
+manifest and removes the files that it no longer names. Nothing here knows what the arrays mean.
 """
 
 from __future__ import annotations
@@ -20,18 +18,26 @@ import errno
 import fcntl
 import json
 import os
-from dataclasses import asdict, dataclass, fields
+import re
+import zlib
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 FORMAT = "citesight-late-interaction-index"
-VERSION = 1
+VERSION = 2
 MANIFEST = "manifest.json"
+TEMPORARY = MANIFEST + ".tmp"
 LOCK = "writer.lock"
-VECTORS = "vectors.f16"
-LENGTHS = "lengths.i32"
-IDS = "ids.jsonl"
+ALIGNMENT = 64
+READ_BYTES = 1 << 22  # read at a time when checksums are compared
+WRITE_BYTES = 1 << 26
+
+Result = TypeVar("Result")
+Parts = Iterable[tuple[str, Iterable[np.ndarray]]]  # each part's name and its array, in blocks along the first axis
 
 
 class IndexProblem(RuntimeError):
@@ -39,35 +45,40 @@ class IndexProblem(RuntimeError):
 
 
 @dataclass(frozen=True)
+class Part:
+    """One array in a file. crc32 covers it and the zeros after it."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
+    crc32: int
+
+
+@dataclass(frozen=True)
+class PartFile:
+    size: int
+    parts: tuple[Part, ...]
+
+    def spans(self) -> Iterator[tuple[Part, int, int]]:
+        """Each part, and where its bytes begin and where, with the zeros after it, they end."""
+        ends = [*(part.offset for part in self.parts[1:]), self.size]
+        return ((part, part.offset, end) for part, end in zip(self.parts, ends, strict=True))
+
+
+@dataclass(frozen=True)
 class Manifest:
-    """What a commit made valid. training is 0, and centroids 0, while there are no centroids."""
+    """What a commit made valid. codebook and deleted are names of files; deleted is "" if nothing is."""
 
     dim: int
+    nbits: int
     fingerprint: str
-    identity: str  # random, made once by create(): tells a reader that the directory holds another index now
+    codebook: str
     generation: int = 0  # counts commits
-    passages: int = 0
-    vectors: int = 0
-    id_bytes: int = 0
-    training: int = 0
-    centroids: int = 0
-    trained_at: int = 0  # how many vectors there were when the centroids were trained
-
-    def sizes(self) -> dict[str, int]:
-        """Each data file's name and how many of its bytes are valid."""
-        sizes = {VECTORS: self.vectors * self.dim * 2, LENGTHS: self.passages * 4, IDS: self.id_bytes}
-        if self.training:
-            sizes[centroids_file(self.training)] = self.centroids * self.dim * 4
-            sizes[codes_file(self.training)] = self.vectors * 2
-        return sizes
-
-
-def centroids_file(training: int) -> str:
-    return f"centroids-{training}.f32"
-
-
-def codes_file(training: int) -> str:
-    return f"codes-{training}.u16"
+    next_file: int = 2  # no file has had this number
+    deleted: str = ""
+    segments: tuple[str, ...] = ()
+    files: dict[str, PartFile] = field(default_factory=dict)
 
 
 def disk_problem(error: OSError, path: Path, doing: str) -> IndexProblem:
@@ -96,112 +107,179 @@ def read_manifest(path: Path) -> Manifest:
         raise disk_problem(error, path, "reading") from error
     try:
         found = json.loads(raw)
-        name, version = found.pop("format"), found.pop("version")
-    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
-        name, version, found = None, None, {}
+        name, version = found["format"], found["version"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        name, version = None, None
     if name != FORMAT or type(version) is not int:
-        raise IndexProblem(
-            f"{path / MANIFEST} does not describe an index; give another directory or rebuild it."
-        )
+        raise IndexProblem(f"{path / MANIFEST} does not describe an index; give another directory or rebuild it.")
     if version > VERSION:
         raise IndexProblem(
-            f"The index at {path} has format version {version} and this program reads up to {VERSION}; "
+            f"The index at {path} has format version {version} and this program reads {VERSION}; "
             "update the program or rebuild the index."
         )
-    kinds = {field.name: str if field.type == "str" else int for field in fields(Manifest)}
-    sound = found.keys() == kinds.keys() and all(type(found[name]) is kind for name, kind in kinds.items())
-    if sound:
-        numbers = [found[name] for name, kind in kinds.items() if kind is int]
-        sound = min(numbers) >= 0 and found["dim"] > 0 and (found["training"] > 0) == (found["centroids"] > 1)
-    if not sound:
+    if version < VERSION:
+        raise IndexProblem(
+            f"The index at {path} has format version {version} and this program reads {VERSION}; "
+            "delete the directory and build the index anew."
+        )
+    if found.pop("checksum", None) != _checksum(found):
         raise IndexProblem(f"{path / MANIFEST} is damaged; rebuild the index or restore it from a backup.")
+    # What the checksum agrees with was written by write_manifest().
+    del found["format"], found["version"]
+    found["segments"] = tuple(found["segments"])
+    for name, file in found["files"].items():
+        parts = (Part(**{**part, "shape": tuple(part["shape"])}) for part in file["parts"])
+        found["files"][name] = PartFile(file["size"], tuple(parts))
     return Manifest(**found)
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
     """Makes manifest the valid one: the commit. Raises OSError, and then the old one stays valid."""
-    temporary = path / (MANIFEST + ".tmp")
-    text = json.dumps({"format": FORMAT, "version": VERSION, **asdict(manifest)}, indent=1)
-    with open(temporary, "wb") as file:
-        write_all(file.fileno(), text.encode())
-        os.fsync(file.fileno())
-    os.replace(temporary, path / MANIFEST)
+    content = {"format": FORMAT, "version": VERSION, **asdict(manifest)}
+    text = json.dumps({**content, "checksum": _checksum(content)}, indent=1)
+    with _opened(path / TEMPORARY, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as handle:
+        _write_all(handle, np.frombuffer(text.encode(), np.uint8))
+        os.fsync(handle)
+    _sync_directory(path)  # the entries of the files that the manifest names
+    os.replace(path / TEMPORARY, path / MANIFEST)
     # The commit is done. Should this fail, a loss of power may still bring back the manifest before.
     with contextlib.suppress(OSError):
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        _sync_directory(path)
 
 
-def write_all(handle: int, data: bytes | memoryview) -> None:
-    """Writes every byte of data to an open file. Raises OSError."""
-    rest = memoryview(data).cast("B") if len(data) else memoryview(b"")
-    while len(rest):
-        rest = rest[os.write(handle, rest[: 1 << 26]) :]
+def _checksum(content: dict) -> int:
+    return zlib.crc32(json.dumps(content, sort_keys=True).encode())
 
 
-def append(path: Path, name: str, valid: int, data: bytes | np.ndarray) -> None:
-    """Writes data behind the valid bytes of a data file and waits until it is on disk. Raises OSError."""
-    handle = os.open(path / name, os.O_WRONLY | os.O_CREAT, 0o644)
-    try:
-        os.lseek(handle, valid, os.SEEK_SET)
-        write_all(handle, data.data if isinstance(data, np.ndarray) else data)
+def _sync_directory(path: Path) -> None:
+    with _opened(path, os.O_RDONLY) as handle:
         os.fsync(handle)
+
+
+@contextlib.contextmanager
+def _opened(path: Path, flags: int) -> Iterator[int]:
+    handle = os.open(path, flags, 0o644)
+    try:
+        yield handle
     finally:
         os.close(handle)
 
 
-def check_files(path: Path, manifest: Manifest) -> None:
-    """Raises IndexProblem if a data file is missing or shorter than the manifest says."""
-    for name, size in manifest.sizes().items():
+def _write_all(handle: int, data: np.ndarray) -> None:
+    while len(data):
+        data = data[os.write(handle, data[:WRITE_BYTES]) :]
+
+
+def write_parts(path: Path, name: str, parts: Parts) -> PartFile:
+    """Writes a new file and waits until it is on disk; only a block at a time is held in memory.
+
+    The blocks of a part, at least one, are of one dtype and differ in shape along the first axis only. Raises OSError.
+    """
+    written, offset = [], 0
+    with _opened(path / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as handle:
+        for part, blocks in parts:
+            begin, rows, crc32 = offset, 0, 0
+            for block in blocks:
+                data = np.ascontiguousarray(block).reshape(-1).view(np.uint8)
+                _write_all(handle, data)
+                offset, rows, crc32 = offset + len(data), rows + len(block), zlib.crc32(data, crc32)
+            zeros = np.zeros(-offset % ALIGNMENT, np.uint8)
+            _write_all(handle, zeros)
+            offset, crc32 = offset + len(zeros), zlib.crc32(zeros, crc32)
+            written.append(Part(part, block.dtype.str, (rows, *block.shape[1:]), begin, crc32))
+        os.fsync(handle)
+    return PartFile(offset, tuple(written))
+
+
+def map_parts(path: Path, name: str, file: PartFile, unchecked: Collection[str] = ()) -> dict[str, np.ndarray]:
+    """The arrays of a part file by name, read-only and backed by the file; all but unchecked ones are compared with
+    their checksums. Raises IndexProblem for a file that is damaged, OSError for one that cannot be read."""
+    _check_size(path, name, file.size)
+    content = np.asarray(np.memmap(path / name, np.uint8, "r"))
+    arrays = {}
+    for part, begin, end in file.spans():
+        if part.name not in unchecked and zlib.crc32(content[begin:end]) != part.crc32:
+            raise _damaged(path, name, part)
+        dtype = np.dtype(part.dtype)
+        size = int(np.prod(part.shape)) * dtype.itemsize
+        arrays[part.name] = content[begin : begin + size].view(dtype).reshape(part.shape)
+    return arrays
+
+
+def check(path: Path, name: str, file: PartFile) -> None:
+    """Reads a whole part file and compares checksums. Raises IndexProblem for a damaged one, OSError."""
+    _check_size(path, name, file.size)
+    with open(path / name, "rb") as stream:
+        for part, begin, end in file.spans():
+            crc32 = 0
+            for start in range(begin, end, READ_BYTES):
+                crc32 = zlib.crc32(stream.read(min(READ_BYTES, end - start)), crc32)
+            if crc32 != part.crc32:
+                raise _damaged(path, name, part)
+
+
+def _check_size(path: Path, name: str, size: int) -> None:
+    try:
+        found = (path / name).stat().st_size
+    except FileNotFoundError:
+        raise IndexProblem(
+            f"The index at {path} lacks its file {name}; rebuild it or restore it from a backup."
+        ) from None
+    if found != size:
+        raise IndexProblem(
+            f"The file {name} of the index at {path} {'is cut short' if found < size else 'has grown'} "
+            f"({found} of {size} bytes); rebuild the index or restore it from a backup."
+        )
+
+
+def _damaged(path: Path, name: str, part: Part) -> IndexProblem:
+    return IndexProblem(
+        f"The part {part.name} of the file {name} of the index at {path} is damaged (its checksum is another); "
+        "rebuild the index or restore it from a backup."
+    )
+
+
+def with_manifest(path: Path, use: Callable[[Manifest], Result]) -> Result:
+    """What use makes of the valid manifest. It may be called again, with a newer one: a writer removes the files of
+    the manifest before. Raises IndexProblem."""
+    while True:
+        manifest = read_manifest(path)
         try:
-            found = (path / name).stat().st_size
-        except OSError:
-            if size == 0:
-                continue
-            raise IndexProblem(
-                f"The index at {path} lacks its file {name}; rebuild it or restore it from a backup."
-            ) from None
-        if found < size:
-            raise IndexProblem(
-                f"The file {name} of the index at {path} is cut short ({found} of {size} bytes); "
-                "rebuild the index or restore it from a backup."
-            )
+            return use(manifest)
+        except (IndexProblem, OSError) as error:
+            if read_manifest(path) == manifest:
+                if isinstance(error, OSError):
+                    raise disk_problem(error, path, "reading") from error
+                raise
 
 
-def cut_tails(path: Path, manifest: Manifest) -> None:
-    """Removes bytes past the valid ones and the files of other trainings. Raises OSError."""
-    sizes = manifest.sizes()
-    for name, size in sizes.items():
-        if (path / name).exists() and (path / name).stat().st_size > size:
-            os.truncate(path / name, size)
-    for pattern in ("centroids-*.f32", "codes-*.u16", MANIFEST + ".tmp"):
-        for file in path.glob(pattern):
-            if file.name not in sizes:
-                file.unlink()
+def remove_others(path: Path, manifest: Manifest) -> bool:
+    """Removes the files of an index that the manifest does not name; whether one was of a change not committed.
+
+    Raises OSError.
+    """
+    unfinished = False
+    for name in sorted(os.listdir(path)):
+        number = _file_number(name)
+        if name == TEMPORARY or (number is not None and name not in manifest.files):
+            unfinished |= number is None or number >= manifest.next_file
+            os.unlink(path / name)
+    return unfinished
+
+
+def file_name(kind: str, number: int) -> str:
+    """kind: segment, codebook or deleted."""
+    return f"{kind}-{number}.bin"
 
 
 def is_ours(name: str) -> bool:
     """Whether a file name is one that an index writes."""
-    return name.startswith((MANIFEST, LOCK, VECTORS, LENGTHS, IDS, "centroids-", "codes-"))
+    return name in (MANIFEST, TEMPORARY, LOCK) or _file_number(name) is not None
 
 
-def map_array(path: Path, name: str, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
-    """The valid part of a data file as a read-only array backed by the file. Raises OSError, ValueError."""
-    if 0 in shape:
-        return np.empty(shape, dtype)
-    return np.asarray(np.memmap(path / name, dtype=dtype, mode="r", shape=shape))
-
-
-def read_bytes(path: Path, name: str, start: int, stop: int) -> bytes:
-    """Bytes start to stop of a data file. Raises OSError."""
-    if start == stop:
-        return b""
-    with open(path / name, "rb") as file:
-        file.seek(start)
-        return file.read(stop - start)
+def _file_number(name: str) -> int | None:
+    match = re.fullmatch(r"(?:segment|codebook|deleted)-(\d+)\.bin", name)
+    return int(match[1]) if match else None
 
 
 class WriterLock:

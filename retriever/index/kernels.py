@@ -1,0 +1,170 @@
+"""The inner loops of searching, compiled: over the lists, over the codes, over the residuals.
+
+Plain loops over arrays; they let go of the interpreter, so that threads share the work. `begins` and `ends` say which
+of a segment's vectors belong to each passage looked at. Nothing here knows what the numbers mean to a person.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+
+@njit(nogil=True, cache=True, fastmath={"contract", "reassoc"})
+def group_rows(units, weighted, count):  # pragma: no cover
+    """Which of count groups each row belongs to, (n,) int64: rows of a group point nearly the same way.
+
+    units (n, dim) float32 with unit rows, weighted the same with lengths that say how much each counts; n >= count.
+    Groups start from rows far from one another and are settled by two rounds of k-means."""
+    n, dim = units.shape
+    middles = np.empty((count, dim), np.float32)
+    nearest = np.full(n, -np.inf, np.float32)
+    seed = 0
+    for group in range(count):
+        middles[group] = units[seed]
+        for row in range(n):
+            dot = np.float32(0)
+            for d in range(dim):
+                dot += units[row, d] * middles[group, d]
+            nearest[row] = max(nearest[row], dot)
+            if nearest[row] < nearest[seed]:
+                seed = row
+    groups = np.zeros(n, np.int64)
+    for settling in range(3):
+        if settling > 0:
+            middles[:] = 0
+            for row in range(n):
+                for d in range(dim):
+                    middles[groups[row], d] += weighted[row, d]
+            for group in range(count):
+                length = np.float32(0)
+                for d in range(dim):
+                    length += middles[group, d] * middles[group, d]
+                middles[group] *= 1 / np.sqrt(length) if length > 0 else np.float32(0)
+        for row in range(n):
+            best = np.float32(-np.inf)
+            for group in range(count):
+                dot = np.float32(0)
+                for d in range(dim):
+                    dot += units[row, d] * middles[group, d]
+                if dot > best:
+                    best = dot
+                    groups[row] = group
+    return groups
+
+
+@njit(nogil=True, cache=True)
+def shrink_table(table, low, factor, small):  # pragma: no cover
+    """small (n, rows) uint8: what each number of the table is above the lowest of its column, times factor."""
+    for line in range(len(table)):
+        for row in range(table.shape[1]):
+            small[line, row] = np.uint8((table[line, row] - low[row]) * factor + np.float32(0.5))
+
+
+@njit(nogil=True, cache=True)
+def gain_from_lists(list_starts, list_rows, cells, gains, totals, last_row):  # pragma: no cover
+    """Adds to totals (65536,) float32 what each passage gains from the centroids that the query's rows look into.
+
+    cells (rows, probes) centroid numbers, gains (rows, probes) float32 with the greatest first: a passage gets a row's
+    gain once, from the first list it is met in. last_row (65536,) int32 must hold numbers below zero."""
+    for row in range(cells.shape[0]):
+        for probe in range(cells.shape[1]):
+            cell = cells[row, probe]
+            if cell + 1 >= len(list_starts):
+                continue  # a centroid younger than this segment
+            gain = gains[row, probe]
+            for place in range(list_starts[cell], list_starts[cell + 1]):
+                passage = list_rows[place]
+                if last_row[passage] != row:
+                    last_row[passage] = row
+                    totals[passage] += gain
+
+
+@njit(nogil=True, cache=True)
+def scan_codes(codes, begins, ends, table, scores):  # pragma: no cover
+    """scores (passages,) int32: for each row of the query the best entry of the table among the passage's centroids,
+    summed. table (centroids, rows) uint8. A code beyond the table, which only damage makes, reads its last entry."""
+    rows = table.shape[1]
+    best = np.empty(rows, np.uint8)
+    for passage in range(len(begins)):
+        best[:] = 0
+        for place in range(begins[passage], ends[passage]):
+            entries = table[min(codes[place], len(table) - 1)]
+            for row in range(rows):
+                best[row] = max(best[row], entries[row])
+        total = 0
+        for row in range(rows):
+            total += best[row]
+        scores[passage] = total
+
+
+@njit(nogil=True, cache=True)
+def unpack_residuals(packed, scales, steps, nbits, begins, ends, filled, out, scale):  # pragma: no cover
+    """out (n, dim) int8: the codes around zero of passages' vectors, one passage after another from filled (passages,)
+    on; scale (n,) float32: their steps."""
+    dim, width = out.shape[1], packed.shape[1]
+    mask, half = np.uint8((1 << nbits) - 1), np.uint8(1 << (nbits - 1))
+    for passage in range(len(begins)):
+        to = filled[passage]
+        for place in range(begins[passage], ends[passage]):
+            scale[to] = steps[scales[place]]
+            bytes_of = packed[place]
+            for part in range(8 // nbits):
+                shift = np.uint8(part * nbits)
+                codes_of = out[to, part * width : (part + 1) * width]
+                for b in range(len(codes_of)):
+                    codes_of[b] = np.int8(np.uint8((bytes_of[b] >> shift) & mask) - half)
+            to += 1
+
+
+@njit(nogil=True, cache=True)
+def shrink_whole(whole, begins, ends, filled, out, scale):  # pragma: no cover
+    """The same for vectors (n, dim) that are stored whole, float16 given as int16: out holds them divided by scale."""
+    dim = out.shape[1]
+    wide = np.empty(dim, np.float32)
+    bits = wide.view(np.int32)
+    for passage in range(len(begins)):
+        to = filled[passage]
+        for place in range(begins[passage], ends[passage]):
+            largest = np.float32(0)
+            halves, small = whole[place], out[to]
+            for d in range(dim):
+                half = np.int32(halves[d])
+                # Exponent and fraction move to where float32 has them; the factor makes up for the other bias.
+                bits[d] = ((half & 0x7FFF) << 13) | ((half & 0x8000) << 16)
+                wide[d] *= np.float32(2.0**112)
+                largest = max(largest, abs(wide[d]))
+            inverse = np.float32(127) / largest if largest > 0 else np.float32(0)
+            scale[to] = largest / np.float32(127)
+            for d in range(dim):
+                small[d] = np.int8(np.rint(wide[d] * inverse))
+            to += 1
+
+
+@njit(nogil=True, cache=True, fastmath={"contract", "reassoc"})
+def best_of_dots(dots, scale, unit, offsets, table, codes, begins, ends, filled, scores):  # pragma: no cover
+    """scores (passages,) float32: the sum over rows of the best table[code] + scale * (unit * dots + offsets) of the
+    passage's vectors.
+
+    dots (n, rows) int32, unit and offsets (rows,) float32; table (centroids, rows) float32, empty for none."""
+    rows = dots.shape[1]
+    best = np.empty(rows, np.float32)
+    for passage in range(len(begins)):
+        best[:] = -np.inf
+        at = filled[passage]
+        for place in range(begins[passage], ends[passage]):
+            step, of_vector = scale[at], dots[at]
+            if len(table):
+                entries = table[min(codes[place], len(table) - 1)]
+                for row in range(rows):
+                    value = entries[row] + step * (unit[row] * np.float32(of_vector[row]) + offsets[row])
+                    best[row] = max(best[row], value)
+            else:
+                for row in range(rows):
+                    value = step * unit[row] * np.float32(of_vector[row])
+                    best[row] = max(best[row], value)
+            at += 1
+        total = np.float32(0)
+        for row in range(rows):
+            total += best[row]
+        scores[passage] = total
