@@ -460,6 +460,7 @@ def test_never_more_centroids_than_codes_can_name(rng, monkeypatch):
     sample = rng.normal(size=(4_000, 8)).astype(np.float32)
     codebook = centroids.grow(None, sample, 4_000, 4_000)
     assert len(codebook.centroids) == 64
+    np.testing.assert_array_equal(codebook.centroids, halves(codebook.centroids))  # used as they are stored
     assert centroids.grow(codebook, sample + 50, 4_000, 10**9) is codebook
     monkeypatch.setattr(centroids, "MOST_CENTROIDS", 80)
     assert len(centroids.grow(codebook, sample + 50, 4_000, 10**9).centroids) == 80
