@@ -207,6 +207,7 @@ def test_read_while_it_is_written_and_killed(tmp_path):
                 last = now
                 with LateInteractionIndex.open(path) as another:
                     assert_consistent(another)
+                    another.verify()
             with pytest.raises(IndexProblem, match="Another process"):
                 LateInteractionIndex.open(path, write=True)
             process.kill()
