@@ -460,6 +460,7 @@ def test_never_more_centroids_than_codes_can_name(rng, monkeypatch):
     sample = rng.normal(size=(4_000, 8)).astype(np.float32)
     codebook = centroids.grow(centroids.untrained(8, None), sample, 4_000, 4_000)
     assert len(codebook.centroids) == 64
+    np.testing.assert_array_equal(codebook.centroids, halves(codebook.centroids))  # used as they are stored
     assert centroids.grow(codebook, sample + 50, 4_000, 10**9) is codebook
     monkeypatch.setattr(centroids, "MOST_CENTROIDS", 80)
     assert len(centroids.grow(codebook, sample + 50, 4_000, 10**9).centroids) == 80
@@ -874,23 +875,24 @@ def test_a_flipped_byte_is_found_and_named(all_kinds, rng):
     index.close()
 
 
+# Searches with each large part in turn overwritten: in a process of its own, since compiled loops might crash.
 SEARCHER = """
 import sys
+from pathlib import Path
 import numpy as np
 from retriever.index import LateInteractionIndex, segments, storage
-path = sys.argv[1]
+path = Path(sys.argv[1])
 query = np.random.default_rng(1).normal(size=(4, 16)).astype(np.float32)
-from pathlib import Path
-for name, file in storage.read_manifest(Path(path)).files.items():
+for name, file in storage.read_manifest(path).files.items():
     for part, begin, end in file.spans():
         if part.name in segments.LARGE:
-            sound = (Path(path) / name).read_bytes()
-            (Path(path) / name).write_bytes(sound[:begin] + b"\\xff" * (end - begin) + sound[end:])
+            sound = (path / name).read_bytes()
+            (path / name).write_bytes(sound[:begin] + b"\\xff" * (end - begin) + sound[end:])
             with LateInteractionIndex.open(path) as index:
                 for options in ({}, {"exact": True}, {"candidates": 5}, {"within": ["p1", "p2"]}):
                     index.search(query, 3, **options)
                 [index.vectors(one) for one in index.ids()]
-            (Path(path) / name).write_bytes(sound)
+            (path / name).write_bytes(sound)
             print(part.name)
 """
 
