@@ -219,9 +219,7 @@ class Indexer:
             encoder = self._get_encoder(self._downloading)
             path = self._place(encoder)
             doing = "opening the index"
-            self._reopen(path, encoder)
-            if self._index is not None:
-                self._index.verify()
+            self._open_checked(path, encoder)
             if not self._stop.is_set():
                 doing = "fetching the corpus"
                 self._say("fetching", 0, 0, "Fetching the texts.")
@@ -257,6 +255,14 @@ class Indexer:
         if self._index is not None:
             self._index.close()
             self._index = None
+
+    def _open_checked(self, path: Path, encoder: Encoder) -> None:
+        """Questions are not answered from an index that is damaged."""
+        index = self._index or open_index(path, encoder)
+        self._index = None
+        if index is not None:
+            index.verify()
+            self._index = index
 
     def _reopen(self, path: Path, encoder: Encoder) -> None:
         """Questions read by an index of their own, so that closing the one written to disturbs nobody."""
