@@ -15,19 +15,31 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from app.indexing import index_path, open_index
+from app.results import UserProblem
 from app.service import AnswerService
 from app.settings import Settings
 from kb.records import Passage
 from retriever.encoder import passage_text
 from retriever.encoding_bench import ENCODED, bench_encoding
 from retriever.images import load_image
-from retriever.index.bench import bench
+from retriever.index.bench import bench, perturbed
 from retriever.profiles import load_encoder
+from retriever.search_bench import read_vectors, write_vectors
 
 # Photographs that Gradio ships; found without loading it.
 EXAMPLES = Path(importlib.util.find_spec("gradio").origin).parent / "media_assets" / "images"
+ALL_PHOTOS = (
+    "avatar.png",
+    "bus.png",
+    "cheetah.jpg",
+    "cheetah1.jpg",
+    "groot.jpeg",
+    "hf-logo_transpng.png",
+    "lion.jpg",
+    "tower.jpg",
+)
 PHOTOS = ("cheetah1.jpg", "lion.jpg", "tower.jpg")
+NBITS = (4, 2, 8, 16)
 QUESTIONS = (
     "What is this?",
     "Which family does this animal belong to?",
@@ -52,13 +64,28 @@ def measure_everything(service: AnswerService, settings: Settings) -> dict[str, 
     report["peak_memory_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     report = _encoding(service, settings) | report
 
-    encoder = service.encoder()
-    path = index_path(settings.data_dir, settings.corpus, settings.profile, encoder.fingerprint)
-    with open_index(path, encoder) as index:
-        vectors = [index.vectors(passage_id) for passage_id in index.ids()]
-    # A weight can as well be the length of its vector: MaxSim is linear in the query's.
-    queries = [a.query.vectors * a.query.weights[:, None] for a in answers]
-    return report | {f"index_{name}": value for name, value in bench(vectors, queries).items()}
+    return report
+
+
+def measure_index(service: AnswerService, settings: Settings, folder: Path, copies: int, asked: int) -> dict:
+    """The index against exact search, on the vectors in a folder, which are made of the corpus the first time.
+
+    copies: how many times the passages are indexed, all but the first time with noise. asked: how many queries of each
+    shape. Raises UserProblem."""
+    try:
+        if not (folder / "vectors.npy").exists():
+            pages = service.catalogue.stream(settings.corpus)
+            texts = ([passage_text(p.title, p.text) for p in page] for page in pages)
+            photos = [load_image(EXAMPLES / name) for name in ALL_PHOTOS]
+            write_vectors(folder, load_encoder(settings.profile, settings.cache_dir), texts, photos)
+        passages, queries, sample = read_vectors(folder)
+    except (OSError, ValueError, KeyError) as problem:
+        said = f"{folder} does not hold vectors and cannot be made to ({problem}); give another folder"
+        raise UserProblem(f"{said}, and ingest the collection first.") from problem
+    # Queries of one photo are neighbours, so those taken are spread over all.
+    queries = {name: each[:: max(1, len(each) // asked)][:asked] for name, each in queries.items()}
+    bits = NBITS if copies == 1 else NBITS[:1]
+    return bench(lambda: perturbed(passages, copies), queries, bits, sample)
 
 
 def _encoding(service: AnswerService, settings: Settings) -> dict[str, float]:

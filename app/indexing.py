@@ -4,8 +4,8 @@ The same code runs in the background of the page and in the foreground of a comm
 the encoder and the index by their interfaces; it knows nothing of questions or pages.
 
 An index lies in a folder named after the encoder's profile and fingerprint and the index's format, so another
-encoder gets an index of its own beside the old one, and going back costs nothing. What is in the index already is never encoded
-again: a build that was stopped goes on where it was.
+encoder gets an index of its own beside the old one, and going back costs nothing. What is in the index already is
+never encoded again: a build that was stopped goes on where it was.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from app.benchmark import measure_everything
+from app.benchmark import measure_everything, measure_index
 from app.indexing import problem_sentence
 from app.results import EvidencePassage, UserProblem
 from app.service import AnswerService, build_service
@@ -27,6 +27,7 @@ from retriever.evaluation import measures, rank_of
 from retriever.explain import ExplainProblem, explain_passage
 from retriever.flmr.seeded import SIZES
 from retriever.images import ImageProblem, load_image
+from retriever.index import bench as index_bench
 from retriever.m2kr import M2KRProblem
 from retriever.m2kr import command as m2kr
 from retriever.mini import WEIGHTS
@@ -100,6 +101,16 @@ def _parser() -> argparse.ArgumentParser:
     m2kr.add_arguments(evaluation)
     bench = add("bench", _bench, "measure encoding, searching and answering on this machine")
     bench.add_argument("--json", action="store_true", help="print JSON")
+    bench.add_argument(
+        "--vectors", type=Path, metavar="DIR", help="measure only the index, on the vectors there, made the first time"
+    )
+    bench.add_argument(
+        "--copies", type=_positive, default=1, metavar="N", help="with --vectors: as many passages N times (default: 1)"
+    )
+    bench.add_argument(
+        "--queries", type=_positive, default=64, metavar="N", help="with --vectors: queries of a shape (default: 64)"
+    )
+    bench.add_argument("--plot", type=Path, metavar="PNG", help="with --vectors: draw overlap against time")
     encoding = add(
         "bench-encoder", _bench_encoder, "measure PreFLMR at a published size, with made-up weights, on this machine"
     )
@@ -235,12 +246,20 @@ def _read(path: Path, fields: tuple[str, ...]) -> list[dict]:
 
 
 def _bench(args: argparse.Namespace, settings: Settings) -> None:
-    service = _ready(settings)
+    service = _ready(settings) if args.vectors is None else build_service(settings)
     try:
-        report = measure_everything(service, settings)
+        if args.vectors is None:
+            _print_figures(measure_everything(service, settings), args.json)
+            return
+        report = measure_index(service, settings, args.vectors, args.copies, args.queries)
     finally:
         service.close()
-    _print_figures(report, args.json)
+    print(json.dumps(report, indent=2) if args.json else "\n".join(index_bench.lines(report)))
+    if args.plot is not None:
+        try:
+            index_bench.plot(report, args.plot)
+        except OSError as problem:
+            raise UserProblem(f"{args.plot} cannot be written: {problem.strerror}.") from None
 
 
 def _bench_encoder(args: argparse.Namespace, settings: Settings) -> None:

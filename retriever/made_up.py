@@ -29,11 +29,13 @@ QUESTIONS = (
 def made_up_queries(encoder: Encoder) -> np.ndarray:
     """(n, dim) float32: the vectors of each question with a picture and without, as long as each counts."""
     queries = [encoder.encode_query(question, None) for question in QUESTIONS]
-    queries += [encoder.encode_query(question, picture) for question, picture in zip(QUESTIONS, _pictures(), strict=True)]
+    shown = zip(QUESTIONS, pictures(), strict=True)
+    queries += [encoder.encode_query(question, picture) for question, picture in shown]
     return np.concatenate([query.vectors * query.weights[:, None] for query in queries])
 
 
-def _pictures() -> list[Image.Image]:
+def pictures() -> list[Image.Image]:
+    """As many as there are questions: blurred patches of colour, from coarse to fine, the same every time."""
     draw = np.random.default_rng(SEED)
     pictures = []
     for across in np.linspace(COARSEST, FINEST, len(QUESTIONS)).astype(int):

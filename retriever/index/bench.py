@@ -8,95 +8,55 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import faiss
 import numpy as np
+import psutil
 import torch
 
+from retriever.index import centroids
 from retriever.index.late_interaction import LateInteractionIndex
 
-BATCH = 500  # passages added at a time, about as the application does
-BLOCK_VECTORS = 16_384
+BATCH = 500  # passages added, or scored exactly, at a time
 DEPTHS = (10, 100)
-SWEEP = (25, 50, 100, 200, 400, 800, 1600)  # passages scored with all query vectors
+SWEEP = (100, 200, 400, 800, 1600, 3200)  # candidates
 TIMED = 8  # exact searches timed
+COMPARED = 3_000_000  # vectors up to which the build is compared with plain faiss
+WITHIN = 100  # one passage in so many is searched among
+
+Corpus = Callable[[], Iterable[np.ndarray]]
+Queries = Mapping[str, Sequence[np.ndarray]]
 
 
-def bench(
-    vectors: Sequence[np.ndarray], queries: Mapping[str, Sequence[np.ndarray]], nbits: Sequence[int] = (4, 2, 8)
-) -> dict:
-    """Indexes passages, each (tokens, dim) float, with each number of bits, and searches them with each set of queries,
-    each (n, dim) float.
+def bench(corpus: Corpus, queries: Queries, nbits: Sequence[int], sample: np.ndarray | None = None) -> dict:
+    """Indexes a corpus, whose call gives its passages, each (tokens, dim) float, anew, with each number of bits, and
+    searches with each set of queries, each (n, dim) float32.
 
-    The comparison is exact MaxSim over float32 vectors in memory, by torch. Times per query are medians after one query
-    to warm up; overlap@k is the mean share of the exact k best that the index finds as its k best. Of each index:
-    seconds to build and to open, bytes a vector, the overlap of exact search over what it stores, and for each set of
-    queries and depth the figures with the default number of candidates (None) and a sweep of others. Raises ValueError
-    without passages or queries."""
-    if not len(vectors) or not queries or not all(map(len, queries.values())):
+    sample: what create() is told of queries, which should be none of these. The comparison is exact MaxSim over float32
+    vectors in memory, by torch. Times per query are medians after one query to warm up; overlap@k is the mean share of
+    the exact k best that the index finds as its k best. Raises ValueError without passages or queries."""
+    first = next(iter(corpus()), None)
+    if first is None or not queries or not all(map(len, queries.values())):
         raise ValueError("bench needs passages and queries.")
-    truth = {name: _truth(vectors, asked) for name, asked in queries.items()}
-    return {
-        "passages": len(vectors),
-        "vectors": sum(map(len, vectors)),
+    truth = _Truth(corpus, queries)
+    report = {
+        "passages": truth.passages,
+        "vectors": truth.vectors,
         "threads": torch.get_num_threads(),
-        "rows_per_query": {name: statistics.median(map(len, asked)) for name, asked in queries.items()},
-        "exact_ms": {name: ms for name, (_, ms) in truth.items()},
-        "indexes": {str(bits): _measured(vectors, queries, truth, bits) for bits in nbits},
+        "rows_per_query": truth.rows,
+        "exact_ms": truth.ms,
+        "indexes": {},
     }
-
-
-def _measured(
-    vectors: Sequence[np.ndarray],
-    queries: Mapping[str, Sequence[np.ndarray]],
-    truth: Mapping[str, tuple[list[list[int]], float]],
-    nbits: int,
-) -> dict:
-    with tempfile.TemporaryDirectory(prefix="index-bench-") as directory:
-        path = Path(directory) / "index"
-        began = time.perf_counter()
-        with LateInteractionIndex.create(path, vectors[0].shape[1], nbits=nbits) as index:
-            for start in range(0, len(vectors), BATCH):
-                some = vectors[start : start + BATCH]
-                index.add([str(start + i) for i in range(len(some))], some)
-            index.optimize()
-        built = time.perf_counter()
-        with LateInteractionIndex.open(path) as index:
-            opened = time.perf_counter()
-            stats = index.stats()
-            result = {
-                "build_seconds": built - began,
-                "open_ms": 1e3 * (opened - built),
-                "bytes_per_vector": stats["bytes_per_vector"],
-                "centroids": stats["centroids"],
-                "searches": {},
-            }
-            for name, asked in queries.items():
-                exact, exact_ms = truth[name]
-                stored = [[int(hit.id) for hit in index.search(query, 10, exact=True)] for query in asked[:TIMED]]
-                result["searches"][name] = {
-                    "stored_overlap_at_10": overlap(stored, exact[:TIMED], 10),
-                    **{f"at_{depth}": _swept(index, asked, exact, exact_ms, depth) for depth in DEPTHS},
-                }
-    return result
-
-
-def _swept(
-    index: LateInteractionIndex, queries: Sequence[np.ndarray], exact: list[list[int]], exact_ms: float, depth: int
-) -> list[dict]:
-    """One row for the default number of candidates and for each of a sweep."""
-    rows = []
-    for candidates in (None, *(each for each in SWEEP if depth <= each <= len(index))):
-
-        def search(query: np.ndarray, candidates: int | None = candidates) -> list[int]:
-            return [int(hit.id) for hit in index.search(query, depth, candidates=candidates)]
-
-        found, ms = _timed(search, queries)
-        rows.append(
-            {"candidates": candidates, "ms": ms, "ratio": exact_ms / ms, "overlap": overlap(found, exact, depth)}
-        )
-    return rows
+    if truth.vectors <= COMPARED:
+        report["faiss_seconds"] = _plain_faiss(corpus)
+    for bits in nbits:
+        measured = _measured(corpus, queries, truth, bits, sample, first.shape[1])
+        if "faiss_seconds" in report:
+            measured["build_ratio"] = measured["build_seconds"] / report["faiss_seconds"]
+        report["indexes"][str(bits)] = measured
+    return report
 
 
 def perturbed(vectors: Sequence[np.ndarray], copies: int, seed: int = 0) -> Iterator[np.ndarray]:
@@ -105,20 +65,43 @@ def perturbed(vectors: Sequence[np.ndarray], copies: int, seed: int = 0) -> Iter
     yield from vectors
     for _ in range(copies - 1):
         for array in vectors:
-            noisy = array + draw.standard_normal(array.shape, np.float32) * (0.5 / np.sqrt(array.shape[1]))
+            noisy = array + draw.standard_normal(array.shape, np.float32) * np.float32(0.5 / np.sqrt(array.shape[1]))
             yield noisy / np.linalg.norm(noisy, axis=1, keepdims=True)
+
+
+def lines(report: Mapping) -> Iterator[str]:
+    """The report as a table to read; searches are those with the default number of candidates."""
+    exact = ", ".join(f"{ms:.0f} ms with queries of {name}" for name, ms in report["exact_ms"].items())
+    yield f"{report['passages']:,} passages, {report['vectors']:,} vectors, {report['threads']} threads; exact: {exact}"
+    if "faiss_seconds" in report:
+        yield f"k-means and assignment by plain faiss: {report['faiss_seconds']:.1f} s"
+    for bits, index in report["indexes"].items():
+        ratio = f" ({index['build_ratio']:.2f} times plain faiss)" if "build_ratio" in index else ""
+        yield (
+            f"\n{bits} bits: {index['bytes_per_vector']:.1f} bytes a vector, {index['centroids']:,} centroids, built "
+            f"in {index['build_seconds']:.1f} s{ratio}, opened in {index['open_ms']:.0f} ms, searching took "
+            f"{index['resident_share']:.0%} of its size into memory"
+        )
+        yield f"{'queries':>8} {'depth':>5} {'ms':>7} {'times faster':>12} {'overlap':>7} {'stored':>7} {'within':>7}"
+        for name, found in index["searches"].items():
+            for depth in DEPTHS:
+                row = found[f"at_{depth}"][0]
+                yield (
+                    f"{name:>8} {depth:>5} {row['ms']:>7.1f} {row['ratio']:>12.1f} {row['overlap']:>7.3f} "
+                    f"{found['stored'][str(depth)]:>7.3f} {found['within']:>7.3f}"
+                )
 
 
 def plot(report: Mapping, path: Path) -> None:
     """Draws overlap against time, a line for each number of bits and a panel for each depth, of the set of queries with
-    the most rows."""
+    the most rows. Raises OSError."""
     from matplotlib.figure import Figure  # only for the picture
 
-    name = max(report["rows_per_query"], key=report["rows_per_query"].__getitem__)
+    name = _most_rows(report["rows_per_query"])
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     for axes, depth in zip(figure.subplots(1, len(DEPTHS)), DEPTHS, strict=True):
         for bits, index in report["indexes"].items():
-            rows = [row for row in index["searches"][name][f"at_{depth}"] if row["candidates"] is not None]
+            rows = index["searches"][name][f"at_{depth}"][1:]
             axes.plot([r["ms"] for r in rows], [r["overlap"] for r in rows], "o-", markersize=4, label=f"{bits} bits")
         axes.axvline(report["exact_ms"][name], color="grey", linestyle=":", label="exact search")
         axes.set(xscale="log", xlabel="milliseconds a query", ylabel=f"overlap@{depth}", ylim=(None, 1.005))
@@ -138,6 +121,140 @@ def overlap(found: Sequence[Sequence[int]], exact: Sequence[Sequence[int]], dept
     return statistics.fmean(shares)
 
 
+class _Truth:
+    """What exact search finds. best: for each set of queries and each query the numbers of the best passages; ms: the
+    median milliseconds a search takes; rows: the median number of vectors of a query; passages, vectors: how many.
+
+    The corpus is gone through once, a batch at a time, so it need not fit into memory; times are without reading."""
+
+    def __init__(self, corpus: Corpus, queries: Queries) -> None:
+        scores: dict[str, list[list[np.ndarray]]] = {name: [[] for _ in asked] for name, asked in queries.items()}
+        seconds = {name: np.zeros(min(len(asked), TIMED)) for name, asked in queries.items()}
+        self.passages = self.vectors = 0
+        self.rows = {name: statistics.median(map(len, asked)) for name, asked in queries.items()}
+        for batch in _batches(corpus):
+            stored = torch.from_numpy(np.concatenate(batch).astype(np.float32, copy=False))
+            starts = np.cumsum([0, *map(len, batch[:-1])])
+            self.passages, self.vectors = self.passages + len(batch), self.vectors + len(stored)
+            for name, asked in queries.items():
+                for number, query in enumerate(asked):
+                    rows = torch.from_numpy(query)
+                    began = time.perf_counter()
+                    best = np.maximum.reduceat((rows @ stored.T).numpy(), starts, axis=1)
+                    scores[name][number].append(best.sum(axis=0, dtype=np.float64))
+                    if number < TIMED:
+                        seconds[name][number] += time.perf_counter() - began
+        self.ms = {name: float(1e3 * np.median(each)) for name, each in seconds.items()}
+        self.scores = {name: [np.concatenate(parts) for parts in each] for name, each in scores.items()}
+        self.best = {name: [_ranked(of_all) for of_all in each] for name, each in self.scores.items()}
+
+
+def _most_rows(rows: Mapping[str, float]) -> str:
+    """The set of queries with the most vectors."""
+    return max(rows, key=rows.__getitem__)
+
+
+def _ranked(scores: np.ndarray) -> list[int]:
+    return np.argsort(-scores, kind="stable")[: DEPTHS[-1]].tolist()
+
+
+def _batches(corpus: Corpus) -> Iterator[list[np.ndarray]]:
+    batch = []
+    for passage in corpus():
+        batch.append(passage)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _plain_faiss(corpus: Corpus) -> float:
+    """Seconds for k-means on the sample that the index trains on, and for giving all vectors their centroids."""
+    vectors = np.concatenate([passage.astype(np.float32, copy=False) for passage in corpus()])
+    sample = vectors[centroids.sample_rows(len(vectors))]
+    began = time.perf_counter()
+    clustering = faiss.Kmeans(
+        vectors.shape[1],
+        centroids.centroid_count(len(vectors)),
+        niter=centroids.ITERATIONS,
+        seed=centroids.SEED,
+        min_points_per_centroid=1,
+        max_points_per_centroid=len(sample),
+    )
+    clustering.train(sample)
+    clustering.assign(vectors)
+    return time.perf_counter() - began
+
+
+def _measured(
+    corpus: Corpus, queries: Queries, truth: _Truth, nbits: int, sample: np.ndarray | None, dim: int
+) -> dict:
+    with tempfile.TemporaryDirectory(prefix="index-bench-") as directory:
+        path = Path(directory) / "index"
+        seconds = 0.0
+        with LateInteractionIndex.create(path, dim, nbits=nbits, queries=sample) as index:
+            number = 0
+            for batch in _batches(corpus):
+                began = time.perf_counter()
+                index.add([str(number + i) for i in range(len(batch))], batch)
+                seconds += time.perf_counter() - began
+                number += len(batch)
+            began = time.perf_counter()
+            index.optimize()
+            seconds += time.perf_counter() - began
+        opening = time.perf_counter()
+        with LateInteractionIndex.open(path) as index:
+            open_ms = 1e3 * (time.perf_counter() - opening)
+            stats = index.stats()
+            before = _resident()
+            most = _most_rows(truth.rows)
+            searches = {name: _searches(index, asked, truth, name, name == most) for name, asked in queries.items()}
+            resident = (_resident() - before) / stats["bytes"]
+            for name, asked in queries.items():
+                hits = [index.search(query, DEPTHS[-1], exact=True) for query in asked[:TIMED]]
+                stored = [[int(hit.id) for hit in some] for some in hits]
+                best = truth.best[name][:TIMED]
+                searches[name]["stored"] = {str(depth): overlap(stored, best, depth) for depth in DEPTHS}
+            return {
+                "build_seconds": seconds,
+                "open_ms": open_ms,
+                "resident_share": resident,
+                "bytes_per_vector": stats["bytes_per_vector"],
+                "centroids": stats["centroids"],
+                "searches": searches,
+            }
+
+
+def _resident() -> int:
+    """Bytes of files that are mapped and in memory."""
+    return psutil.Process().memory_info().shared
+
+
+def _searches(
+    index: LateInteractionIndex, queries: Sequence[np.ndarray], truth: _Truth, name: str, sweep: bool
+) -> dict:
+    """For each depth a row for the default number of candidates and, if asked for, for each of a sweep; `within`:
+    overlap@10 of searching one passage in WITHIN."""
+    result: dict = {}
+    for depth in DEPTHS:
+        result[f"at_{depth}"] = rows = []
+        for candidates in (None, *(each for each in SWEEP if sweep and depth <= each <= len(index))):
+
+            def search(query: np.ndarray, depth: int = depth, candidates: int | None = candidates) -> list[int]:
+                return [int(hit.id) for hit in index.search(query, depth, candidates=candidates)]
+
+            found, ms = _timed(search, queries)
+            ratio, share = truth.ms[name] / ms, overlap(found, truth.best[name], depth)
+            rows.append({"candidates": candidates, "ms": ms, "ratio": ratio, "overlap": share})
+    some = np.arange(0, truth.passages, WITHIN)
+    allowed = set(map(str, some.tolist()))
+    found = [[int(hit.id) for hit in index.search(query, 10, within=allowed)] for query in queries]
+    exact = [some[_ranked(scores[some])].tolist() for scores in truth.scores[name]]
+    result["within"] = overlap(found, exact, 10)
+    return result
+
+
 def _timed(search: Callable[[np.ndarray], list[int]], queries: Sequence[np.ndarray]) -> tuple[list[list[int]], float]:
     """What each query found, and the median of the milliseconds they took."""
     search(queries[0])
@@ -147,25 +264,3 @@ def _timed(search: Callable[[np.ndarray], list[int]], queries: Sequence[np.ndarr
         found.append(search(query))
         times.append((time.perf_counter() - began) * 1e3)
     return found, statistics.median(times)
-
-
-def _truth(vectors: Sequence[np.ndarray], queries: Sequence[np.ndarray]) -> tuple[list[list[int]], float]:
-    """The numbers of the best passages for each query, and the median milliseconds an exact search takes."""
-    stored = torch.from_numpy(np.concatenate(vectors).astype(np.float32, copy=False))
-    starts = np.cumsum([0, *(len(array) for array in vectors)])
-
-    def search(query: np.ndarray) -> list[int]:
-        rows = torch.from_numpy(np.asarray(query, np.float32))
-        scores = np.empty(len(vectors))
-        first = 0
-        while first < len(vectors):
-            last = int(np.searchsorted(starts, starts[first] + BLOCK_VECTORS, side="right")) - 1
-            last = max(last, first + 1)
-            dots = (rows @ stored[starts[first] : starts[last]].T).numpy()
-            best = np.maximum.reduceat(dots, starts[first:last] - starts[first], axis=1)
-            scores[first:last] = best.sum(axis=0, dtype=np.float64)
-            first = last
-        return np.argsort(-scores, kind="stable")[: DEPTHS[-1]].tolist()
-
-    found, ms = _timed(search, queries)
-    return found, ms

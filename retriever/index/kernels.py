@@ -9,13 +9,15 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+ROWS = 64  # of every query here, empty ones included: loops of a length that the compiler knows are many times faster
+
 
 @njit(nogil=True, cache=True, fastmath={"contract", "reassoc"})
 def group_rows(units, weighted, count):  # pragma: no cover
     """Which of count groups each row belongs to, (n,) int64: rows of a group point nearly the same way.
 
     units (n, dim) float32 with unit rows, weighted the same with lengths that say how much each counts; n >= count.
-    Groups start from rows far from one another and are settled by two rounds of k-means."""
+    Groups start from rows far from one another and are settled by a round of k-means."""
     n, dim = units.shape
     middles = np.empty((count, dim), np.float32)
     nearest = np.full(n, -np.inf, np.float32)
@@ -30,7 +32,7 @@ def group_rows(units, weighted, count):  # pragma: no cover
             if nearest[row] < nearest[seed]:
                 seed = row
     groups = np.zeros(n, np.int64)
-    for settling in range(3):
+    for settling in range(2):
         if settling > 0:
             middles[:] = 0
             for row in range(n):
@@ -54,11 +56,23 @@ def group_rows(units, weighted, count):  # pragma: no cover
 
 
 @njit(nogil=True, cache=True)
-def shrink_table(table, low, factor, small):  # pragma: no cover
-    """small (n, rows) uint8: what each number of the table is above the lowest of its column, times factor."""
+def shrink_table(table, small):  # pragma: no cover
+    """small (n, ROWS) uint8: how far each number of the table (n, ROWS) float32 is above the lowest of its column, in
+    units that make the widest column go from 0 to 255."""
+    low, high = table[0].copy(), table[0].copy()
     for line in range(len(table)):
-        for row in range(table.shape[1]):
-            small[line, row] = np.uint8((table[line, row] - low[row]) * factor + np.float32(0.5))
+        numbers = table[line]
+        for row in range(ROWS):
+            low[row] = min(low[row], numbers[row])
+            high[row] = max(high[row], numbers[row])
+    width = np.float32(0)
+    for row in range(ROWS):
+        width = max(width, high[row] - low[row])
+    factor = np.float32(255) / width if width > 0 else np.float32(0)
+    for line in range(len(table)):
+        numbers, bytes_of = table[line], small[line]
+        for row in range(ROWS):
+            bytes_of[row] = np.uint8((numbers[row] - low[row]) * factor + np.float32(0.5))
 
 
 @njit(nogil=True, cache=True)
@@ -83,17 +97,22 @@ def gain_from_lists(list_starts, list_rows, cells, gains, totals, last_row):  # 
 @njit(nogil=True, cache=True)
 def scan_codes(codes, begins, ends, table, scores):  # pragma: no cover
     """scores (passages,) int32: for each row of the query the best entry of the table among the passage's centroids,
-    summed. table (centroids, rows) uint8. A code beyond the table, which only damage makes, reads its last entry."""
-    rows = table.shape[1]
-    best = np.empty(rows, np.uint8)
+    summed. table (centroids, ROWS) uint8. A code beyond the table, which only damage makes, reads its last entry."""
+    last = len(table) - 1
+    best = np.empty(ROWS, np.uint8)
     for passage in range(len(begins)):
         best[:] = 0
-        for place in range(begins[passage], ends[passage]):
-            entries = table[min(codes[place], len(table) - 1)]
-            for row in range(rows):
-                best[row] = max(best[row], entries[row])
+        end = ends[passage]
+        # Four at a time, since what is written can be read again only a while later.
+        for place in range(begins[passage], end, 4):
+            one = table[min(codes[place], last)]
+            two = table[min(codes[min(place + 1, end - 1)], last)]
+            three = table[min(codes[min(place + 2, end - 1)], last)]
+            four = table[min(codes[min(place + 3, end - 1)], last)]
+            for row in range(ROWS):
+                best[row] = max(max(best[row], one[row]), max(max(two[row], three[row]), four[row]))
         total = 0
-        for row in range(rows):
+        for row in range(ROWS):
             total += best[row]
         scores[passage] = total
 
@@ -102,7 +121,7 @@ def scan_codes(codes, begins, ends, table, scores):  # pragma: no cover
 def unpack_residuals(packed, scales, steps, nbits, begins, ends, filled, out, scale):  # pragma: no cover
     """out (n, dim) int8: the codes around zero of passages' vectors, one passage after another from filled (passages,)
     on; scale (n,) float32: their steps."""
-    dim, width = out.shape[1], packed.shape[1]
+    width = packed.shape[1]
     mask, half = np.uint8((1 << nbits) - 1), np.uint8(1 << (nbits - 1))
     for passage in range(len(begins)):
         to = filled[passage]
@@ -141,30 +160,26 @@ def shrink_whole(whole, begins, ends, filled, out, scale):  # pragma: no cover
             to += 1
 
 
-@njit(nogil=True, cache=True, fastmath={"contract", "reassoc"})
+@njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nnan", "nsz"})
 def best_of_dots(dots, scale, unit, offsets, table, codes, begins, ends, filled, scores):  # pragma: no cover
     """scores (passages,) float32: the sum over rows of the best table[code] + scale * (unit * dots + offsets) of the
     passage's vectors.
 
-    dots (n, rows) int32, unit and offsets (rows,) float32; table (centroids, rows) float32, empty for none."""
-    rows = dots.shape[1]
-    best = np.empty(rows, np.float32)
+    dots (n, ROWS) int32, unit and offsets (ROWS,) float32; table (centroids, ROWS) float32. Where codes or the table
+    end too early, by damage or since there is only one of each, their last entry counts."""
+    last, last_code = len(table) - 1, len(codes) - 1
+    best = np.empty(ROWS, np.float32)
     for passage in range(len(begins)):
         best[:] = -np.inf
         at = filled[passage]
         for place in range(begins[passage], ends[passage]):
             step, of_vector = scale[at], dots[at]
-            if len(table):
-                entries = table[min(codes[place], len(table) - 1)]
-                for row in range(rows):
-                    value = entries[row] + step * (unit[row] * np.float32(of_vector[row]) + offsets[row])
-                    best[row] = max(best[row], value)
-            else:
-                for row in range(rows):
-                    value = step * unit[row] * np.float32(of_vector[row])
-                    best[row] = max(best[row], value)
+            entries = table[min(codes[min(place, last_code)], last)]
+            for row in range(ROWS):
+                value = entries[row] + step * (unit[row] * np.float32(of_vector[row]) + offsets[row])
+                best[row] = max(best[row], value)
             at += 1
         total = np.float32(0)
-        for row in range(rows):
+        for row in range(ROWS):
             total += best[row]
         scores[passage] = total

@@ -18,8 +18,8 @@ from retriever.index.parallel import in_parallel
 STEPS_AN_OCTAVE, OCTAVES_BELOW_ONE = 8, 20
 # The step that suits normally distributed numbers of variance 1 best, by bits (Max 1960, table 2; 8 bits computed).
 BEST_STEP = {1: 1.596, 2: 0.996, 4: 0.335, 8: 0.031}
-NEIGHBOURS = 1  # steps tried on either side of the one that suits the residual's length
-OWN = 0.5  # what a vector itself counts in M: what is compared with it most closely points its way
+NEIGHBOURS = 2  # steps tried on either side of the one that suits the residual's length
+EVEN = 0.12  # what is added to M for queries unlike those it was made of, as a share of its trace
 LANES = 64  # vectors encoded side by side
 BLOCK = 4_096  # vectors that one thread takes at a time
 
@@ -51,7 +51,6 @@ def encode(
         for first in range(start, min(start + BLOCK, len(vectors)), LANES):
             part = slice(first, min(first + LANES, start + BLOCK))
             _encode(
-                np.ascontiguousarray(vectors[part].T),
                 np.ascontiguousarray((vectors[part] - centroids[codes[part]]).T),
                 feedback,
                 costs,
@@ -81,7 +80,7 @@ def _factor(moment: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     dim = len(moment)
     even = np.eye(dim) / dim
     trace = np.trace(moment)
-    matrix = even if trace <= 0 else 0.75 * np.asarray(moment, np.float64) / trace + 0.25 * even
+    matrix = even if trace <= 0 else (1 - EVEN) * np.asarray(moment, np.float64) / trace + EVEN * even
     upper = np.linalg.cholesky(matrix[::-1, ::-1])  # of the dimensions backwards, so that the first is rounded first
     lower = upper.T[::-1, ::-1]
     diagonal = np.diag(lower)
@@ -90,8 +89,8 @@ def _factor(moment: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @njit(nogil=True, cache=True, fastmath={"contract", "reassoc"})
-def _encode(vectors, residuals, feedback, costs, nbits, steps, best_step, scales, packed):  # pragma: no cover
-    """vectors, residuals (dim, n) float32, with n <= LANES; writes scales (n,) and packed (n, bytes)."""
+def _encode(residuals, feedback, costs, nbits, steps, best_step, scales, packed):  # pragma: no cover
+    """residuals (dim, n) float32, with n <= LANES; writes scales (n,) and packed (n, bytes)."""
     dim, n = residuals.shape
     half = np.float32(2 ** (nbits - 1))
     wanted = np.empty(n, np.int64)
@@ -109,14 +108,13 @@ def _encode(vectors, residuals, feedback, costs, nbits, steps, best_step, scales
     kept = np.zeros((dim, n), np.float32)
     lowest = np.full(n, np.inf, np.float32)
     step, inverse = np.empty(n, np.float32), np.empty(n, np.float32)
-    cost, own, error = np.empty(n, np.float32), np.empty(n, np.float32), np.empty(n, np.float32)
+    cost, error = np.empty(n, np.float32), np.empty(n, np.float32)
     for move in range(-NEIGHBOURS, NEIGHBOURS + 1):
         for i in range(n):
             byte = min(max(wanted[i] + move, 1), 255) if wanted[i] > 0 else 0
             step[i] = steps[byte]
             inverse[i] = 1 / step[i] if byte > 0 else np.float32(0)
             cost[i] = 0
-            own[i] = 0
         target[:] = residuals
         for j in range(dim):
             for i in range(n):
@@ -127,13 +125,11 @@ def _encode(vectors, residuals, feedback, costs, nbits, steps, best_step, scales
                 off = value - target[j, i]
                 cost[i] += costs[j] * off * off
                 error[i] = value - residuals[j, i]
-                own[i] += error[i] * vectors[j, i]
             for later in range(j + 1, dim):
                 weight = feedback[later, j]
                 for i in range(n):
                     target[later, i] -= weight * error[i]
         for i in range(n):
-            cost[i] += np.float32(OWN) * own[i] * own[i]
             if cost[i] < lowest[i]:
                 lowest[i] = cost[i]
                 scales[i] = min(max(wanted[i] + move, 1), 255) if wanted[i] > 0 else 0

@@ -1,6 +1,6 @@
 """Searching a snapshot: a funnel of steps, each given fewer passages than the one before and spending more on each.
 
-Rows of the query that say nearly the same, as those of most image patches do, are first merged into at most MERGED
+Rows of the query that say nearly the same, as those of most image patches do, are first merged into at most ROWS
 weighted ones. (1) In a large index the merged rows look into the lists of their nearest centroids, and the passages met
 with the highest gains go on. (2) Each passage is scored by its centroids alone, from a table of bytes that stays near
 the processor. (3) The best are scored by their residuals in whole numbers, still with the merged rows. (4) The best of
@@ -18,16 +18,16 @@ import numpy as np
 import torch
 
 from retriever.index import kernels
+from retriever.index.kernels import ROWS
 from retriever.index.parallel import evenly, in_parallel
 from retriever.index.quantise import decode, steps
 from retriever.index.segments import Segment, Snapshot
 
-MERGED = 64  # rows that the first three steps search with; one per byte of a cache line
 PROBES = 48  # centroids whose lists a row looks into
 SCANNED = 20_000  # passages that step 2 scores at most: from the lists, where there are more
 CANDIDATES, CANDIDATES_PER_HIT = 850, 4  # passages that step 3 scores
 FINAL, FINAL_PER_HIT = 20, 1.5  # passages that step 4 scores
-BLOCK_VECTORS = 8_192  # stored vectors that one thread takes at a time: what they need stays near the processor
+BLOCK_VECTORS = 8192  # stored vectors that one thread takes at a time: what they need stays near the processor
 SCAN_VECTORS = 131_072  # ... in step 2, which needs only their codes
 # Products of bytes are summed by instructions of their own on such processors; elsewhere float32 does it, as exactly.
 WHOLE_NUMBERS = torch.cpu._is_vnni_supported()
@@ -72,16 +72,17 @@ def stored_vectors(snapshot: Snapshot, number: int) -> np.ndarray:
 
 
 def merged(query: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """At most MERGED rows (m, dim) float32 that find nearly what the query's rows (n, dim) find with their weights.
+    """Rows (ROWS, dim) float32 that find nearly what the query's rows (n, dim) find with their weights; where there are
+    fewer, the others are zero.
 
     Rows that point the same way are summed: what is best for the sum is nearly the best for each."""
     weighted = query * weights[:, None]
-    if len(query) <= MERGED:
-        return weighted
-    group = kernels.group_rows(query / np.linalg.norm(query, axis=1, keepdims=True), weighted, MERGED)
-    sums = np.zeros((MERGED, query.shape[1]), np.float32)
+    group = np.arange(len(query))
+    if len(query) > ROWS:
+        group = kernels.group_rows(query / np.linalg.norm(query, axis=1, keepdims=True), weighted, ROWS)
+    sums = np.zeros((ROWS, query.shape[1]), np.float32)
     np.add.at(sums, group, weighted)
-    return sums[sums.any(axis=1)]
+    return sums
 
 
 def _promising(
@@ -114,7 +115,7 @@ def _by_lists(snapshot: Snapshot, table: np.ndarray) -> np.ndarray:
     a passage not met could at most have had."""
     probes = min(PROBES, len(table) - 1)
     best, cells = (found.numpy() for found in torch.topk(torch.from_numpy(table).T, probes + 1, dim=1))
-    gains = best[:, :-1] - best[:, -1:]
+    gains, cells = best[:, :-1] - best[:, -1:], cells[:, :-1]
 
     def gained(item: tuple[Segment, slice]) -> np.ndarray:
         segment, rows = item
@@ -131,10 +132,8 @@ def _by_lists(snapshot: Snapshot, table: np.ndarray) -> np.ndarray:
 
 def _by_centroids(snapshot: Snapshot, numbers: np.ndarray, table: np.ndarray) -> np.ndarray:
     """Step 2: a score (n,) int32 of each passage from the best centroid for each row."""
-    low = table.min(axis=0)
-    width = float((table.max(axis=0) - low).max()) or 1.0
     small = np.empty(table.shape, np.uint8)
-    kernels.shrink_table(table, low, np.float32(255 / width), small)
+    kernels.shrink_table(table, small)
 
     def scored(block: _Block) -> np.ndarray:
         scores = np.empty(len(block.begins), np.int32)
@@ -146,7 +145,8 @@ def _by_centroids(snapshot: Snapshot, numbers: np.ndarray, table: np.ndarray) ->
 
 def _by_residuals(snapshot: Snapshot, numbers: np.ndarray, rows: np.ndarray, table: np.ndarray) -> np.ndarray:
     """Step 3: a score (n,) float32 of each passage from its residuals and the rows, both in whole numbers of a byte."""
-    unit = np.abs(rows).max(axis=1) / np.float32(127)  # what one stands for in each row
+    # What one stands for in each row; rows that are zero have any.
+    unit = np.maximum(np.abs(rows).max(axis=1), np.float32(1e-30)) / np.float32(127)
     small = np.rint(rows / unit[:, None]).astype(np.int8)
     middle = 0.5 * unit * small.sum(axis=1, dtype=np.float32)  # a code stands for the middle of its step
     turned = torch.from_numpy(small).T.contiguous()
@@ -163,7 +163,7 @@ def _by_residuals(snapshot: Snapshot, numbers: np.ndarray, rows: np.ndarray, tab
             beside = middle, table, segment.codes
         else:
             kernels.shrink_whole(segment.whole.view(np.int16), begins, ends, filled, vectors, scale)
-            beside = np.zeros_like(middle), table[:0], np.empty(0, np.uint16)
+            beside = np.zeros_like(middle), np.zeros((1, ROWS), np.float32), np.zeros(1, np.uint16)
         dots = _whole_number_dots(torch.from_numpy(vectors), turned).numpy()
         kernels.best_of_dots(dots, scale, unit, *beside, begins, ends, filled, scores)
         return scores

@@ -1,0 +1,273 @@
+"""The steps of a search, one by one against plain definitions, the rounding of residuals, and the benchmark."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from retriever.index import LateInteractionIndex, changes, kernels, quantise
+from retriever.index import search as funnel
+from retriever.index.bench import bench, lines, overlap, perturbed, plot
+from retriever.index.parallel import evenly, in_parallel
+
+DIM = 32
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(5)
+
+
+def unit(array):
+    return (array / np.linalg.norm(array, axis=-1, keepdims=True)).astype(np.float32)
+
+
+def passages(rng, count, topics=300, dim=DIM):
+    centres = unit(rng.normal(size=(topics, dim)))
+    own = [rng.choice(topics, size=6) for _ in range(count)]
+    return [
+        unit(centres[rng.choice(some, size=rng.integers(8, 30))] + rng.normal(size=(1, dim)) * 0.02)
+        + rng.normal(size=(1, dim)).astype(np.float32) * 0.01
+        for some in own
+    ]
+
+
+def noisy(rng, array, length):
+    return unit(array + rng.normal(size=array.shape) * length / np.sqrt(array.shape[-1]))
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """Two thousand passages in compressed segments, half of them with 4 bits and half in whole vectors' codes."""
+    rng = np.random.default_rng(9)
+    vectors = [noisy(rng, array, 0.6) for array in passages(rng, 2000)]
+    patch = pytest.MonkeyPatch()
+    patch.setattr(changes, "TRAIN_AT", 2_000)
+    found = {}
+    for nbits in (2, 4, 16):
+        index = LateInteractionIndex.create(tmp_path_factory.mktemp("index") / "i", DIM, nbits=nbits)
+        index.add([f"p{n}" for n in range(1500)], vectors[:1500])
+        index.optimize()
+        index.add([f"p{n}" for n in range(1500, 2000)], vectors[1500:])
+        found[nbits] = index
+    patch.undo()
+    yield vectors, found
+    for index in found.values():
+        index.close()
+
+
+def snapshot_of(index):
+    return index._now().snapshot
+
+
+def asked(rng, vectors, rows):
+    chosen = np.concatenate([vectors[n] for n in rng.choice(len(vectors), 12)])
+    return noisy(rng, chosen[rng.choice(len(chosen), rows)], 0.3), rng.random(rows).astype(np.float32) + 0.5
+
+
+def maxsim_by_definition(vectors, query, weights):
+    return np.array([(weights * (query @ array.T).max(axis=1)).sum() for array in vectors])
+
+
+@pytest.mark.parametrize("nbits", [2, 4, 16])
+@pytest.mark.parametrize("rows", [7, 64, 200])
+def test_the_funnel_finds_what_exact_search_finds(built, rng, nbits, rows):
+    vectors, indexes = built
+    index = indexes[nbits]
+    shares = []
+    for _ in range(8):
+        query, weights = asked(rng, vectors, rows)
+        exact = index.search(query, 10, weights, exact=True)
+        found = index.search(query, 10, weights, candidates=400)
+        stored = [index.vectors(hit.id) for hit in exact]
+        expected = maxsim_by_definition(stored, query, weights)
+        np.testing.assert_allclose([hit.score for hit in exact], expected, rtol=1e-5)
+        shares.append(len({hit.id for hit in exact} & {hit.id for hit in found}) / 10)
+        scores = {hit.id: hit.score for hit in exact}
+        assert all(hit.score == pytest.approx(scores[hit.id], rel=1e-6) for hit in found if hit.id in scores)
+    assert np.mean(shares) >= 0.97
+
+
+def test_each_step_agrees_with_its_definition(built, rng):
+    vectors, indexes = built
+    query, weights = asked(rng, vectors, 100)
+    rows = funnel.merged(query, weights)
+    for nbits in (2, 4, 16):
+        snapshot = snapshot_of(indexes[nbits])
+        numbers = np.sort(rng.choice(1500, 400, replace=False))
+        table = funnel._centroid_scores(snapshot, rows)
+        np.testing.assert_allclose(table, snapshot.centroids @ rows.T, atol=1e-4)
+
+        codes, starts = snapshot.segments[0].codes, snapshot.segments[0].starts.astype(int)
+        by_centroids = [table[codes[starts[n] : starts[n + 1]]].max(axis=0).sum() for n in numbers]
+        assert np.corrcoef(funnel._by_centroids(snapshot, numbers, table), by_centroids)[0, 1] > 0.999
+
+        everywhere = np.sort(rng.choice(2000, 500, replace=False))  # in whole segments too
+        stored = [funnel.stored_vectors(snapshot, n) for n in everywhere]
+        expected = maxsim_by_definition(stored, rows, np.ones(len(rows)))
+        np.testing.assert_allclose(funnel._by_residuals(snapshot, everywhere, rows, table), expected, rtol=0.01)
+        exact = funnel.maxsim(snapshot, everywhere, query, weights)
+        np.testing.assert_allclose(exact, maxsim_by_definition(stored, query, weights), rtol=1e-5)
+
+
+def test_the_lists_give_each_passage_its_best_gain_once(built, rng, monkeypatch):
+    vectors, indexes = built
+    monkeypatch.setattr(funnel, "PROBES", 5)
+    snapshot = snapshot_of(indexes[4])
+    rows = funnel.merged(*asked(rng, vectors, 20))
+    table = funnel._centroid_scores(snapshot, rows)
+    segment = snapshot.segments[0]
+    expected = np.zeros(segment.passages)
+    for scores in table.T:
+        best = np.argsort(-scores, kind="stable")[:6]
+        gain = np.zeros(segment.passages)
+        for cell in best[:5]:
+            met = segment.list_rows[segment.list_starts[cell] : segment.list_starts[cell + 1]]
+            gain[met] = np.maximum(gain[met], scores[cell] - scores[best[5]])
+        expected += gain
+    np.testing.assert_allclose(funnel._by_lists(snapshot, table)[:1500], expected, atol=1e-4)
+    older = replace(segment, list_starts=segment.list_starts[:20])  # from before most centroids
+    assert funnel._by_lists(replace(snapshot, segments=(older, *snapshot.segments[1:])), table).shape == (1500,)
+
+
+def test_lists_come_first_where_there_are_many_passages(built, rng, monkeypatch):
+    vectors, indexes = built
+    monkeypatch.setattr(funnel, "SCANNED", 500)
+    shares = []
+    for _ in range(8):
+        query, weights = asked(rng, vectors, 50)
+        exact = {hit.id for hit in indexes[16].search(query, 10, weights, exact=True)}
+        shares.append(len(exact & {hit.id for hit in indexes[16].search(query, 10, weights, candidates=300)}) / 10)
+    assert np.mean(shares) >= 0.95
+
+
+def test_rows_that_point_the_same_way_are_merged(rng):
+    directions = unit(rng.normal(size=(40, DIM)))
+    query = np.repeat(directions, 8, axis=0)
+    weights = rng.random(len(query)).astype(np.float32)
+    rows = funnel.merged(query, weights)
+    assert rows.shape == (kernels.ROWS, DIM)
+    np.testing.assert_allclose(rows.sum(axis=0), (query * weights[:, None]).sum(axis=0), rtol=1e-3, atol=1e-3)
+    lengths = np.linalg.norm(rows, axis=1)
+    assert (lengths > 1e-6).sum() == 40  # no two directions in one row, none in two
+    few = funnel.merged(query[:5], weights[:5])
+    np.testing.assert_array_equal(few[:5], query[:5] * weights[:5, None])
+    assert not few[5:].any()
+
+
+def test_without_instructions_for_bytes_the_results_are_the_same(built, rng, monkeypatch):
+    vectors, indexes = built
+    query, weights = asked(rng, vectors, 90)
+    found = indexes[4].search(query, 10, weights)
+    monkeypatch.setattr(funnel, "WHOLE_NUMBERS", not funnel.WHOLE_NUMBERS)
+    assert indexes[4].search(query, 10, weights) == found
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1, 2, 4, 8]), st.integers(1, 150), st.integers(1, 40))
+def test_residuals_are_kept_as_well_as_so_many_bits_allow(seed, nbits, count, dim):
+    rng = np.random.default_rng(seed)
+    vectors = rng.normal(size=(count, dim)).astype(np.float32) * np.float32(10.0 ** rng.integers(-3, 3))
+    centroids, codes = vectors[:1] * np.float32(0.5), np.zeros(count, np.uint16)
+    scales, packed = quantise.encode(vectors, centroids, codes, np.zeros((dim, dim)), nbits)
+    assert packed.shape == (count, quantise.packed_bytes(dim, nbits)) and scales.shape == (count,)
+    again = quantise.decode(scales, packed, centroids, codes, nbits)
+    left, lost = vectors - centroids[codes], vectors - again
+    share = np.linalg.norm(lost, axis=1) / np.maximum(np.linalg.norm(left, axis=1), 1e-20)
+    assert share.max() <= {1: 1.0, 2: 0.75, 4: 0.25, 8: 0.04}[nbits]
+
+
+def test_a_vector_that_is_its_centroid_stays_it(rng):
+    vectors = unit(rng.normal(size=(3, DIM)))
+    scales, packed = quantise.encode(vectors, vectors, np.arange(3, dtype=np.uint16), np.eye(DIM), 4)
+    np.testing.assert_array_equal(quantise.decode(scales, packed, vectors, np.arange(3), 4), vectors)
+
+
+@pytest.mark.parametrize("nbits", [1, 2, 4, 8])
+def test_products_with_the_queries_told_of_change_less(rng, nbits):
+    """As queries of photographs do, these lie close to one direction."""
+    vectors = unit(rng.normal(size=(2000, DIM)))
+    centroids, codes = np.zeros((1, DIM), np.float32), np.zeros(2000, np.uint16)
+    queries = unit(rng.normal(size=(300, DIM)) * 0.1 + unit(rng.normal(size=DIM)))
+    lost = []
+    for moment in (np.zeros((DIM, DIM)), queries[:150].T @ queries[:150]):
+        scales, packed = quantise.encode(vectors, centroids, codes, moment, nbits)
+        again = quantise.decode(scales, packed, centroids, codes, nbits)
+        lost.append(np.square((again - vectors) @ queries[150:].T).mean())
+    assert lost[1] < 0.5 * lost[0]
+
+
+def test_an_index_told_of_queries_stores_for_them(tmp_path, rng, monkeypatch):
+    monkeypatch.setattr(changes, "TRAIN_AT", 2_000)
+    vectors = [noisy(rng, array, 1.0) for array in passages(rng, 300)]
+    queries = unit(rng.normal(size=(300, DIM)) * 0.1 + unit(rng.normal(size=DIM)))
+    lost = {}
+    for name, told in (("not", None), ("told", queries[:150])):
+        with LateInteractionIndex.create(tmp_path / name, DIM, nbits=2, queries=told) as index:
+            index.add([str(n) for n in range(300)], vectors)
+            index.optimize()
+        with LateInteractionIndex.open(tmp_path / name, write=True) as index:  # what it was told lasts
+            again = np.concatenate([index.vectors(str(n)) for n in range(300)])
+            lost[name] = np.square((again - np.concatenate(vectors)) @ queries[150:].T).mean()
+    assert lost["told"] < 0.6 * lost["not"]
+    for nonsense in (np.ones(DIM), np.ones((3, DIM + 1)), np.full((3, DIM), np.nan)):
+        with pytest.raises(ValueError, match="queries must be"):
+            LateInteractionIndex.create(tmp_path / "other", DIM, queries=nonsense)
+
+
+def test_float16_is_read_as_numpy_reads_it(rng):
+    halves = np.concatenate([rng.normal(size=(50, DIM)), rng.normal(size=(50, DIM)) * 1e-6, np.zeros((1, DIM))])
+    halves = halves.astype(np.float16)
+    begins, ends = np.array([0, 40]), np.array([40, 101])
+    small, scale = np.empty((101, DIM), np.int8), np.empty(101, np.float32)
+    kernels.shrink_whole(halves.view(np.int16), begins, ends, begins, small, scale)
+    wide = halves.astype(np.float32)
+    np.testing.assert_allclose(small * scale[:, None], wide, atol=np.abs(wide).max() / 250)
+    np.testing.assert_allclose(scale * 127, np.abs(wide).max(axis=1), rtol=1e-6)
+
+
+def test_work_is_shared_and_kept_in_order():
+    assert [(part.start, part.stop) for part in evenly(10, 3)] == [(0, 3), (3, 6), (6, 10)]
+    assert evenly(2, 5) and sum(part.stop - part.start for part in evenly(2, 5)) == 2 and evenly(0, 3) == []
+    assert in_parallel(lambda n: n * n, range(50)) == [n * n for n in range(50)]
+    with pytest.raises(ZeroDivisionError):
+        in_parallel(lambda n: 1 // n, [1, 0])
+
+
+def test_bench_measures_the_index_against_exact_search(rng, monkeypatch, tmp_path):
+    monkeypatch.setattr(changes, "TRAIN_AT", 2_000)
+    vectors = [noisy(rng, array, 0.5) for array in passages(rng, 200)]
+    queries = {"5": [asked(rng, vectors, 5)[0] for _ in range(3)], "70": [asked(rng, vectors, 70)[0] for _ in range(3)]}
+    report = bench(lambda: vectors, queries, (4, 16), np.concatenate(queries["5"]))
+    assert (report["passages"], report["vectors"]) == (200, sum(map(len, vectors)))
+    assert report["rows_per_query"] == {"5": 5, "70": 70}
+    for bits in ("4", "16"):
+        index = report["indexes"][bits]
+        assert index["centroids"] > 0 and index["build_ratio"] > 0 and index["open_ms"] > 0
+        rows = index["searches"]["70"]["at_10"]
+        assert [row["candidates"] for row in rows] == [None, 100, 200]
+        assert rows[0]["ratio"] == pytest.approx(report["exact_ms"]["70"] / rows[0]["ms"])
+        assert len(index["searches"]["5"]["at_10"]) == 1
+    whole = report["indexes"]["16"]["searches"]["70"]
+    assert whole["stored"] == {"10": 1.0, "100": 1.0} and whole["within"] == 1.0 and whole["at_10"][0]["overlap"] == 1.0
+    assert report["indexes"]["4"]["bytes_per_vector"] < report["indexes"]["16"]["bytes_per_vector"]
+    assert json.loads(json.dumps(report)) == report
+    assert "4 bits" in "\n".join(lines(report))
+    plot(report, tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").stat().st_size > 5_000
+    with pytest.raises(ValueError):
+        bench(lambda: [], queries, (4,))
+
+
+def test_overlap_and_copies(rng):
+    assert overlap([[1, 2, 3], [4, 5, 6]], [[3, 2, 9], [6, 5, 4]], 3) == pytest.approx((2 / 3 + 1) / 2)
+    vectors = [unit(rng.normal(size=(4, DIM))) for _ in range(3)]
+    more = list(perturbed(vectors, 3))
+    assert len(more) == 9 and all(np.array_equal(a, b) for a, b in zip(more, vectors, strict=False))
+    cosines = [(a * b).sum(axis=1).mean() for a, b in zip(more[3:], vectors * 2, strict=True)]
+    assert 0.8 < np.mean(cosines) < 0.95
+    np.testing.assert_allclose(np.linalg.norm(more[8], axis=1), 1, rtol=1e-5)
+    assert all(np.array_equal(a, b) for a, b in zip(more, perturbed(vectors, 3), strict=True))
