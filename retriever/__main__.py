@@ -6,6 +6,7 @@ An entry point: it may use the settings and the service, which nothing else in t
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import logging
 import os
@@ -246,6 +247,8 @@ def _read(path: Path, fields: tuple[str, ...]) -> list[dict]:
 
 
 def _bench(args: argparse.Namespace, settings: Settings) -> None:
+    if args.plot is not None and importlib.util.find_spec("matplotlib") is None:
+        raise UserProblem("Drawing needs matplotlib; install it with: pip install -r requirements-dev.txt")
     service = _ready(settings) if args.vectors is None else build_service(settings)
     try:
         if args.vectors is None:

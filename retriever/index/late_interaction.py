@@ -317,9 +317,9 @@ class LateInteractionIndex:
         """The k best passages for a query (n, dim), best first; equal scores in the order of adding.
 
         A passage's score is sum_i weights_i * max_j q_i . d_j; weights (n,) >= 0, ones if None. Rows of
-        weight zero or only zeros count for nothing, and a query with no other rows finds nothing. candidates:
-        how many passages the first stage leaves to be scored exactly (never less than k); exact: score all.
-        within: ids to keep to, or a test of an id. Raises ValueError for arguments that make no sense,
+        weight zero or only zeros count for nothing, and a query with no other rows finds nothing. within: ids to keep
+        to, or a test of an id. candidates: how many passages centroids alone leave to be looked at closely (more find
+        more and take longer); exact: all get their exact score. Raises ValueError for arguments that make no sense,
         IndexProblem for a query of another dimension or with numbers that are not finite.
         """
         return self.search_batch([query], k, [weights], within, candidates, exact)[0]

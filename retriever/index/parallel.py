@@ -37,12 +37,13 @@ def _pool(threads: int, process: int) -> ThreadPoolExecutor:
     started = threading.Barrier(threads + 1)
 
     def start() -> None:
-        torch.set_num_threads(1)  # in this thread and in those that first use torch from now on
+        torch.set_num_threads(1)  # for threads that first use torch from now on,
+        torch.get_num_threads()  # as this one does here
         started.wait()
 
     pool = ThreadPoolExecutor(threads, "index", start)
     for _ in range(threads):
         pool.submit(int)  # each starts a thread, since none gets idle before all have started
     started.wait()
-    torch.set_num_threads(threads)  # in those that first use torch from now on
+    torch.set_num_threads(threads)  # for threads that first use torch from now on
     return pool
