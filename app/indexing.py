@@ -262,6 +262,7 @@ class Indexer:
         self._index = None
         if index is not None:
             index.verify()
+            index.warm_up()
             self._index = index
 
     def _reopen(self, path: Path, encoder: Encoder) -> None:
@@ -270,6 +271,8 @@ class Indexer:
             self._index = open_index(path, encoder)
         else:
             self._index.refresh()
+        if self._index is not None:
+            self._index.warm_up()
 
     def _say(self, state: str, done: int, total: int, message: str) -> None:
         self._status = IndexStatus(state, done, total, message)

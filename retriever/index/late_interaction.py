@@ -305,6 +305,12 @@ class LateInteractionIndex:
             self._state = read_state(self.path, self._state)
             storage.remove_others(self.path, self._state.manifest)
 
+    def warm_up(self) -> None:
+        """Compiles what searching this index needs, or loads it: seconds once on a machine, less once in a process, that
+        the first search would take longer."""
+        if len(self):
+            self.search(np.ones((2 * funnel.ROWS, self.dim), np.float32), 1, candidates=1)
+
     def search(
         self,
         query: np.ndarray,

@@ -27,7 +27,7 @@ PROBES = 48  # centroids whose lists a row looks into
 SCANNED = 20_000  # passages that step 2 scores at most: from the lists, where there are more
 CANDIDATES, CANDIDATES_PER_HIT = 850, 4  # passages that step 3 scores
 FINAL, FINAL_PER_HIT = 20, 1.2  # passages that step 4 scores
-BLOCK_VECTORS = 8192  # stored vectors that one thread takes at a time: what they need stays near the processor
+BLOCK_VECTORS = 8_192  # stored vectors that one thread takes at a time: what they need stays near the processor
 SCAN_VECTORS = 131_072  # ... in step 2, which needs only their codes
 # Products of bytes are summed by instructions of their own on such processors; elsewhere float32 does it, as exactly.
 WHOLE_NUMBERS = torch.cpu._is_vnni_supported()
