@@ -1,17 +1,20 @@
 """The steps of a search, one by one against plain definitions, the rounding of residuals, and the benchmark."""
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retriever.index import LateInteractionIndex, changes, kernels, quantise
+from retriever.index import LateInteractionIndex, changes, kernels, late_interaction, quantise
 from retriever.index import search as funnel
 from retriever.index.bench import bench, lines, overlap, perturbed, plot
 from retriever.index.parallel import evenly, in_parallel
+from retriever.index.segments import Segment
 
 DIM = 32
 
@@ -227,6 +230,45 @@ def test_float16_is_read_as_numpy_reads_it(rng):
     wide = halves.astype(np.float32)
     np.testing.assert_allclose(small * scale[:, None], wide, atol=np.abs(wide).max() / 250)
     np.testing.assert_allclose(scale * 127, np.abs(wide).max(axis=1), rtol=1e-6)
+
+
+def test_a_large_index_is_let_go_of_before_much_of_it_is_in_memory(built, rng, monkeypatch):
+    vectors, indexes = built
+    index = indexes[4]
+    forgotten = []
+    real = Segment.forget
+    monkeypatch.setattr(Segment, "forget", lambda segment: forgotten.append(segment.name) or real(segment))
+    query, weights = asked(rng, vectors, 30)
+    expected = index.search(query, 5, weights, exact=True)
+    assert not forgotten  # it is small
+    monkeypatch.setattr(late_interaction, "SMALL_BYTES", 1_000)
+    for _ in range(10):
+        assert index.search(query, 5, weights, candidates=40) == index.search(query, 5, weights, candidates=40)
+    assert 0 < len(forgotten) < 20  # the segments of it, not at every search
+    assert index.search(query, 5, weights, exact=True) == expected
+
+
+def resident(segment):
+    """Bytes of a segment's file that are in this process's memory."""
+    sizes, ours = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
+            ours = line.endswith(segment)
+        elif ours and line.startswith("Rss:"):
+            sizes += int(line.split()[1]) * 1024
+    return sizes
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="no /proc/self/smaps")
+def test_forgetting_takes_a_segment_out_of_memory(built):
+    index = built[1][16]
+    name = str(index.path / snapshot_of(index).segments[0].name)
+    before = index.vectors("p3")
+    index.search(np.ones((3, DIM), np.float32), 5, exact=True)
+    assert resident(name) > 1 << 20
+    snapshot_of(index).segments[0].forget()
+    assert resident(name) < 1 << 16
+    np.testing.assert_array_equal(index.vectors("p3"), before)
 
 
 def test_work_is_shared_and_kept_in_order():

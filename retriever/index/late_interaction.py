@@ -26,6 +26,9 @@ from retriever.index.storage import IndexProblem, Manifest
 Within = Collection[str] | Callable[[str], bool]
 
 NBITS = (1, 2, 4, 8, 16)
+SMALL_BYTES = 1 << 28  # an index that may stay in memory whole
+MOST_IN_MEMORY = 0.15  # of the passages; with what else is looked at, less than a quarter of the bytes
+PAGES_LOOKED_AT = 1.5  # what reading a passage brings into memory, for its own size: whole pages
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +49,7 @@ class LateInteractionIndex:
         self._state = state
         self._lock = lock
         self._changing = threading.Lock()
+        self._looked_at = 0  # passages since memory was last let go of; a race between searches does no harm
 
     @classmethod
     def create(
@@ -194,7 +198,6 @@ class LateInteractionIndex:
         fingerprint, generation, centroids, segments, whole_vectors (not compressed yet), bytes, bytes_per_vector."""
         state = self._now()
         manifest, pieces = state.manifest, state.pieces
-        size = sum(file.size for file in manifest.files.values())
         return {
             "passages": state.passages,
             "vectors": state.vectors,
@@ -206,8 +209,8 @@ class LateInteractionIndex:
             "centroids": len(state.codebook.centroids),
             "segments": len(pieces),
             "whole_vectors": sum(piece.vectors for piece in pieces if not piece.compressed),
-            "bytes": size,
-            "bytes_per_vector": size / max(1, state.vectors),
+            "bytes": manifest.size,
+            "bytes_per_vector": manifest.size / max(1, state.vectors),
         }
 
     def verify(self) -> None:
@@ -306,8 +309,8 @@ class LateInteractionIndex:
             storage.remove_others(self.path, self._state.manifest)
 
     def warm_up(self) -> None:
-        """Compiles what searching this index needs, or loads it: seconds once on a machine, less once in a process, that
-        the first search would take longer."""
+        """Compiles what searching this index needs, or loads it: seconds on a machine, and less in a process, that the
+        first search would take longer."""
         if len(self):
             self.search(np.ones((2 * funnel.ROWS, self.dim), np.float32), 1, candidates=1)
 
@@ -356,8 +359,19 @@ class LateInteractionIndex:
             hits = []
             if found and len(query):
                 hits = funnel.search(state.snapshot, query, some, min(k, found), allowed, candidates, exact)
+                self._forget(state, found if exact else candidates or funnel.usual_candidates(found, k))
             results.append([Hit(state.id(number), score) for number, score in hits])
         return results
+
+
+    def _forget(self, state: State, passages: int) -> None:
+        """Counts what searches have looked at, and lets go of it before it is much of a large index."""
+        self._looked_at += passages
+        large = state.manifest.size > SMALL_BYTES
+        if large and self._looked_at * PAGES_LOOKED_AT > MOST_IN_MEMORY * state.snapshot.offsets[-1]:
+            self._looked_at = 0
+            for segment in state.snapshot.segments:
+                segment.forget()
 
 
 def _checked(state: State, ids: Sequence[str], vectors: Sequence[np.ndarray]) -> list[Piece]:

@@ -11,6 +11,7 @@ Pure functions over arrays that nobody changes; nothing here knows of files, ids
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -25,7 +26,8 @@ from retriever.index.segments import Segment, Snapshot
 
 PROBES = 48  # centroids whose lists a row looks into
 SCANNED = 20_000  # passages that step 2 scores at most: from the lists, where there are more
-CANDIDATES, CANDIDATES_PER_HIT = 850, 4  # passages that step 3 scores
+# Passages that step 3 scores: so many among USUAL, and as the square root of the number of passages among more.
+CANDIDATES, CANDIDATES_PER_HIT, USUAL = 850, 4, 10_000
 FINAL, FINAL_PER_HIT = 20, 1.2  # passages that step 4 scores
 BLOCK_VECTORS = 8_192  # stored vectors that one thread takes at a time: what they need stays near the processor
 SCAN_VECTORS = 131_072  # ... in step 2, which needs only their codes
@@ -56,13 +58,18 @@ def search(
     final = FINAL + int(FINAL_PER_HIT * k)
     if not exact and len(numbers) > final:
         if candidates is None:
-            candidates = CANDIDATES + CANDIDATES_PER_HIT * k
+            candidates = usual_candidates(len(numbers), k)
         numbers = _promising(snapshot, numbers, merged(query, weights), max(candidates, final), final)
     if not len(numbers):
         return []
     scores = maxsim(snapshot, numbers, query, weights)
     order = np.lexsort((numbers, -scores))[:k]
     return list(zip(numbers[order].tolist(), scores[order].tolist(), strict=True))
+
+
+def usual_candidates(passages: int, k: int) -> int:
+    """How many of so many passages step 3 scores when nobody says."""
+    return int(CANDIDATES * math.sqrt(max(1.0, passages / USUAL))) + CANDIDATES_PER_HIT * k
 
 
 def stored_vectors(snapshot: Snapshot, number: int) -> np.ndarray:

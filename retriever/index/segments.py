@@ -5,6 +5,7 @@ It knows what the arrays mean; it knows nothing of files, of commits, or of when
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -53,6 +54,15 @@ class Segment:
 
     def id_bytes(self, row: int) -> bytes:
         return self.ids[self.id_starts[row] : self.id_starts[row + 1]].tobytes()
+
+    def forget(self) -> None:
+        """Takes the file out of this process's memory; what is looked at again comes back, as a rule from the system's
+        cache."""
+        base = self.starts
+        while isinstance(base, np.ndarray):
+            base = base.base
+        if isinstance(base, mmap.mmap):
+            base.madvise(mmap.MADV_DONTNEED)
 
     def rows(self, encoded: bytes, hashed: np.uint64) -> Iterator[int]:
         """The passages with that id; deleted ones too."""

@@ -80,6 +80,11 @@ class Manifest:
     segments: tuple[str, ...] = ()
     files: dict[str, PartFile] = field(default_factory=dict)
 
+    @property
+    def size(self) -> int:
+        """Bytes of all files but the manifest."""
+        return sum(file.size for file in self.files.values())
+
 
 def disk_problem(error: OSError, path: Path, doing: str) -> IndexProblem:
     """The sentence for an OSError met while doing something ("adding passages to") to the index at path."""
