@@ -242,6 +242,7 @@ def test_a_large_index_is_let_go_of_before_much_of_it_is_in_memory(built, rng, m
     expected = index.search(query, 5, weights, exact=True)
     assert not forgotten  # it is small
     monkeypatch.setattr(late_interaction, "SMALL_BYTES", 1_000)
+    monkeypatch.setattr(late_interaction, "LOOKED_AT_BYTES", 500)
     for _ in range(10):
         assert index.search(query, 5, weights, candidates=40) == index.search(query, 5, weights, candidates=40)
     assert 0 < len(forgotten) < 20  # the segments of it, not at every search

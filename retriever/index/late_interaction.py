@@ -26,9 +26,9 @@ from retriever.index.storage import IndexProblem, Manifest
 Within = Collection[str] | Callable[[str], bool]
 
 NBITS = (1, 2, 4, 8, 16)
-SMALL_BYTES = 1 << 28  # an index that may stay in memory whole
-MOST_IN_MEMORY = 0.15  # of the passages; with what else is looked at, less than a quarter of the bytes
-PAGES_LOOKED_AT = 1.5  # what reading a passage brings into memory, for its own size: whole pages
+SMALL_BYTES = 1 << 30  # an index that may stay in memory whole
+MOST_IN_MEMORY = 0.12  # of the bytes; with the codes and lists, which are looked at more evenly, less than a quarter
+LOOKED_AT_BYTES = 1 << 16  # what looking at a passage brings into memory: so much is mapped around a page
 
 log = logging.getLogger(__name__)
 
@@ -367,8 +367,8 @@ class LateInteractionIndex:
     def _forget(self, state: State, passages: int) -> None:
         """Counts what searches have looked at, and lets go of it before it is much of a large index."""
         self._looked_at += passages
-        large = state.manifest.size > SMALL_BYTES
-        if large and self._looked_at * PAGES_LOOKED_AT > MOST_IN_MEMORY * state.snapshot.offsets[-1]:
+        size = state.manifest.size
+        if size > SMALL_BYTES and self._looked_at * LOOKED_AT_BYTES > MOST_IN_MEMORY * size:
             self._looked_at = 0
             for segment in state.snapshot.segments:
                 segment.forget()
