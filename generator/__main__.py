@@ -7,16 +7,23 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from generator.answers import Evidence
+from generator.answers import Answer, Answerer, Evidence
 from generator.extractive import ExtractiveAnswerer
 from generator.measure import Distractors, Report, evidence_for, final, read_questions, report
+from generator.served import ServedAnswerer
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SERVED_KEY = "CITESIGHT_SERVED_KEY"  # never an argument: others on the machine can read those
 
 def _embedder():
     from app.settings import load_settings
@@ -52,11 +59,38 @@ def _blank_photo():
     return Image.new("RGB", (1, 1))
 
 
+def _answerer(args: argparse.Namespace) -> Answerer:
+    """The served model when its address is given, else the extractive answerer."""
+    if (args.url is None) != (args.model is None):
+        raise ValueError("A served model needs both --url and --model.")
+    if args.url is None:
+        return ExtractiveAnswerer(_embedder())
+    if args.shown:
+        raise ValueError("A served model looks at the photo itself: give --photo instead of --shown.")
+    return ServedAnswerer(args.url, args.model, os.environ.get(SERVED_KEY))
+
+
+def _photo(args: argparse.Namespace) -> Image | None:
+    if args.photo is not None:
+        from retriever.images import load_image
+
+        return load_image(args.photo)
+    return _blank_photo() if args.shown else None
+
+
 def _answer(args: argparse.Namespace) -> None:
     passages = _read_passages(args.passages)
-    photo = _blank_photo() if args.shown else None
-    answer = final(ExtractiveAnswerer(_embedder()), args.question, photo, passages)
-    print(json.dumps(asdict(answer), ensure_ascii=False, indent=2) if args.json else answer.text)
+    for piece in _answerer(args).answer(args.question, _photo(args), passages):
+        if isinstance(piece, Answer):
+            answer = piece
+        elif not args.json:
+            print(piece, end="", flush=True)
+    if args.json:
+        print(json.dumps(asdict(answer), ensure_ascii=False, indent=2))
+        return
+    print()
+    for sentence in answer.unsupported:
+        print(f"Not found in the passages it cites: {sentence}", file=sys.stderr)
 
 
 def _articles() -> list[Evidence]:
@@ -123,6 +157,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     answer.add_argument(
         "--shown", action="store_true", help='"this" and "it" mean the subject of the first passage'
     )
+    answer.add_argument("--photo", type=Path, metavar="FILE", help="what the question is about")
+    answer.add_argument(
+        "--url", help=f"a served model's address, like http://localhost:8000/v1; its key, if any, is in {SERVED_KEY}"
+    )
+    answer.add_argument("--model", metavar="NAME", help="the served model's name")
     answer.add_argument("--json", action="store_true")
     answer.set_defaults(run=_answer)
     evaluate = commands.add_parser("eval", help="measure the answerer on hand-written questions")

@@ -47,12 +47,19 @@ class Answer:
 
     `answered` is False when the evidence does not answer the question; `reason` then says why, as the second
     half of a sentence. The citations of an answer that was not given only point at the nearest passages.
+    `unsupported` holds the sentences of the text, without their marks, whose words the passages they cite do
+    not hold; an answerer that only quotes has none.
     """
 
     text: str
     citations: tuple[Citation, ...]
     answered: bool
     reason: str = ""
+    unsupported: tuple[str, ...] = ()
+
+
+class GeneratorProblem(RuntimeError):
+    """An answer that cannot be had; str() is a sentence for the person who asked."""
 
 
 class Answerer(Protocol):

@@ -1,0 +1,106 @@
+"""A model's text, while it still comes, as plain text whose only square brackets are marks of passages.
+
+Knows nothing of servers or of what the text says. Links, pictures and tags lose their markup, addresses that
+are not a passage's own are left out, and a mark whose passage does not exist is dropped. Text is passed on as
+soon as nothing that may follow can change how it is read: mostly up to the last white space.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from generator.answers import Evidence
+from generator.sentences import UNSAFE
+
+LEFT_OUT = "(link left out)"
+MAX_OPEN = 200  # characters after which a bracket that stays open is only a bracket
+MAX_NESTED = 4  # open brackets inside one another that are waited for
+
+_ENDS = "。！？，、；"  # end a piece in scripts without spaces
+_BOUNDARY = re.compile(rf"(?<=[{_ENDS}])|(?<!\s)(?=\s)")
+_OPEN = re.compile(
+    rf"(?:!?\[[^\[\]]{{0,{MAX_OPEN}}}(?:\]\([^()]{{0,{MAX_OPEN}}})?|<[^<>\s][^<>]{{0,{MAX_OPEN}}})\Z"
+)
+_UNSAFE = re.compile(f"[{UNSAFE}]+")
+_TAG = re.compile(r"<[A-Za-z/!?|｜][^<>]*>")
+_TAG_BEGINS = re.compile(r"<(?=[A-Za-z/!?|｜])")
+_LINK = re.compile(r"!?\[([^\[\]]*)\]\(\s*[^\s()]*(?:\([^\s()]*\)[^\s()]*)?(?:\s+[\"'][^()]*)?\s*\)")
+_EMPHASIS = re.compile(r"\*\*+|`+")
+_ADDRESS = re.compile(
+    rf"(?:\b\w[\w+.-]{{0,30}}://|\bwww\.|\b(?:https?|ftp|file|data|mailto|tel|javascript|vbscript):"
+    rf"|\b[\w-]{{1,63}}(?:\.[\w-]{{1,63}}){{0,4}}\.[a-z]{{2,24}}/)[^\s\[\]\x02\x03{_ENDS}]+",
+    re.IGNORECASE,
+)
+_MARK = re.compile(r"[ \t]*[\[【] ?(?:passages? )?([0-9][ 0-9,;–-]{0,39})[\]】]", re.IGNORECASE)
+_FINAL = str.maketrans("[]\x02\x03", "()[]")
+_NUMBERS = re.compile(r"([0-9]{1,9})(?:\s*[–-]\s*([0-9]{1,9}))?")
+_PUNCTUATION = ".,;:!?\"'”’»)"
+
+
+def _own_address(match: re.Match[str], own: set[str]) -> str:
+    """The address itself when it is a passage's own; a stop or bracket at its end may belong to the text."""
+    address = match[0]
+    end = len(address)
+    while end and address[:end] not in own and address[end - 1] in _PUNCTUATION:
+        end -= 1
+    return (address[:end] if address[:end] in own else LEFT_OUT) + address[end:]
+
+
+def _existing(match: re.Match[str], count: int) -> str:
+    """Marks for those numbers of "1, 3-5" that exist, or nothing."""
+    numbers: list[int] = []
+    for first, last in _NUMBERS.findall(match[1]):
+        numbers += range(max(1, int(first)), min(int(last or first), count) + 1)
+    space = match[0][: len(match[0]) - len(match[0].lstrip())]
+    # \x02 and \x03 cannot be in the text any more: they keep these brackets apart from all others.
+    return space + "".join(f"\x02{n}\x03" for n in dict.fromkeys(numbers)) if numbers else ""
+
+
+def _clean(text: str, count: int, own: set[str]) -> str:
+    text = _UNSAFE.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
+    text = _TAG.sub("", text)
+    text = _LINK.sub(lambda m: f"[{m[1]}]" if _MARK.fullmatch(f"[{m[1]}]") else m[1], text)
+    text = _MARK.sub(lambda m: _existing(m, count), _EMPHASIS.sub("", text))
+    # What was left out may have joined its neighbours to a tag or an address, so these come last.
+    text = _ADDRESS.sub(lambda m: _own_address(m, own), _TAG_BEGINS.sub("‹", text))
+    return text.translate(_FINAL)
+
+
+def _settled(text: str) -> int:
+    """How many characters from the beginning can be read without what follows."""
+    end = len(text)
+    for _ in range(MAX_NESTED):
+        end = max((m.start() for m in _BOUNDARY.finditer(text, 0, end)), default=0)
+        opened = _OPEN.search(text, 0, end)
+        if opened is None:
+            break
+        end = opened.start()
+    return end
+
+
+def plain_pieces(pieces: Iterable[str], passages: Sequence[Evidence]) -> Iterator[str]:
+    """The text of `pieces` as plain text, in pieces that are not empty, without white space at either end.
+
+    Its square brackets are all of the form [n] with a passage n, counted from 1; "[1, 2]" becomes "[1][2]".
+    """
+    own = {p.url for p in passages if p.url.startswith(("https://", "http://"))}
+    waiting, space, begun = "", "", False
+    for piece in pieces:
+        waiting += piece
+        settled = _settled(waiting)
+        ready, waiting = waiting[:settled], waiting[settled:]
+        ready = space + _clean(ready, len(passages), own)
+        said = ready.rstrip() if begun else ready.strip()
+        space = ready[len(ready.rstrip()) :]
+        if said:
+            begun = True
+            yield said
+    ready = (space + _clean(waiting, len(passages), own)).rstrip()
+    if ready := ready if begun else ready.lstrip():
+        yield ready
+
+
+def plain_text(text: str, passages: Sequence[Evidence]) -> str:
+    """A whole text at once; see plain_pieces."""
+    return "".join(plain_pieces([text], passages))

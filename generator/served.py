@@ -1,0 +1,216 @@
+"""Answers with a vision-language model that a server offers through OpenAI's chat protocol: vLLM, Ollama,
+llama.cpp or a hosted one.
+
+Knows nothing of how passages were found, of the prompt's words or of how citations are read. The key goes into
+one header of requests to one address, and nowhere else: no redirect is followed, no message holds it.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from email.utils import parsedate_to_datetime
+from time import monotonic, sleep, time
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from generator.answers import Answer, Evidence, GeneratorProblem
+from generator.citations import CANNOT_TELL, cited_answer
+from generator.events import CUT, BrokenStream, text_pieces
+from generator.plaintext import plain_pieces
+from generator.prompt import messages
+from generator.templates import NO_PASSAGE, STOP
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+MAX_PASSAGES = 10  # more are not looked at
+MAX_TOKENS = 512  # asked of the model
+MAX_ANSWER = 8_000  # characters taken from it, whatever it sends
+MAX_ERROR = 64 * 1024  # bytes of an error's page that are read
+MAX_SAID = 200  # characters of a server's own words in a message
+CONNECT_SECONDS = 10.0
+ATTEMPTS = 4
+FIRST_WAIT = 0.5  # seconds before the second attempt; doubles with each
+LONGEST_WAIT = 20.0  # a person is waiting
+
+
+class _TryAgain(Exception):
+    """An attempt that failed before any text came; `wait` is what the server asked for, in seconds."""
+
+    def __init__(self, problem: GeneratorProblem, wait: float | None = None) -> None:
+        self.problem, self.wait = problem, wait
+
+
+class ServedAnswerer:
+    """Answers in a model's words, checked against the passages it cites.
+
+    `base_url` is the address that /chat/completions is appended to, mostly ending in /v1. `timeout` is how many
+    seconds the server may send no text. Raises GeneratorProblem for an address or a key that cannot be used.
+    """
+
+    def __init__(self, base_url: str, model: str, key: str | None = None, timeout: float = 120.0) -> None:
+        try:
+            url = httpx.URL(base_url.strip().rstrip("/") + "/chat/completions")
+        except httpx.InvalidURL:
+            url = httpx.URL("")
+        usable = url.scheme in ("http", "https") and url.host and "%" not in url.host and (url.port or 80) < 2**16
+        if not usable or url.userinfo or url.query or url.fragment:
+            raise GeneratorProblem(
+                "The model server's address must look like http://localhost:8000/v1, with no user and no question mark."
+            )
+        key = (key or "").strip()
+        if not key.isascii() or not key.isprintable() or " " in key:
+            raise GeneratorProblem("The key holds spaces or characters that no key has; copy it again.")
+        self.model = model
+        self.timeout = timeout
+        self._url = url
+        self._host = url.netloc.decode("ascii")
+        self._key = key
+
+    def answer(
+        self, question: str, image: Image | None, passages: Sequence[Evidence]
+    ) -> Iterator[str | Answer]:
+        """Yield the answer in pieces as they come, then the `Answer`; closing this ends the connection at once.
+
+        Raises GeneratorProblem with a sentence when there is no answer to be had.
+        """
+        passages = passages[:MAX_PASSAGES]
+        if not passages:
+            yield CANNOT_TELL + NO_PASSAGE + STOP
+            yield Answer(CANNOT_TELL + NO_PASSAGE + STOP, (), False, NO_PASSAGE)
+            return
+        request: dict[str, Any] = {
+            "model": self.model,
+            "messages": messages(question, image, passages),
+            "stream": True,
+            "max_tokens": MAX_TOKENS,
+            "temperature": 0,
+        }
+        said = ""
+        with closing(self._pieces(json.dumps(request))) as pieces:
+            for piece in plain_pieces(pieces, passages):
+                said += piece
+                yield piece
+        if not said:
+            problem = "answered with nothing; ask again or choose another model"
+            raise GeneratorProblem(f"The model at {self._host} {problem}.")
+        yield cited_answer(said, passages)
+
+    def _pieces(self, request: str) -> Iterator[str]:
+        """The model's text, after as many attempts as it takes to get the first of it."""
+        for attempt in range(1, ATTEMPTS + 1):
+            begun = False
+            try:
+                with closing(self._attempt(request)) as pieces:
+                    for piece in pieces:
+                        begun = True
+                        yield piece
+                return
+            except _TryAgain as failed:
+                wait = failed.wait
+                if wait is None:
+                    # Jitter, so that those turned away together do not come back together.
+                    wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)
+                if begun or attempt == ATTEMPTS or wait > LONGEST_WAIT:
+                    raise failed.problem from None
+            sleep(wait)
+
+    def _attempt(self, request: str) -> Iterator[str]:
+        """The text of one request. Raises _TryAgain for what may go better the next time."""
+        host, length = self._host, 0
+        heard = monotonic()
+        try:
+            with self._client() as client, client.stream("POST", self._url, content=request) as response:
+                self._check(response)
+                for piece in text_pieces(response.iter_raw()):
+                    if piece:
+                        heard = monotonic()
+                        yield piece[: MAX_ANSWER - length]
+                        length += len(piece)
+                    elif monotonic() - heard > self.timeout:
+                        raise GeneratorProblem(self._silent())
+                    if length > MAX_ANSWER:
+                        yield CUT
+                        return
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            problem = f"Nothing answers at {host}; check the address and that the model server runs."
+            raise _TryAgain(GeneratorProblem(problem)) from None
+        except httpx.TimeoutException:  # not tried again: a server that is too slow gets no faster by more work
+            raise GeneratorProblem(self._silent()) from None
+        except httpx.TransportError:
+            problem = f"The connection to {host} broke off; ask again, and look at the server's log if it stays so."
+            raise _TryAgain(GeneratorProblem(problem)) from None
+        except BrokenStream as problem:
+            raise GeneratorProblem(f"The answer of {host} cannot be read: {problem}; ask again.") from None
+
+    def _silent(self) -> str:
+        problem = f"said nothing for {self.timeout:g} seconds; ask again or choose a smaller model"
+        return f"The model at {self._host} {problem}."
+
+    def _client(self) -> httpx.Client:
+        headers = {
+            "Accept": "text/event-stream",
+            "Accept-Encoding": "identity",  # so that nothing small unpacks to something huge
+            "Content-Type": "application/json",
+        }
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        # A proxy from the environment may carry https, which it cannot read, and not a key in the clear.
+        encrypted = self._url.scheme == "https"
+        timeout = httpx.Timeout(self.timeout, connect=min(CONNECT_SECONDS, self.timeout))
+        # Without encryption there is nothing to verify, and loading the certificates takes its time.
+        return httpx.Client(
+            headers=headers, timeout=timeout, follow_redirects=False, trust_env=encrypted, verify=encrypted
+        )
+
+    def _check(self, response: httpx.Response) -> None:
+        """Raises GeneratorProblem or _TryAgain unless a stream of events has begun."""
+        host, status = self._host, response.status_code
+        if status == 429 or status >= 500:
+            what = "is too busy" if status in (429, 503) else "has failed"
+            problem = f"The model server at {host} {what} (status {status}); try again later."
+            raise _TryAgain(GeneratorProblem(problem), _retry_after(response.headers.get("Retry-After", "")))
+        if status in (401, 403):
+            what = "refuses the key" if self._key else "asks for a key"
+            raise GeneratorProblem(f"The model server at {host} {what} (status {status}); check the key.")
+        if status == 404:
+            problem = "has no such model or no chat at this address (status 404); check both"
+            raise GeneratorProblem(f"The model server at {host} {problem}.")
+        if 300 <= status < 400:
+            problem = "points to another address, which is not followed; give the final address"
+            raise GeneratorProblem(f"The model server at {host} {problem}.")
+        if status != 200:
+            problem = f"refuses the request (status {status}){self._words(response)}"
+            raise GeneratorProblem(f"The model server at {host} {problem}.")
+        if "event-stream" not in response.headers.get("Content-Type", ""):
+            problem = "does not answer as a chat server does; check the address, which mostly ends in /v1"
+            raise GeneratorProblem(f"What runs at {host} {problem}.")
+
+    def _words(self, response: httpx.Response) -> str:
+        """What the server itself says about a refusal, unless a piece of the key is in it."""
+        page, end = b"", monotonic() + CONNECT_SECONDS
+        for chunk in response.iter_raw():
+            page += chunk
+            if len(page) > MAX_ERROR or monotonic() > end:
+                return ""
+        try:
+            said = json.loads(page)["error"]["message"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return ""
+        said = " ".join(str(said).split())[:MAX_SAID].rstrip(".")
+        told = self._key and any(self._key[i : i + 6] in said for i in range(max(1, len(self._key) - 5)))
+        return "" if told or not said or not said.isprintable() else f": {said}"
+
+
+def _retry_after(value: str) -> float | None:
+    """Seconds from a Retry-After header, which holds a number or a date; None when it holds neither."""
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time())
+    except (ValueError, OverflowError):
+        return None
