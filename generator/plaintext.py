@@ -28,12 +28,13 @@ _TAG_BEGINS = re.compile(r"<(?=[A-Za-z/!?|｜])")
 _LINK = re.compile(r"!?\[([^\[\]]*)\]\(\s*[^\s()]*(?:\([^\s()]*\)[^\s()]*)?(?:\s+[\"'][^()]*)?\s*\)")
 _EMPHASIS = re.compile(r"\*\*+|`+")
 _ADDRESS = re.compile(
-    rf"(?:\b\w[\w+.-]{{0,30}}://|\bwww\.|\b(?:https?|ftp|file|data|mailto|tel|javascript|vbscript):"
-    rf"|\b[\w-]{{1,63}}(?:\.[\w-]{{1,63}}){{0,4}}\.[a-z]{{2,24}}/)[^\s\[\]\x02\x03{_ENDS}]+",
+    rf"(?:\b\w[\w+.-]{{0,30}}://|www\.|\b(?:https?|ftp|file|data|mailto|tel|javascript|vbscript):"
+    rf"|\b[\w-]{{1,63}}(?:\.[\w-]{{1,63}}){{0,4}}\.[a-z]{{2,24}}/)[^\s\x02\x03{_ENDS}]+",
     re.IGNORECASE,
 )
 _MARK = re.compile(r"[ \t]*[\[【] ?(?:passages? )?([0-9][ 0-9,;–-]{0,39})[\]】]", re.IGNORECASE)
-_FINAL = str.maketrans("[]\x02\x03", "()[]")
+_OTHER = str.maketrans("[]", "()")
+_MARKS = str.maketrans("\x02\x03", "[]")
 _NUMBERS = re.compile(r"([0-9]{1,9})(?:\s*[–-]\s*([0-9]{1,9}))?")
 _PUNCTUATION = ".,;:!?\"'”’»)"
 
@@ -58,13 +59,14 @@ def _existing(match: re.Match[str], count: int) -> str:
 
 
 def _clean(text: str, count: int, own: set[str]) -> str:
-    text = _UNSAFE.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     text = _TAG.sub("", text)
     text = _LINK.sub(lambda m: f"[{m[1]}]" if _MARK.fullmatch(f"[{m[1]}]") else m[1], text)
     text = _MARK.sub(lambda m: _existing(m, count), _EMPHASIS.sub("", text))
     # What was left out may have joined its neighbours to a tag or an address, so these come last.
-    text = _ADDRESS.sub(lambda m: _own_address(m, own), _TAG_BEGINS.sub("‹", text))
-    return text.translate(_FINAL)
+    text = _TAG_BEGINS.sub("‹", text.translate(_OTHER))
+    text = _ADDRESS.sub(lambda m: _own_address(m, own), text).translate(_MARKS)
+    return text.replace("](", "] (")  # which could be read as a link
 
 
 def _settled(text: str) -> int:
@@ -87,7 +89,7 @@ def plain_pieces(pieces: Iterable[str], passages: Sequence[Evidence]) -> Iterato
     own = {p.url for p in passages if p.url.startswith(("https://", "http://"))}
     waiting, space, begun = "", "", False
     for piece in pieces:
-        waiting += piece
+        waiting += _UNSAFE.sub("", piece)  # first of all: some count as white space, and then there is none
         settled = _settled(waiting)
         ready, waiting = waiting[:settled], waiting[settled:]
         ready = space + _clean(ready, len(passages), own)
