@@ -232,8 +232,8 @@ parts = st.one_of(
     st.text(max_size=12),
     st.sampled_from(
         ["[1]", "[2", "]", "[1, 3]", "[9]", "[", "](", ")", "<", ">", "<b", "https://", "evil.example/", "www.",
-         " ", "\n", ". ", "。", "**", "`", "I can't tell from the evidence", "The passages do not say", "run at 40 km/h",
-         "!["]
+         " ", "\n", ". ", "。", "**", "`", "I can't tell from the evidence", "The passages do not say",
+         "run at 40 km/h", "!["]
     ),
 )  # fmt: skip
 
