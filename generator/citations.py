@@ -22,7 +22,7 @@ NOTHING_SAID = "nothing was said"
 MIN_SUPPORT = 0.5  # of a sentence's content words; a paraphrase keeps about so many
 RESTS_ON = 2  # sentences of a passage that one sentence may rest on
 
-_MARK = re.compile(r"[ \t]*\[([0-9]+)\]")
+_MARK = re.compile(r"(?<![ \t])[ \t]*\[([0-9]+)\]")
 _EVIDENCE = r"(?:provided |given |retrieved |available )?(?:evidence|passages?|sources?|documents?|text|information)"
 _ABSTAINS = re.compile(
     r"(?:(?:I['’]m |I am )?(?:sorry|unfortunately|afraid)[,.]? (?:but )?)?"

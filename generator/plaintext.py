@@ -15,7 +15,7 @@ from generator.sentences import UNSAFE
 
 LEFT_OUT = "(link left out)"
 MAX_OPEN = 200  # characters after which a bracket that stays open is only a bracket
-MAX_NESTED = 4  # open brackets inside one another that are waited for
+MAX_NESTED = 20  # open brackets inside one another that are waited for
 
 _ENDS = "。！？，、；"  # end a piece in scripts without spaces
 _BOUNDARY = re.compile(rf"(?<=[{_ENDS}])|(?<!\s)(?=\s)")
@@ -32,7 +32,10 @@ _ADDRESS = re.compile(
     rf"|\b[\w-]{{1,63}}(?:\.[\w-]{{1,63}}){{0,4}}\.[a-z]{{2,24}}/)[^\s\x02\x03{_ENDS}]+",
     re.IGNORECASE,
 )
-_MARK = re.compile(r"[ \t]*[\[【] ?(?:passages? )?([0-9][ 0-9,;–-]{0,39})[\]】]", re.IGNORECASE)
+_MARK = re.compile(r"(?<![ \t])[ \t]*[\[【] ?(?:passages? )?([0-9][ 0-9,;–-]{0,39})[\]】]", re.IGNORECASE)
+_DEAD = "\x02\x03"
+# With the space before it when white space follows; else that space still parts two words, or two halves of an address.
+_DEAD_RUN = re.compile(rf"(?<![ \t])([ \t]*)(?:{_DEAD})+((?=[.,;:!?\"'”’»)]*(?:\s|\Z)|[{_ENDS}]))?")
 _OTHER = str.maketrans("[]", "()")
 _MARKS = str.maketrans("\x02\x03", "[]")
 _NUMBERS = re.compile(r"([0-9]{1,9})(?:\s*[–-]\s*([0-9]{1,9}))?")
@@ -49,13 +52,13 @@ def _own_address(match: re.Match[str], own: set[str]) -> str:
 
 
 def _existing(match: re.Match[str], count: int) -> str:
-    """Marks for those numbers of "1, 3-5" that exist, or nothing."""
+    """Marks for those numbers of "1, 3-5" that exist, or a mark without a number."""
     numbers: list[int] = []
     for first, last in _NUMBERS.findall(match[1]):
         numbers += range(max(1, int(first)), min(int(last or first), count) + 1)
     space = match[0][: len(match[0]) - len(match[0].lstrip())]
     # \x02 and \x03 cannot be in the text any more: they keep these brackets apart from all others.
-    return space + "".join(f"\x02{n}\x03" for n in dict.fromkeys(numbers)) if numbers else ""
+    return space + ("".join(f"\x02{n}\x03" for n in dict.fromkeys(numbers)) or _DEAD)
 
 
 def _clean(text: str, count: int, own: set[str]) -> str:
@@ -63,21 +66,25 @@ def _clean(text: str, count: int, own: set[str]) -> str:
     text = _TAG.sub("", text)
     text = _LINK.sub(lambda m: f"[{m[1]}]" if _MARK.fullmatch(f"[{m[1]}]") else m[1], text)
     text = _MARK.sub(lambda m: _existing(m, count), _EMPHASIS.sub("", text))
+    text = _DEAD_RUN.sub(lambda m: m[1] if m[2] is None else "", text)
     # What was left out may have joined its neighbours to a tag or an address, so these come last.
     text = _TAG_BEGINS.sub("‹", text.translate(_OTHER))
     text = _ADDRESS.sub(lambda m: _own_address(m, own), text).translate(_MARKS)
     return text.replace("](", "] (")  # which could be read as a link
 
 
+def _last_boundary(text: str, end: int) -> int:
+    return max((m.start() for m in _BOUNDARY.finditer(text, 0, end)), default=0)
+
+
 def _settled(text: str) -> int:
     """How many characters from the beginning can be read without what follows."""
-    end = len(text)
+    end = _last_boundary(text, len(text))
     for _ in range(MAX_NESTED):
-        end = max((m.start() for m in _BOUNDARY.finditer(text, 0, end)), default=0)
         opened = _OPEN.search(text, 0, end)
         if opened is None:
             break
-        end = opened.start()
+        end = _last_boundary(text, opened.start())
     return end
 
 

@@ -68,7 +68,7 @@ def test_an_answer_as_before_has_nothing_unsupported():
         ("It runs【1】.", "It runs[1].", [1]),
         ("It runs [1](https://evil.example).", "It runs [1].", [1]),
         ("It runs [9].", "It runs.", []),
-        ("It runs [0][4][1].", "It runs[1].", [1]),
+        ("It runs [0][4][1].", "It runs [1].", [1]),
         ("It runs [1, 9].", "It runs [1].", [1]),
         ("It runs [3-1].", "It runs.", []),
         ("It runs [999999999999999999].", "It runs.", []),
@@ -182,6 +182,8 @@ def test_what_the_evidence_does_not_say_beside_an_answer_is_no_claim():
         ("See https:evil.example", f"See {LEFT_OUT}"),
         ("See htt[p](x)s://evil.example", f"See {LEFT_OUT}"),
         ("See www[9].evil.example", f"See {LEFT_OUT}"),
+        ("See www [9].evil.example", "See www .evil.example"),
+        ("See www. [9]evil.example", "See www. evil.example"),
         ("See https://example.org/wiki/Fox_(animal).", "See https://example.org/wiki/Fox_(animal)."),
         ("See (https://example.org/wiki/Fox_(animal)).", "See (https://example.org/wiki/Fox_(animal))."),
         ("See http://t.example/a[2].", "See http://t.example/a[2]."),
@@ -231,7 +233,7 @@ def test_huge_texts_take_bounded_time(filler):
 parts = st.one_of(
     st.text(max_size=12),
     st.sampled_from(
-        ["[1]", "[2", "]", "[1, 3]", "[9]", "[", "](", ")", "<", ">", "<b", "https://", "evil.example/", "www.",
+        ["[1]", "[2", "]", "[1, 3]", "[9]", "[", "](", ")", "<", ">", "<b", "https://", "evil.example/", "www.", ".",
          " ", "\n", ". ", "。", "**", "`", "I can't tell from the evidence", "The passages do not say",
          "run at 40 km/h", "!["]
     ),
