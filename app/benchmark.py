@@ -62,9 +62,7 @@ def measure_everything(service: AnswerService, settings: Settings) -> dict[str, 
     report["query_vectors"] = statistics.median(len(a.query.vectors) for a in answers)
     report["start_to_answer_seconds"] = _seconds(lambda: _ask_afresh(settings))
     report["peak_memory_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    report = _encoding(service, settings) | report
-
-    return report
+    return _encoding(service, settings) | report
 
 
 def measure_index(service: AnswerService, settings: Settings, folder: Path, copies: int, asked: int) -> dict:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+MAX_PASSAGES = 10  # that an answerer looks at
+
 
 @dataclass(frozen=True)
 class Evidence:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from generator import templates as t
-from generator.answers import Answer, Citation, Evidence
+from generator.answers import MAX_PASSAGES, Answer, Citation, Evidence
 from generator.questions import Question, read_question
 from generator.scoring import Choice, Limits, choose
 from generator.sentences import Sentence, shown_title, split_sentences
@@ -21,7 +21,6 @@ from generator.sentences import Sentence, shown_title, split_sentences
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-MAX_PASSAGES = 10  # more are not looked at
 TYPED = frozenset(t.WANTED) - {"any", "reason"}
 
 

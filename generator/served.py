@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from generator.answers import Answer, Evidence, GeneratorProblem
+from generator.answers import MAX_PASSAGES, Answer, Evidence, GeneratorProblem
 from generator.citations import CANNOT_TELL, cited_answer
 from generator.events import CUT, BrokenStream, text_pieces
 from generator.plaintext import plain_pieces
@@ -27,7 +27,6 @@ from generator.templates import NO_PASSAGE, STOP
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-MAX_PASSAGES = 10  # more are not looked at
 MAX_TOKENS = 512  # asked of the model
 MAX_ANSWER = 8_000  # characters taken from it, whatever it sends
 MAX_ERROR = 64 * 1024  # bytes of an error's page that are read

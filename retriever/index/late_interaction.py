@@ -352,17 +352,18 @@ class LateInteractionIndex:
             raise ValueError(f"There are {len(queries)} queries and weights for {len(weights)}; give each its own.")
         each = [None] * len(queries) if weights is None else weights
         checked = [_weighted(state, query, some) for query, some in zip(queries, each, strict=True)]
-        allowed = None if within is None else _allowed(state, within)
-        found = state.passages if allowed is None else sum(int(rows.sum()) for rows in allowed)
+        allowed = state.snapshot.live if within is None else _allowed(state, within)
+        found = state.passages if within is None else sum(int(rows.sum()) for rows in allowed)
+        k = min(k, found)
+        looked_at = candidates or funnel.usual_candidates(found, k)
         results = []
         for query, some in checked:
             hits = []
             if found and len(query):
-                hits = funnel.search(state.snapshot, query, some, min(k, found), allowed, candidates, exact)
-                self._forget(state, found if exact else candidates or funnel.usual_candidates(found, k))
+                hits = funnel.search(state.snapshot, query, some, k, allowed, looked_at, exact)
+                self._forget(state, found if exact else looked_at)
             results.append([Hit(state.id(number), score) for number, score in hits])
         return results
-
 
     def _forget(self, state: State, passages: int) -> None:
         """Counts what searches have looked at, and lets go of it before it is much of a large index."""

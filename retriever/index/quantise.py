@@ -14,8 +14,10 @@ from numba import njit
 
 from retriever.index.parallel import in_parallel
 
-# A step byte b stands for 2^(b / STEPS_AN_OCTAVE - OCTAVES_BELOW_ONE), 0 for zero: from 1e-6 to 4e3 in steps of 9 %.
+# What each step byte stands for, (256,) float32: 0 for zero, and from 1e-6 to 4e3 in steps of 9 %.
 STEPS_AN_OCTAVE, OCTAVES_BELOW_ONE = 8, 20
+STEPS = np.exp2(np.arange(256) / STEPS_AN_OCTAVE - OCTAVES_BELOW_ONE).astype(np.float32)
+STEPS[0] = 0
 # The step that suits normally distributed numbers of variance 1 best, by bits (Max 1960, table 2; 8 bits computed).
 BEST_STEP = {1: 1.596, 2: 0.996, 4: 0.335, 8: 0.031}
 NEIGHBOURS = 2  # steps tried on either side of the one that suits the residual's length
@@ -27,13 +29,6 @@ BLOCK = 4_096  # vectors that one thread takes at a time
 def packed_bytes(dim: int, nbits: int) -> int:
     """How many bytes the codes of one vector take; nbits is 1, 2, 4 or 8."""
     return -(-dim * nbits // 8)
-
-
-def steps() -> np.ndarray:
-    """What each step byte stands for, (256,) float32."""
-    table = np.exp2(np.arange(256) / STEPS_AN_OCTAVE - OCTAVES_BELOW_ONE)
-    table[0] = 0
-    return table.astype(np.float32)
 
 
 def encode(
@@ -55,7 +50,7 @@ def encode(
                 feedback,
                 costs,
                 nbits,
-                steps(),
+                STEPS,
                 BEST_STEP[nbits],
                 scales[part],
                 packed[part],
@@ -70,7 +65,7 @@ def decode(
 ) -> np.ndarray:
     """The vectors (n, dim) float32 that encode() made these of."""
     vectors = centroids[codes]
-    _add_residuals(scales, np.ascontiguousarray(packed), nbits, steps(), vectors)
+    _add_residuals(scales, np.ascontiguousarray(packed), nbits, STEPS, vectors)
     return vectors
 
 
@@ -99,21 +94,22 @@ def _encode(residuals, feedback, costs, nbits, steps, best_step, scales, packed)
         for j in range(dim):
             total += residuals[j, i] * residuals[j, i]
         spread = np.sqrt(total / np.float32(dim)) * best_step
-        byte = 0
+        wanted[i] = 0
         if spread > 0:
             byte = int(np.rint(STEPS_AN_OCTAVE * (np.log2(spread) + OCTAVES_BELOW_ONE)))
-        wanted[i] = min(max(byte, 1), 255) if spread > 0 else 0
+            wanted[i] = min(max(byte, 1), 255)
     target = np.empty((dim, n), np.float32)
     chosen = np.empty((dim, n), np.float32)
     kept = np.zeros((dim, n), np.float32)
     lowest = np.full(n, np.inf, np.float32)
-    step, inverse = np.empty(n, np.float32), np.empty(n, np.float32)
+    tried, step, inverse = np.zeros(n, np.uint8), np.empty(n, np.float32), np.empty(n, np.float32)
     cost, error = np.empty(n, np.float32), np.empty(n, np.float32)
     for move in range(-NEIGHBOURS, NEIGHBOURS + 1):
         for i in range(n):
-            byte = min(max(wanted[i] + move, 1), 255) if wanted[i] > 0 else 0
-            step[i] = steps[byte]
-            inverse[i] = 1 / step[i] if byte > 0 else np.float32(0)
+            if wanted[i] > 0:
+                tried[i] = min(max(wanted[i] + move, 1), 255)
+            step[i] = steps[tried[i]]
+            inverse[i] = 1 / step[i] if tried[i] > 0 else np.float32(0)
             cost[i] = 0
         target[:] = residuals
         for j in range(dim):
@@ -132,7 +128,7 @@ def _encode(residuals, feedback, costs, nbits, steps, best_step, scales, packed)
         for i in range(n):
             if cost[i] < lowest[i]:
                 lowest[i] = cost[i]
-                scales[i] = min(max(wanted[i] + move, 1), 255) if wanted[i] > 0 else 0
+                scales[i] = tried[i]
                 for j in range(dim):
                     kept[j, i] = chosen[j, i]
     width = packed.shape[1]

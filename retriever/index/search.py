@@ -21,8 +21,8 @@ import torch
 from retriever.index import kernels
 from retriever.index.kernels import ROWS
 from retriever.index.parallel import evenly, in_parallel
-from retriever.index.quantise import decode, steps
-from retriever.index.segments import Segment, Snapshot
+from retriever.index.quantise import STEPS, decode
+from retriever.index.segments import MOST_PASSAGES, Segment, Snapshot
 
 PROBES = 48  # centroids whose lists a row looks into
 SCANNED = 20_000  # passages that step 2 scores at most: from the lists, where there are more
@@ -33,7 +33,6 @@ BLOCK_VECTORS = 8_192  # stored vectors that one thread takes at a time: what th
 SCAN_VECTORS = 131_072  # ... in step 2, which needs only their codes
 # Products of bytes are summed by instructions of their own on such processors; elsewhere float32 does it, as exactly.
 WHOLE_NUMBERS = torch.cpu._is_vnni_supported()
-MOST_PASSAGES = 1 << 16  # of a segment
 
 Allowed = tuple[np.ndarray | None, ...]
 
@@ -43,22 +42,18 @@ def search(
     query: np.ndarray,
     weights: np.ndarray,
     k: int,
-    allowed: Allowed | None = None,
-    candidates: int | None = None,
+    allowed: Allowed,
+    candidates: int,
     exact: bool = False,
 ) -> list[tuple[int, float]]:
     """The k best (passage number, score), best first, equal scores by number.
 
     query (n, dim) float32, finite, no row zero; weights (n,) float32 > 0. A score is sum_i w_i max_j q_i . d_j over the
-    stored vectors. allowed: for each segment which passages may be found, (passages,) bool, or None for all; None
-    instead of the tuple: those that are not deleted. candidates: how many step 3 scores, at least k. exact: step 4
-    scores all."""
-    allowed = snapshot.live if allowed is None else allowed
+    stored vectors. allowed: for each segment which passages may be found, (passages,) bool, or None for all.
+    candidates: how many step 3 scores, at least k. exact: step 4 scores all."""
     numbers = _numbers(snapshot, allowed)
     final = FINAL + int(FINAL_PER_HIT * k)
     if not exact and len(numbers) > final:
-        if candidates is None:
-            candidates = usual_candidates(len(numbers), k)
         numbers = _promising(snapshot, numbers, merged(query, weights), max(candidates, final), final)
     if not len(numbers):
         return []
@@ -165,7 +160,7 @@ def _by_residuals(snapshot: Snapshot, numbers: np.ndarray, rows: np.ndarray, tab
         vectors, scale = np.empty((count, snapshot.dim), np.int8), np.empty(count, np.float32)
         scores = np.empty(len(begins), np.float32)
         if segment.packed is not None:
-            residuals = segment.packed, segment.scales, steps(), snapshot.nbits
+            residuals = segment.packed, segment.scales, STEPS, snapshot.nbits
             kernels.unpack_residuals(*residuals, begins, ends, filled, vectors, scale)
             beside = middle, table, segment.codes
         else:
