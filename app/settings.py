@@ -11,10 +11,11 @@ hosting services use are understood too.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import AliasChoices, Field, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 # A corpus becomes a folder's name, so nothing that could climb out of the data directory is let in.
@@ -73,6 +74,20 @@ class Settings(BaseSettings):
         description="best score, 0 to 1, under which no answer is attempted (default: the profile's own)",
     )
 
+    model: str | None = Field(
+        None,
+        pattern=r"^[^\x00-\x1f]{1,1000}$",
+        description="a vision-language model that answers: its name at served_url, else a folder with its checkpoint "
+        "or its id on the Hugging Face Hub (default: none, answers are quotes)",
+    )
+    served_url: str | None = Field(
+        None, description="address of a server with OpenAI's chat protocol, such as http://localhost:8000/v1"
+    )
+    served_key: SecretStr | None = Field(None, description="the server's key, if it wants one")
+    google_key: SecretStr | None = Field(None, description="key of Google's Custom Search JSON API")
+    google_engine: str | None = Field(None, description="id of the search engine that the key is used with")
+    four_bit: bool = Field(False, description="load the model that answers in 4 bits; needs a GPU and bitsandbytes")
+
     @property
     def catalogue_url(self) -> str:
         """The SQLAlchemy URL to open: the one given, or a SQLite file in the data folder."""
@@ -94,11 +109,16 @@ def load_settings(**overrides: Any) -> Settings:
     if unknown:
         raise SettingsProblem(f"There is no setting called {unknown[0]}.")
     try:
-        return Settings(**given)
+        settings = Settings(**given)
     except ValidationError as problem:
         raise SettingsProblem(_sentence(problem)) from None
     except (SettingsError, UnicodeDecodeError, OSError) as problem:
         raise SettingsProblem(f"The settings in the environment or .env cannot be read: {problem}") from None
+    if settings.served_url is not None and settings.model is None:
+        raise SettingsProblem(
+            "The setting served_url (CITESIGHT_SERVED_URL) needs the name of a model there as well (CITESIGHT_MODEL)."
+        )
+    return settings
 
 
 def _sentence(problem: ValidationError) -> str:
@@ -120,7 +140,17 @@ def _spellings(field: str) -> set[str]:
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
     """Add the options every command has: --data-dir, --database-url, --profile. Defaults stay None."""
-    for field in ("data_dir", "database_url", "profile"):
+    _add_options(parser, ("data_dir", "database_url", "profile"))
+
+
+def add_answer_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of commands that answer: --model, --served-url. Defaults stay None. A key is no option, since
+    others on the machine can read those."""
+    _add_options(parser, ("model", "served_url"))
+
+
+def _add_options(parser: argparse.ArgumentParser, fields: Sequence[str]) -> None:
+    for field in fields:
         about = Settings.model_fields[field]
         shown = "" if about.default is None else f" (default: {about.default})"
         parser.add_argument(

@@ -1,6 +1,7 @@
 """The command line of the catalogue: ingest a source, show what is there, search by words.
 
 python -m kb ingest wikipedia-vital --limit 100
+python -m kb ingest folder notes --corpus notes
 python -m kb stats --json
 python -m kb search-text "striped cat" --json
 """
@@ -14,16 +15,20 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from app.settings import Settings, SettingsProblem, load_settings
 from kb.catalogue import Catalogue
+from kb.chunking import Cutting
 from kb.ingest import ingest
 from kb.records import CatalogueProblem, TextHit
-from kb.sources import SOURCES
+from kb.sources.chosen import CUT, KINDS, Asked, source_for
 from wheelcache import WheelProblem
+
+_SHOWN_SKIPS = 10  # of a run
 
 
 def main(argv: Sequence[str] | None = None, settings: Settings | None = None) -> int:
@@ -63,20 +68,34 @@ def _parser() -> argparse.ArgumentParser:
             help="SQLAlchemy URL (default: a SQLite file in DIR)",
         )
     parser = argparse.ArgumentParser(
-        prog="python -m kb", description="The catalogue of evidence.", parents=[before]
+        prog="python -m kb", description="The catalogue of evidence.", parents=[before], allow_abbrev=False
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    common: dict[str, Any] = {"parents": [after], "allow_abbrev": False}
 
-    command = commands.add_parser("ingest", parents=[after], help="bring a source into the catalogue")
-    command.add_argument("source", metavar="SOURCE", help=f"one of: {', '.join(sorted(SOURCES))}")
+    command = commands.add_parser("ingest", **common, help="bring a source into the catalogue")
+    forms = "; ".join(f"{kind} {takes}".strip() for kind, takes in KINDS.items())
+    command.add_argument("source", metavar="SOURCE", help=f"one of: {forms}")
+    command.add_argument("what", metavar="WHAT", nargs="?", help="the file, folder or name that the source reads")
+    command.add_argument("--corpus", metavar="NAME", help="what the corpus is called")
+    command.add_argument("--data", metavar="DIR", help="of m2kr: a folder, or a data set on the Hub")
+    command.add_argument("--questions", type=Path, metavar="FILE", help="of google-search: a question a line, or JSON")
+    command.add_argument("--licence", metavar="TEXT", help="of documents that name none")
+    command.add_argument("--language", metavar="CODE", help="of documents that name none")
     command.add_argument("--limit", type=_count, metavar="N", help="only the first N documents")
     command.set_defaults(run=_ingest)
 
-    command = commands.add_parser("stats", parents=[after], help="show what is in the catalogue")
+    command = commands.add_parser("stats", **common, help="show what is in the catalogue")
     command.add_argument("--json", action="store_true", help="as JSON")
     command.set_defaults(run=_stats)
 
-    command = commands.add_parser("search-text", parents=[after], help="find passages by their words")
+    command = commands.add_parser("runs", **common, help="show what ingestions did and what they skipped")
+    command.add_argument("--corpus", metavar="NAME", help="of this corpus only")
+    command.add_argument("--limit", type=_count, default=20, metavar="N", help="at most N runs (default: 20)")
+    command.add_argument("--json", action="store_true", help="as JSON")
+    command.set_defaults(run=_runs)
+
+    command = commands.add_parser("search-text", **common, help="find passages by their words")
     command.add_argument("words", metavar="WORDS", help="words, best matches first; any of them may match")
     command.add_argument(
         "--limit", type=_count, default=10, metavar="N", help="at most N passages (default: 10)"
@@ -93,20 +112,40 @@ def _count(value: str) -> int:
 
 
 def _ingest(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
+    source = source_for(
+        Asked(
+            args.source, args.what, args.corpus, args.data, args.questions, args.licence, args.language,
+            settings.google_key.get_secret_value() if settings.google_key else "", settings.google_engine or "",
+        )
+    )  # fmt: skip
+    cutting = _cutting(settings) if args.source in CUT else None
     with ExitStack() as stack:
         bars: list[tqdm] = []
 
-        def progress(done: int, total: int) -> None:
+        def progress(done: int, total: int | None) -> None:
             if not bars:  # by now a fetch is over and an unknown source has been refused
-                bar = tqdm(total=total, unit=" documents", desc=args.source, file=sys.stderr)
+                bar = tqdm(total=total, unit=" documents", desc=source.name, file=sys.stderr)
                 bars.append(stack.enter_context(bar))
             bars[0].update(done - bars[0].n)
 
-        report = ingest(catalogue, args.source, settings.cache_dir, args.limit, progress)
+        report = ingest(catalogue, source, settings.cache_dir, args.limit, progress, cutting)
     print(
         f"{report.source}: {report.added} new, {report.updated} updated, {report.unchanged} unchanged "
         f"in {report.seconds:.1f} s"
     )
+    if report.skipped:
+        print(f"{report.skipped} could not be taken; python -m kb runs says which and why", file=sys.stderr)
+
+
+def _cutting(settings: Settings) -> Cutting:
+    """How the profile's encoder has documents cut. Raises CatalogueProblem."""
+    from app.cutting import cutting_for  # with the encoder, which takes seconds to import
+    from retriever.profiles import EncoderProblem, load_encoder
+
+    try:
+        return cutting_for(load_encoder(settings.profile, settings.cache_dir))
+    except EncoderProblem as problem:
+        raise CatalogueProblem(str(problem)) from problem
 
 
 def _stats(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
@@ -124,6 +163,23 @@ def _stats(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -
             [corpus["name"], str(corpus["documents"]), str(corpus["passages"]), size, corpus["licence"], last]
         )
     _table(rows)
+
+
+def _runs(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
+    runs = catalogue.runs(args.corpus, args.limit)
+    if args.json:
+        print(json.dumps(runs, ensure_ascii=False, indent=2))
+        return
+    rows = [["corpus", "state", "started", "seen", "new", "updated", "unchanged", "skipped"]]
+    rows += [[str(run[name]) for name in rows[0]] for run in runs]
+    _table(rows)
+    for run in runs:
+        if run["error"]:
+            print(f"\n{run['corpus']}, {run['started']}: {run['error']}")
+        for skip in run["skips"][:_SHOWN_SKIPS]:
+            print(f"  {skip['where']}: {skip['why']}")
+        if run["skipped"] > _SHOWN_SKIPS:
+            print(f"  and {run['skipped'] - _SHOWN_SKIPS:,} more; --json lists the first thousand")
 
 
 def _search(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:

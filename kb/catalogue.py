@@ -13,7 +13,7 @@ from sqlalchemy import Select, func, select, tuple_
 
 from kb import textsearch
 from kb.database import Database
-from kb.models import CorpusRow, DocumentRow, IngestionRunRow, PassageRow
+from kb.models import CorpusRow, DocumentRow, IngestionRunRow, PassageRow, SkipRow
 from kb.records import CorpusInfo, Document, Passage, TextHit
 
 _IDS_AT_ONCE = 500
@@ -137,6 +137,25 @@ class Catalogue:
                 )
         return {"dialect": self.database.dialect, "corpora": corpora}
 
+    def runs(self, corpus: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
+        """The newest runs of ingestions, newest first, as JSON values: what `stats` says of one, the corpus, and the
+        first of what it skipped."""
+        newest = (
+            select(IngestionRunRow, CorpusRow.name)
+            .join(CorpusRow, CorpusRow.id == IngestionRunRow.corpus_id)
+            .order_by(IngestionRunRow.id.desc())
+            .limit(limit)
+        )
+        if corpus is not None:
+            newest = newest.where(CorpusRow.name == corpus)
+        with self.database.reading() as session:
+            runs = session.execute(newest).all()
+            wanted = select(SkipRow).where(SkipRow.run_id.in_([run.id for run, _ in runs])).order_by(SkipRow.id)
+            skips: dict[int, list[dict[str, str]]] = {}
+            for skip in session.scalars(wanted):
+                skips.setdefault(skip.run_id, []).append({"where": skip.place, "why": skip.reason})
+        return [{"corpus": name, **_run(run), "skips": skips.get(run.id, [])} for run, name in runs]
+
 
 def _corpora_counted() -> Select[tuple[CorpusRow, int, int, int]]:
     documents = select(func.count(DocumentRow.id)).where(DocumentRow.corpus_id == CorpusRow.id)
@@ -166,6 +185,7 @@ def _passage(row: PassageRow, document: DocumentRow, corpus: str) -> Passage:
         language=document.language,
         licence=document.licence,
         position=row.position,
+        section=row.section,
     )
 
 
@@ -193,5 +213,6 @@ def _run(row: IngestionRunRow) -> dict[str, Any]:
         "new": row.added,
         "updated": row.updated,
         "unchanged": row.unchanged,
+        "skipped": row.skipped,
         "error": row.error,
     }

@@ -63,7 +63,9 @@ class DocumentRow(Base):
 class PassageRow(Base):
     """`name` is the public id; `title` repeats the document's because full-text search reads one table.
 
-    `text_bytes` is the size of `text` in UTF-8, kept because databases count it each in its own way.
+    `section` is the titles of the sections it lies in, joined as readers see them; `text_bytes` is the size of `text`
+    in UTF-8, kept because databases count it each in its own way; `tokens` those of the tokenizer it was cut with,
+    None where its source said what the passages are.
     """
 
     __tablename__ = "passage"
@@ -76,6 +78,8 @@ class PassageRow(Base):
     title: Mapped[str] = mapped_column(Text)
     text: Mapped[str] = mapped_column(Text)
     text_bytes: Mapped[int]
+    section: Mapped[str] = mapped_column(Text, server_default="")
+    tokens: Mapped[int | None]
 
     document: Mapped[DocumentRow] = relationship()
 
@@ -95,4 +99,16 @@ class IngestionRunRow(Base):
     added: Mapped[int]
     updated: Mapped[int]
     unchanged: Mapped[int]
+    skipped: Mapped[int] = mapped_column(server_default="0")
     error: Mapped[str] = mapped_column(Text)
+
+
+class SkipRow(Base):
+    """Something that a run could not take: the first of them only, `IngestionRunRow.skipped` counts all."""
+
+    __tablename__ = "skip"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("ingestion_run.id", ondelete="CASCADE"), index=True)
+    place: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)

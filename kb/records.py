@@ -10,7 +10,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 _CONTROL_SPACE = re.compile(r"[\t-\r\x85]")
@@ -36,6 +36,12 @@ class Passage:
     language: str
     licence: str
     position: int
+    section: str = ""  # the titles of the sections it lies in, outermost first, between › signs
+
+    @property
+    def heading(self) -> str:
+        """The title and the section: what a passage is headed with."""
+        return f"{self.title} › {self.section}" if self.section else self.title
 
 
 @dataclass(frozen=True)
@@ -74,8 +80,29 @@ class TextHit:
 
 
 @dataclass(frozen=True)
+class Section:
+    """A part of a document's text: the titles of the sections it lies in, outermost first (none for what stands before
+    the first title), and its paragraphs, a line each."""
+
+    path: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Something in a source that could not be taken: where ("corpus.jsonl, line 12") and why, as a sentence."""
+
+    where: str
+    why: str
+
+
+@dataclass(frozen=True)
 class DocumentRecord:
-    """One document as a source gives it. `key` is its stable name within the source, without white space."""
+    """One document as a source gives it. `key` is its stable name within the source, without white space.
+
+    `texts` are its passages where the source says what they are; else `sections` hold its text, to be cut into
+    passages. `images` are the addresses or names of its pictures, in order.
+    """
 
     key: str
     title: str
@@ -85,11 +112,14 @@ class DocumentRecord:
     texts: tuple[str, ...]
     description: str = ""
     topic: str = ""
+    sections: tuple[Section, ...] = ()
+    images: tuple[str, ...] = ()
 
     @property
     def content_hash(self) -> str:
         """SHA-256 in hexadecimal of everything the record says."""
-        said = json.dumps(vars(self), ensure_ascii=True, sort_keys=True)
+        told = {name: value for name, value in asdict(self).items() if value or name not in ("sections", "images")}
+        said = json.dumps(told, ensure_ascii=True, sort_keys=True)
         return hashlib.sha256(said.encode("ascii")).hexdigest()
 
 
@@ -97,8 +127,9 @@ class DocumentRecord:
 class Source:
     """Where a corpus comes from.
 
-    `read(cache_dir)` gives (number of documents, iterator over them), always the same documents in the same
-    order, and may keep fetched files in `cache_dir`. A corpus has the name of its source, without a colon.
+    `read(cache_dir)` gives (number of documents or None, iterator over them), always the same documents in the same
+    order, and may keep fetched files in `cache_dir`. What cannot be taken comes as `Skipped` in its place; a source
+    that cannot be read at all raises CatalogueProblem. A corpus has the name of its source, without a colon.
     """
 
     name: str
@@ -106,12 +137,13 @@ class Source:
     licence: str
     language: str
     homepage: str
-    read: Callable[[Path], tuple[int, Iterator[DocumentRecord]]]
+    read: Callable[[Path], tuple[int | None, Iterator[DocumentRecord | Skipped]]]
 
 
 @dataclass(frozen=True)
 class RunReport:
-    """What one ingestion did: `seen` = `added` + `updated` + `unchanged` documents."""
+    """What one ingestion did: `seen` = `added` + `updated` + `unchanged` documents; `skipped` is what it could not
+    take."""
 
     run_id: int
     source: str
@@ -119,6 +151,7 @@ class RunReport:
     added: int
     updated: int
     unchanged: int
+    skipped: int
     seconds: float
 
 

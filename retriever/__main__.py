@@ -180,7 +180,7 @@ def _explain(args: argparse.Namespace, settings: Settings) -> None:
         )
     encoder = load_encoder(settings.profile, settings.cache_dir)
     question = args.question.strip() or PHOTO_QUESTION
-    explanation = explain_passage(encoder, question, photo, found[0].id, found[0].title, found[0].text)
+    explanation = explain_passage(encoder, question, photo, found[0].id, found[0].heading, found[0].text)
     if output:
         save_picture(explanation, photo, output)
     if args.json:

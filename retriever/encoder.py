@@ -124,6 +124,12 @@ class Encoder:
                 result[i] = rows[number][kept[number]].numpy()
         return result
 
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """How many word pieces each text has, however many are encoded."""
+        if not texts:
+            return []
+        return [len(ids) for ids in self.context_tokenizer(list(texts), add_special_tokens=False)["input_ids"]]
+
     def passage_tokens(self, text: str) -> list[PassageToken]:
         """What the rows of `encode_passages([text])` stand for, one by one."""
         ids, _, offsets = tokenize_documents(self.context_tokenizer, [text], PASSAGE_TOKENS, offsets=True)

@@ -18,10 +18,11 @@ from accelerate import init_empty_weights
 from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
+from hubcache import HubProblem, Layout, fetch_model
+from memory import free_bytes
+
 from .encoder import Encoder, QueryStyle
 from .flmr import CheckpointProblem, FLMRConfig, FLMRModelForRetrieval, FLMRProcessor
-from .hub import HubProblem, fetch_model
-from .memory import free_bytes
 from .mini import QUERY_TOKENS, WEIGHTS, load_mini
 from .vision import clip_preparation, prepare_photo
 
@@ -34,6 +35,14 @@ INSTRUCTIONS = (
     "Using the provided image, obtain documents that address the subsequent question:",
     "Obtain documents that address the subsequent question:",
 )
+FLMR_FILES = Layout(
+    "an FLMR or PreFLMR checkpoint",
+    (
+        "preprocessor_config.json", "processor_config.json", "*/config.json", "query_tokenizer/*.json",
+        "query_tokenizer/*.txt", "context_tokenizer/*.json", "context_tokenizer/*.txt", "*.safetensors",
+    ),
+    (("query_tokenizer/vocab.txt",),),
+)  # fmt: skip
 WORKING_BYTES = 1 << 30  # beside a model's weights: libraries, activations, a batch of passages
 
 
@@ -106,7 +115,7 @@ def _folder(profile: str, source: str, cache_dir: Path, progress: Callable[[int,
             f"There is no profile {profile!r}; it can be {', '.join(PROFILES)}, a folder with a checkpoint, or the id "
             "of one on the Hugging Face Hub, such as owner/name."
         )
-    return fetch_model(source, cache_dir, progress)
+    return fetch_model(source, cache_dir, FLMR_FILES, progress)
 
 
 def _checkpoint(profile: str, folder: Path) -> Encoder:

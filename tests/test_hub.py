@@ -19,13 +19,18 @@ import huggingface_hub
 import pytest
 from hub_server import HubServer
 
-from retriever import hub
-from retriever.hub import HubProblem, fetch_dataset, fetch_model
+import hubcache as hub
+from hubcache import HubProblem, fetch_dataset, fetch_vision_language
+from retriever.profiles import FLMR_FILES
 
 ROOT = Path(__file__).parent.parent
 MODEL, DATA = "owner/PreFLMR_tiny", "owner/M2KR"
 WEIGHTS = 3 << 20
 TOKEN = "hf_secretsecretsecret"
+
+
+def fetch_model(repo: str, cache: Path, progress: hub.Progress = lambda done, total: None) -> Path:
+    return hub.fetch_model(repo, cache, FLMR_FILES, progress)
 
 
 def write(folder: Path, name: str, content: bytes | str) -> None:
@@ -130,9 +135,9 @@ def sentence(problem: pytest.ExceptionInfo) -> str:
 def fetch_elsewhere(url: str, cache: Path, more: str = "", **environment: str) -> subprocess.Popen:
     """The same in a process of its own, as a person has it: only the environment says where the Hub is."""
     program = (
-        "import sys; from pathlib import Path; from retriever.hub import fetch_model, HubProblem\n"
+        "import sys; from pathlib import Path; from hubcache import fetch_model, HubProblem, Layout\n"
         f"{more}\n"
-        f"try: print(fetch_model({MODEL!r}, Path(sys.argv[1])))\n"
+        f"try: print(fetch_model({MODEL!r}, Path(sys.argv[1]), {FLMR_FILES!r}))\n"
         "except HubProblem as problem: print('problem:', problem)"
     )
     keep = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
@@ -269,6 +274,84 @@ def test_a_repository_that_changed_between_two_halves_is_fetched_as_it_is_now(se
     fetch_model(MODEL, tmp_path)
     assert tree(folder) == wanted(checkpoint)
     assert parts(tmp_path) == []
+
+
+# Vision-language checkpoints
+
+VISION = "owner/Tiny-VL"
+VISION_FILES = {
+    "config.json", "generation_config.json", "preprocessor_config.json", "video_preprocessor_config.json",
+    "processor_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json",
+    "added_tokens.json", "merges.txt", "tokenizer.model", "chat_template.json", "chat_template.jinja",
+    "qformer_tokenizer/vocab.txt", "qformer_tokenizer/tokenizer.json", "model.safetensors.index.json",
+    "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors",
+}  # fmt: skip
+
+
+@pytest.fixture
+def vision(tmp_path, server) -> Path:
+    """A vision-language repository on the server, with files beside that are never wanted."""
+    folder = tmp_path / "vision"
+    for name in VISION_FILES:
+        write(folder, name, os.urandom(5000) if name.endswith(".safetensors") else "{}")
+    shards = {name: name for name in VISION_FILES if name.endswith(".safetensors")}
+    write(folder, "model.safetensors.index.json", json.dumps({"weight_map": shards}))
+    for unwanted in ("pytorch_model.bin", "pytorch_model.bin.index.json", "modeling_vl.py", "README.md",
+                     "onnx/model.onnx", "consolidated.safetensors", "adapter/model.safetensors",
+                     "trainer_state.json", "qformer_tokenizer/a.py",
+                     "model.gguf", "assets/photo.png", "training_args.bin"):  # fmt: skip
+        write(folder, unwanted, "never wanted")
+    server.models[VISION] = folder
+    return folder
+
+
+def test_a_vision_language_checkpoint_is_fetched_with_just_the_files_it_needs(server, vision, tmp_path):
+    told: list[tuple[int, int]] = []
+    folder = fetch_vision_language(VISION, tmp_path, lambda done, total: told.append((done, total)))
+    expected = {name: content for name, content in tree(vision).items() if name in VISION_FILES}
+    assert len(expected) == len(VISION_FILES) and tree(folder) == expected
+    assert told[-1] == (server.served(), server.served()) == (sum(map(len, expected.values())),) * 2
+    before = len(server.requests)
+    assert fetch_vision_language(VISION, tmp_path) == folder and len(server.requests) == before
+
+
+@pytest.mark.parametrize("name", ["preprocessor_config.json", "tokenizer.json", "model-00002-of-00002.safetensors"])
+def test_a_vision_language_checkpoint_that_lost_a_file_is_completed(server, vision, tmp_path, name):
+    folder = fetch_vision_language(VISION, tmp_path)
+    (folder / name).unlink()
+    before = server.served()
+    fetch_vision_language(VISION, tmp_path)
+    assert server.served() - before == len((vision / name).read_bytes()) and (folder / name).is_file()
+
+
+def test_sentencepiece_alone_is_a_tokenizer(server, vision, tmp_path):
+    for name in ("tokenizer.json", "vocab.json"):
+        (vision / name).unlink()
+    assert (fetch_vision_language(VISION, tmp_path) / "tokenizer.model").is_file()
+
+
+@pytest.mark.parametrize(
+    ("lost", "said"),
+    [
+        (("config.json",), "no config.json"),
+        (("preprocessor_config.json", "processor_config.json"), "no preprocessor_config.json or processor_config.json"),
+        (("tokenizer.json", "tokenizer.model", "vocab.json"), "a vision-language checkpoint: it has no tokenizer.json"),
+        (("model.safetensors.index.json",), "only as pytorch_model.bin, a pickle"),
+        (("model-00001-of-00002.safetensors",), "not complete on the Hub"),
+    ],
+)
+def test_what_is_no_vision_language_checkpoint_is_said(server, vision, tmp_path, lost, said):
+    for name in lost:
+        (vision / name).unlink()
+    with pytest.raises(HubProblem) as problem:
+        fetch_vision_language(VISION, tmp_path)
+    assert said in sentence(problem)
+
+
+def test_a_retrieval_checkpoint_is_not_taken_for_a_vision_language_one(server, tmp_path):
+    with pytest.raises(HubProblem) as problem:
+        fetch_vision_language(MODEL, tmp_path)
+    assert "not a vision-language checkpoint" in sentence(problem) and server.served(".safetensors") == 0
 
 
 # Data sets

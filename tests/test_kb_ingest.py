@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,10 @@ from kb_support import contents, record, source
 
 import kb.ingest
 from kb.catalogue import Catalogue
+from kb.chunking import Cutting
 from kb.ingest import ingest
 from kb.models import IngestionRunRow
-from kb.records import CatalogueProblem
+from kb.records import CatalogueProblem, Section, Skipped
 from kb.sources import SOURCES
 
 
@@ -291,3 +293,70 @@ def test_an_empty_source_and_a_document_without_text(catalogue, offered, tmp_pat
     offered([silent])
     assert ingest(catalogue, "made-up", tmp_path).added == 1
     assert (catalogue.corpora()[0].documents, catalogue.corpora()[0].passages) == (1, 0)
+
+
+def test_what_cannot_be_taken_is_counted_and_listed(catalogue, tmp_path):
+    given = [record(0), Skipped("a.jsonl, line 2", "This line is no JSON."), record(1), *(
+        Skipped(f"a.jsonl, line {n}", "This line is too long.") for n in (4, 5)
+    )]  # fmt: skip
+    report = ingest(catalogue, source(given), tmp_path)
+    assert (report.seen, report.added, report.skipped) == (2, 2, 3)
+    [run] = catalogue.runs()
+    assert (run["corpus"], run["state"], run["seen"], run["skipped"]) == ("made-up", "finished", 2, 3)
+    assert [skip["where"] for skip in run["skips"]] == ["a.jsonl, line 2", "a.jsonl, line 4", "a.jsonl, line 5"]
+    assert run["skips"][0]["why"] == "This line is no JSON."
+    assert ingest(catalogue, source(given), tmp_path).skipped == 3 and len(catalogue.runs()) == 2
+    assert catalogue.runs("made-up", limit=1)[0]["new"] == 0
+    assert catalogue.runs("elsewhere") == []
+
+
+def test_a_source_with_nothing_to_take_ends(catalogue, tmp_path):
+    endless = (Skipped(f"line {n}", "This line is no JSON.") for n in range(100_000_000))
+    with pytest.raises(CatalogueProblem, match=r"Over 10,000 things in a row .* line 10000 the last: This"):
+        ingest(catalogue, replace(source([]), read=lambda _: (None, endless)), tmp_path)
+    [run] = catalogue.runs()
+    assert run["state"] == "failed" and "10,000" in run["error"] and run["skipped"] > len(run["skips"]) == 1_000
+
+
+def test_what_came_before_a_source_gave_up_is_kept(catalogue, tmp_path):
+    def given():
+        yield from (record(n) for n in range(3))
+        yield Skipped("page 4", "It is empty.")
+        raise CatalogueProblem("The quota of today is used up; go on tomorrow with the same command.")
+
+    with pytest.raises(CatalogueProblem, match="tomorrow"):
+        ingest(catalogue, replace(source([]), read=lambda _: (None, given())), tmp_path)
+    [run] = catalogue.runs()
+    assert (run["state"], run["seen"], run["skipped"]) == ("failed", 3, 1) and "tomorrow" in run["error"]
+
+
+def test_only_the_first_skips_are_kept(catalogue, tmp_path):
+    given = [each for n in range(1_500) for each in (Skipped(f"line {n}", "No."), record(n))]
+    assert ingest(catalogue, source(given), tmp_path).skipped == 1_500
+    [run] = catalogue.runs()
+    assert run["skipped"] == 1_500 and len(run["skips"]) == 1_000
+
+
+def test_sections_become_passages(catalogue, tmp_path):
+    cutting = Cutting(lambda texts: [len(t.split()) for t in texts], lambda t: t.split("; "), most=5)
+    mill = replace(
+        record(1, title="Mill"), texts=(),
+        sections=(Section((), "one two; three four; five"), Section(("Use", "Now"), "six")),
+    )  # fmt: skip
+    assert ingest(catalogue, source([mill]), tmp_path, cutting=cutting).added == 1
+    [passages] = catalogue.stream("made-up")
+    assert [(p.id, p.section, p.text) for p in passages] == [
+        ("made-up:doc_1#0", "", "one two three four"),
+        ("made-up:doc_1#1", "", "five"),
+        ("made-up:doc_1#2", "Use › Now", "six"),
+    ]
+    assert ingest(catalogue, source([mill]), tmp_path, cutting=cutting).unchanged == 1
+
+
+def test_the_total_may_be_unknown(catalogue, tmp_path):
+    told = []
+    unknown = replace(source([]), read=lambda _: (None, iter([record(n) for n in range(3)])))
+    ingest(catalogue, unknown, tmp_path, progress=lambda *at: told.append(at))
+    assert told == [(0, None), (3, None)]
+    ingest(catalogue, unknown, tmp_path, limit=2, progress=lambda *at: told.append(at))
+    assert told[2:] == [(0, None), (2, None)]

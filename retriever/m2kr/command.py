@@ -78,7 +78,7 @@ def _locate(data: str, task: str, split: str, cache_dir: Path, progress: Progres
         return folder
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", data):
         raise M2KRProblem(f"There is no folder {data}; give --data the folder that holds {task}_data, or a Hub id.")
-    from retriever.hub import HubProblem, fetch_dataset  # only where something is to be fetched
+    from hubcache import HubProblem, fetch_dataset  # only where something is to be fetched
 
     patterns = [f"{task}_data/{split}-*.parquet", f"{task}_passages/{split}_passages-*.parquet"]
     try:

@@ -18,7 +18,7 @@ import numpy as np
 
 from retriever.encoder import Encoder
 from retriever.index import LateInteractionIndex
-from retriever.made_up import made_up_queries
+from retriever.passage_index import index_to_write
 
 from .layout import Question
 from .photos import Photo, open_photo
@@ -45,11 +45,7 @@ def build_index(
 
     It is open for writing, so that no other run takes it. Passages without a vector are left out. Raises IndexProblem.
     """
-    if (path / "manifest.json").exists():
-        index = LateInteractionIndex.open(path, fingerprint=encoder.fingerprint, write=True)
-    else:
-        queries = made_up_queries(encoder)
-        index = LateInteractionIndex.create(path, encoder.dim, encoder.fingerprint, NBITS, queries)
+    index = index_to_write(path, encoder, NBITS)
     try:
         encoded = _add_missing(encoder, index, batches, total, progress)
         index.optimize()

@@ -10,7 +10,8 @@ right. What was fetched completely is never looked up again: delete the folder t
 
 From huggingface_hub come the address (HF_ENDPOINT), the token (HF_TOKEN), the HTTP client and the lock. Its
 downloader is not used: it throws half a file away when it fails or its process ends, checks sizes only, and waits as
-long as a server tells it to. This module knows nothing of models beyond the names of their files.
+long as a server tells it to. This module knows nothing of models beyond the names of their files, and no other part of
+the program.
 """
 
 from __future__ import annotations
@@ -53,13 +54,36 @@ _MOST_PAGES = 200  # of a listing; the Hub puts 1,000 files on one
 _PASSING = (408, 429, 500, 502, 503, 504)
 
 _REPO = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,95}/[A-Za-z0-9_][A-Za-z0-9._-]{0,95}")
-_SINGLE, _INDEX, _VOCABULARY = "model.safetensors", "model.safetensors.index.json", "query_tokenizer/vocab.txt"
-_CHECKPOINT = (
-    "config.json", "preprocessor_config.json", "processor_config.json", "*/config.json",
-    "query_tokenizer/*.json", "query_tokenizer/*.txt", "context_tokenizer/*.json", "context_tokenizer/*.txt",
-    _INDEX, "*.safetensors",
-)  # fmt: skip
+_SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The files that a kind of checkpoint consists of, beside config.json and the index of weights in shards.
+
+    called: the kind, as it stands in sentences. files: what is fetched, as the shell's patterns, in which `*` does not
+    go across folders. needed: of each of these groups one file must be there.
+    """
+
+    called: str
+    files: tuple[str, ...]
+    needed: tuple[tuple[str, ...], ...]
+
+
+# Weights in other files, such as consolidated.safetensors, are the same once more in another layout.
+VISION_LANGUAGE = Layout(
+    "a vision-language checkpoint",
+    (
+        "generation_config.json", "*processor_config.json", "chat_template.json", "*.jinja", "tokenizer*.json",
+        "special_tokens_map.json", "added_tokens.json", "vocab.json", "*.txt", "*.model",
+        "qformer_tokenizer/*.json", "qformer_tokenizer/*.txt", "model.safetensors", "model-*.safetensors",
+    ),
+    (
+        ("preprocessor_config.json", "processor_config.json"),
+        ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt"),
+    ),
+)  # fmt: skip
 
 
 class HubProblem(RuntimeError):
@@ -95,33 +119,39 @@ class _File:
     digest: str
 
 
-def fetch_model(repo: str, cache_dir: Path, progress: Progress = lambda done, total: None) -> Path:
+def fetch_vision_language(repo: str, cache_dir: Path, progress: Progress = lambda done, total: None) -> Path:
+    """Folder with the vision-language checkpoint `repo`; see fetch_model."""
+    return fetch_model(repo, cache_dir, VISION_LANGUAGE, progress)
+
+
+def fetch_model(repo: str, cache_dir: Path, layout: Layout, progress: Progress = lambda done, total: None) -> Path:
     """Folder with the files of the checkpoint `repo` ("owner/name"), fetched where they are not there yet.
 
-    Fetched are config.json, preprocessor_config.json, processor_config.json, query_tokenizer/, context_tokenizer/,
-    the config.json of subfolders, and the weights as safetensors, whole or in shards with their index; never pickles
-    or code. A complete checkpoint in `cache_dir` is returned without the network. `progress(done, total)` is given
-    bytes as they come, those already there included; what it raises ends the fetch, and the next one goes on from
-    there. Safe to call from several processes and threads at once. Raises HubProblem.
+    Fetched are config.json, the files of the layout, and with them the weights as safetensors, whole or in shards with
+    their index; never pickles or code, as no layout names them. A complete checkpoint in `cache_dir` is returned
+    without the network. `progress(done, total)` is given bytes as they come, those already there included; what it
+    raises ends the fetch, and the next one goes on from there. Safe to call from several processes and threads at
+    once. Raises HubProblem.
     """
     source = _repo("models", repo)
     folder = _folder(source, cache_dir)
 
     def complete() -> bool:
-        return not _lacking(folder) and _recorded(folder, "checkpoint") is not False
+        return not _lacking(folder, layout) and _recorded(folder, "checkpoint") is not False
 
     def choose(listing: dict[str, _File]) -> list[_File]:
-        _check_checkpoint(source, listing)
+        _check_checkpoint(source, listing, layout)
+        wanted = ("config.json", _INDEX, *layout.files)
         names = [
             name
             for name in listing
-            if any(name.count("/") == each.count("/") and fnmatchcase(name, each) for each in _CHECKPOINT)
+            if any(name.count("/") == each.count("/") and fnmatchcase(name, each) for each in wanted)
         ]
         # Weights last: once they are there, so is everything else.
         return [listing[name] for name in sorted(names, key=lambda name: (name.endswith(".safetensors"), name))]
 
     _fetch(source, folder, "checkpoint", complete, choose, progress)
-    if lacking := _lacking(folder):
+    if lacking := _lacking(folder, layout):
         raise HubProblem(f"{_begin(source)} is not complete on the Hub: it has no {lacking}; tell its authors.")
     return folder
 
@@ -446,7 +476,7 @@ def _folder(repo: _Repo, cache_dir: Path) -> Path:
     return Path(cache_dir) / "hub" / "--".join([repo.kind, *repo.name.split("/")])
 
 
-def _check_checkpoint(repo: _Repo, listing: dict[str, _File]) -> None:
+def _check_checkpoint(repo: _Repo, listing: dict[str, _File], layout: Layout) -> None:
     if "config.json" not in listing:
         raise HubProblem(f"{_begin(repo)} has no config.json, so it is not a checkpoint; check the name.")
     if _SINGLE not in listing and _INDEX not in listing:
@@ -457,15 +487,16 @@ def _check_checkpoint(repo: _Repo, listing: dict[str, _File]) -> None:
                 "is never loaded; ask its authors for safetensors."
             )
         raise HubProblem(f"{_begin(repo)} has no weights ({_SINGLE}); check the name.")
-    if _VOCABULARY not in listing:
-        raise HubProblem(f"{_begin(repo)} is not an FLMR or PreFLMR checkpoint: it has no {_VOCABULARY}.")
+    for group in layout.needed:
+        if not any(name in listing for name in group):
+            raise HubProblem(f"{_begin(repo)} is not {layout.called}: it has no {' or '.join(group)}.")
 
 
-def _lacking(folder: Path) -> str:
+def _lacking(folder: Path, layout: Layout) -> str:
     """What keeps the folder from being a checkpoint, empty if nothing does."""
-    for name in ("config.json", _VOCABULARY):
-        if not (folder / name).is_file():
-            return name
+    for group in (("config.json",), *layout.needed):
+        if not any((folder / name).is_file() for name in group):
+            return " or ".join(group)
     if (folder / _SINGLE).is_file():
         return ""
     index = folder / _INDEX

@@ -1,0 +1,95 @@
+"""From what is written on a command line to the source that it means.
+
+Knows the sources and which of them want a file, a folder or a name; it knows nothing of the database.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from kb.records import CatalogueProblem, Source
+from kb.sources import SOURCES, csv_file, folder, google_search, jsonl, okvqa, parquet, wikipedia_dump
+from kb.sources.rows import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE
+
+# A corpus's name is part of its passages' ids and of the names of index folders.
+_CORPUS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_OWN = {"jsonl": jsonl.source, "csv": csv_file.source, "folder": folder.source}
+CUT = frozenset(("wikipedia-dump", "wikipedia-hub", "google-search", *_OWN))  # give documents that must be cut
+KINDS = {
+    **{name: "" for name in SOURCES},
+    "wikipedia-dump": "FILE --corpus NAME",
+    "wikipedia-hub": "CONFIG, such as 20231101.en",
+    "okvqa-google": "FILE, or nothing for the Hub's",
+    "google-search": "--questions FILE",
+    "m2kr": "DATASET [--data DIR-or-Hub-id]",
+    "folder": "DIR --corpus NAME",
+    "jsonl": "FILE --corpus NAME",
+    "csv": "FILE --corpus NAME",
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked for: the kind of source, what it is to read, and what else is known of it."""
+
+    kind: str
+    what: str | None = None
+    corpus: str | None = None
+    data: str | None = None
+    questions: Path | None = None
+    licence: str | None = None
+    language: str | None = None
+    google_key: str = ""
+    google_engine: str = ""
+
+
+def source_for(asked: Asked) -> Source:
+    """The source that is meant. Raises CatalogueProblem with a sentence on what is missing or makes no sense."""
+    kind, what = asked.kind, asked.what
+    if kind in SOURCES:
+        return SOURCES[kind]
+    if kind not in KINDS:
+        known = ", ".join(sorted(KINDS))
+        raise CatalogueProblem(f"There is no source called {kind!r}; the sources are: {known}.")
+    if asked.corpus is not None and not _CORPUS.fullmatch(asked.corpus):
+        raise CatalogueProblem(
+            f"A corpus cannot be called {asked.corpus[:80]!r}; its name has up to 64 letters, digits, dots, dashes and "
+            "underscores."
+        )
+    if kind == "google-search":
+        return _google(asked)
+    if kind == "okvqa-google":
+        corpus = asked.corpus or "okvqa-google"
+        return parquet.okvqa_google_search(corpus) if what is None else okvqa.source(Path(what), corpus)
+    if what is None:
+        raise CatalogueProblem(f"Say what to read: python -m kb ingest {kind} {KINDS[kind]}.")
+    if kind == "wikipedia-hub":
+        return parquet.wikipedia(what, asked.corpus or f"wikipedia-{what}")
+    if kind == "m2kr":
+        place = asked.data or "M2KR"
+        return parquet.m2kr(_folder_or_name(place), asked.corpus or f"m2kr-{what.lower()}", what)
+    if asked.corpus is None:
+        raise CatalogueProblem(f"Give the corpus a name: python -m kb ingest {kind} {KINDS[kind]}.")
+    if kind == "wikipedia-dump":
+        return wikipedia_dump.source(Path(what), asked.corpus)
+    licence, language = asked.licence or UNKNOWN_LICENCE, asked.language or UNKNOWN_LANGUAGE
+    return _OWN[kind](Path(what), asked.corpus, licence=licence, language=language)
+
+
+def _google(asked: Asked) -> Source:
+    if asked.questions is None:
+        raise CatalogueProblem("Say what to search for: python -m kb ingest google-search --questions FILE.")
+    if not asked.google_key or not asked.google_engine:
+        raise CatalogueProblem(
+            "Google's search needs a key and an engine: set CITESIGHT_GOOGLE_KEY and CITESIGHT_GOOGLE_ENGINE."
+        )
+    questions = google_search.read_questions(asked.questions)
+    return google_search.source(questions, asked.google_key, asked.google_engine)
+
+
+def _folder_or_name(place: str) -> Path | str:
+    """A folder where there is one, else the name of a data set on the Hub."""
+    path = Path(place).expanduser()
+    return path if path.exists() else place

@@ -1,0 +1,143 @@
+"""Documents in a folder and the folders below it: text, Markdown, web pages and PDFs, a file each.
+
+Links are not followed, so nothing outside the folder is read; files with other endings and hidden ones are left alone.
+Knows nothing of the database, nor of what is in the files (kb/sources/parsing.py).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+
+from kb.records import CatalogueProblem, DocumentRecord, Skipped, Source
+from kb.sources.lines import shown, unreadable
+from kb.sources.parsing import SECONDS, ParseProblem, Parser, parse
+from kb.sources.rows import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, make_source, safe_key
+
+KINDS = {".txt": "txt", ".md": "md", ".markdown": "md", ".html": "html", ".htm": "html", ".pdf": "pdf"}
+MOST_BYTES = {"txt": 16 << 20, "md": 16 << 20, "html": 16 << 20, "pdf": 128 << 20}
+_MOST_FILES = 1_000_000
+_MOST_DEEP = 64
+_PREVIEW_SECONDS = 10.0  # for a document
+
+
+def source(
+    folder: Path,
+    corpus: str,
+    *,
+    title: str = "",
+    licence: str = UNKNOWN_LICENCE,
+    language: str = UNKNOWN_LANGUAGE,
+) -> Source:
+    """The corpus of the documents in `folder`, in the order of their paths; a document's key is its path made safe.
+
+    Reading it raises CatalogueProblem when the folder cannot be read or holds no such files.
+    """
+
+    def read(_cache_dir: Path):
+        files = list(islice(_files(folder), _MOST_FILES + 1))
+        if len(files) > _MOST_FILES:
+            raise CatalogueProblem(f"{shown(folder)} holds more than {_MOST_FILES:,} files; divide it.")
+        if not files:
+            raise CatalogueProblem(f"{shown(folder)} holds no file of the kinds {', '.join(KINDS)}.")
+        return len(files), _documents(folder, files, licence, language, SECONDS)
+
+    return make_source(corpus, title or folder.name, licence, language, "", read)
+
+
+def preview(
+    folder: Path, count: int, *, licence: str = UNKNOWN_LICENCE, language: str = UNKNOWN_LANGUAGE
+) -> list[DocumentRecord | Skipped]:
+    """The first `count` of what `source` gives, found without looking through the whole folder.
+
+    A document gets ten seconds. Raises CatalogueProblem when the folder cannot be read.
+    """
+    with closing(_documents(folder, _files(folder), licence, language, _PREVIEW_SECONDS)) as found:
+        return list(islice(found, count))
+
+
+def _documents(
+    folder: Path, files: Iterable[tuple[str, str]], licence: str, language: str, seconds: float
+) -> Iterator[DocumentRecord | Skipped]:
+    with closing(Parser(seconds)) as parser:
+        for place, fault in files:
+            where = shown(place, 400)
+            kind = KINDS.get(os.path.splitext(place)[1].lower(), "")
+            try:
+                if fault:
+                    raise ParseProblem(fault)
+                content = _content(folder / place, MOST_BYTES[kind])
+                parsed = parse(kind, content) if kind == "txt" else parser.parse(kind, content)
+            except ParseProblem as problem:
+                yield Skipped(where, str(problem))
+                continue
+            name = os.path.splitext(os.path.basename(place))[0]
+            yield DocumentRecord(
+                key=safe_key(place),
+                title=parsed.title or shown(name.replace("_", " ").strip()),
+                url="",
+                language=language,
+                licence=licence,
+                texts=(),
+                sections=parsed.sections,
+            )
+            for why in parsed.left_out:
+                yield Skipped(where, why)
+
+
+def _files(folder: Path) -> Iterator[tuple[str, str]]:
+    """(path below the folder with slashes, "" or what is wrong with it), in order, found as they are asked for."""
+    if not folder.is_dir():
+        what = "is not a folder" if folder.exists() else "does not exist"
+        raise CatalogueProblem(f"{shown(folder)} {what}; give the path of a folder with documents.")
+    todo: list[tuple[str, int | None, str]] = [("", 0, "")]  # place, depth of a folder, fault
+    while todo:
+        place, depth, fault = todo.pop()
+        if depth is None or fault:
+            yield place, fault
+            continue
+        try:
+            with os.scandir(folder / place) as entries:
+                found = sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name, reverse=True)
+        except OSError as problem:
+            if not place:
+                raise unreadable(folder, problem) from None
+            yield place, f"The folder cannot be read ({problem.strerror or problem})."
+            continue
+        for entry in found:
+            below = f"{place}/{entry.name}" if place else entry.name
+            wanted = os.path.splitext(entry.name)[1].lower() in KINDS
+            if entry.is_dir(follow_symlinks=False):
+                fault = f"It lies more than {_MOST_DEEP} folders deep." if depth == _MOST_DEEP else ""
+                todo.append((below, depth + 1, fault))
+            elif entry.is_symlink() and (wanted or _leads_to_folder(entry)):
+                fault = "It is a link, and links are not followed; put what it leads to into the folder."
+                todo.append((below, None, fault))
+            elif entry.is_file(follow_symlinks=False) and wanted:
+                todo.append((below, None, ""))
+
+
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # it leads in a circle
+        return False
+
+
+def _content(path: Path, most: int) -> bytes:
+    """The bytes of a file. Raises ParseProblem, also for what became a link or a device since it was found."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        with open(os.open(path, flags), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ParseProblem("It is not a file.")
+            content = file.read(most + 1)
+    except OSError as problem:
+        raise ParseProblem(f"It cannot be read ({problem.strerror or problem}).") from None
+    if len(content) > most:
+        raise ParseProblem(f"It is larger than {most >> 20} MB.")
+    return content

@@ -1,0 +1,66 @@
+"""Documents in a file of JSON lines, an object each with at least "text"; see kb/sources/rows.py for the others.
+
+The file may be packed with gzip. Knows nothing of the database.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from kb.records import CatalogueProblem, Source
+from kb.sources.lines import check_file, read_lines, shown
+from kb.sources.rows import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, document, make_source, records
+
+_STRANGE_LINES = 1000  # after so many and no object among them, the file is something else
+
+
+def source(
+    path: Path,
+    corpus: str,
+    *,
+    title: str = "",
+    licence: str = UNKNOWN_LICENCE,
+    language: str = UNKNOWN_LANGUAGE,
+) -> Source:
+    """The corpus in the file `path`; licence and language are of the documents that name none.
+
+    Reading it raises CatalogueProblem when it cannot be read, its first object has no text, or it is not JSON lines.
+    """
+
+    def read(_cache_dir: Path):
+        check_file(path)
+        return None, records(_rows(path), lambda row: document(row, licence, language))
+
+    return make_source(corpus, title or path.name, licence, language, "", read)
+
+
+def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, object] | str]]:
+    objects = strange = 0
+    for line in read_lines(path):
+        fault = line.fault
+        if not fault and not line.text.strip():
+            continue
+        if not fault:
+            try:
+                row = json.loads(line.text)
+            except (ValueError, RecursionError) as problem:
+                fault = f"It is not JSON ({shown(str(problem))})."
+            else:
+                if not isinstance(row, dict):
+                    fault = "It is not a JSON object."
+        if fault:
+            strange += 1
+            if not objects and strange == _STRANGE_LINES:
+                raise CatalogueProblem(
+                    f"{shown(path.name)} is not a file of JSON lines: none of its first {strange:,} lines is an object."
+                )
+        elif not objects and "text" not in row:
+            raise CatalogueProblem(
+                f"{shown(path.name)} has no text: line {line.number} lacks the column text and has "
+                f"{shown(', '.join(row)) or 'none'}; rename the column that holds the text."
+            )
+        else:
+            objects += 1
+        yield f"{shown(path.name)}, line {line.number}", fault or row

@@ -1,0 +1,127 @@
+"""Lines of a text file that nobody vouches for, in bounded memory: plain or packed with gzip, UTF-8 or UTF-16.
+
+A line that cannot be taken comes with its fault in its place, so that the rest can still be read. Knows nothing of what
+the lines mean.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from kb.records import CatalogueProblem
+
+MOST_CHARACTERS = 8_000_000  # of a line
+MOST_UNPACKED = 256 << 30  # bytes that a packed file may hold
+MOST_RATIO = 200  # of its size, once it has unpacked to more than FREE; text packs to a tenth, a bomb to a thousandth
+FREE = 32 << 20
+_BLOCK = 1 << 16
+_BAD = "\udcff"  # stands for bytes that are no text; no decoder gives it for bytes that are
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class Line(NamedTuple):
+    """A line without its end. fault: "", or why its text is not to be used, as a sentence."""
+
+    number: int
+    text: str
+    fault: str
+
+
+def shown(text: object, most: int = 200) -> str:
+    """Something from outside as it can be put into a sentence: on one line, printable, of at most so many characters;
+    a path (Path) whole."""
+    most = 4096 if isinstance(text, Path) else most
+    text = "".join(c if c.isprintable() else "\ufffd" for c in str(text)[: most + 1])
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def check_file(path: Path) -> None:
+    """Raises CatalogueProblem unless `path` is a file."""
+    if not path.is_file():
+        what = "is not a file" if path.exists() else "does not exist"
+        raise CatalogueProblem(f"{shown(path)} {what}; give the path of a file that can be read.")
+
+
+def unreadable(path: Path, problem: OSError) -> CatalogueProblem:
+    return CatalogueProblem(
+        f"{shown(path)} cannot be read ({problem.strerror or problem}); check the file and its permissions."
+    )
+
+
+def read_lines(path: Path) -> Iterator[Line]:
+    """The lines of a file, counted from 1. Raises CatalogueProblem where it is damaged, unreadable or a bomb.
+
+    A line of more than MOST_CHARACTERS is never held; at most that many characters are.
+    """
+    number, parts, size = 1, [], 0
+    for text in _decoded(path):
+        for place, piece in enumerate(text.split("\n")):
+            if place:
+                yield _line(number, parts, size)
+                number, parts, size = number + 1, [], 0
+            size += len(piece)
+            if size <= MOST_CHARACTERS:
+                parts.append(piece)
+            else:
+                parts.clear()
+    if size:
+        yield _line(number, parts, size)
+
+
+def _line(number: int, parts: list[str], size: int) -> Line:
+    if size > MOST_CHARACTERS:
+        return Line(number, "", f"It has more than {MOST_CHARACTERS:,} characters.")
+    text = "".join(parts).removesuffix("\r")
+    fault = ""
+    if "\0" in text:
+        fault = "It holds NUL bytes, so it is not text."
+    elif not text.isascii() and _SURROGATE.search(text):
+        fault = "It is not UTF-8."
+    return Line(number, text, fault)
+
+
+def _decoded(path: Path) -> Iterator[str]:
+    for number, (block, encoding) in enumerate(_blocks(path)):
+        if number == 0:
+            # Bytes that are no text become lone surrogates, which text never holds.
+            errors = "surrogateescape" if encoding == "utf-8-sig" else "surrogatepass"
+            decoder = codecs.getincrementaldecoder(encoding)(errors)
+        try:
+            yield decoder.decode(block, final=not block)
+        except UnicodeDecodeError:  # UTF-16 that ends within a character
+            yield _BAD
+
+
+def _blocks(path: Path) -> Iterator[tuple[bytes, str]]:
+    """(block, encoding of the file); the last block is empty."""
+    try:
+        with path.open("rb") as file:
+            packed = file.peek(2)[:2] == b"\x1f\x8b"
+            stream = gzip.GzipFile(fileobj=file) if packed else file
+            encoding, size = "", 0
+            while True:
+                block = stream.read(_BLOCK)
+                size += len(block)
+                if packed and (size > MOST_UNPACKED or size > max(FREE, MOST_RATIO * file.tell())):
+                    raise CatalogueProblem(
+                        f"{shown(path.name)} unpacks to far more than a text of its size does and is not read on; "
+                        "unpack it yourself if you trust it."
+                    )
+                if not encoding:
+                    utf16 = block[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+                    encoding = "utf-16" if utf16 else "utf-8-sig"
+                yield block, encoding
+                if not block:
+                    return
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        raise CatalogueProblem(
+            f"{shown(path.name)} is damaged: it cannot be unpacked to its end; get it again."
+        ) from None
+    except OSError as problem:
+        raise unreadable(path, problem) from None

@@ -1,0 +1,185 @@
+"""Rows with named columns, from whatever file, as records of documents.
+
+Columns: text; and where they are there id, title, url, language, licence, topic, description, image, images. Knows
+nothing of files: readers give (where, row), and what is wrong with a row comes back as Skipped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from kb.records import CatalogueProblem, DocumentRecord, Section, Skipped, Source, clean_text
+from kb.sources.lines import MOST_CHARACTERS, shown
+
+UNKNOWN_LICENCE = "unknown"
+UNKNOWN_LANGUAGE = "und"  # ISO 639: undetermined
+
+_MOST = {"title": 1000, "licence": 64, "topic": 1000, "description": 10_000}  # characters
+_MOST_URL, _MOST_IMAGES = 2000, 100
+_LONGEST_KEY = 400  # leaves room for the corpus and the position in the 512 characters of a passage's name
+_WEB = re.compile(r'https?://[^\s<>"]+', re.IGNORECASE)
+_LANGUAGE = re.compile(r"(?=.{1,16}\Z)[A-Za-z]+(?:[-_][A-Za-z0-9]+)*")  # BCP 47 and the like
+_CORPUS = re.compile(r"[^\W_][\w.-]{0,63}")
+
+
+class RowProblem(ValueError):
+    """A row that cannot be taken; str() is the reason as a sentence."""
+
+
+def make_source(
+    corpus: str,
+    title: str,
+    licence: str,
+    language: str,
+    homepage: str,
+    read: Callable[[Path], tuple[int | None, Iterator[DocumentRecord | Skipped]]],
+) -> Source:
+    """A Source of what a person named. Raises CatalogueProblem for names that the catalogue cannot keep."""
+    if not _CORPUS.fullmatch(corpus):
+        raise CatalogueProblem(
+            f"{shown(corpus)!r} cannot be the name of a corpus; take at most 64 letters, digits, dots and dashes."
+        )
+    if not clean_text(licence) or len(licence) > _MOST["licence"]:
+        raise CatalogueProblem(f"The licence {shown(licence)!r} does not have 1 to {_MOST['licence']} characters.")
+    if not is_language(language):
+        raise CatalogueProblem(f"{shown(language)!r} is not the code of a language; give one such as en, de or zh.")
+    return Source(corpus, clean_text(title)[:255] or corpus, clean_text(licence), language, homepage, read)
+
+
+def safe_key(name: str) -> str:
+    """`name` itself where it can be a key; else like it and told apart from other names by part of its SHA-256."""
+    if name and len(name) <= _LONGEST_KEY and name.isprintable() and not any(c.isspace() for c in name):
+        return name
+    like = "".join(c if c.isprintable() and not c.isspace() else "_" for c in name[: _LONGEST_KEY - 20])
+    return f"{like}~{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+
+
+def is_language(code: str) -> bool:
+    """Whether it can be the code of a language, as en, zh-Hant or und."""
+    return bool(_LANGUAGE.fullmatch(code))
+
+
+def paragraphs(text: str) -> str:
+    """The lines of `text`, cleaned, without empty ones."""
+    return "\n".join(line for part in text.splitlines() if (line := clean_text(part)))
+
+
+def records(
+    rows: Iterable[tuple[str, Mapping[str, object] | str]],
+    make: Callable[[Mapping[str, object]], DocumentRecord],
+) -> Iterator[DocumentRecord | Skipped]:
+    """What `make` makes of each (where, row), or Skipped where it raises RowProblem, where there is a fault in place
+    of the row, and where a key has come before. Holds about 80 bytes a document."""
+    seen: set[int] = set()
+    for where, row in rows:
+        try:
+            if isinstance(row, str):
+                raise RowProblem(row)
+            record = make(row)
+            mark = hash(record.key)
+            if mark in seen:
+                raise RowProblem(f"The id {shown(record.key)} came before; the first of them is kept.")
+            seen.add(mark)
+        except RowProblem as problem:
+            yield Skipped(where, str(problem))
+        else:
+            yield record
+
+
+def document(row: Mapping[str, object], licence: str, language: str) -> DocumentRecord:
+    """The document that a row tells of; `licence` and `language` are for rows that name none. Raises RowProblem.
+
+    Without an id the key comes from what the row says. An address that is not one of the web is left out.
+    """
+    told = {name: clean_text(_text(row, name)) for name in _MOST}
+    for name, most in _MOST.items():
+        if len(told[name]) > most:
+            raise RowProblem(f"Its {name} has more than {most:,} characters.")
+    found = _text(row, "language").strip() or language
+    if not is_language(found):
+        raise RowProblem(f"Its language {shown(found)!r} is not the code of one.")
+    text = paragraphs(_long_text(row, "text"))
+    if not text:
+        raise RowProblem("It has no text.")
+    key = _text(row, "id").strip()
+    record = DocumentRecord(
+        key=safe_key(key) if key else "",
+        title=told["title"],
+        url=web_address(_text(row, "url")),
+        language=found,
+        licence=told["licence"] or licence,
+        texts=(),
+        description=told["description"],
+        topic=told["topic"],
+        sections=(Section((), text),),
+        images=_images(row),
+    )
+    return record if key else replace(record, key=f"sha256-{record.content_hash[:32]}")
+
+
+def passage(row: Mapping[str, object], id: str, text: str, licence: str, language: str) -> DocumentRecord:
+    """The document that is one passage, its text as it is, from the columns called `id` and `text`. Raises RowProblem.
+
+    Its title is empty: such rows have none."""
+    key = _text(row, id).strip()
+    if not key:
+        raise RowProblem(f"It has no {id}.")
+    kept = _long_text(row, text).replace("\0", "").encode("utf-8", "ignore").decode()
+    if not kept.strip():
+        raise RowProblem(f"It has no {text}.")
+    return DocumentRecord(safe_key(key), "", "", language, licence, (kept,))
+
+
+def web_address(url: str) -> str:
+    """`url` where it is one of the web, else ""."""
+    url = url.strip()
+    return url if len(url) <= _MOST_URL and url.isprintable() and _WEB.fullmatch(url) else ""
+
+
+def _images(row: Mapping[str, object]) -> tuple[str, ...]:
+    several = row.get("images")
+    # In a cell they stand with spaces between.
+    names = several.split() if isinstance(several, str) else several or []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise RowProblem("Its images are not a list of texts.")
+    names = [name.strip() for name in [*([_text(row, "image")] if row.get("image") else []), *names]]
+    if len(names) > _MOST_IMAGES:
+        raise RowProblem(f"It has more than {_MOST_IMAGES} images.")
+    for name in filter(None, names):
+        if not (web_address(name) or _inside(name)):
+            raise RowProblem(f"Its image {shown(name)!r} is neither an address of the web nor a file in the folder.")
+    return tuple(dict.fromkeys(filter(None, names)))
+
+
+def _inside(name: str) -> bool:
+    plain = name.isprintable() and not re.search(r"[\\:]", name) and not name.startswith(("/", "~"))
+    return plain and len(name) <= _MOST_URL and ".." not in name.split("/")
+
+
+def _long_text(row: Mapping[str, object], name: str) -> str:
+    value = row.get(name)
+    if not isinstance(value, str | None):
+        raise RowProblem(f"Its {name} is {_kind(value)} and not a text.")
+    if value and len(value) > MOST_CHARACTERS:
+        raise RowProblem(f"Its {name} has more than {MOST_CHARACTERS:,} characters.")
+    return value or ""
+
+
+def _text(row: Mapping[str, object], name: str) -> str:
+    value = row.get(name)
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    raise RowProblem(f"Its {name} is {_kind(value)} and not a text.")
+
+
+def _kind(value: object) -> str:
+    kinds = {bool: "true or false", list: "a list", dict: "an object", int: "a number", float: "a number"}
+    return kinds.get(type(value), f"of the type {type(value).__name__}")

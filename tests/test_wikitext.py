@@ -1,0 +1,242 @@
+"""Wikitext to prose: what stays, what goes, in several languages, for any nesting, and in bounded time."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import mwparserfromhell
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kb.records import Section
+from kb.sources import wikitext
+from kb.sources.wikipedia_bench import made_up_article
+from kb.sources.wikitext import MAX_FACTS, MAX_IMAGES, is_disambiguation, is_redirect, read_article
+
+MARKUP = ("[[", "]]", "{{", "}}", "'''", "<ref")
+
+
+def prose(text: str, language: str = "en") -> str:
+    return "\n".join(section.text for section in read_article(text, language).sections)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("A '''bold''' and ''slanted'' word", "A bold and slanted word"),
+        ("The [[river]] and the [[Old mill|mill]]s", "The river and the mills"),
+        ("[[:Category:Mills]] and [[Mill#History]]", "Category:Mills and Mill#History"),
+        ("See [https://example.org the page] here [https://example.org]", "See the page here"),
+        ("It is {{convert|12|km|mi|abbr=on}} long", "It is 12 km long"),
+        ("It is {{convert|5|to|10|km|mi}} long", "It is 5 to 10 km long"),
+        ("She is {{cvt|5|ft|11|in|m}} tall", "She is 5 ft 11 in tall"),
+        ("The word {{lang|fr|mot}} means word", "The word mot means word"),
+        ("{{lang-de|Wort}} and {{langx|it|parola}}", "Wort and parola"),
+        ("{{nihongo|Tea house|茶室|chashitsu}} is a room", "Tea house (茶室, chashitsu) is a room"),
+        ("born {{birth date|1950|5|12|df=y}}", "born 12 May 1950"),
+        ("built {{circa|1900}}{{snd}}perhaps", "built c. 1900 – perhaps"),
+        ("1900{{ndash}}1910, ten{{nbsp}}years, James{{'}} mill", "1900–1910, ten years, James' mill"),
+        ("one{{unknown template|with [[a link]] and {{another|x}}}} two", "one two"),
+        ("water<ref>{{cite|a}} [[b]]</ref> falls<ref name=\"x\" /> down<!-- no -->", "water falls down"),
+        ("the sum <math>\\frac{a}{{b}}</math> is", "the sum is"),
+        ("10&nbsp;m&sup2; &amp; more<br />so", "10 m² & more so"),
+        ("The mill ({{IPAc-en|m}}; {{lang|fr|moulin}}) stood", "The mill (moulin) stood"),
+        ("The mill ({{IPAc-en|m}}) stood", "The mill stood"),
+        ("before\n{| class=x\n| a || {{b\n|}}\n|-\n{|\n| in\n|}\n|}\nafter", "before\nafter"),
+        ("* one\n* [[two]]\n# three\n; four\n: five", "one\ntwo\nthree\nfour\nfive"),
+        ("first line\nsame paragraph\n\nsecond", "first line same paragraph\nsecond"),
+        ("__NOTOC__\nText [[Category:Mills]] [[de:Mühle]]", "Text"),
+        ("<nowiki>a ''b'' c</nowiki> end", "a b c end"),
+        ("open {{unclosed and [[more", "open unclosed and more"),
+        ("closed }} here ]] now", "closed here now"),
+        ("{{mixed [[a }} b]] c", "b c"),
+        ("As of {{as of|2015|lc=y}}, {{frac|1|2}} of {{formatnum:1200}}", "As of as of 2015, 1/2 of 1200"),
+    ],
+)
+def test_what_a_sentence_keeps(text, said):
+    assert prose(text) == said
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "said"),
+    [
+        ("it", "l'''Odissea'' è un poema", "l'Odissea è un poema"),
+        ("fr", "au {{s-|XIX|e}} le {{citation|mot juste}} de {{nombre|12|km}}", "au XIXe siècle le mot juste de 12 km"),
+        ("de", "geboren {{birth date|1950|5|12}}", "geboren 1950-05-12"),
+        ("ja", "{{読み仮名|水車|すいしゃ}}と{{仮リンク|粉屋|en|Miller}}", "水車 (すいしゃ)と粉屋"),
+        ("zh", "-{zh-hans:软件; zh-hant:軟體}-和-{水}-", "软件和水"),
+        ("en", "{{citation|title=A book}}said", "said"),
+    ],
+)
+def test_languages(language, text, said):
+    assert prose(text, language) == said
+
+
+def test_sections_are_nested_and_the_apparatus_is_dropped():
+    text = (
+        "Lead.\n== History ==\n=== ''Early'' years ===\nOld.\n=== Later ===\nNew.\n==Use==\nFlour.\n"
+        "== See also ==\n* [[Other]]\n=== Deeper ===\nGone.\n== Legacy ==\nStill.\n== Références ==\nGone."
+    )
+    assert read_article(text).sections == (
+        Section((), "Lead."),
+        Section(("History", "Early years"), "Old."),
+        Section(("History", "Later"), "New."),
+        Section(("Use",), "Flour."),
+        Section(("Legacy",), "Still."),
+    )
+
+
+@pytest.mark.parametrize(
+    "title",
+    ["Einzelnachweise", "Liens externes", "Véase también", "Collegamenti esterni", "Externe links", "Ver também",
+     "Примечания", "Przypisy", "関連項目", "参考资料", "參考資料", "Further reading"],
+)  # fmt: skip
+def test_the_apparatus_in_other_languages(title):
+    assert prose(f"Lead.\n== {title} ==\nGone.") == "Lead."
+
+
+def test_an_infobox_becomes_facts_and_pictures():
+    text = (
+        "{{Short description|Mill on a river}}{{Infobox building\n| name = Mill\n| image = Old_mill.jpg\n"
+        "| caption = Not this\n| height = {{convert|12|m|ft}}\n| owner = [[The town|Town]]<br>and people<ref>x</ref>\n"
+        "| opened = {{start date|1880|3}}\n| empty =\n| long = " + "x" * 500 + "\n}}\n'''The mill''' stands."
+    )
+    article = read_article(text)
+    assert article.sections == (
+        Section((), "The mill stands."),
+        Section(("Facts",), "name: Mill\nheight: 12 m\nowner: Town, and people\nopened: March 1880"),
+    )
+    assert article.images == ("Old mill.jpg",)
+    assert article.description == "Mill on a river"
+    many = read_article("{{Infobox x" + "".join(f"|k{n}=v{n}" for n in range(99)) + "}}").sections[-1]
+    assert len(many.text.splitlines()) == MAX_FACTS
+
+
+def test_pictures_come_in_order_once_and_without_captions():
+    text = (
+        "[[File:A_b.jpg|thumb|A [[nested|caption]] with {{convert|1|km}}]]One.\n<gallery>\nFile:C.png|caption\nD.svg\n"
+        "</gallery>\n[[Datei:E.jpg|mini]][[Image:A b.jpg]] [[Fil:F.jpg]]"
+    )
+    article = read_article(text, file_words=wikitext.FILE_WORDS | {"fil"})
+    assert article.images == ("A b.jpg", "C.png", "D.svg", "E.jpg", "F.jpg")
+    assert [section.text for section in article.sections] == ["One."]
+    assert len(read_article("".join(f"[[File:{n}.jpg]]" for n in range(99))).images) == MAX_IMAGES
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "told"),
+    [
+        ("en", "'''Mill''' may be:\n{{disambiguation}}", True),
+        ("en", "{{Disambig}}", True),
+        ("en", "{{School disambiguation}}", True),
+        ("en", "The {{disambiguation needed|date=x}} mill {{about|x}}", False),
+        ("de", "{{Begriffsklärung}}", True),
+        ("de", "{{Begriffsklärungshinweis}}", False),
+        ("fr", "{{Homonymie}}", True),
+        ("es", "{{Desambiguación}}", True),
+        ("it", "{{Disambigua}}", True),
+        ("nl", "{{dp}}", True),
+        ("en", "{{dp}}", False),
+        ("pt", "{{Desambiguação}}", True),
+        ("ru", "{{неоднозначность}}", True),
+        ("pl", "{{Ujednoznacznienie}}", True),
+        ("ja", "{{Aimai}}", True),
+        ("zh", "{{消歧义}}", True),
+        ("sv", "__DISAMBIG__", True),
+    ],
+)
+def test_disambiguation(language, text, told):
+    assert is_disambiguation(text, language) is told
+
+
+def test_redirects():
+    assert all(map(is_redirect, ("#REDIRECT [[A]]", " #WEITERLEITUNG[[A]]", "#перенаправление: [[A]]", "#転送 [[A]]")))
+    assert not is_redirect("# one [[list]]\n# item") and not is_redirect("Text #REDIRECT [[A]]")
+
+
+TOKENS = st.sampled_from(
+    "{{ }} {{{ }}} [[ ]] [ ] ''' '' ' | = == \n {| |} |- ! * # : ; <ref> </ref> <ref/> <ref < > <!-- --> <nowiki> "
+    "</nowiki> <gallery> </gallery> &lt;ref&gt; &#91; &#91;&#91; &amp; File: Category: lang|fr| convert| infobox|a= "
+    "https:// -{ }- __TOC__ word 12 km é \u200b ( ) ,".split(" ")
+)
+NESTED = st.recursive(
+    st.sampled_from(["word", "two words", "12", "a|b", "File:x.jpg|c", "k=v"]),
+    lambda inner: st.builds(
+        lambda around, parts: around[0] + "".join(parts) + around[1],
+        st.sampled_from(
+            [("{{", "}}"), ("{{lang|fr|", "}}"),
+             ("{{infobox|k=", "}}"), ("[[", "]]"), ("[[File:", "]]"), ("'''", "'''"),
+             ("''", "''"), ("<ref>", "</ref>"), ("\n{|\n|", "\n|}\n"), ("\n== ", " ==\n"), ("<div>", "</div>"),
+             ("[https://x ", "]"), ("\n* ", "\n"), ("<nowiki>", "</nowiki>"), ("{{nowrap|", "}}"), ("{{{", "}}}")]
+        ),
+        st.lists(inner, max_size=4),
+    ),
+    max_leaves=25,
+)  # fmt: skip
+
+
+def all_text(text: str, language: str) -> str:
+    article = read_article(text, language)
+    assert all(section.text for section in article.sections)
+    return "\n".join(["\n".join([*section.path, section.text]) for section in article.sections] + [article.description])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.one_of(TOKENS, NESTED), max_size=40).map("".join), st.sampled_from(["en", "fr", "zh"]))
+def test_no_markup_remains(text, language):
+    said = all_text(text, language)
+    assert not [mark for mark in MARKUP if mark in said]
+
+
+@settings(max_examples=100, deadline=None)
+@given(NESTED)
+def test_text_after_whole_markup_is_kept(text):
+    """Balanced markup, however nested, never swallows the paragraph that follows it."""
+    assert "afterwards" in prose(text + "\n\n== Own section ==\n\nafterwards")
+
+
+def test_the_library_reads_the_same_prose():
+    """Where markup is common to both, mwparserfromhell finds the same words in the same order."""
+    for number in range(6):
+        text = made_up_article(number, 12)
+        ours = [s for s in read_article(text).sections if s.path != (wikitext.FACTS,)]
+        tree = mwparserfromhell.parse(text)
+        for template in tree.filter_templates(recursive=True):
+            name = str(template.name).strip().lower()
+            kept = {"convert": lambda t: f"{t.get(1)} {t.get(2)}", "lang": lambda t: str(t.get(2))}.get(name)
+            if kept is not None and tree.contains(template):
+                tree.replace(template, kept(template))
+        for link in tree.filter_wikilinks(recursive=True):
+            if str(link.title).startswith(("File:", "Category:")) and tree.contains(link):
+                tree.remove(link)
+        for tag in tree.filter_tags(matches=lambda t: str(t.tag) in ("table", "gallery", "ref")):
+            if tree.contains(tag):
+                tree.remove(tag)
+        for section in tree.get_sections(matches=r"^\s*(See also|References|External links)\s*$"):
+            tree.remove(section)
+        for heading in tree.filter_headings():
+            tree.remove(heading)
+        theirs = tree.strip_code()
+        words = [re.findall(r"\w+", said) for said in ("\n".join(s.text for s in ours), theirs)]
+        assert words[0] == words[1]
+        assert len(words[0]) > 300
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["{{", "[[", "{{a|", "{{lang|fr|", "[[a|", "<b>", "{|\n", "[http://a ", "{{{", "'''''a''b'''", "<ref>", "<ref ",
+     "<div style=", "'", "''' ", "= ", "== a ==\n", "( ", "-{", "__", "&#", "<!--", "{{x ", "{{ \n", "{{       ",
+     "[[File:", "<gallery>\na.jpg\n", "<nowiki>", "{{infobox|a=", "\n   ", " ,", "(,", "[[a]]", "}}", "]]", "|}"],
+)  # fmt: skip
+def test_time_grows_with_the_length_only(unit):
+    """2 seconds for 80,000 characters of anything; what is quadratic takes minutes."""
+    size = 80_000 // len(unit)
+    closing = "}}" if unit.startswith("{{") else "]]" if unit.startswith("[[") else ""
+    begun = time.process_time()
+    for text in (unit * size, unit * (size // 2) + "x" * 1000 + closing * (size // 2)):
+        read_article(text)
+        is_disambiguation(text, "en")
+        is_redirect(text)
+    assert time.process_time() - begun < 2
