@@ -19,13 +19,14 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 from app.late import LateService
 from app.page import build_page, launch
 from app.results import UserProblem
-from app.settings import SettingsProblem, add_common_options, settings_from
+from app.settings import SettingsProblem, add_answer_options, add_common_options, settings_from
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve until interrupted. Returns the exit code: 0, or 2 after a sentence on what is wrong."""
     parser = argparse.ArgumentParser(prog="app.py", description="Serve the CiteSight page.")
     add_common_options(parser)
+    add_answer_options(parser)
     parser.add_argument("--corpus", metavar="NAME", help="the collection questions are asked of")
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on (default: 7860)")

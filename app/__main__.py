@@ -17,7 +17,7 @@ import warnings
 from app.indexing import problem_sentence
 from app.results import Result, UserProblem
 from app.service import build_service, checked_question
-from app.settings import SettingsProblem, add_common_options, settings_from
+from app.settings import SettingsProblem, add_answer_options, add_common_options, settings_from
 from app.terminal import prepare, printable, refuse
 from retriever.images import ImageProblem, load_image
 
@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         "--json", action="store_true", help="print answer, citations, passages and timings as JSON"
     )
     add_common_options(ask)
+    add_answer_options(ask)
     return parser
 
 

@@ -73,7 +73,7 @@ def measure_index(service: AnswerService, settings: Settings, folder: Path, copi
     try:
         if not (folder / "vectors.npy").exists():
             pages = service.catalogue.stream(settings.corpus)
-            texts = ([passage_text(p.title, p.text) for p in page] for page in pages)
+            texts = ([passage_text(p.heading, p.text) for p in page] for page in pages)
             photos = [load_image(EXAMPLES / name) for name in ALL_PHOTOS]
             write_vectors(folder, load_encoder(settings.profile, settings.cache_dir), texts, photos)
         passages, queries, sample = read_vectors(folder)
@@ -89,7 +89,7 @@ def measure_index(service: AnswerService, settings: Settings, folder: Path, copi
 def _encoding(service: AnswerService, settings: Settings) -> dict[str, float]:
     """How fast the profile's model encodes passages of the corpus, and questions about a photo."""
     passages: list[Passage] = [p for page in service.catalogue.stream(settings.corpus) for p in page]
-    texts = [passage_text(p.title, p.text) for p in passages[:: max(1, len(passages) // ENCODED)]]
+    texts = [passage_text(p.heading, p.text) for p in passages[:: max(1, len(passages) // ENCODED)]]
     encoder = load_encoder(settings.profile, settings.cache_dir)
     return bench_encoding(encoder, texts, load_image(EXAMPLES / PHOTOS[0]))
 

@@ -23,11 +23,12 @@ from pathlib import Path
 import numpy as np
 
 from app.results import IndexStatus
+from generator.answers import GeneratorProblem
 from kb.catalogue import Catalogue
 from kb.records import CatalogueProblem
 from retriever.encoder import Encoder, passage_text
 from retriever.index import FORMAT_VERSION, IndexProblem, LateInteractionIndex
-from retriever.made_up import made_up_queries
+from retriever.passage_index import index_to_write, is_index
 from retriever.profiles import EncoderProblem
 from wheelcache import WheelProblem
 
@@ -39,7 +40,7 @@ COMMIT_PASSAGES = 512  # passages made lasting at a time; a crash loses these
 COMMIT_SECONDS = 10.0  # ... or as many as come in this time, so that a new index can soon be asked
 
 # Each says in one sentence what happened and what to do.
-KNOWN_PROBLEMS = (IndexProblem, CatalogueProblem, EncoderProblem, WheelProblem)
+KNOWN_PROBLEMS = (IndexProblem, CatalogueProblem, EncoderProblem, WheelProblem, GeneratorProblem)
 
 log = logging.getLogger(__name__)
 
@@ -59,11 +60,9 @@ def open_index(path: Path, encoder: Encoder, write: bool = False) -> LateInterac
 
     Raises IndexProblem for one that is damaged or, with write, being built elsewhere.
     """
-    if (path / "manifest.json").exists():
-        return LateInteractionIndex.open(path, fingerprint=encoder.fingerprint, write=write)
-    if not write:
-        return None
-    return LateInteractionIndex.create(path, encoder.dim, encoder.fingerprint, queries=made_up_queries(encoder))
+    if write:
+        return index_to_write(path, encoder)
+    return LateInteractionIndex.open(path, fingerprint=encoder.fingerprint) if is_index(path) else None
 
 
 def build_index(
@@ -75,15 +74,16 @@ def build_index(
     go_on: Callable[[], bool] = lambda: True,
     committed: Callable[[], None] = lambda: None,
 ) -> int:
-    """Encode the passages of a corpus that are not in the index at path yet, and add them; returns how many.
+    """Encode the passages of a corpus that are not in the index at path yet, and add them; returns how many. Those
+    that are not in the corpus any more leave the index.
 
     progress(done, total) is told of every batch, counting what was there already. go_on() is asked before
     every batch; when it says False the work stops, and what was encoded is kept. committed() is called when
     more can be searched. Raises IndexProblem and CatalogueProblem.
     """
-    total, missing = _missing(catalogue, corpus, path, encoder)
+    total, missing, gone = _differences(catalogue, corpus, path, encoder)
     progress(total - missing, total)
-    if not missing:
+    if not missing and not gone:
         return 0
     ids: list[str] = []
     vectors: list[np.ndarray] = []
@@ -97,6 +97,9 @@ def build_index(
             committed()
             return time.monotonic()
 
+        if gone:
+            index.delete(gone)
+            committed()
         last = time.monotonic()
         size = BATCH
         for page in catalogue.stream(corpus):
@@ -107,7 +110,7 @@ def build_index(
                     commit()
                     return encoded
                 batch, waiting = waiting[:size], waiting[size:]
-                texts = [passage_text(passage.title, passage.text) for passage in batch]
+                texts = [passage_text(passage.heading, passage.text) for passage in batch]
                 began = time.perf_counter()
                 vectors_of = encoder.encode_passages(texts)
                 size = _next_size(size, time.perf_counter() - began)
@@ -125,18 +128,22 @@ def build_index(
     return encoded
 
 
-def _missing(catalogue: Catalogue, corpus: str, path: Path, encoder: Encoder) -> tuple[int, int]:
-    """How many passages the corpus has, and how many of them the index lacks."""
+def _differences(
+    catalogue: Catalogue, corpus: str, path: Path, encoder: Encoder
+) -> tuple[int, int, list[str]]:
+    """How many passages the corpus has, how many of them the index lacks, and which the index has beyond them."""
     index = open_index(path, encoder)
     if index is None:
         total = catalogue.count(corpus)
-        return total, total
+        return total, total, []
     with index:
         total = missing = 0
+        gone = set(index.ids())
         for page in catalogue.stream(corpus):
             total += len(page)
             missing += sum(passage.id not in index for passage in page)
-        return total, missing
+            gone.difference_update(passage.id for passage in page)
+        return total, missing, sorted(gone)
 
 
 def _next_size(size: int, seconds: float) -> int:

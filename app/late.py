@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from app.results import IndexStatus
 from app.settings import Settings
@@ -48,14 +48,14 @@ class LateService:
         return self._service.corpora() if self._loaded.is_set() else []
 
     def ask(
-        self, image: Photo, question: str, corpora: Sequence[str] | None = None, k: int | None = None
+        self, image: Photo, question: str, corpora: Sequence[str] | None = None, k: int | None = None, **how: Any
     ) -> Iterator[Step]:
-        return self._get().ask(image, question, corpora, k)
+        return self._get().ask(image, question, corpora, k, **how)
 
     def ask_once(
-        self, image: Photo, question: str, corpora: Sequence[str] | None = None, k: int | None = None
+        self, image: Photo, question: str, corpora: Sequence[str] | None = None, k: int | None = None, **how: Any
     ) -> Result:
-        return self._get().ask_once(image, question, corpora, k)
+        return self._get().ask_once(image, question, corpora, k, **how)
 
     def regions(self, query: QueryVectors, passage_id: str) -> np.ndarray:
         return self._get().regions(query, passage_id)

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import secrets
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +21,10 @@ from gradio.media import MEDIA_ROOT
 from PIL import Image, UnidentifiedImageError
 
 from app import page_heat, page_html
-from app.results import EvidenceFound, PartialText, UserProblem
+from app.results import MAX_TURNS, WHOLE, EvidenceFound, PartialOwn, PartialText, UserProblem
 from app.settings import Settings
-from generator.answers import Citation
+from app.stoppable import TooMany, stoppable
+from generator.answers import Citation, Turn
 from retriever.images import MAX_BYTES, ImageProblem, load_image
 
 if TYPE_CHECKING:
@@ -33,6 +36,7 @@ log = logging.getLogger(__name__)
 STATIC = Path(__file__).parent / "static"
 MOST_PASSAGES = 20  # the slider's end; the API takes as many as the service does
 POLL_SECONDS = 1.5
+PAUSE = 0.5  # seconds after which a question that is worked on can be stopped, whatever the model does
 KEEP_PHOTOS = (1800, 6 * 3600)  # seconds: look for old uploads so often, delete those older than this
 # What every browser shows; a photo of another kind is shown as the picture that was made of it.
 SHOWN_BY_BROWSERS = {"JPEG", "PNG", "GIF", "WEBP", "BMP"}
@@ -47,6 +51,10 @@ EXAMPLES = [
     )
 ]
 
+TOGETHER = "From all passages together"
+EACH = "From each passage alone; the most probable wins"
+SELECT = '<button type="button" class="cs-select" aria-pressed="false">Select a part</button>'
+MAX_SAID = 10_000  # characters of an earlier question or answer that a program sends back
 TAGLINE = "Ask a photo a question. Get an answer that shows its evidence."
 
 
@@ -75,6 +83,9 @@ def build_page(service: AnswerService | LateService) -> gr.Blocks:
                     )
                 )
                 figure = _html(elem_id="cs-figure")
+                _html(SELECT, elem_id="cs-part")
+                # Filled by the page's script, so it must be in the page; see page.js.
+                region = gr.Textbox(label="Part of the photo", elem_id="cs-region")
                 question = gr.Textbox(
                     label="Question",
                     placeholder="What would you like to know about it?",
@@ -83,11 +94,14 @@ def build_page(service: AnswerService | LateService) -> gr.Blocks:
                     elem_id="cs-question",
                 )
                 ask = gr.Button("Ask", variant="primary", elem_id="cs-ask")
+                stop = gr.Button("Stop", elem_id="cs-stop")
+                new = gr.Button("New conversation", size="sm", elem_id="cs-new")
                 problem = _html(elem_id="cs-problem")
                 with gr.Column(elem_id="cs-examples"):
                     _html('<h2 class="cs-small">Try one</h2>')
                     tries = [(_try_button(name, file, text), file, text) for name, file, text in examples]
-                with gr.Accordion("Where to look", open=False, elem_id="cs-where"):
+                where = "Where to look" if service.settings.model is None else "Where to look, how to answer"
+                with gr.Accordion(where, open=False, elem_id="cs-where"):
                     corpora = gr.CheckboxGroup(
                         label="Collections",
                         info="With none ticked, the usual one is searched.",
@@ -102,27 +116,42 @@ def build_page(service: AnswerService | LateService) -> gr.Blocks:
                         label="Passages to find",
                         elem_id="cs-passages",
                     )
+                    each, own = _model_options(service.settings.model is not None)
             with gr.Column(elem_id="cs-right"):
+                earlier = _html(elem_id="cs-earlier")
                 answer = _html(page_html.empty_answer(), elem_id="cs-answer")
                 evidence = _html(elem_id="cs-evidence")
         timer = gr.Timer(POLL_SECONDS, active=False)
+        turns = gr.State([], time_to_live=KEEP_PHOTOS[1])
 
         quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         asked = gr.on(
             [ask.click, question.submit],
             asker.respond,
-            [photo, question, corpora, passages],
-            [answer, evidence, figure, problem],
+            [photo, question, corpora, passages, region, each, own, turns],
+            [answer, evidence, figure, problem, earlier, turns],
             show_progress="hidden",
             concurrency_limit=2,
             concurrency_id="ask",
             api_visibility="private",
             trigger_mode="always_last",  # one answer at a time in these places, and the last stands
         )
+        # Cancelling closes `respond`, and with it the model's work; the script says on the page that it was stopped.
+        stop.click(None, None, None, cancels=[asked], js="() => window.stopped()", **quiet)
+        conversation = [earlier, turns]
+        # In the browser, and before anything that asks the server: later it would take away a part chosen meanwhile.
+        whole = {"fn": None, "inputs": None, "outputs": region, "js": "() => ''", **quiet}
+        for happens in (new.click, photo.upload, photo.clear):
+            happens(**whole)
+        new.click(asker.start_anew, None, [answer, evidence, figure, problem, *conversation], **quiet)
         photo.upload(asker.check_photo, photo, [photo, figure, problem], **quiet)
+        photo.upload(asker.forget, None, conversation, **quiet)
         photo.clear(lambda: ("", ""), None, [figure, problem], **quiet)
+        photo.clear(asker.forget, None, conversation, **quiet)
         for button, file, text in tries:
+            button.click(**whole)
             chosen = button.click(_constant((str(file), text, "")), None, [photo, question, figure], **quiet)
+            chosen = chosen.then(asker.forget, None, conversation, **quiet)
             chosen.then(None, js="() => document.querySelector('#cs-ask').click()")
 
         polled = [status, timer, corpora]
@@ -141,14 +170,21 @@ def _add_endpoint(asker: Asker, photo: gr.Image, question: gr.Textbox) -> None:
         [], multiselect=True, allow_custom_value=True, value=[], label="corpora", visible=False
     )
     passages = gr.Number(asker.service.settings.passages, precision=0, label="passages", visible=False)
+    region = gr.JSON(None, label="region", visible=False)
+    earlier = gr.JSON(None, label="earlier", visible=False)
+    each = gr.Checkbox(False, label="each", visible=False)
+    own = gr.Checkbox(False, label="own", visible=False)
     answer = gr.JSON(visible=False, label="result")
     gr.Button(visible=False).click(
         asker.ask,
-        [photo, question, corpora, passages],
+        [photo, question, corpora, passages, region, earlier, each, own],
         answer,
         api_name="ask",
         api_description="Answer a question about a photo from the indexed passages, with citations. "
-        "corpora: names of the collections to search, empty for the usual one. passages: how many to find.",
+        "corpora: names of the collections to search, empty for the usual one. passages: how many to find. "
+        "region: the part of the photo that is asked about, [left, top, right, bottom] as fractions of it. "
+        "earlier: what earlier answers of the conversation hold as `turn`, in a list, oldest first. "
+        "each: ask the model of each passage alone. own: say too what it answers without any passage.",
         concurrency_limit=2,
         concurrency_id="ask",
     )
@@ -161,44 +197,88 @@ class Asker:
         self.service = service
 
     def respond(
-        self, photo: str | None, question: str | None, corpora: list[str] | None, passages: float
-    ) -> Iterator[tuple[Any, Any, Any, Any]]:
-        """Answer on the page. Yields (answer, evidence, figure, problem); what is unchanged is skipped."""
+        self,
+        photo: str | None,
+        question: str | None,
+        corpora: list[str] | None,
+        passages: float,
+        region: str | None,
+        each: str | None,
+        own: bool | None,
+        turns: list[Turn],
+    ) -> Iterator[tuple[Any, ...]]:
+        """Answer on the page. Yields (answer, evidence, figure, problem, earlier, turns); what is unchanged is skipped.
+
+        region: "left,top,right,bottom" as fractions of the photo, or "" for all of it."""
         keep = gr.skip()
         lacking = _lacking(photo, question)
         if lacking:
-            yield keep, keep, keep, page_html.error(lacking)
+            yield keep, keep, keep, page_html.error(lacking), keep, keep
             return
-        yield page_html.working("Looking at the photo and searching…"), "", keep, ""
-        run, found, maps, address = secrets.token_hex(4), (), {}, ""
+        history = page_html.earlier(turns)
+        yield page_html.working("Looking at the photo and searching…"), "", keep, "", history, keep
+        run, found, maps, address, said = secrets.token_hex(4), (), {}, "", ""
+        part = _region(region)
 
         def cards(citations: Sequence[Citation], selected: int) -> str:
-            return page_html.evidence(run, found, question, citations, selected, bool(maps))
+            return page_html.evidence(run, found, searched, citations, selected, bool(maps))
 
         def photo_with_maps(selected: int) -> str:
             titles = {passage.rank: passage.title for passage in found}
-            return page_html.photo_figure(run, address, maps, titles, selected) if maps else ""
+            return page_html.photo_figure(run, address, maps, titles, selected, part or WHOLE) if maps else ""
 
         try:
-            for step in self.service.ask(photo, question, corpora or None, int(passages)):
-                if isinstance(step, EvidenceFound):
-                    found = step.passages
-                    maps = self._maps(step)
-                    address = page_heat.photo_address(load_image(photo)) if maps else ""
-                    said = page_html.working("Reading what was found…")
-                    yield said, cards((), 1), photo_with_maps(1), keep
-                elif isinstance(step, PartialText):
-                    yield page_html.partial_answer(step.text, found), keep, keep, keep
-                else:
-                    citations = step.answer.citations if step.answer.answered else ()
-                    selected = citations[0].number if citations else 1
-                    said = page_html.final_answer(step)
-                    yield said, cards(citations, selected), photo_with_maps(selected), ""
-        except Exception as problem:  # whatever it was, the person gets a sentence
-            yield page_html.empty_answer(), "", "", page_html.error(sentence_for(problem))
+            how = {"turns": turns, "region": part, "each": each == EACH, "own": bool(own)}
+            asked = self.service.ask(photo, question, corpora or None, int(passages), **how)
+            with closing(stoppable(asked, PAUSE)) as steps:
+                for step in steps:
+                    if step is None:
+                        yield (keep,) * 6
+                    elif isinstance(step, EvidenceFound):
+                        found, searched = step.passages, step.searched
+                        maps = self._maps(step)
+                        address = page_heat.photo_address(load_image(photo)) if maps else ""
+                        working = page_html.working("Reading what was found…")
+                        yield working, cards((), 1), photo_with_maps(1), keep, keep, keep
+                    elif isinstance(step, PartialText):
+                        said = step.text
+                        yield page_html.partial_answer(said, found, question), keep, keep, keep, keep, keep
+                    elif isinstance(step, PartialOwn):
+                        both = page_html.partial_answer(said, found, question, step.text)
+                        yield both, keep, keep, keep, keep, keep
+                    else:
+                        citations = step.answer.citations if step.answer.answered else ()
+                        selected = citations[0].number if citations else 1
+                        done = page_html.final_answer(step)
+                        talk = [*turns, step.turn()][-MAX_TURNS:]
+                        yield done, cards(citations, selected), photo_with_maps(selected), "", keep, talk
+        except Exception as problem:  # whatever it was, the person gets a sentence, and keeps what was found
+            sentence = page_html.error(sentence_for(problem))
+            if found:
+                yield page_html.unanswered(question), keep, keep, sentence, keep, keep
+            else:
+                yield page_html.empty_answer(), "", keep if turns else "", sentence, keep, keep
+
+    def forget(self) -> tuple[str, list[Turn]]:
+        """A conversation begun anew. Returns (earlier, turns)."""
+        return "", []
+
+    def start_anew(self) -> tuple[Any, ...]:
+        """As `forget`, and the page as it was before the first question but for the photo.
+
+        Returns (answer, evidence, figure, problem, earlier, turns)."""
+        return page_html.empty_answer(), "", "", "", *self.forget()
 
     def ask(
-        self, image: str | None, question: str | None, corpora: list[str] | None, passages: int | None
+        self,
+        image: str | None,
+        question: str | None,
+        corpora: list[str] | None,
+        passages: int | None,
+        region: Any = None,
+        earlier: Any = None,
+        each: bool = False,
+        own: bool = False,
     ) -> dict[str, Any]:
         """The `/ask` endpoint: `Result.as_dict()`. Raises gr.Error with a sentence."""
         lacking = _lacking(image, question)
@@ -206,7 +286,8 @@ class Asker:
             raise gr.Error(lacking, print_exception=False)
         try:
             count = None if passages is None else int(passages)
-            return self.service.ask_once(image, question, corpora or None, count).as_dict()
+            how = {"turns": _turns(earlier), "region": region, "each": bool(each), "own": bool(own)}
+            return self.service.ask_once(image, question, corpora or None, count, **how).as_dict()
         except Exception as problem:
             raise gr.Error(sentence_for(problem), print_exception=False) from None
 
@@ -253,6 +334,8 @@ def sentence_for(problem: Exception) -> str:
     """What to tell the person; anything unforeseen goes to the log in full and to the person in general."""
     if isinstance(problem, UserProblem | ImageProblem):
         return str(problem)
+    if isinstance(problem, TooMany):
+        return "Too many questions are being worked on; ask again in a minute."
     log.error("a question failed", exc_info=problem)
     if isinstance(problem, OSError) and problem.errno == errno.ENOSPC:
         return "The disk of this machine is full; free some space and ask again."
@@ -269,6 +352,38 @@ def _lacking(photo: str | None, question: str | None) -> str:
     if not (question or "").strip():
         return "Type a question about the photo first."
     return ""
+
+
+def _turns(earlier: Any) -> list[Turn]:
+    """The turns of a conversation as a program sent them. Raises UserProblem."""
+    try:
+        return [
+            Turn(*(str(part)[:MAX_SAID] for part in (said["question"], said["answer"], said.get("subject", ""))))
+            for said in list(earlier or [])[-MAX_TURNS:]
+        ]
+    except (TypeError, KeyError, AttributeError):
+        raise UserProblem("The earlier turns must be a list of objects with question and answer.") from None
+
+
+def _region(said: str | None) -> tuple[float, ...] | None:
+    """What the page's script wrote; None for all of the photo. What makes no sense is refused by the service."""
+    if not said:
+        return None
+    try:
+        return tuple(float(edge) for edge in said.split(","))
+    except ValueError:
+        return (math.nan,)
+
+
+def _model_options(there: bool) -> tuple[gr.Radio, gr.Checkbox]:
+    """How a model is to answer; hidden where there is none."""
+    each = gr.Radio(
+        [TOGETHER, EACH], value=TOGETHER, label="How the model answers", visible=there, elem_id="cs-each"
+    )
+    own = gr.Checkbox(
+        False, label="Also show what the model says without the evidence", visible=there, elem_id="cs-own"
+    )
+    return each, own
 
 
 def _browser_shows(path: str) -> bool:

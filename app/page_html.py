@@ -12,15 +12,16 @@ import re
 from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
-from app.results import EvidencePassage, IndexStatus, Result
-from generator.answers import Citation
+from app.results import WHOLE, EvidencePassage, IndexStatus, Region, Result
+from generator.answers import Candidate, Citation, Turn
 
 # Characters that reorder or hide the text around them, and control characters: never shown.
 _UNSEEN = re.compile(
     "[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]"
 )
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
-_MARKER = re.compile(r"\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]")
+_SPACED_MARKER = re.compile(r"[ \t]*\[\d{1,3}\]")
+_MARKER = re.compile(r"\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]([.,;:!?)]*)")
 _STOP = frozenset(
     "a about after all also am an and any are as at be been before being between both but by can "
     "could did do does doing each else ever for from get got had has have having he her here hers "
@@ -100,11 +101,13 @@ def _cited(text: str, titles: dict[int, str]) -> str:
         numbers = [int(number) for number in match.group(1).split(",")]
         if not all(number in titles for number in numbers):
             return match.group()
-        return "".join(
+        marks = "".join(
             f'<button type="button" class="cs-cite" data-rank="{number}" '
             f'aria-label="Source {number}: {titles[number]}">{number}</button>'
             for number in numbers
         )
+        # A stop must not stand alone at the beginning of a line.
+        return f'<span class="cs-held">{marks}{match.group(2)}</span>' if match.group(2) else marks
 
     return _MARKER.sub(buttons, escape(text))
 
@@ -134,18 +137,20 @@ def working(message: str) -> str:
     )
 
 
-def partial_answer(text: str, passages: Sequence[EvidencePassage]) -> str:
-    """The answer so far."""
+def partial_answer(
+    text: str, passages: Sequence[EvidencePassage], question: str = "", own: str | None = None
+) -> str:
+    """The answer so far, and once it is complete what the model says so far without the evidence."""
     return (
         '<section class="cs-panel cs-answer" aria-label="Answer" aria-busy="true"><h2>Answer</h2>'
-        f'<p class="cs-said" dir="auto">{_cited(text, _titles(passages))}</p></section>'
+        f'{_asked(question)}<p class="cs-said" dir="auto">{_cited(text, _titles(passages))}</p>{_own(own)}</section>'
     )
 
 
 def final_answer(result: Result) -> str:
     """The whole answer, or calmly that there is none, with what it took."""
     titles = _titles(result.passages)
-    said = _cited(result.answer.text, titles)
+    said = _said(result.answer.text, titles, result.answer.unsupported)
     if result.answer.answered:
         heading, kind = "Answer", "cs-answer"
     else:
@@ -153,7 +158,7 @@ def final_answer(result: Result) -> str:
         reason = escape(result.answer.reason.strip().rstrip("."))
         if not said.strip():
             said = f"The passages found do not answer this{': ' + reason if reason else ''}."
-    notes = [f'<p class="cs-timing">{timing_line(result.timings)}</p>']
+    notes = [f'<p class="cs-timing">{_timing(result)}</p>']
     if result.indexed < result.total:
         notes.insert(
             0,
@@ -164,15 +169,110 @@ def final_answer(result: Result) -> str:
     if not result.answer.answered:
         nearest = "The nearest passages are listed below. " if result.passages else ""
         advice = f'<p class="cs-note">{nearest}Try a closer photo, or name the thing in the question.</p>'
+    searched = ""
+    if result.searched and result.searched != result.question:
+        searched = f'<p class="cs-searched">Searched for: <q dir="auto">{escape(result.searched)}</q></p>'
     return (
-        f'<section class="cs-panel {kind}" aria-label="Answer"><h2>{heading}</h2>'
-        f'<p class="cs-said" dir="auto">{said}</p>{advice}{"".join(notes)}</section>'
+        f'<section class="cs-panel {kind}" aria-label="Answer"><h2>{heading}</h2>{_asked(result.question)}{searched}'
+        f'<p class="cs-said" dir="auto">{said}</p>{advice}{_own(result.own)}'
+        f'{_candidates(result.answer.candidates, titles)}{"".join(notes)}</section>'
     )
+
+
+def unanswered(question: str) -> str:
+    """What stands in the answer's place when evidence was found and then something went wrong."""
+    return (
+        '<section class="cs-panel cs-abstained" aria-label="Answer"><h2>No answer</h2>'
+        f'{_asked(question)}<p class="cs-note">The passages found are below; ask again for an answer.</p></section>'
+    )
+
+
+def earlier(turns: Sequence[Turn]) -> str:
+    """The questions and answers before this one, folded away; nothing where there are none."""
+    if not turns:
+        return ""
+    items = "".join(
+        f'<li><b dir="auto">{escape(turn.question)}</b>'
+        f'<span dir="auto">{escape(_SPACED_MARKER.sub("", turn.answer))}</span></li>'
+        for turn in turns
+    )
+    count = "1 earlier question" if len(turns) == 1 else f"{len(turns)} earlier questions"
+    return f'<details class="cs-earlier"><summary>{count} in this conversation</summary><ol>{items}</ol></details>'
+
+
+def _asked(question: str) -> str:
+    return f'<p class="cs-asked" dir="auto">{escape(question)}</p>' if question else ""
+
+
+def _said(text: str, titles: dict[int, str], unsupported: Iterable[str]) -> str:
+    """Answer text as HTML with its marks as buttons, and the sentences that nothing supports marked as such."""
+    bare, places = "", []  # the text without its marks, and where each of its characters stands in the text
+    at = 0
+    for match in [*_SPACED_MARKER.finditer(text), None]:
+        end = match.start() if match else len(text)
+        bare += text[at:end]
+        places += range(at, end)
+        at = match.end() if match else end
+    pieces, done, found = [], 0, 0
+    for sentence in unsupported:
+        start = bare.find(sentence, found)
+        if start < 0 or not sentence:
+            continue
+        found = start + len(sentence)
+        first, last = places[start], places[found - 1] + 1
+        pieces.append(_cited(text[done:first], titles))
+        pieces.append(
+            f'<span class="cs-unsupported">{_cited(text[first:last], titles)}</span>'
+            '<span class="cs-tag">not from the evidence</span>'
+        )
+        done = last
+    return "".join(pieces) + _cited(text[done:], titles)
+
+
+def _own(text: str | None) -> str:
+    if text is None:
+        return ""
+    return (
+        '<div class="cs-own"><h3>Without the evidence, the model says</h3>'
+        f'<p dir="auto">{escape(text) or "…"}</p></div>'
+    )
+
+
+def _candidates(candidates: Sequence[Candidate], titles: dict[int, str]) -> str:
+    """What each passage alone would have answered, as a table."""
+    if not candidates:
+        return ""
+    rows = "".join(
+        f'<tr><td>{_cited(f"[{each.number}]", titles)}</td><td dir="auto">{escape(each.text)}</td>'
+        f"<td>{each.retrieval:.0%}</td><td>{each.generation:.0%}</td><td>{each.joint:.1%}</td></tr>"
+        for each in candidates
+    )
+    return (
+        '<div class="cs-candidates"><h3>What each passage alone would answer</h3><table><thead><tr>'
+        '<th scope="col"><span class="cs-sr">Passage</span></th><th scope="col">Answer</th>'
+        '<th scope="col" title="How probable it is that this passage is the right one">Found</th>'
+        '<th scope="col" title="How probable the answer is to the model, given this passage">Said</th>'
+        f'<th scope="col" title="The product of both">Both</th></tr></thead><tbody>{rows}</tbody></table></div>'
+    )
+
+
+def _timing(result: Result) -> str:
+    by = "" if result.answerer in ("", "extractive") else f" by {escape(result.answerer)}"
+    line = timing_line(result.timings) + by
+    return f"Known from before. {line}" if result.cached else line
 
 
 def timing_line(timings: dict[str, float]) -> str:
     """'Answered in 0.6 s: photo 90 ms, search 40 ms' from milliseconds by step."""
-    names = {"load": "photo", "encode": "encoding", "search": "search", "answer": "answer"}
+    names = {
+        "load": "photo",
+        "rewrite": "follow-up",
+        "encode": "encoding",
+        "search": "search",
+        "passages": "texts",
+        "answer": "answer",
+        "own": "without evidence",
+    }
     total = timings.get("total", sum(timings.values()))
     steps = [f"{name} {timings[key]:.0f} ms" for key, name in names.items() if timings.get(key, 0) >= 0.5]
     return f"Answered in {total / 1000:.1f} s" + (": " + ", ".join(steps) if steps else "")
@@ -215,6 +315,7 @@ def _card(
         else "<span>no link to the source</span>"
     )
     about = f'<span class="cs-about">{escape(passage.description)}</span>' if passage.description else ""
+    section = f" › {escape(passage.section)}" if passage.section else ""
     share = max(0, min(100, round(passage.score * 100)))
     rank = passage.rank
     return (
@@ -222,7 +323,7 @@ def _card(
         f'<h3><button type="button" class="cs-pick" data-rank="{rank}" id="cs-pick-{rank}" '
         f'aria-pressed="{"true" if selected else "false"}">'
         f'<span class="cs-rank"><span class="cs-sr">Passage </span>{rank}</span>'
-        f'<span class="cs-title" dir="auto">{title}{about}</span>'
+        f'<span class="cs-title" dir="auto">{title}{section}{about}</span>'
         f"{'<span class=cs-cited>cited</span>' if quotes else ''}"
         f'<span class="cs-score" title="Mean similarity of the question and photo to this passage, 0 to 1">'
         f'<span class="cs-sr">score </span>{passage.score:.2f}'
@@ -233,24 +334,28 @@ def _card(
     )
 
 
-def photo_figure(run: str, photo: str, maps: dict[int, str], titles: dict[int, str], selected: int) -> str:
-    """The photo with one heat map per passage, the selected one shown.
+def photo_figure(
+    run: str, photo: str, maps: dict[int, str], titles: dict[int, str], selected: int, region: Region = WHOLE
+) -> str:
+    """The photo with one heat map per passage, the selected one shown, and the part that was asked about.
 
     photo, maps: data: addresses of pictures this program made; titles: plain titles by rank.
     """
+    part = ",".join(f"{edge:.4f}" for edge in region) if region != WHOLE else ""
     layers = "".join(
         f'<img class="cs-layer" data-rank="{rank}" data-title="{escape(titles.get(rank, ""))}" '
         f'src="{picture}" alt=""{"" if rank == selected else " hidden"}>'
         for rank, picture in maps.items()
     )
     return (
-        f'<figure class="cs-figure" data-run="{escape(run)}"><div class="cs-stage"><img class="cs-photo" '
-        f'src="{photo}" alt="Your photo">{layers}</div>'
+        f'<figure class="cs-figure" data-run="{escape(run)}" data-part="{part}"><div class="cs-stage">'
+        f'<img class="cs-photo" src="{photo}" alt="Your photo">{layers}</div>'
         '<figcaption><span class="cs-where">Where the photo matched '
         f'<b dir="auto">{escape(titles.get(selected, ""))}</b></span>'
         '<span class="cs-legend" aria-hidden="true">less <i></i> more</span></figcaption>'
         '<div class="cs-tools">'
         '<button type="button" class="cs-plain" aria-pressed="false">Plain photo</button>'
+        '<button type="button" class="cs-select" aria-pressed="false">Select a part</button>'
         '<button type="button" class="cs-change">Change photo</button></div></figure>'
     )
 

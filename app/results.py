@@ -11,12 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from generator.answers import Answer
+from generator.answers import Answer, Turn
 
 if TYPE_CHECKING:  # so that a page can know these words without loading a model library
     from retriever.encoder import QueryVectors
 
 Photo = Image.Image | str | Path | bytes | None
+
+
+# The part of a photo that is asked about, as fractions of its width and height: left, top, right, bottom.
+Region = tuple[float, float, float, float]
+WHOLE: Region = (0.0, 0.0, 1.0, 1.0)
+MAX_TURNS = 6  # of a conversation, that a question can point back at
 
 
 class UserProblem(Exception):
@@ -52,15 +58,18 @@ class EvidencePassage:
     licence: str
     corpus: str
     score: float
+    section: str = ""  # the titles of the sections it lies in; empty where the passage is of no section
     description: str = ""  # a few words on what the passage is about; empty where the corpus has none
 
 
 @dataclass(frozen=True)
 class EvidenceFound:
-    """First step of an answer: the passages, best first, and the query vectors for `regions`."""
+    """First step of an answer: the passages, best first, the query vectors for `regions`, and the question that was
+    searched for, which stands alone."""
 
     passages: tuple[EvidencePassage, ...]
     query: QueryVectors
+    searched: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,12 +80,23 @@ class PartialText:
 
 
 @dataclass(frozen=True)
+class PartialOwn:
+    """What the model says without any passage, as far as it has been said; comes after the answer from the evidence."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Result:
     """Last step: everything about one answered question.
 
-    timings: milliseconds by step: load (reading the photo), encode, search, passages, answer, total.
+    question: as it was asked. searched: as it was searched for and answered, which stands alone.
+    timings: milliseconds by step: load (reading the photo), rewrite (making a follow-up stand alone), encode, search,
+    passages, answer, own, total; from the cache, what they were when it was answered.
     indexed, total: how many passages of the asked corpora could be searched, and how many there are.
     query: kept for `AnswerService.regions`; not part of `as_dict`.
+    answerer: what answered. own: what the model says without any passage, None where that was not asked.
+    cached: whether all this was known from an earlier time.
     """
 
     question: str
@@ -87,15 +107,34 @@ class Result:
     indexed: int
     total: int
     query: QueryVectors
+    searched: str = ""
+    answerer: str = ""
+    own: str | None = None
+    region: Region = WHOLE
+    cached: bool = False
+
+    def turn(self) -> Turn:
+        """This question and answer as what a next question may point back at."""
+        cited = self.answer.citations[0].number if self.answer.answered and self.answer.citations else 0
+        subject = next((passage.title for passage in self.passages if passage.rank == cited), "")
+        return Turn(self.searched or self.question, self.answer.text, subject)
 
     def as_dict(self) -> dict[str, Any]:
         """Everything but the vectors, of types that `json.dumps` takes."""
         return {
             "question": self.question,
+            "searched": self.searched,
+            "region": list(self.region),
+            "turn": asdict(self.turn()),
             "answer": self.answer.text,
             "answered": self.answer.answered,
             "reason": self.answer.reason,
             "citations": [asdict(citation) for citation in self.answer.citations],
+            "unsupported": list(self.answer.unsupported),
+            "candidates": [{**asdict(each), "joint": each.joint} for each in self.answer.candidates],
+            "own": self.own,
+            "answerer": self.answerer,
+            "cached": self.cached,
             "passages": [asdict(passage) for passage in self.passages],
             "corpora": list(self.corpora),
             "indexed": self.indexed,
@@ -104,4 +143,4 @@ class Result:
         }
 
 
-Step = EvidenceFound | PartialText | Result
+Step = EvidenceFound | PartialText | PartialOwn | Result

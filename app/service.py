@@ -7,20 +7,29 @@ works. What a person did wrong, or has to wait for, is raised as `UserProblem`, 
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from app.answerers import Answerers, answerers_for
+from app.cache import RecentlyUsed
 from app.indexing import KNOWN_PROBLEMS, Indexer, Progress, index_path
+from app.region import checked_region, cut_out, in_whole
 from app.results import (
+    MAX_TURNS,
+    WHOLE,
     EvidenceFound,
     EvidencePassage,
     IndexStatus,
+    PartialOwn,
     PartialText,
     Photo,
     Result,
@@ -29,9 +38,7 @@ from app.results import (
 )
 from app.settings import Settings
 from app.sharing import SharedEncoder
-from generator.answers import Answer, Answerer, Evidence
-from generator.extractive import ExtractiveAnswerer
-from generator.scoring import Limits
+from generator.answers import Answer, Evidence, Turn
 from generator.words import STOP_WORDS, words
 from kb.catalogue import Catalogue
 from kb.ingest import ingest
@@ -47,6 +54,7 @@ from retriever.sentences import load_sentence_encoder
 
 MAX_QUESTION = 2_000  # characters
 MAX_PASSAGES = 50
+MAX_KNOWN = 200  # answers kept, each about 100 kB
 PATIENCE = 20.0  # seconds a question waits for an encoder that is loading, before it is told to come back
 FUSED = 200  # passages each of the two searches contributes to a fused one, at least
 LEXICAL_WEIGHT = 0.25  # what a place among the passages found by words counts, of one among those found by vectors
@@ -57,7 +65,7 @@ class AnswerService:
     """Answers questions from indexed corpora. Every method may be called from any thread.
 
     encoder_loader(progress): called once, in the background, for the encoder; progress is told of bytes fetched.
-    answerer_factory: called once with that encoder, shared between threads, for the answerer.
+    answerers_factory(encoder, progress): called once after it for what answers.
     fetch(corpus, progress): brings a corpus into the catalogue if it is not there yet.
     Nothing slow happens here; `start` begins loading and indexing in the background.
     """
@@ -67,16 +75,17 @@ class AnswerService:
         settings: Settings,
         catalogue: Catalogue,
         encoder_loader: Callable[[Progress], Encoder],
-        answerer_factory: Callable[[SharedEncoder], Answerer],
+        answerers_factory: Callable[[SharedEncoder, Progress], Answerers],
         fetch: Callable[[str, Progress], object],
     ) -> None:
         self.settings = settings
         self.catalogue = catalogue
         self._encoder_loader = encoder_loader
-        self._answerer_factory = answerer_factory
+        self._answerers_factory = answerers_factory
         self._fetch = fetch
         self._encoder: SharedEncoder | None = None
-        self._answerer: Answerer | None = None
+        self._answerers: Answerers | None = None
+        self._known: RecentlyUsed[Result] = RecentlyUsed(MAX_KNOWN)
         self._loading = threading.Lock()
         self._indexers: dict[str, Indexer] = {}
         self._changing = threading.Lock()
@@ -103,47 +112,95 @@ class AnswerService:
         return self._indexer(corpus or self.settings.corpus).status()
 
     def ask(
-        self, image: Photo, question: str, corpora: Sequence[str] | None = None, k: int | None = None
+        self,
+        image: Photo,
+        question: str,
+        corpora: Sequence[str] | None = None,
+        k: int | None = None,
+        *,
+        turns: Sequence[Turn] = (),
+        region: Sequence[float] | None = None,
+        each: bool = False,
+        own: bool = False,
     ) -> Iterator[Step]:
-        """Answer a question: one `EvidenceFound`, then any number of `PartialText`, last the `Result`.
+        """Answer a question: one `EvidenceFound`, then any number of `PartialText` and `PartialOwn`, last the `Result`.
 
         image: what `retriever.images.load_image` takes, a PIL image, or None for a question without photo.
         corpora: names; None means `settings.corpus`. k: passages wanted, 1..50; None: `settings.passages`.
+        turns: the conversation so far, oldest first, which the question may point back at; see `Result.turn`.
+        region: the part of the photo that is asked about, as fractions: left, top, right, bottom; None: all of it.
+        each: ask the model of each passage alone and take the most probable answer. own: say as well what the model
+        answers without any passage.
         Raises UserProblem, when iterated, for what the person can mend or must wait for. Evidence that is too
         weak is no exception: the Result's answer then has `answered` False and a `reason`.
+        An answer given before to the same question of the same photo, index and model is given again at once.
+        Closing the iterator stops the work.
         """
         with _as_user_problem():
             clock = _Clock()
             question = checked_question(question, image is not None)
+            turns = tuple(turns)[-MAX_TURNS:]
             k = _checked_count(self.settings.passages if k is None else k)
             names = self._checked_corpora(corpora)
             photo = None if image is None else _photo(image)
+            part = checked_region(region, photo) if photo is not None else WHOLE
+            photo = None if photo is None else cut_out(photo, part)
             clock.lap("load")
             indexes = self._searchable(names)
             encoder = self.encoder()
+            answerers = self._answerers
+            answerer = answerers.each if each else answerers.together
+            if answerer is None or (own and answerers.own is None):
+                raise UserProblem("That needs a vision-language model and none is set; give one as CITESIGHT_MODEL.")
             clock.skip()  # waiting for the encoder to load is not part of answering
+            generations = tuple((name, index.generation) for name, index in indexes.items())
+            key = (
+                encoder.fingerprint, answerers.name, each, own, tuple(names), generations, k, self.settings.hybrid,
+                question, turns, part, _fingerprint(photo),
+            )  # fmt: skip
+            known = self._known.get(key)
+            if known is not None and self._passages([(p.id, p.score) for p in known.passages], k) == known.passages:
+                yield EvidenceFound(known.passages, known.query, known.searched)
+                yield replace(known, cached=True)
+                return
+            clock.lap("load")
             with encoder.asking():
-                query = encoder.encode_query(question, photo)
+                searched = question
+                if turns:
+                    searched = answerer.standalone(question, turns)
+                    clock.lap("rewrite")
+                query = encoder.encode_query(searched, photo)
+                query = replace(query, area=in_whole(query.area, part))
                 clock.lap("encode")
-                found = self._search(indexes, query, k, self._telling(question, photo))
+                found = self._search(indexes, query, k, self._telling(searched, photo))
                 clock.lap("search")
                 passages = self._passages(found, k)
                 clock.lap("passages")
-                yield EvidenceFound(passages, query)
+                yield EvidenceFound(passages, query, searched)
                 clock.skip()  # what the caller did with it is not part of answering either
                 answer = None
                 said = ""
-                for piece in self._answer(question, photo, passages):
-                    if isinstance(piece, Answer):
-                        answer = piece
-                    else:
-                        said += piece
-                        yield PartialText(said)
+                evidence = [Evidence(each.id, each.title, each.text, each.url, each.score) for each in passages]
+                with closing(answerer.answer(searched, photo, evidence, turns)) as pieces:
+                    for piece in pieces:
+                        if isinstance(piece, Answer):
+                            answer = piece
+                        else:
+                            said += piece
+                            yield PartialText(said)
                 clock.lap("answer")
+                without = None
+                if own:
+                    without = ""
+                    with closing(answerers.own(searched, photo, turns)) as pieces:
+                        for piece in pieces:
+                            without += piece
+                            yield PartialOwn(without)
+                    clock.lap("own")
             if answer is None:
-                raise RuntimeError(f"{type(self._answerer).__name__} ended without an Answer.")
+                raise RuntimeError(f"{type(answerer).__name__} ended without an Answer.")
             counts = [(len(indexes.get(name, ())), self.catalogue.count(name)) for name in names]
-            yield Result(
+            result = Result(
                 question=question,
                 answer=answer,
                 passages=passages,
@@ -152,13 +209,20 @@ class AnswerService:
                 indexed=sum(min(indexed, total) for indexed, total in counts),
                 total=sum(total for _, total in counts),
                 query=query,
+                searched=searched,
+                answerer=answerers.name,
+                own=without,
+                region=part,
             )
+            if result.indexed == result.total:
+                self._known.put(key, result)
+            yield result
 
     def ask_once(
-        self, image: Photo, question: str, corpora: Sequence[str] | None = None, k: int | None = None
+        self, image: Photo, question: str, corpora: Sequence[str] | None = None, k: int | None = None, **how: Any
     ) -> Result:
         """`ask`, without the steps between."""
-        *_, result = self.ask(image, question, corpora, k)
+        *_, result = self.ask(image, question, corpora, k, **how)
         return result
 
     def find(self, image: Photo, question: str, k: int, corpus: str | None = None) -> EvidenceFound:
@@ -185,6 +249,8 @@ class AnswerService:
             indexers = list(self._indexers.values())
         for indexer in indexers:
             indexer.stop()
+        if self._answerers is not None:
+            self._answerers.close()
         self.catalogue.close()
 
     def _indexer(self, corpus: str) -> Indexer:
@@ -204,7 +270,7 @@ class AnswerService:
         with self._loading:
             if self._encoder is None:
                 encoder = SharedEncoder(self._encoder_loader(progress))
-                self._answerer = self._answerer_factory(encoder)
+                self._answerers = self._answerers_factory(encoder, progress)
                 self._encoder = encoder
             return self._encoder
 
@@ -298,6 +364,7 @@ class AnswerService:
                 rank=rank,
                 id=passage.id,
                 title=passage.title,
+                section=passage.section,
                 text=passage.text,
                 url=passage.url,
                 licence=passage.licence,
@@ -307,12 +374,6 @@ class AnswerService:
             )
             for rank, passage in enumerate(passages, start=1)
         )
-
-    def _answer(
-        self, question: str, photo: Image.Image | None, passages: Sequence[EvidencePassage]
-    ) -> Iterator[str | Answer]:
-        evidence = [Evidence(each.id, each.title, each.text, each.url, each.score) for each in passages]
-        yield from self._answerer.answer(question, photo, evidence)
 
     def _vectors(self, passage_id: str) -> np.ndarray:
         with self._changing:
@@ -346,7 +407,7 @@ class _Clock:
     def lap(self, step: str) -> None:
         began = self._last
         self._last = time.perf_counter()
-        self._laps[step] = (self._last - began) * 1000
+        self._laps[step] = self._laps.get(step, 0.0) + (self._last - began) * 1000
 
     def skip(self) -> None:
         self._last = time.perf_counter()
@@ -391,6 +452,13 @@ def _photo(image: Image.Image | str | Path | bytes) -> Image.Image:
     return as_photo(image) if isinstance(image, Image.Image) else load_image(image)
 
 
+def _fingerprint(photo: Image.Image | None) -> str:
+    """Of what a photo shows, whatever file it came in."""
+    if photo is None:
+        return ""
+    return hashlib.sha256(f"{photo.mode} {photo.size} ".encode() + photo.tobytes()).hexdigest()
+
+
 def build_service(settings: Settings) -> AnswerService:
     """The service with the real catalogue, encoder and answerer; not started. Raises UserProblem."""
     try:
@@ -406,16 +474,15 @@ def build_service(settings: Settings) -> AnswerService:
         if corpus in SOURCES and not _complete(catalogue, corpus):
             ingest(catalogue, corpus, settings.cache_dir, progress=progress)
 
-    def answerer(encoder: SharedEncoder) -> ExtractiveAnswerer:
+    def answerers(encoder: SharedEncoder, progress: Progress) -> Answerers:
         least = encoder.min_score if settings.min_score is None else settings.min_score
-        sentences = load_sentence_encoder(settings.cache_dir)
-        return ExtractiveAnswerer(sentences.embed_sentences, Limits(passage_score=least))
+        return answerers_for(settings, load_sentence_encoder(settings.cache_dir).embed_sentences, least, progress)
 
     return AnswerService(
         settings,
         catalogue,
         encoder_loader=lambda progress: load_encoder(settings.profile, settings.cache_dir, progress),
-        answerer_factory=answerer,
+        answerers_factory=answerers,
         fetch=fetch,
     )
 

@@ -9,19 +9,35 @@ import argparse
 import json
 import os
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from generator.answers import Answer, Answerer, Evidence
+from generator.answers import Answer, Answerer, Evidence, GeneratorProblem
+from generator.eval_command import (
+    Contender,
+    as_json,
+    first_problem,
+    from_nothing,
+    from_passages,
+    measure,
+    photo_paths,
+    show_progress,
+    table,
+)
 from generator.extractive import ExtractiveAnswerer
-from generator.measure import Distractors, Report, evidence_for, final, read_questions, report
-from generator.served import ServedAnswerer
+from generator.in_context import InContextAnswerer, own_answer
+from generator.measure import Asked, Distractors, evidence_for, read_questions
+from generator.per_passage import PerPassageAnswerer
+from generator.sentences import shown_title
+from generator.served import ServedModel
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+    from generator.chat import ChatModel
 
 SERVED_KEY = "CITESIGHT_SERVED_KEY"  # never an argument: others on the machine can read those
 
@@ -59,15 +75,56 @@ def _blank_photo():
     return Image.new("RGB", (1, 1))
 
 
-def _answerer(args: argparse.Namespace) -> Answerer:
-    """The served model when its address is given, else the extractive answerer."""
-    if (args.url is None) != (args.model is None):
-        raise ValueError("A served model needs both --url and --model.")
-    if args.url is None:
-        return ExtractiveAnswerer(_embedder())
-    if args.shown:
-        raise ValueError("A served model looks at the photo itself: give --photo instead of --shown.")
-    return ServedAnswerer(args.url, args.model, os.environ.get(SERVED_KEY))
+def _embedder_when_needed() -> Callable:
+    """The embedder, loaded with the first sentence that words do not settle: many answers have none."""
+    loaded: list[Callable] = []
+
+    def embed(texts: Sequence[str]):
+        if not loaded:
+            loaded.append(_embedder())
+        return loaded[0](texts)
+
+    return embed
+
+
+@contextmanager
+def _model(args: argparse.Namespace) -> Iterator[ChatModel | None]:
+    """The served model when its address is given, one in this process when only its name is, else None."""
+    if args.model is None:
+        if args.url is not None or args.four_bit:
+            raise ValueError("Name the model with --model; --url and --four-bit are about one.")
+        yield None
+        return
+    if args.url is not None and args.four_bit:
+        raise ValueError("A served model is quantised by its server; leave out --four-bit or --url.")
+    model = _local(args.model, args.four_bit) if args.url is None else _served(args.url, args.model)
+    try:
+        yield model
+    finally:
+        model.close()
+
+
+def _served(url: str, name: str) -> ServedModel:
+    return ServedModel(url, name, os.environ.get(SERVED_KEY))
+
+
+def _local(source: str, four_bit: bool):
+    """The model of a folder, or of a repository of the Hub that is fetched first."""
+    from app.settings import load_settings
+    from generator.local import LocalModel
+
+    folder = Path(source).expanduser()
+    name = folder.resolve().name
+    if not folder.is_dir():
+        from hubcache import fetch_vision_language
+
+        folder, name = fetch_vision_language(source, load_settings().cache_dir, _show_bytes), source
+    return LocalModel(folder, name, four_bit, lambda sentence: print(sentence, file=sys.stderr))
+
+
+def _show_bytes(done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{done:,} of {total:,} bytes", end="\n" if done >= total else "", file=sys.stderr)
 
 
 def _photo(args: argparse.Namespace) -> Image | None:
@@ -79,18 +136,41 @@ def _photo(args: argparse.Namespace) -> Image | None:
 
 
 def _answer(args: argparse.Namespace) -> None:
-    passages = _read_passages(args.passages)
-    for piece in _answerer(args).answer(args.question, _photo(args), passages):
-        if isinstance(piece, Answer):
-            answer = piece
-        elif not args.json:
-            print(piece, end="", flush=True)
+    if args.model is None and (args.each or args.own):
+        raise ValueError("Name the model with --model; --each and --own are about one.")
+    if args.model is not None and args.shown:
+        raise ValueError("A model looks at the photo itself: give --photo instead of --shown.")
+    passages, photo = _read_passages(args.passages), _photo(args)
+    with _model(args) as model:
+        answerer: Answerer
+        if model is None:
+            answerer = ExtractiveAnswerer(_embedder())
+        else:
+            answerer = (PerPassageAnswerer if args.each else InContextAnswerer)(model, _embedder_when_needed())
+        for piece in answerer.answer(args.question, photo, passages):
+            if isinstance(piece, Answer):
+                answer = piece
+            elif not args.json:
+                print(piece, end="", flush=True)
+        own = "".join(own_answer(model, args.question, photo)) if model is not None and args.own else None
     if args.json:
-        print(json.dumps(asdict(answer), ensure_ascii=False, indent=2))
+        said = asdict(answer) | ({} if own is None else {"own": own})
+        print(json.dumps(said, ensure_ascii=False, indent=2))
         return
     print()
+    if answer.candidates:
+        _print_candidates(answer, passages)
+    if own is not None:
+        print(f"\nWithout the passages: {own}")
     for sentence in answer.unsupported:
         print(f"Not found in the passages it cites: {sentence}", file=sys.stderr)
+
+
+def _print_candidates(answer: Answer, passages: Sequence[Evidence]) -> None:
+    print(f"\n{'passage':32} {'answer':40} {'p(passage)':>10} {'p(answer)':>10} {'product':>10}")
+    for c in answer.candidates:
+        title = f"[{c.number}] {shown_title(passages[c.number - 1].title)}"
+        print(f"{title[:32]:32} {c.text[:40]:40} {c.retrieval:10.2g} {c.generation:10.2g} {c.joint:10.2g}")
 
 
 def _articles() -> list[Evidence]:
@@ -114,35 +194,65 @@ def _articles() -> list[Evidence]:
     return list(articles.values())
 
 
-def measure(data: Path, photo: bool) -> tuple[Report, float]:
-    """The report over the questions of `data`, and milliseconds per question with the embedding."""
-    questions = read_questions(data)
+def _contenders(model: ChatModel | None) -> list[Contender]:
+    """The extractive answerer (never without passages: it has nothing to say then) and the ways to use a model."""
+    embed = _embedder()
+    contenders = [from_passages("extractive", ExtractiveAnswerer(embed))]
+    if model is not None:
+        contenders += [
+            from_passages("in context", InContextAnswerer(model, embed)),
+            from_passages("per passage", PerPassageAnswerer(model, embed)),
+            from_nothing("own answer", lambda question, image: own_answer(model, question, image)),
+        ]
+    return contenders
+
+
+def _evidence(questions: Sequence[Asked], photo: bool) -> list[Sequence[Evidence]]:
+    """The passages of each question: its own, or articles of the catalogue. Raises ValueError without an article."""
+    if all(q.passages is not None for q in questions):
+        return [q.passages or () for q in questions]
     articles = _articles()
     titled = {a.title: a for a in articles}
-    missing = [q.title for q in questions if q.title is not None and q.title not in titled]
+    wanted = [q.title for q in questions if q.passages is None and q.title is not None]
+    missing = [title for title in wanted if title not in titled]
     if missing:
-        raise ValueError(
-            f"The catalogue does not hold the article {missing[0]} and {len(missing) - 1} others."
-        )
+        more = len(set(missing)) - 1
+        others = f", nor {more} more that the questions name" if more else ""
+        raise ValueError(f"The catalogue does not hold the article {missing[0]}{others}.")
     near = Distractors(articles)
-    evidence = [evidence_for(q, photo, n % 3, titled, near) for n, q in enumerate(questions)]
-    answerer = ExtractiveAnswerer(_embedder())
-    image = _blank_photo() if photo else None
-    started = time.perf_counter()
-    results = [(q, final(answerer, q.question, image, e)) for q, e in zip(questions, evidence, strict=True)]
-    spent = (time.perf_counter() - started) * 1000 / max(1, len(questions))
-    return report(results), round(spent, 1)
+    return [
+        evidence_for(q, photo or q.image is not None, n % 3, titled, near) if q.passages is None else q.passages
+        for n, q in enumerate(questions)
+    ]
 
 
 def _eval(args: argparse.Namespace) -> None:
-    result, milliseconds = measure(args.data, args.photo)
-    numbers = {**asdict(result), "milliseconds": milliseconds}
-    if args.json:
-        # NaN is not JSON: a rate of nothing is null.
-        print(json.dumps({k: None if v != v else v for k, v in numbers.items()}, indent=2))
-    else:
-        for name, value in numbers.items():
-            print(f"{name:18} {value}")
+    questions = read_questions(args.data)
+    paths = photo_paths(questions, args.images)
+    if args.photo and args.model is not None and None in paths:
+        raise ValueError("A model looks at the photo itself: name one in every record and its folder with --images.")
+
+    def photo(number: int) -> Image | None:
+        path = paths[number]
+        if path is None:
+            return _blank_photo() if args.photo else None
+        from retriever.images import ImageProblem, load_image
+
+        try:
+            return load_image(path)
+        except ImageProblem as problem:
+            raise GeneratorProblem(str(problem)) from None
+
+    reports = []
+    with _model(args) as model:
+        evidence = _evidence(questions, args.photo)
+        for contender in _contenders(model):
+            told = show_progress(contender.name, len(questions))
+            measured, outcomes = measure(contender, questions, evidence, photo, told)
+            reports.append(measured)
+            if problem := first_problem(contender.name, outcomes):
+                print(f"warning: {problem}", file=sys.stderr)
+    print(json.dumps(as_json(reports), ensure_ascii=False, indent=2) if args.json else table(reports))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -158,17 +268,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--shown", action="store_true", help='"this" and "it" mean the subject of the first passage'
     )
     answer.add_argument("--photo", type=Path, metavar="FILE", help="what the question is about")
-    answer.add_argument(
-        "--url", help=f"a served model's address, like http://localhost:8000/v1; its key, if any, is in {SERVED_KEY}"
-    )
-    answer.add_argument("--model", metavar="NAME", help="the served model's name")
+    _add_model(answer)
+    answer.add_argument("--each", action="store_true", help="ask the model about each passage alone; take the best")
+    answer.add_argument("--own", action="store_true", help="say too what the model answers without any passage")
     answer.add_argument("--json", action="store_true")
     answer.set_defaults(run=_answer)
-    evaluate = commands.add_parser("eval", help="measure the answerer on hand-written questions")
-    evaluate.add_argument("--data", type=Path, required=True, help="JSON list of {question, title, answers}")
+    evaluate = commands.add_parser("eval", help="measure answerers on questions with known answers")
+    evaluate.add_argument(
+        "--data", type=Path, required=True, metavar="FILE",
+        help="JSON list or lines of {question, answers, title, image, kind, passages}; most are optional",
+    )  # fmt: skip
+    evaluate.add_argument("--images", type=Path, metavar="DIR", help="where the images lie that the records name")
     evaluate.add_argument(
         "--photo", action="store_true", help="ask as about a photo of the article's subject"
     )
+    _add_model(evaluate)
     evaluate.add_argument("--json", action="store_true")
     evaluate.set_defaults(run=_eval)
     args = parser.parse_args(arguments)
@@ -177,7 +291,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, RuntimeError, OSError) as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("error: Stopped.", file=sys.stderr)
+        return 2
     return 0
+
+
+def _add_model(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--url", help=f"a served model's address, like http://localhost:8000/v1; its key, if any, is in {SERVED_KEY}"
+    )
+    command.add_argument(
+        "--model", help="the served model's name; without --url a model's folder or its id on the Hugging Face Hub"
+    )
+    command.add_argument("--four-bit", action="store_true", help="quantise a model in this process: a GPU only")
 
 
 if __name__ == "__main__":

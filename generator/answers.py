@@ -44,13 +44,45 @@ class Citation:
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """What one passage alone would have answered (RA-VQA, arXiv 2309.17133, section 3.2).
+
+    `number` is the passage's place, counted from 1. `retrieval` is its probability among the passages asked, a softmax
+    over their scores; `generation` is the probability of the text given that passage. Both 0..1; the candidate with
+    the largest product is the answer, of those that do not say that the passage holds none.
+    """
+
+    number: int
+    text: str
+    retrieval: float
+    generation: float
+
+    @property
+    def joint(self) -> float:
+        return self.retrieval * self.generation
+
+
+@dataclass(frozen=True)
+class Turn:
+    """An earlier question of the conversation, as it stands alone, and its answer.
+
+    `subject` is the title of the passage that the answer cites first, "" where it cites none.
+    """
+
+    question: str
+    answer: str
+    subject: str = ""
+
+
+@dataclass(frozen=True)
 class Answer:
     """What was said, as plain text (never HTML or markdown: whoever shows it must escape it).
 
     `answered` is False when the evidence does not answer the question; `reason` then says why, as the second
     half of a sentence. The citations of an answer that was not given only point at the nearest passages.
     `unsupported` holds the sentences of the text, without their marks, whose words the passages they cite do
-    not hold; an answerer that only quotes has none.
+    not hold; an answerer that only quotes has none. `candidates`, best first, is what each passage alone would have
+    answered, where that was asked.
     """
 
     text: str
@@ -58,6 +90,7 @@ class Answer:
     answered: bool
     reason: str = ""
     unsupported: tuple[str, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
 
 
 class GeneratorProblem(RuntimeError):
@@ -65,11 +98,17 @@ class GeneratorProblem(RuntimeError):
 
 
 class Answerer(Protocol):
-    """Anything that answers a question from passages."""
+    """Anything that answers a question from passages. Every method may raise GeneratorProblem, when iterated."""
 
     def answer(
-        self, question: str, image: Image | None, passages: Sequence[Evidence]
+        self, question: str, image: Image | None, passages: Sequence[Evidence], turns: Sequence[Turn] = ()
     ) -> Iterator[str | Answer]:
-        """Yield pieces of text as they come and, last, the final `Answer`, whose text is all that was
-        said."""
+        """Yield pieces of text as they come and, last, the final `Answer`, whose text is all that was said.
+
+        question stands alone; turns are the conversation before it, oldest first. Closing the iterator stops the work.
+        """
+        ...
+
+    def standalone(self, question: str, turns: Sequence[Turn]) -> str:
+        """The question with what it leaves to the earlier turns ("How tall is it?") said in words."""
         ...

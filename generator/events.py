@@ -9,9 +9,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 MAX_LINE = 256 * 1024  # bytes; a piece of text comes with a few hundred
 CUT = " …"  # ends a text that the server ended for its length
+LEAST_LOG = -10_000.0  # what servers write for a token that cannot be; minus infinity would be no number to sum
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some text and the sum of its tokens' log probabilities, None when the server gives none for it."""
+
+    text: str = ""
+    log_probability: float | None = None
 
 
 class BrokenStream(ValueError):
@@ -29,8 +39,8 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield b""
 
 
-def text_pieces(chunks: Iterable[bytes]) -> Iterator[str]:
-    """The pieces of text of a stream, and "" whenever something else came, so that a caller can watch the time.
+def text_pieces(chunks: Iterable[bytes]) -> Iterator[Piece]:
+    """The pieces of a stream, and an empty one whenever something else came, so that a caller can watch the time.
 
     Raises BrokenStream when the stream ends before it is done, reports an error or is not what it should be.
     """
@@ -39,7 +49,7 @@ def text_pieces(chunks: Iterable[bytes]) -> Iterator[str]:
         field, _, value = line.partition(b":")
         data = value.strip()
         if field != b"data" or not data:
-            yield ""
+            yield Piece()
         elif data == b"[DONE]":
             break
         else:
@@ -53,11 +63,11 @@ def text_pieces(chunks: Iterable[bytes]) -> Iterator[str]:
         if finish is None:
             raise BrokenStream("the connection ended in the middle")
     if finish == "length":
-        yield CUT
+        yield Piece(CUT)
 
 
-def _read(event: object, finish: str | None) -> tuple[str, str | None]:
-    """The text of an event and why the text has ended, if it has."""
+def _read(event: object, finish: str | None) -> tuple[Piece, str | None]:
+    """The piece in an event and why the text has ended, if it has."""
     if not isinstance(event, dict):
         raise BrokenStream("it sent something that is not an event of a chat")
     if event.get("error"):
@@ -65,7 +75,19 @@ def _read(event: object, finish: str | None) -> tuple[str, str | None]:
     choices = event.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
     if not isinstance(choice, dict):  # counts of tokens, for one
-        return "", finish
+        return Piece(), finish
     delta, ended = choice.get("delta"), choice.get("finish_reason")
     content = delta.get("content") if isinstance(delta, dict) else None
-    return content if isinstance(content, str) else "", ended if isinstance(ended, str) else finish
+    piece = Piece(content if isinstance(content, str) else "", _log_probability(choice.get("logprobs")))
+    return piece, ended if isinstance(ended, str) else finish
+
+
+def _log_probability(logprobs: object) -> float | None:
+    """The sum over the tokens of a piece; None when one of them has no number or there are none."""
+    tokens = logprobs.get("content") if isinstance(logprobs, dict) else None
+    if not isinstance(tokens, list) or not tokens:
+        return None
+    each = [token.get("logprob") if isinstance(token, dict) else None for token in tokens]
+    if not all(isinstance(value, int | float) and value == value for value in each):  # NaN is not itself
+        return None
+    return sum(min(0.0, max(LEAST_LOG, value)) for value in each)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from generator import templates as t
-from generator.answers import MAX_PASSAGES, Answer, Citation, Evidence
+from generator.answers import MAX_PASSAGES, Answer, Citation, Evidence, Turn
+from generator.followups import standalone
 from generator.questions import Question, read_question
 from generator.scoring import Choice, Limits, choose
 from generator.sentences import Sentence, shown_title, split_sentences
@@ -72,10 +73,13 @@ class ExtractiveAnswerer:
         self.embed = embed
         self.limits = limits or Limits()
 
+    standalone = staticmethod(standalone)
+
     def answer(
-        self, question: str, image: Image | None, passages: Sequence[Evidence]
+        self, question: str, image: Image | None, passages: Sequence[Evidence], turns: Sequence[Turn] = ()
     ) -> Iterator[str | Answer]:
-        """Yield the answer in pieces, a line or so each, then the `Answer`. Never raises on any text."""
+        """Yield the answer in pieces, a line or so each, then the `Answer`. Never raises on any text; the turns say
+        nothing to it that a question which stands alone does not."""
         passages = passages[:MAX_PASSAGES]
         asked = read_question(question)
         if not asked.stems and asked.kind == "any" and image is not None:

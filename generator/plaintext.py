@@ -1,8 +1,9 @@
 """A model's text, while it still comes, as plain text whose only square brackets are marks of passages.
 
 Knows nothing of servers or of what the text says. Links, pictures and tags lose their markup, addresses that
-are not a passage's own are left out, and a mark whose passage does not exist is dropped. Text is passed on as
-soon as nothing that may follow can change how it is read: mostly up to the last white space.
+are not a passage's own are left out, and a mark whose passage does not exist is dropped. What a reasoning model
+thinks before it answers is left out. Text is passed on as soon as nothing that may follow can change how it is read:
+mostly up to the last white space.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ _OTHER = str.maketrans("[]", "()")
 _MARKS = str.maketrans("\x02\x03", "[]")
 _NUMBERS = re.compile(r"([0-9]{1,9})(?:\s*[–-]\s*([0-9]{1,9}))?")
 _PUNCTUATION = ".,;:!?\"'”’»)"
+_MARKED = re.compile(r"(?<![ \t])[ \t]*\[([0-9]+)\]")
+_THINKS, _THOUGHT = "<think>", re.compile("</think>", re.IGNORECASE)
 
 
 def _own_address(match: re.Match[str], own: set[str]) -> str:
@@ -88,6 +91,39 @@ def _settled(text: str) -> int:
     return end
 
 
+def _spoken(pieces: Iterable[str]) -> Iterator[str]:
+    """The pieces without the thoughts at their beginning, and without white space before these.
+
+    At most a tag's length is kept waiting. A thought that never ends leaves nothing; a `</think>` whose beginning was
+    in the prompt cannot be told from the text around it while that comes.
+    """
+    waiting, thinking, begun = "", False, False
+    for piece in pieces:
+        if begun:
+            yield piece
+            continue
+        waiting += piece
+        while True:
+            if thinking:
+                thought = _THOUGHT.search(waiting)
+                if thought is None:
+                    waiting = waiting[-len(_THINKS) :]
+                    break
+                waiting, thinking = waiting[thought.end() :], False
+            waiting = waiting.lstrip()
+            beginning = waiting[: len(_THINKS)].lower()
+            if beginning == _THINKS:
+                waiting, thinking = waiting[len(_THINKS) :], True
+            elif _THINKS.startswith(beginning):
+                break
+            else:
+                begun = True
+                yield waiting
+                break
+    if not begun and not thinking and waiting:
+        yield waiting
+
+
 def plain_pieces(pieces: Iterable[str], passages: Sequence[Evidence]) -> Iterator[str]:
     """The text of `pieces` as plain text, in pieces that are not empty, without white space at either end.
 
@@ -95,8 +131,9 @@ def plain_pieces(pieces: Iterable[str], passages: Sequence[Evidence]) -> Iterato
     """
     own = {p.url for p in passages if p.url.startswith(("https://", "http://"))}
     waiting, space, begun = "", "", False
-    for piece in pieces:
-        waiting += _UNSAFE.sub("", piece)  # first of all: some count as white space, and then there is none
+    # First of all without what is unsafe: some of it counts as white space, and then there is none.
+    for piece in _spoken(_UNSAFE.sub("", piece) for piece in pieces):
+        waiting += piece
         settled = _settled(waiting)
         ready, waiting = waiting[:settled], waiting[settled:]
         ready = space + _clean(ready, len(passages), own)
@@ -110,6 +147,11 @@ def plain_pieces(pieces: Iterable[str], passages: Sequence[Evidence]) -> Iterato
         yield ready
 
 
-def plain_text(text: str, passages: Sequence[Evidence]) -> str:
-    """A whole text at once; see plain_pieces."""
-    return "".join(plain_pieces([text], passages))
+def without_marks(text: str) -> tuple[str, list[tuple[int, int]]]:
+    """A plain text without its marks, and for each mark its number and where in that text it stood."""
+    bare, marks, at = "", [], 0
+    for match in _MARKED.finditer(text):
+        bare += text[at : match.start()]
+        marks.append((int(match[1]), len(bare)))
+        at = match.end()
+    return bare + text[at:], marks

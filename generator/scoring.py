@@ -98,10 +98,13 @@ def choose(
     nearest = {
         s.number: max(n for (other, _), n in zip(found, near, strict=True) if other is s) for s, _ in found
     }
+    about = _named(asked, subjects)
     superlative = _SUPERLATIVE.search(asked.text.casefold()) is not None
     top = max(passages[0].score, 1e-6)
     choices = []
     for (subject, sentence), similarity in zip(found, near, strict=True):
+        if not about <= subject.title_stems | subject.text_stems:
+            continue
         content = frozenset(stems(sentence.text))
         is_title = subject.may_answer(asked)
         phrase = None if is_title else _phrase(asked, sentence, subject)
@@ -122,6 +125,13 @@ def choose(
         place = (phrase[0] + sentence.start, phrase[1] + sentence.start) if phrase else None
         choices.append(Choice(subject.number, sentence, place, is_title, score, fits))
     return sorted(choices, key=lambda c: -c.score)
+
+
+def _named(asked: Question, subjects: Sequence[Subject]) -> frozenset[str]:
+    """The title, in stems, that the question says in full and as a name, the longest if several: what it asks about is
+    not answered by a passage that never speaks of it."""
+    named = [s.title_stems for s in subjects if s.title and f" {s.title}" in f" {asked.text}"]
+    return max(named, key=len, default=frozenset())
 
 
 def _weights(asked: Question, found: Sequence[tuple[Subject, Sentence]]) -> dict[str, float]:

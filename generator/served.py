@@ -1,15 +1,18 @@
-"""Answers with a vision-language model that a server offers through OpenAI's chat protocol: vLLM, Ollama,
-llama.cpp or a hosted one.
+"""A vision-language model that a server offers through OpenAI's chat protocol: vLLM, Ollama, llama.cpp or a
+hosted one.
 
-Knows nothing of how passages were found, of the prompt's words or of how citations are read. The key goes into
-one header of requests to one address, and nowhere else: no redirect is followed, no message holds it.
+Knows nothing of passages, prompts or answers. The key goes into one header of requests to one address, and nowhere
+else: no redirect is followed, no message holds it.
 """
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from email.utils import parsedate_to_datetime
 from time import monotonic, sleep, time
@@ -17,18 +20,16 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from generator.answers import MAX_PASSAGES, Answer, Evidence, GeneratorProblem
-from generator.citations import CANNOT_TELL, cited_answer
-from generator.events import CUT, BrokenStream, text_pieces
-from generator.plaintext import plain_pieces
-from generator.prompt import messages
-from generator.templates import NO_PASSAGE, STOP
+from generator.answers import GeneratorProblem
+from generator.chat import Message, Scored
+from generator.events import CUT, BrokenStream, Piece, text_pieces
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-MAX_TOKENS = 512  # asked of the model
-MAX_ANSWER = 8_000  # characters taken from it, whatever it sends
+MAX_ANSWER = 8_000  # characters taken of a reply, whatever is sent
+MAX_SIDE = 1024  # pixels of a photo sent; more only makes the model slower
+AT_ONCE = 4  # requests, when several chats are scored
 MAX_ERROR = 64 * 1024  # bytes of an error's page that are read
 MAX_SAID = 200  # characters of a server's own words in a message
 CONNECT_SECONDS = 10.0
@@ -44,12 +45,14 @@ class _TryAgain(Exception):
         self.problem, self.wait = problem, wait
 
 
-class ServedAnswerer:
-    """Answers in a model's words, checked against the passages it cites.
+class ServedModel:
+    """A ChatModel (chat.py) behind a server.
 
     `base_url` is the address that /chat/completions is appended to, mostly ending in /v1. `timeout` is how many
     seconds the server may send no text. Raises GeneratorProblem for an address or a key that cannot be used.
     """
+
+    context = None  # the protocol does not tell; the server says so when a prompt is too long
 
     def __init__(self, base_url: str, model: str, key: str | None = None, timeout: float = 120.0) -> None:
         try:
@@ -64,42 +67,64 @@ class ServedAnswerer:
         key = (key or "").strip()
         if not key.isascii() or not key.isprintable() or " " in key:
             raise GeneratorProblem("The key holds spaces or characters that no key has; copy it again.")
-        self.model = model
         self.timeout = timeout
+        self._model = model
         self._url = url
         self._host = url.netloc.decode("ascii")
         self._key = key
+        self.name = f"{model} at {self._host}"
 
-    def answer(
-        self, question: str, image: Image | None, passages: Sequence[Evidence]
-    ) -> Iterator[str | Answer]:
-        """Yield the answer in pieces as they come, then the `Answer`; closing this ends the connection at once.
+    def reply(self, messages: Sequence[Message], max_tokens: int) -> Iterator[str]:
+        """The reply in pieces as they come, not empty; closing this ends the connection at once. " …" ends a reply
+        that was cut. Raises GeneratorProblem with a sentence when there is no reply to be had."""
+        with closing(self._pieces(self._request(messages, max_tokens, _urls()))) as pieces:
+            for piece in pieces:
+                if piece.text:
+                    yield piece.text
 
-        Raises GeneratorProblem with a sentence when there is no answer to be had.
-        """
-        passages = passages[:MAX_PASSAGES]
-        if not passages:
-            yield CANNOT_TELL + NO_PASSAGE + STOP
-            yield Answer(CANNOT_TELL + NO_PASSAGE + STOP, (), False, NO_PASSAGE)
-            return
-        request: dict[str, Any] = {
-            "model": self.model,
-            "messages": messages(question, image, passages),
+    def score_replies(self, chats: Sequence[Sequence[Message]], max_tokens: int) -> list[Scored]:
+        """Each chat's reply with its probability over the tokens that the server tells of, some requests at once.
+
+        Raises GeneratorProblem as `reply` does, and when the server gives no probabilities or a reply takes longer
+        than the timeout altogether."""
+        url = _urls()  # chats about one photo share its JPEG
+        requests = [self._request(chat, max_tokens, url, logprobs=True) for chat in chats]
+        with ThreadPoolExecutor(AT_ONCE, "score") as pool:
+            return list(pool.map(self._scored, requests))  # a problem cancels those not begun
+
+    def close(self) -> None:
+        """Nothing to give back: each request has a connection of its own."""
+
+    def _request(
+        self, messages: Sequence[Message], max_tokens: int, url: Callable[[Image], str], **more: Any
+    ) -> str:
+        request = {
+            "model": self._model,
+            "messages": [_json(message, url) for message in messages],
             "stream": True,
-            "max_tokens": MAX_TOKENS,
+            "max_tokens": max_tokens,
             "temperature": 0,
+            **more,
         }
-        said = ""
-        with closing(self._pieces(json.dumps(request))) as pieces:
-            for piece in plain_pieces(pieces, passages):
-                said += piece
-                yield piece
-        if not said:
-            problem = "answered with nothing; ask again or choose another model"
-            raise GeneratorProblem(f"The model at {self._host} {problem}.")
-        yield cited_answer(said, passages)
+        return json.dumps(request)
 
-    def _pieces(self, request: str) -> Iterator[str]:
+    def _scored(self, request: str) -> Scored:
+        text, total, told = "", 0.0, False
+        ends = monotonic() + self.timeout
+        with closing(self._pieces(request)) as pieces:
+            for piece in pieces:
+                text += piece.text
+                if piece.log_probability is not None:
+                    total, told = total + piece.log_probability, True
+                if monotonic() > ends:
+                    problem = f"needs more than {self.timeout:g} seconds for a short answer; choose a smaller model"
+                    raise GeneratorProblem(f"The model at {self._host} {problem}.")
+        if text and not told:
+            problem = "gives no probabilities of its tokens; ask for one answer from all passages instead"
+            raise GeneratorProblem(f"The model server at {self._host} {problem}.")
+        return Scored(text, total)
+
+    def _pieces(self, request: str) -> Iterator[Piece]:
         """The model's text, after as many attempts as it takes to get the first of it."""
         for attempt in range(1, ATTEMPTS + 1):
             begun = False
@@ -118,22 +143,22 @@ class ServedAnswerer:
                     raise failed.problem from None
             sleep(wait)
 
-    def _attempt(self, request: str) -> Iterator[str]:
-        """The text of one request. Raises _TryAgain for what may go better the next time."""
+    def _attempt(self, request: str) -> Iterator[Piece]:
+        """The pieces of one request that hold something. Raises _TryAgain for what may go better the next time."""
         host, length = self._host, 0
         heard = monotonic()
         try:
             with self._client() as client, client.stream("POST", self._url, content=request) as response:
                 self._check(response)
                 for piece in text_pieces(response.iter_raw()):
-                    if piece:
+                    if piece.text or piece.log_probability is not None:
                         heard = monotonic()
-                        yield piece[: MAX_ANSWER - length]
-                        length += len(piece)
+                        yield Piece(piece.text[: MAX_ANSWER - length], piece.log_probability)
+                        length += max(1, len(piece.text))
                     elif monotonic() - heard > self.timeout:
                         raise GeneratorProblem(self._silent())
                     if length > MAX_ANSWER:
-                        yield CUT
+                        yield Piece(CUT)
                         return
         except (httpx.ConnectError, httpx.ConnectTimeout):
             problem = f"Nothing answers at {host}; check the address and that the model server runs."
@@ -203,6 +228,38 @@ class ServedAnswerer:
         said = " ".join(str(said).split())[:MAX_SAID].rstrip(".")
         told = self._key and any(self._key[i : i + 6] in said for i in range(max(1, len(self._key) - 5)))
         return "" if told or not said or not said.isprintable() else f": {said}"
+
+
+def _urls() -> Callable[[Image], str]:
+    """data_url that makes each photo's once."""
+    made: dict[int, str] = {}
+
+    def url(image: Image) -> str:
+        if id(image) not in made:
+            made[id(image)] = data_url(image)
+        return made[id(image)]
+
+    return url
+
+
+def _json(message: Message, url: Callable[[Image], str]) -> dict[str, Any]:
+    """A message as the protocol has it."""
+    content: Any = message.text
+    if message.image is not None:
+        content = [
+            {"type": "image_url", "image_url": {"url": url(message.image)}},
+            {"type": "text", "text": message.text},
+        ]
+    return {"role": message.role, "content": content}
+
+
+def data_url(image: Image) -> str:
+    """The photo as a JPEG in a data: URL, its long side at most MAX_SIDE pixels. The argument stays."""
+    photo = image.convert("RGB")
+    photo.thumbnail((MAX_SIDE, MAX_SIDE))
+    file = io.BytesIO()
+    photo.save(file, "JPEG", quality=90)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 
 def _retry_after(value: str) -> float | None:

@@ -1,9 +1,10 @@
 """A small server that speaks OpenAI's streaming chat protocol, for tests.
 
     with ChatServer(stream("Hello", " there")) as server:
-        ServedAnswerer(server.url, "small")
+        ServedModel(server.url, "small")
 
-Each request gets the next reply; the last reply is given to all that follow. It knows nothing of this project.
+Each request gets the next reply; the last reply is given to all that follow. A reply may be a function that makes it
+from the request's body. It knows nothing of this project.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import select
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -43,25 +44,39 @@ class Asked:
     body: dict
 
 
-def event(text: str | None, finish: str | None = None) -> bytes:
-    """One chunk of a chat completion as vLLM sends it."""
+def event(text: str | None, finish: str | None = None, log_probabilities: Sequence[float] | None = None) -> bytes:
+    """One chunk of a chat completion as vLLM sends it, with its tokens' log probabilities where they are asked for."""
     choice = {"index": 0, "delta": {} if text is None else {"content": text}, "finish_reason": finish}
+    if log_probabilities is not None:
+        tokens = [{"token": text, "logprob": value, "bytes": None, "top_logprobs": []} for value in log_probabilities]
+        choice["logprobs"] = {"content": tokens}
     body = json.dumps({"id": "1", "object": "chat.completion.chunk", "choices": [choice]}, ensure_ascii=False)
     return f"data: {body}\n\n".encode()
 
 
+BEGIN = b'data: {"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}\n\n'
+END = b'data: {"choices":[],"usage":{"total_tokens":9}}\n\ndata: [DONE]\n\n'
+
+
 def stream(*texts: str, finish: str = "stop", **options) -> Reply:
     """A whole answer in pieces."""
-    begin = b'data: {"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}\n\n'
-    end = b'data: {"choices":[],"usage":{"total_tokens":9}}\n\ndata: [DONE]\n\n'
-    return Reply([begin, *map(event, texts), event(None, finish), end], **options)
+    return Reply([BEGIN, *map(event, texts), event(None, finish), END], **options)
+
+
+def scored_stream(*pieces: tuple[str, Sequence[float]], finish: str = "stop", **options) -> Reply:
+    """A whole answer in pieces, each with its tokens' log probabilities."""
+    events = [event(text, None, values) for text, values in pieces]
+    return Reply([BEGIN, *events, event(None, finish), END], **options)
 
 
 class ChatServer:
-    """See the module. `asked` holds the requests; `closed` is set once a client has closed early."""
+    """See the module. `asked` holds the requests; `closed` is set once a client has closed early; `most` is how many
+    requests were answered at the same time."""
 
-    def __init__(self, *replies: Reply) -> None:
+    def __init__(self, *replies: Reply | Callable[[dict], Reply]) -> None:
         self.replies = list(replies)
+        self.most = self.now = 0
+        self.lock = threading.Lock()
         self.asked: list[Asked] = []
         self.closed = threading.Event()
         self.ended = threading.Event()
@@ -101,9 +116,19 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        replies = self.chat.replies
-        reply = replies[min(len(self.chat.asked), len(replies) - 1)]
-        self.chat.asked.append(Asked(self.path, headers, body))
+        with self.chat.lock:
+            replies = self.chat.replies
+            reply = replies[min(len(self.chat.asked), len(replies) - 1)]
+            self.chat.asked.append(Asked(self.path, headers, body))
+            self.chat.now += 1
+            self.chat.most = max(self.chat.most, self.chat.now)
+        try:
+            self._give(reply(body) if callable(reply) else reply)
+        finally:
+            with self.chat.lock:
+                self.chat.now -= 1
+
+    def _give(self, reply: Reply) -> None:
         if reply.status == 0:  # hang up without a word
             self.close_connection = True
             return

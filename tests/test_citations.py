@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generator.answers import Answer, Evidence
-from generator.citations import NO_REASON, cited_answer, read_answer
-from generator.plaintext import LEFT_OUT, plain_pieces, plain_text
+from generator.citations import NO_REASON, cited_answer
+from generator.plaintext import LEFT_OUT, plain_pieces
 
 FOX = Evidence(
     "fox",
@@ -32,8 +32,12 @@ EMPTY = Evidence("empty", "", "", "", 0.1)
 PASSAGES = [FOX, TOWER, EMPTY]
 
 
+def plain_text(text) -> str:
+    return "".join(plain_pieces([text], PASSAGES))
+
+
 def read(text) -> Answer:
-    answer = read_answer(text, PASSAGES)
+    answer = cited_answer(plain_text(text), PASSAGES)
     check(answer)
     return answer
 
@@ -200,7 +204,32 @@ def test_what_the_evidence_does_not_say_beside_an_answer_is_no_claim():
     ],
 )
 def test_the_text_is_plain(text, plain):
-    assert plain_text(text, PASSAGES) == plain
+    assert plain_text(text) == plain
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("<think>The passage says 40.</think>\n\nIt runs [1].", "It runs [1]."),
+        (" \n<THINK>a</THINK> <think>b</think> It runs.", "It runs."),
+        ("<think>\n\n</think>\n\nIt runs.", "It runs."),
+        ("<think>It never stops [1].", ""),
+        ("<think>İİİİ</think>It runs.", "It runs."),
+        ("<thi", "‹thi"),
+        ("It runs. <think>no thought</think>", "It runs. no thought"),
+        ("\u200b<think>a</think>It runs.", "It runs."),
+    ],
+)
+def test_thoughts_before_an_answer_are_left_out(text, plain):
+    assert plain_text(text) == plain
+    for size in (1, 2, 3, 5, 8):
+        pieces = [text[i : i + size] for i in range(0, len(text), size)]
+        assert "".join(plain_pieces(pieces, PASSAGES)) == plain
+
+
+def test_a_thought_holds_back_no_more_than_itself():
+    pieces = iter(["<think>", *["and on "] * 9, "</think>", "It ", "runs ", "now"])
+    assert next(plain_pieces(pieces, PASSAGES)) == "It" and next(pieces) == "runs "
 
 
 def test_text_is_passed_on_as_soon_as_it_can_be_read():
@@ -235,7 +264,7 @@ parts = st.one_of(
     st.sampled_from(
         ["[1]", "[2", "]", "[1, 3]", "[9]", "[", "](", ")", "<", ">", "<b", "https://", "evil.example/", "www.", ".",
          " ", "\n", ". ", "。", "**", "`", "I can't tell from the evidence", "The passages do not say",
-         "run at 40 km/h", "!["]
+         "run at 40 km/h", "![", "<think>", "</think>", "<th"]
     ),
 )  # fmt: skip
 
@@ -248,4 +277,4 @@ def test_any_text_becomes_a_sound_answer_however_it_comes(pieces):
     assert streamed == whole.text == whole.text.strip()
     assert not re.search(r"<[A-Za-z/!?|]|\]\(|\w://\w|www\.\w", streamed)
     check(cited_answer(streamed, PASSAGES))
-    assert plain_text(whole.text, PASSAGES) == whole.text
+    assert plain_text(whole.text) == whole.text

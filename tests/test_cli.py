@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import small_encoder
+from chat_server import ChatServer, stream
 from PIL import Image
 from small_encoder import ARTICLES, COLOURS, SmallEncoder, source
 
@@ -121,6 +122,27 @@ def test_bad_settings(photo, capsys, monkeypatch):
     assert "no profile 'huge'" in problem(capsys, "ask", photo, "What?", "--profile", "huge")
     monkeypatch.setenv("CITESIGHT_PASSAGES", "many")
     assert "CITESIGHT_PASSAGES" in problem(capsys, "ask", photo, "What?")
+
+
+def test_a_model_answers(small, photo, capsys, monkeypatch):
+    monkeypatch.setenv("CITESIGHT_SERVED_KEY", "sk-secret")
+    with ChatServer(stream("It weighs about 8 grams", " [1].")) as server:
+        model = ["--model", "small", "--served-url", server.url]
+        assert command.main(["ask", photo, "How heavy is it?", *model]) == 0
+        said = capsys.readouterr()
+        assert "It weighs about 8 grams [1]." in said.out and "weighs about 8 grams." in said.out
+        assert server.asked[0].headers["authorization"] == "Bearer sk-secret"
+        assert command.main(["ask", photo, "How heavy is it?", "--json", *model]) == 0
+        told = capsys.readouterr()
+        assert json.loads(told.out)["answerer"].startswith("small at 127.0.0.1:")
+    assert "sk-secret" not in "".join([*said, *told])
+    assert "Nothing answers at 127.0.0.1" in problem(capsys, "ask", photo, "How heavy is it?", *model)
+
+
+def test_a_model_that_cannot_be_used(small, photo, capsys):
+    assert "CITESIGHT_MODEL" in problem(capsys, "ask", photo, "What?", "--served-url", "http://localhost:1/v1")
+    said = problem(capsys, "ask", photo, "What?", "--model", "small", "--served-url", "localhost")
+    assert "http://localhost:8000/v1" in said
 
 
 def test_a_failed_fetch(small, photo, capsys, monkeypatch):

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from generator.answers import Answer, Evidence
+from generator.answers import Evidence
 from generator.candidates import candidates
 from generator.check import unsupported_spans
 from generator.extractive import ExtractiveAnswerer
-from generator.measure import Asked, final, report
+from generator.measure import final
 from generator.questions import MAX_QUESTION, read_question
 from generator.scoring import MAX_TEXTS, Limits
 from generator.sentences import MAX_SENTENCE, split_sentences
@@ -294,25 +294,3 @@ def test_long_questions_are_cut():
 )  # fmt: skip
 def test_spans_of_the_kind_asked_for(question, sentence, spans):
     assert [sentence[a:b] for a, b in candidates(read_question(question), sentence)] == spans
-
-
-# Measuring
-
-
-def test_report_counts_right_wrong_and_silent():
-    def said(text, answered=True):
-        return Answer(text, (), answered)
-
-    numbers = report(
-        [
-            (Asked("a", "T", ("1904",)), said("T: 1904 [1]\n“x 1904” [1]")),
-            (Asked("b", "T", ("red",)), said("T: “it is\xa0RED” [1]")),
-            (Asked("c", "T", ("blue",)), said("T: “it is red” [1]")),
-            (Asked("d", "T", ("blue",)), said("silent", False)),
-            (Asked("e", None, ()), said("silent", False)),
-            (Asked("f", None, ()), said("T: “x” [1]")),
-        ]
-    )
-    assert (numbers.contained, numbers.phrase, numbers.wrong) == (0.5, 0.25, 0.25)
-    assert (numbers.wrong_abstention, numbers.right_abstention) == (0.25, 0.5)
-    assert numbers.precision == 0.5

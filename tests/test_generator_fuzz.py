@@ -157,17 +157,6 @@ def test_question_files_are_sound(name):
     assert all(q.question.strip() and (q.title is not None or not q.answers) for q in questions)
 
 
-@pytest.mark.parametrize("content", ["{", "{}", "[1]", '[{"question": "a"}]'])
-def test_bad_question_file_is_one_sentence(tmp_path, content):
-    path = tmp_path / "q.json"
-    path.write_text(content)
-    if content == "{}":
-        assert read_questions(path) == []
-        return
-    with pytest.raises(ValueError, match="must be a JSON list"):
-        read_questions(path)
-
-
 @pytest.mark.slow
 def test_every_answer_from_the_real_corpus_is_supported(tmp_path, wheel_cache):
     """Uses the stand-in embedding, which the check does not care about."""

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -27,10 +28,21 @@ from PIL import Image
 
 from app import page as page_module
 from app import page_heat, page_html
-from app.page import EXAMPLES, Asker, build_page, launch, sentence_for
-from app.results import EvidenceFound, EvidencePassage, IndexStatus, PartialText, Result, UserProblem
+from app.page import EACH, EXAMPLES, TOGETHER, Asker, build_page, launch, sentence_for
+from app.results import (
+    MAX_TURNS,
+    WHOLE,
+    EvidenceFound,
+    EvidencePassage,
+    IndexStatus,
+    PartialOwn,
+    PartialText,
+    Result,
+    UserProblem,
+)
 from app.settings import load_settings
-from generator.answers import Answer, Citation
+from app.stoppable import MOST
+from generator.answers import Answer, Candidate, Citation, Turn
 from retriever.images import ImageProblem, load_image
 
 ROOT = Path(__file__).parent.parent
@@ -108,6 +120,12 @@ class TestHtml:
             1, title=HOSTILE, text=HOSTILE, url="javascript:alert(1)", licence=HOSTILE, corpus=HOSTILE
         )
         answer = result(f"{HOSTILE} [1]", passages=(bad,))
+        answer = replace(
+            answer, question=HOSTILE, searched=HOSTILE + "?", answerer=HOSTILE, own=HOSTILE, cached=True,
+            answer=replace(
+                answer.answer, unsupported=(HOSTILE,), candidates=(Candidate(1, HOSTILE, 0.5, 0.5),)
+            ),
+        )  # fmt: skip
         abstained = result(HOSTILE, answered=False, passages=(bad,))
         quote = Citation(1, "p1", HOSTILE[3:40], 3, 40)
         everything = [
@@ -122,9 +140,13 @@ class TestHtml:
             page_html.status_line(IndexStatus("indexing", 1, 2, HOSTILE)),
             page_html.status_line(IndexStatus("failed", 0, 0, HOSTILE)),
             page_html.working(HOSTILE),
+            page_html.partial_answer(HOSTILE, (bad,), HOSTILE, HOSTILE),
+            page_html.unanswered(HOSTILE),
+            page_html.earlier([Turn(HOSTILE, HOSTILE, HOSTILE)]),
         ]
         for markup in everything:
             assert_harmless(markup)
+        assert all(part in everything[0] for part in ("cs-unsupported", "cs-candidates", "cs-own", "cs-searched"))
         shown = Seen(everything[3]).text
         assert "<script>window.pwned=1</script>" in shown and "**bold**" in shown and "${window" in shown
 
@@ -197,11 +219,114 @@ class TestHtml:
         line = page_html.timing_line({"load": 12.0, "encode": 90.0, "search": 0.1, "total": 612.0})
         assert line == "Answered in 0.6 s: photo 12 ms, encoding 90 ms"
 
+    @pytest.mark.parametrize(
+        ("text", "unsupported", "marked"),
+        [
+            ("It is tall [1]. It flies.", ["It flies."], ["It flies."]),
+            ("It is tall [1]. It flies [2].", ["It flies."], ["It flies 2."]),
+            ("It flies far [1] and high [2][1]. So.", ["It flies far and high."], ["It flies far 1 and high 21."]),
+            ("It flies. [2]\nIt swims [1].", ["It flies.", "It swims."], ["It flies.", "It swims 1."]),
+            ("No. It is tall [1]. No.", ["No.", "No."], ["No.", "No."]),
+            ("[1] It flies.", ["It flies."], ["It flies."]),
+            ("It is tall [1].", ["It never said so."], []),
+            ("It is tall [1].", ["", "It is tall. And more."], []),
+            ("It flies [99]. It is tall [1].", ["It flies."], ["It flies [99]."]),
+            ("A <b>tall</b> & \u202eold [1].", ["A <b>tall</b> & \u202eold."], ["A <b>tall</b> & old 1."]),
+        ],
+    )  # fmt: skip
+    def test_sentences_that_nothing_supports_are_marked(
+        self, text: str, unsupported: list[str], marked: list[str]
+    ) -> None:
+        answer = result(text)
+        markup = page_html.final_answer(
+            replace(answer, answer=replace(answer.answer, unsupported=tuple(unsupported)))
+        )
+        assert_harmless(markup)
+        pieces = re.findall(r'<span class="cs-unsupported">(.*?)</span><span class="cs-tag">(.*?)</span>', markup)
+        assert [Seen(piece).text for piece, _ in pieces] == marked
+        assert {tag for _, tag in pieces} <= {"not from the evidence"}
+        # Nothing is lost: without the tags, the answer is what it is without marks of support.
+        assert said_in(re.sub(r'<span class="cs-tag">.*?</span>', "", markup)) == said_in(
+            page_html.final_answer(answer)
+        )
+        buttons = [each["data-rank"] for each in Seen(markup).named("button")]
+        assert buttons == [number for number in re.findall(r"\[(\d+)]", text) if number in "12"]
+
+    def test_what_each_passage_alone_would_answer_is_a_table(self) -> None:
+        candidates = (
+            Candidate(2, "100 cm", 0.25, 0.5), Candidate(1, "un<b>known</b>", 0.75, 0.004), Candidate(7, "", 0, 0),
+        )  # fmt: skip
+        answer = result("100 cm [2]")
+        markup = page_html.final_answer(replace(answer, answer=replace(answer.answer, candidates=candidates)))
+        assert_harmless(markup)
+        table = markup[markup.index("<table>") : markup.index("</table>")]
+        rows = [re.findall("<td[^>]*>(.*?)</td>", row) for row in table.split("<tr>")[2:]]
+        assert [[Seen(cell).text for cell in row] for row in rows] == [
+            ["2", "100 cm", "25%", "50%", "12.5%"],
+            ["1", "un<b>known</b>", "75%", "0%", "0.3%"],
+            ["[7]", "", "0%", "0%", "0.0%"],
+        ]
+        assert [each["data-rank"] for each in Seen(table).named("button")] == ["2", "1"]
+        assert len(Seen(table).named("th")) == 5 and "cs-candidates" not in page_html.final_answer(answer)
+
+    def test_what_the_model_says_itself_stands_apart(self) -> None:
+        own = page_html.final_answer(result(own="I think [1] 90 cm."))
+        said = own[own.index("cs-own") :]
+        assert "Without the evidence" in said and "I think [1] 90 cm." in said  # no mark: there is no passage
+        assert "cs-own" not in page_html.final_answer(result())
+        assert "…" in page_html.partial_answer("It stands [1].", result().passages, "How tall?", "")
+        assert 'aria-busy="true"' in page_html.partial_answer("It stands.", (), "How tall?", "I")
+
+    def test_what_was_searched_for_is_told_when_it_is_another_question(self) -> None:
+        other = page_html.final_answer(result(question="How tall is it?", searched="How tall is a heron?"))
+        assert "Searched for: How tall is a heron?" in Seen(other).text and "How tall is it?" in Seen(other).text
+        for searched in ("", "How tall is this heron?"):
+            assert "Searched for" not in page_html.final_answer(result(searched=searched))
+
+    def test_who_answered_and_when(self) -> None:
+        def timing(**changes: object) -> str:
+            return re.search('cs-timing">(.*?)</p>', page_html.final_answer(result(**changes)))[1]
+
+        assert timing() == timing(answerer="extractive") == (
+            "Answered in 0.1 s: photo 12 ms, encoding 90 ms, search 41 ms, answer 3 ms"
+        )
+        assert timing(answerer="small at <here>").endswith("answer 3 ms by small at &lt;here&gt;")
+        assert timing(cached=True) == "Known from before. " + timing()
+        long = timing(timings={"rewrite": 300.0, "own": 2000.0, "total": 2300.0})
+        assert long == "Answered in 2.3 s: follow-up 300 ms, without evidence 2000 ms"
+
+    def test_earlier_questions_are_folded_away(self) -> None:
+        assert page_html.earlier([]) == ""
+        turns = [Turn("What is this?", "A heron [1][2].\nGrey.", "Grey heron"), Turn("How tall?", "100 cm [10].")]
+        seen = Seen(page_html.earlier(turns))
+        assert "2 earlier questions in this conversation" in seen.text and "heron.\nGrey." in seen.text
+        assert "100 cm." in seen.text and "[" not in seen.text and not seen.named("button")
+        assert len(seen.named("li")) == 2 and not [each for each in seen.named("details") if "open" in each]
+        assert "1 earlier question in" in page_html.earlier(turns[:1])
+
+    def test_the_part_that_was_asked_about_is_in_the_figure(self) -> None:
+        def part(*region: tuple) -> str | None:
+            picture = "data:image/png;base64,"
+            (figure,) = Seen(page_html.photo_figure("run", picture, {1: picture}, {1: "a"}, 1, *region)).named("figure")
+            return figure["data-part"]
+
+        assert part() == part(WHOLE) == "" and part((0.25, 0, 0.5, 1 / 3)) == "0.2500,0.0000,0.5000,0.3333"
+
+    def test_a_question_without_an_answer_is_told(self) -> None:
+        seen = Seen(page_html.unanswered("How tall?"))
+        assert "No answer" in seen.text and "How tall?" in seen.text and "ask again" in seen.text
+        assert "aria-busy" not in dict(seen.tags[0][1])
+
     def test_status_line_goes_when_ready(self) -> None:
         assert page_html.status_line(IndexStatus("ready", 5, 5, "Ready.")) == ""
         bar = Seen(page_html.status_line(IndexStatus("indexing", 5, 10, "Indexing."))).named("div")
         assert [each["aria-valuenow"] for each in bar if each.get("role") == "progressbar"] == ["5"]
         assert "alert" in page_html.status_line(IndexStatus("failed", 0, 0, "The disk is full."))
+
+
+def said_in(markup: str) -> str:
+    """The text of the answer itself."""
+    return Seen(re.search(r'<p class="cs-said"[^>]*>(.*?)</p>', markup, re.DOTALL)[1]).text
 
 
 def alpha_of(address: str) -> np.ndarray:
@@ -276,6 +401,9 @@ class Birds:
         self.raises: Exception | None = None
         self.raises_late: Exception | None = None
         self.asked: list[tuple] = []
+        self.how: list[dict] = []
+        self.closed = 0
+        self.hold: threading.Event | None = None
 
     def corpora(self) -> list:
         return [SimpleNamespace(name="birds", title="Birds", passages=2)]
@@ -288,8 +416,9 @@ class Birds:
         shares[int(passage_id[1:]), 2] = 1
         return shares
 
-    def ask(self, image: object, question: str, corpora: object = None, k: int | None = None):
+    def ask(self, image: object, question: str, corpora: object = None, k: int | None = None, **how: object):
         self.asked.append((image, question, corpora, k))
+        self.how.append(how)
         if self.raises:
             raise self.raises
         try:
@@ -299,14 +428,24 @@ class Birds:
         if len(question) > 2000:
             raise UserProblem("The question is too long; shorten it.")
         answer = result(passages=(passage(1), passage(2, title=HOSTILE, text=HOSTILE, url="javascript:x")))
-        yield EvidenceFound(answer.passages, SimpleNamespace(area=(0, 0, 1, 1)))
-        yield PartialText("It stands")
+        answer = replace(answer, question=question, own="Tall." if how.get("own") else None)
+        yield EvidenceFound(answer.passages, SimpleNamespace(area=(0, 0, 1, 1)), question)
+        try:
+            yield PartialText("It stands")
+            if self.hold:
+                self.hold.wait(20)
+                yield PartialText("It stands up")
+        except GeneratorExit:
+            self.closed += 1
+            raise
         if self.raises_late:
             raise self.raises_late
+        if how.get("own"):
+            yield PartialOwn("Tall")
         yield answer
 
-    def ask_once(self, *arguments: object) -> object:
-        *_, last = self.ask(*arguments)
+    def ask_once(self, *arguments: object, **how: object) -> object:
+        *_, last = self.ask(*arguments, **how)
         return SimpleNamespace(as_dict=lambda: {"answer": last.answer.text, "asked": list(arguments[1:])})
 
 
@@ -323,7 +462,7 @@ def photo(tmp_path: Path) -> str:
 
 def final(steps: list[tuple]) -> list:
     """What the page shows in the end: of every output the last value that was not skipped."""
-    shown: list = ["", "", "", ""]
+    shown: list = ["", "", "", "", "", None]
     for step in steps:
         shown = [old if _skipped(new) else new for old, new in zip(shown, step, strict=True)]
     return shown
@@ -333,11 +472,20 @@ def _skipped(value: object) -> bool:
     return isinstance(value, dict) and value.get("__type__") == "update"
 
 
+def respond(
+    birds: Birds, photo: str | None, question: str | None, region: str = "", each: str | None = TOGETHER,
+    own: bool = False, turns: list[Turn] | None = None,
+) -> list[tuple]:  # fmt: skip
+    """All that the page is told of a question, which asks for five passages of the birds."""
+    return list(Asker(birds).respond(photo, question, ["birds"], 5.0, region, each, own, turns or []))
+
+
 class TestHandlers:
     def test_answer_cards_and_heat_maps(self, birds: Birds, photo: str) -> None:
-        steps = list(Asker(birds).respond(photo, "How tall is this heron?", ["birds"], 5.0))
+        steps = respond(birds, photo, "How tall is this heron?")
         assert birds.asked == [(photo, "How tall is this heron?", ["birds"], 5)]
-        answer, evidence, figure, problem = final(steps)
+        assert birds.how == [{"turns": [], "region": None, "each": False, "own": False}]
+        answer, evidence, figure, problem, *_ = final(steps)
         assert "It stands up to 100 cm tall." in answer and 'data-rank="1"' in answer
         assert 'class="cs-quote"' in evidence and evidence.count("<article") == 2
         assert [layer.get("data-rank") for layer in Seen(figure).named("img")] == [None, "1", "2"]
@@ -348,15 +496,16 @@ class TestHandlers:
 
     @pytest.mark.parametrize("question", [None, "", "  \n\t "])
     def test_no_question(self, birds: Birds, photo: str, question: str | None) -> None:
-        *kept, problem = final(list(Asker(birds).respond(photo, question, [], 5)))
+        *kept, problem, earlier, turns = final(respond(birds, photo, question))
         assert kept == ["", "", ""] and "Type a question" in problem and not birds.asked
+        assert earlier == "" and turns is None
 
     def test_no_photo(self, birds: Birds) -> None:
-        *kept, problem = final(list(Asker(birds).respond(None, "What is it?", [], 5)))
+        *kept, problem, _, _ = final(respond(birds, None, "What is it?"))
         assert kept == ["", "", ""] and "Add a photo" in problem and not birds.asked
 
     def test_a_photo_that_is_gone(self, birds: Birds, tmp_path: Path) -> None:
-        steps = list(Asker(birds).respond(str(tmp_path / "gone.jpg"), "What is it?", [], 5))
+        steps = respond(birds, str(tmp_path / "gone.jpg"), "What is it?")
         assert "add it again" in final(steps)[3] and str(tmp_path) not in final(steps)[3]
 
     @pytest.mark.parametrize("late", [False, True])
@@ -373,10 +522,101 @@ class TestHandlers:
         self, birds: Birds, photo: str, raised: Exception, told: str, late: bool
     ) -> None:
         setattr(birds, "raises_late" if late else "raises", raised)
-        answer, evidence, figure, problem = final(list(Asker(birds).respond(photo, "How tall?", [], 5)))
+        answer, evidence, figure, problem, _, turns = final(respond(birds, photo, "How tall?"))
         assert told in problem and 'role="alert"' in problem
         assert "secret" not in problem and "Traceback" not in problem
-        assert "cs-empty" in answer and evidence == figure == ""
+        assert "aria-busy" not in answer and turns is None
+        if late:  # what was found stays
+            assert "No answer" in answer and "How tall?" in answer
+            assert evidence.count("<article") == 2 and "cs-layer" in figure
+        else:
+            assert "cs-empty" in answer and evidence == figure == ""
+
+    def test_a_conversation_grows_and_is_told(self, birds: Birds, photo: str) -> None:
+        turns: list[Turn] = []
+        for number in range(MAX_TURNS + 2):
+            before = list(turns)
+            *_, earlier, turns = final(respond(birds, photo, f"How tall {number}?", turns=turns))
+            assert birds.how[-1]["turns"] == before  # and what was handed in is not changed
+            assert earlier.count("<li>") == len(before)
+            assert turns == [*before, Turn(f"How tall {number}?", "It stands up to 100 cm tall. [1]", "Grey heron")][
+                -MAX_TURNS:
+            ]
+        assert len(turns) == MAX_TURNS and turns[0].question == "How tall 2?"
+
+    def test_a_failure_is_no_part_of_the_conversation(self, birds: Birds, photo: str) -> None:
+        said = [Turn("What is this?", "A heron [1].", "Grey heron")]
+        birds.raises_late = UserProblem("The model is too busy.")
+        *_, earlier, turns = final(respond(birds, photo, "How tall?", turns=said))
+        assert turns is None and earlier.count("<li>") == 1
+        birds.raises = UserProblem("There is nothing to search yet.")
+        steps = respond(birds, photo, "How tall?", turns=said)
+        assert _skipped(steps[-1][2])  # the photo of the conversation stays
+
+    def test_how_the_model_is_to_answer(self, birds: Birds, photo: str) -> None:
+        steps = respond(birds, photo, "How tall?", each=EACH, own=True)
+        assert birds.how[-1]["each"] is True and birds.how[-1]["own"] is True
+        streamed = [step[0] for step in steps if "cs-own" in str(step[0])]
+        assert len(streamed) == 2 and "aria-busy" in streamed[0] and "aria-busy" not in streamed[1]
+        assert "Tall</p>" in streamed[0] and "It stands" in streamed[0] and "Tall.</p>" in streamed[1]
+        respond(birds, photo, "How tall?", each=None, own=None)
+        assert birds.how[-1]["each"] is False and birds.how[-1]["own"] is False
+
+    @pytest.mark.parametrize(
+        ("written", "region"),
+        [("", None), ("0.1,0.2,0.5,1", (0.1, 0.2, 0.5, 1.0)), ("1,2", (1.0, 2.0)), ("0.1,0.2,1e999,1", None)],
+    )
+    def test_the_part_of_the_photo_that_is_asked_about(
+        self, birds: Birds, photo: str, written: str, region: tuple | None
+    ) -> None:
+        _, _, figure, *_ = final(respond(birds, photo, "How tall?", region=written))
+        if written.startswith("0.1,0.2,1e"):
+            assert birds.how[-1]["region"][2] == float("inf")
+        else:
+            assert birds.how[-1]["region"] == region
+        if region and len(region) == 4:
+            assert 'data-part="0.1000,0.2000,0.5000,1.0000"' in figure
+
+    @pytest.mark.parametrize("written", ["nonsense", ",,,", "0,0,1,1;", "<script>", "0 0 1 1"])
+    def test_a_part_that_is_nonsense_is_left_to_the_service(self, birds: Birds, photo: str, written: str) -> None:
+        birds.raises = UserProblem("The part of the photo must be given as four numbers.")
+        steps = respond(birds, photo, "How tall?", region=written)
+        (given,) = birds.how[-1]["region"]
+        assert given != given and "four numbers" in final(steps)[3]
+
+    def test_closing_what_the_page_is_told_stops_the_service(self, birds: Birds, photo: str) -> None:
+        birds.hold = threading.Event()
+        steps = Asker(birds).respond(photo, "How tall?", [], 5, "", TOGETHER, False, [])
+        while "It stands" not in str(next(steps)[0]):
+            pass
+        assert all(_skipped(each) for each in next(steps))  # now and then, so that it can be closed
+        began = time.monotonic()
+        steps.close()
+        assert time.monotonic() - began < 0.2 and not birds.closed  # though the model is silent
+        birds.hold.set()
+        until = time.monotonic() + 5
+        while not birds.closed:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+
+    def test_so_many_are_worked_on_at_once(self, birds: Birds, photo: str) -> None:
+        birds.hold = threading.Event()
+        for _ in range(MOST):
+            steps = Asker(birds).respond(photo, "How tall?", [], 5, "", TOGETHER, False, [])
+            while "It stands" not in str(next(steps)[0]):
+                pass
+            steps.close()
+        assert "Too many questions" in final(respond(birds, photo, "How tall?"))[3]
+        birds.hold.set()
+        until = time.monotonic() + 5
+        while "Too many questions" in final(respond(birds, photo, "How tall?"))[3]:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+
+    def test_beginning_anew(self, birds: Birds) -> None:
+        assert Asker(birds).forget() == ("", [])
+        answer, *others = Asker(birds).start_anew()
+        assert "cs-empty" in answer and others == ["", "", "", "", []]
 
     def test_a_bad_photo_is_refused_when_it_is_given(self, birds: Birds, tmp_path: Path) -> None:
         (tmp_path / "text.jpg").write_text("not a photo")
@@ -429,7 +669,7 @@ class TestEndpoint:
         api = served.client.view_api(return_format="dict")
         assert list(api["named_endpoints"]) == ["/ask"] and not api["unnamed_endpoints"]
         names = [each["parameter_name"] for each in api["named_endpoints"]["/ask"]["parameters"]]
-        assert names == ["image", "question", "corpora", "passages"]
+        assert names == ["image", "question", "corpora", "passages", "region", "earlier", "each", "own"]
 
     def test_ask(self, served: Served, photo: str) -> None:
         got = served.client.predict(handle_file(photo), "How tall?", ["birds"], 3, api_name="/ask")
@@ -438,6 +678,23 @@ class TestEndpoint:
     def test_defaults(self, served: Served, photo: str) -> None:
         got = served.client.predict(image=handle_file(photo), question="How tall?", api_name="/ask")
         assert got["asked"] == ["How tall?", None, served.birds.settings.passages]
+
+    def test_asking_on_and_about_a_part(self, served: Served, photo: str) -> None:
+        earlier = [{"question": f"{n}?", "answer": "It swims. [1]", "subject": "Heron"} for n in range(MAX_TURNS + 2)]
+        served.client.predict(
+            image=handle_file(photo), question="How tall?", region=[0, 0.5, 1, 1], earlier=earlier, each=True, own=True,
+            api_name="/ask",
+        )  # fmt: skip
+        how = served.birds.how[-1]
+        assert how["turns"] == [Turn(f"{n}?", "It swims. [1]", "Heron") for n in range(2, MAX_TURNS + 2)]
+        assert (how["region"], how["each"], how["own"]) == ([0, 0.5, 1, 1], True, True)
+        served.client.predict(image=handle_file(photo), question="How tall?", api_name="/ask")
+        assert served.birds.how[-1] == {"turns": [], "region": None, "each": False, "own": False}
+
+    @pytest.mark.parametrize("earlier", ["x", 5, [1], [{"question": "a"}], {"question": "a", "answer": "b"}])
+    def test_turns_that_are_none(self, served: Served, photo: str, earlier: object) -> None:
+        with pytest.raises(AppError, match="The earlier turns must be a list of objects with question and answer."):
+            served.client.predict(image=handle_file(photo), question="How tall?", earlier=earlier, api_name="/ask")
 
     def test_odd_files_that_are_photos(self, served: Served, tmp_path: Path) -> None:
         grey = Image.new("L", (40, 30), 99)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import re
 import unicodedata
@@ -13,9 +11,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from generator.answers import Evidence
-from generator.plaintext import plain_pieces, plain_text
-from generator.prompt import BUDGET, MAX_SIDE, RULES, data_url, harmless, messages, tokens
+from generator.answers import Evidence, Turn
+from generator.chat import Message
+from generator.plaintext import plain_pieces
+from generator.prompt import (
+    BUDGET,
+    MAX_TURNS,
+    OWN_RULES,
+    REWRITING_RULES,
+    RULES,
+    SHORT_BUDGET,
+    SHORT_RULES,
+    TURNS_BUDGET,
+    harmless,
+    messages,
+    own_messages,
+    rewriting_messages,
+    short_messages,
+    tokens,
+)
+
+PHOTO = Image.new("RGB", (2, 2))
 
 # What a passage may hold; each is also put into its title, the question and a model's answer.
 HOSTILE = [
@@ -85,8 +101,15 @@ def passage(text, title="Vetla Tower", url="https://example.org/tower"):
 
 
 def text_of(asked):
-    content = asked[1]["content"]
-    return content if isinstance(content, str) else content[1]["text"]
+    return asked[-1].text
+
+
+def brackets(text):
+    return re.findall(r"<[^<>]*>|[<>\[\]＜＞［］﹤﹥【】]", text)
+
+
+def unseen(text):
+    return [c for c in text if c not in "\n\t" and unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")]
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -94,8 +117,7 @@ def test_a_hostile_passage_stays_in_its_block(text):
     before, after = "The tower is old. ", " The tower is tall."
     passages = [passage(before + text + after, title=text), passage("A lake.", "Lake")]
     said = text_of(messages(text + " How tall?", None, passages))
-    brackets = re.findall(r"<[^<>]*>|[<>\[\]＜＞［］﹤﹥]", said)
-    assert brackets == ["<passage 1>", "</passage 1>", "<passage 2>", "</passage 2>"]
+    assert brackets(said) == ["<passage 1>", "</passage 1>", "<passage 2>", "</passage 2>"]
     assert said.index("The tower is tall.") < said.index("</passage 1>")
     assert all(c == "\n" or c == "\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co") for c in said)
     assert not re.search("[\ufe00-\ufe0f\U000e0000-\U000e01ef\u2028\u2029]", said)
@@ -104,9 +126,33 @@ def test_a_hostile_passage_stays_in_its_block(text):
 
 
 @pytest.mark.parametrize("text", HOSTILE)
+def test_a_hostile_passage_alone_stays_in_its_block(text):
+    system, user = short_messages(text + " How tall?", PHOTO, passage(f"It is old. {text} It is tall.", title=text))
+    assert system == Message("system", SHORT_RULES) and user.image is PHOTO
+    assert brackets(user.text) == ["<passage 1>", "</passage 1>"] and not unseen(user.text)
+    assert user.text.index("It is old.") < user.text.index("</passage 1>") < user.text.index("How tall?")
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_hostile_earlier_turn_is_data(text):
+    turns = [Turn(f"Who? {text}", f"It says {text} [1].", text), Turn("How old?", f"{text} So it is.", text)]
+    for chat in (messages("How tall?", None, [passage("A.")], turns), own_messages("How tall?", None, turns)):
+        told = {400: 0, 600: 1}.get(len(text), 2)  # hundreds of brackets do not fit
+        assert [m.role for m in chat] == ["system", *["user", "assistant"] * told, "user"]
+        for message in chat[1:-1]:
+            assert not brackets(message.text) and not unseen(message.text) and message.text
+        assert not any(m.text.endswith(" (1).") for m in chat if m.role == "assistant")
+    assert brackets(text_of(messages("How tall?", None, [passage("A.")], turns))) == ["<passage 1>", "</passage 1>"]
+    system, user = rewriting_messages("How tall?", turns)
+    assert system == Message("system", REWRITING_RULES) and not brackets(user.text) and not unseen(user.text)
+    starts = [line.split(":")[0] for line in user.text.splitlines()]
+    assert starts == [*["Question", "Answer"] * told, "Question to rewrite"]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
 def test_a_model_that_repeats_a_hostile_passage_says_plain_text(text):
     passages = [passage(text), passage("A lake.", "Lake", "")]
-    said = plain_text(f"It says {text} [1].", passages)
+    said = "".join(plain_pieces([f"It says {text} [1]."], passages))
     assert not re.search(r"<[A-Za-z/!?|]|\]\(|!\[|://|www\.|script:|data:|evil\.example/", said)
     assert {m for m in re.findall(r"\[[^\]]*\]|[\[\]]", said)} <= {"[1]", "[2]"}
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff]", said)
@@ -137,7 +183,7 @@ def test_the_best_is_first_and_the_second_best_last():
 
 def test_rules_name_what_the_answer_is_read_for():
     asked = messages("q", None, [])
-    assert asked[0] == {"role": "system", "content": RULES}
+    assert asked[0] == Message("system", RULES)
     assert "I can't tell from the evidence" in RULES and "[1]" in RULES
 
 
@@ -171,20 +217,50 @@ def test_a_question_with_no_words_asks_what_the_photo_shows():
     assert text_of(messages(" \x00", Image.new("RGB", (2, 2)), [])) == "Question: What does the photo show?"
 
 
-@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P", "CMYK", "1"])
-def test_a_photo_is_sent_as_a_bounded_jpeg(mode):
-    image = Image.new(mode, (2 * MAX_SIDE, 100))
-    kind, data = data_url(image).split(",")
-    sent = Image.open(io.BytesIO(base64.b64decode(data)))
-    assert kind == "data:image/jpeg;base64" and sent.format == "JPEG" and sent.size == (MAX_SIDE, 50)
-    assert image.size == (2 * MAX_SIDE, 100)
-    assert Image.open(io.BytesIO(base64.b64decode(data_url(Image.new("RGB", (5, 4))).split(",")[1]))).size == (5, 4)
+def test_the_photo_is_first_and_stays_there_as_a_conversation_grows():
+    one, two = Turn("What is this?", "A tower [1].", "Vetla Tower"), Turn("Who built it?", "Ada Holm [2].")
+    chats = [messages("How tall?", PHOTO, [passage("A.")], turns) for turns in ((), (one,), (one, two))]
+    for chat in chats:
+        assert [m.image for m in chat if m.role == "user"][0] is PHOTO
+        assert sum(m.image is not None for m in chat) == 1
+    assert chats[1][:3] == chats[2][:3]  # what a model has read once it need not read again
+    assert [(m.role, m.text) for m in chats[2][1:-1]] == [
+        ("user", "What is this?"), ("assistant", "A tower."), ("user", "Who built it?"), ("assistant", "Ada Holm."),
+    ]  # fmt: skip
+    assert all("<passage" not in m.text for m in chats[2][:-1]) and "<passage 1>" in text_of(chats[2])
+
+
+def test_only_the_last_turns_are_told_and_only_so_much_of_them():
+    turns = [Turn(f"Question {n}?", f"Answer {n} [1].") for n in range(9)]
+    chat = messages("How tall?", None, [], turns)
+    assert [m.text for m in chat if m.role == "assistant"] == [f"Answer {n}." for n in range(9 - MAX_TURNS, 9)]
+    long = [Turn("Why? " * 500, " ".join(f"This is sentence {n}." for n in range(500))) for _ in range(4)]
+    told = messages("How tall?", None, [], [*turns, *long])[1:-1]
+    assert told and sum(tokens(m.text) for m in told) <= TURNS_BUDGET
+    assert [m.role for m in told] == ["user", "assistant"] * (len(told) // 2)
+    assert all(m.text.endswith(".") for m in told if m.role == "assistant")
+
+
+def test_a_turn_without_an_answer_is_left_out():
+    chat = messages("How tall?", PHOTO, [], [Turn("Who?", " \x00[1]"), Turn("When?", "In 1904 [1][2].")])
+    assert [m.text for m in chat[1:3]] == ["When?", "In 1904."] and chat[1].image is PHOTO
+
+
+def test_a_passage_alone_is_cut_and_one_without_text_is_not_asked():
+    long = " ".join(f"This is sentence number {n} of a long text." for n in range(2000))
+    said = text_of(short_messages("How tall?", None, passage(long)))
+    assert SHORT_BUDGET / 2 < tokens(said) <= SHORT_BUDGET + 10 and "long text.\n</passage 1>" in said
+    assert short_messages("How tall?", None, passage(" \x00")) is None
+
+
+def test_the_own_answer_is_asked_without_passages():
+    assert own_messages("How tall?", PHOTO) == [Message("system", OWN_RULES), Message("user", "How tall?", PHOTO)]
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.text(max_size=200), max_size=4), st.text(max_size=100), st.integers(0, 400))
 def test_no_text_leaves_its_block_or_the_budget(texts, question, budget):
-    said = text_of(messages(question, None, [passage(t, t) for t in texts], budget))
+    said = text_of(messages(question, None, [passage(t, t) for t in texts], budget=budget))
     blocks, _, _ = said.rpartition("Question: ")
     marks = re.findall(r"<[^<>]*>|[<>\[\]]", said)
     numbers = re.findall(r"<passage (\d)>", said)

@@ -5,42 +5,23 @@ from __future__ import annotations
 import json
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from small_encoder import ARTICLES, COLOURS, GRID, SmallEncoder, embed_sentences, source
+from service_support import fill, photo, refused, services, wait_for
+from small_encoder import ARTICLES, COLOURS, GRID, SmallEncoder
 
 from app import indexing, service
+from app.answerers import Answerers
 from app.indexing import Indexer, build_index, index_path, open_index
 from app.results import IndexStatus
-from app.service import AnswerService, EvidenceFound, PartialText, Result, UserProblem
-from app.settings import load_settings
+from app.service import EvidenceFound, PartialText, Result, UserProblem
 from app.sharing import SharedEncoder
-from generator.extractive import ExtractiveAnswerer
-from generator.scoring import Limits
 from generator.templates import LOOSE
-from kb import ingest as ingestion
 from kb.catalogue import Catalogue
 from kb.records import CatalogueProblem
 from retriever.index import IndexProblem, LateInteractionIndex
-
-
-def wait_for(condition, seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.01)
-
-
-def photo(colour: str) -> Image.Image:
-    return Image.new("RGB", (30, 20), COLOURS[colour])
-
-
-def fill(catalogue: Catalogue, monkeypatch, name: str = "things", articles=None) -> None:
-    monkeypatch.setitem(ingestion.SOURCES, name, source(name, articles))
-    ingestion.ingest(catalogue, name, Path("unused"))
 
 
 def many(count: int) -> dict[str, str]:
@@ -61,27 +42,9 @@ def steady(monkeypatch):
 
 
 @pytest.fixture
-def make(tmp_path, catalogue, monkeypatch):
-    """Makes services over the same data folder; all are closed at the end."""
-    made = []
-
-    def build(encoder=None, answerer=None, fetch=lambda corpus, progress: None, **overrides) -> AnswerService:
-        encoder = encoder or SmallEncoder()
-        settings = load_settings(data_dir=tmp_path, corpus="things", **overrides)
-        limits = Limits(passage_score=0.5 if settings.min_score is None else settings.min_score)
-        one = AnswerService(
-            settings,
-            catalogue,
-            encoder if callable(encoder) else lambda progress: encoder,
-            answerer or (lambda shared: ExtractiveAnswerer(embed_sentences, limits)),
-            fetch,
-        )
-        made.append(one)
-        return one
-
-    yield build
-    for one in made:
-        one.close()
+def make(tmp_path, catalogue):
+    with services(tmp_path, catalogue) as make:
+        yield make
 
 
 @pytest.fixture
@@ -193,24 +156,16 @@ def test_an_answerer_that_says_nothing_is_noticed(make, catalogue, monkeypatch):
     fill(catalogue, monkeypatch)
 
     class Silent:
-        def answer(self, question, image, passages):
+        def answer(self, question, image, passages, turns):
             yield "well"
 
-    broken = make(answerer=lambda shared: Silent())
+    broken = make(answerers=Answerers("silent", Silent()))
     broken.prepare(lambda status: None)
     with pytest.raises(RuntimeError, match="Silent"):
         broken.ask_once(None, "Who?")
 
 
 # --- what is refused
-
-
-def refused(ready: AnswerService, *args, **named) -> str:
-    with pytest.raises(UserProblem) as caught:
-        ready.ask_once(*args, **named)
-    sentence = str(caught.value)
-    assert sentence.endswith(".") and "\n" not in sentence
-    return sentence
 
 
 def test_no_photo_and_no_question(ready):
@@ -570,6 +525,19 @@ def test_an_interrupted_build_loses_at_most_what_was_not_committed(catalogue, mo
     with open_index(path, SmallEncoder()) as index:
         assert 20 <= len(index) < 100
     assert build_index(catalogue, "things", SmallEncoder(), path) < 80  # and the lock was given back
+
+
+def test_passages_that_left_the_corpus_leave_the_index(catalogue, monkeypatch, tmp_path):
+    fill(catalogue, monkeypatch)
+    path = index_path(tmp_path, "things", "mini", "small-1")
+    encoder = SmallEncoder()
+    assert build_index(catalogue, "things", encoder, path) == len(ARTICLES)
+    with open_index(path, encoder, write=True) as index:
+        index.add(["things:Gone#0"], encoder.encode_passages(["Gone: a thing of the past."]))
+    told = []
+    assert build_index(catalogue, "things", encoder, path, committed=lambda: told.append(1)) == 0 and told
+    with open_index(path, encoder) as index:
+        assert "things:Gone#0" not in index and len(index) == len(ARTICLES)
 
 
 def test_passages_without_a_token_are_left_out(catalogue, monkeypatch, tmp_path):

@@ -1,0 +1,80 @@
+"""What can answer, by the settings: the embedded answerer, or a vision-language model, served or in this process.
+
+Puts the generator's parts together; it knows nothing of indexes, catalogues or pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from app.settings import Settings
+from generator.answers import Answerer, GeneratorProblem, Turn
+from generator.extractive import ExtractiveAnswerer
+from generator.in_context import InContextAnswerer, own_answer
+from generator.per_passage import PerPassageAnswerer
+from generator.scoring import Limits
+from generator.served import ServedModel
+from hubcache import HubProblem, fetch_vision_language
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from generator.local import LocalModel
+
+Embed = Callable[[Sequence[str]], np.ndarray]
+Progress = Callable[[int, int], None]
+EXTRACTIVE = "extractive"
+
+
+@dataclass(frozen=True)
+class Answerers:
+    """The ways to answer. `name` tells them from others, on the page and in the cache.
+
+    together: from all passages at once. each: from each passage alone, the most probable winning; own(question, photo,
+    turns): without any passage, in pieces. Both are None without a model.
+    """
+
+    name: str
+    together: Answerer
+    each: Answerer | None = None
+    own: Callable[[str, Image | None, Sequence[Turn]], Iterator[str]] | None = None
+    close: Callable[[], None] = lambda: None
+
+
+def answerers_for(settings: Settings, embed: Embed, least: float, progress: Progress) -> Answerers:
+    """The answerers that the settings ask for. A model for this process is fetched, if need be, and loaded.
+
+    embed maps texts to (n, dim) unit rows; least: best score of a passage, 0 to 1, below which no answer is attempted;
+    progress is told of bytes fetched. Raises GeneratorProblem for a model that cannot be used.
+    """
+    if settings.model is None:
+        return Answerers(EXTRACTIVE, ExtractiveAnswerer(embed, Limits(passage_score=least)))
+    model = _chat_model(settings, progress)
+    return Answerers(
+        model.name,
+        InContextAnswerer(model, embed, least),
+        PerPassageAnswerer(model, embed, least),
+        lambda question, photo, turns: own_answer(model, question, photo, turns),
+        model.close,
+    )
+
+
+def _chat_model(settings: Settings, progress: Progress) -> ServedModel | LocalModel:
+    if settings.served_url is not None:
+        key = settings.served_key.get_secret_value() if settings.served_key else None
+        return ServedModel(settings.served_url, settings.model, key)
+    from generator.local import LocalModel  # with transformers' vision-language models, which take seconds to import
+    folder = Path(settings.model).expanduser()
+    if not folder.is_dir():
+        try:
+            folder = fetch_vision_language(settings.model, settings.cache_dir, progress)
+        except HubProblem as problem:
+            raise GeneratorProblem(str(problem)) from problem
+    model = LocalModel(folder, settings.model, settings.four_bit)
+    model.load()
+    return model

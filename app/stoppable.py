@@ -1,0 +1,64 @@
+"""Makes an iterator that can be closed while it waits for its next value. Knows nothing of what the values are.
+
+A generator that is at work cannot be closed from outside, and Gradio, told to cancel one, waits until it yields; a
+model that is silent for a minute would hold up whoever asks next.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from queue import Empty, SimpleQueue
+from typing import TypeVar
+
+V = TypeVar("V")
+
+MOST = 8  # threads at work at once, those included whose values nobody waits for any more
+_running = threading.BoundedSemaphore(MOST)
+
+
+class TooMany(RuntimeError):
+    """So much is at work already that nothing more is begun."""
+
+
+def stoppable(values: Generator[V, None, None], pause: float) -> Iterator[V | None]:
+    """The values, made in a thread of their own, and None whenever there was none for `pause` seconds.
+
+    What `values` raises is raised here. Closing this iterator ends at once; `values` is closed when it next yields.
+    Raises TooMany.
+    """
+    if not _running.acquire(blocking=False):
+        raise TooMany
+    made: SimpleQueue[tuple[V | None, BaseException | None, bool]] = SimpleQueue()  # value, problem, whether it ended
+    stop = threading.Event()
+
+    def work() -> None:
+        problem: BaseException | None = None
+        try:
+            with closing(values):
+                for value in values:
+                    if stop.is_set():
+                        break
+                    made.put((value, None, False))
+        except BaseException as raised:
+            problem = raised
+        finally:
+            _running.release()
+            made.put((None, problem, True))
+
+    threading.Thread(target=work, name="answer", daemon=True).start()
+    try:
+        while True:
+            try:
+                value, problem, ended = made.get(timeout=pause)
+            except Empty:
+                yield None
+                continue
+            if problem is not None:
+                raise problem
+            if ended:
+                return
+            yield value
+    finally:
+        stop.set()

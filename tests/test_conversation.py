@@ -1,0 +1,453 @@
+"""What goes beyond one question at a time: follow-ups, parts of a photo, ways to answer, answers known from before."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from PIL import Image
+from service_support import fill, photo, refused, services, wait_for
+from small_encoder import ARTICLES, COLOURS, GRID, SmallEncoder
+
+from app import service
+from app.answerers import Answerers
+from app.indexing import Indexer
+from app.results import MAX_TURNS, WHOLE, EvidenceFound, PartialOwn, PartialText, Result, UserProblem
+from app.service import AnswerService
+from generator.answers import Answer, Candidate, Citation, Evidence, GeneratorProblem, Turn
+from generator.followups import standalone
+from kb.catalogue import Catalogue
+
+CHERRY = Turn("What is this?", "Cherry [1].", "Cherry")
+NO_MODEL = "That needs a vision-language model and none is set; give one as CITESIGHT_MODEL."
+
+
+@dataclass(frozen=True)
+class Asked:
+    question: str
+    image: Image.Image | None
+    passages: Sequence[Evidence]
+    turns: Sequence[Turn]
+
+
+class Quoting:
+    """An answerer that quotes the beginning of the best passage and notes what it is asked.
+
+    problem: raised after the first piece. `begun` and `ended` count its answers."""
+
+    def __init__(self, problem: Exception | None = None) -> None:
+        self.problem = problem
+        self.asked: list[Asked] = []
+        self.begun = self.ended = 0
+
+    def answer(self, question, image, passages, turns=()):
+        self.asked.append(Asked(question, image, passages, turns))
+        self.begun += 1
+        try:
+            quote = passages[0].text[:8]
+            yield quote
+            if self.problem:
+                raise self.problem
+            yield " [1]"
+            citation = Citation(1, passages[0].id, quote, 0, 8)
+            candidates = tuple(Candidate(n, p.text[:8], 0.5 / n, 0.5) for n, p in enumerate(passages, start=1))
+            yield Answer(f"{quote} [1]", (citation,), True, "", (quote,), candidates)
+        finally:
+            self.ended += 1
+
+    def standalone(self, question, turns):
+        return standalone(question, turns)
+
+
+class Model:
+    """Answerers of a model: two ways to answer and what it says itself, each told apart."""
+
+    def __init__(self, problem: Exception | None = None) -> None:
+        self.together, self.each = Quoting(problem), Quoting(problem)
+        self.own_asked: list[tuple] = []
+        self.own_ended = self.closed = 0
+
+    def own(self, question, image, turns):
+        self.own_asked.append((question, image, turns))
+        try:
+            yield "I think"
+            yield " it is red."
+        finally:
+            self.own_ended += 1
+
+    def close(self):
+        self.closed += 1
+
+    def answerers(self) -> Answerers:
+        return Answerers("a model", self.together, self.each, self.own, self.close)
+
+
+class Noting(SmallEncoder):
+    """Notes the photos and questions it encodes; covers the middle of a photo, as square vision towers do."""
+
+    def __init__(self, *args) -> None:
+        super().__init__(*args)
+        self.seen: list[tuple[str, tuple[int, int] | None]] = []
+
+    def encode_query(self, question, image):
+        self.seen.append((question, image.size if image else None))
+        query = super().encode_query(question, image)
+        return query if image is None else replace(query, area=(0.25, 0.0, 0.75, 1.0))
+
+
+@pytest.fixture
+def catalogue(tmp_path):
+    catalogue = Catalogue(f"sqlite:///{tmp_path}/catalogue.sqlite")
+    yield catalogue
+    catalogue.close()
+
+
+@pytest.fixture
+def make(tmp_path, catalogue, monkeypatch):
+    fill(catalogue, monkeypatch)
+    with services(tmp_path, catalogue) as make:
+        yield make
+
+
+@pytest.fixture
+def ready(make) -> AnswerService:
+    encoder = Noting()
+    one = make(encoder)
+    one.prepare(lambda status: None)
+    encoder.seen.clear()  # an index is tried with questions of its own
+    return one
+
+
+@pytest.fixture
+def model() -> Model:
+    return Model()
+
+
+@pytest.fixture
+def asked(make, model) -> AnswerService:
+    """A service whose answers are the test's own model's."""
+    encoder = Noting()
+    one = make(encoder, model.answerers())
+    one.prepare(lambda status: None)
+    encoder.seen.clear()
+    return one
+
+
+# --- follow-ups
+
+
+def test_a_follow_up_is_searched_and_answered_as_it_stands_alone(ready):
+    first = ready.ask_once(photo("red"), "What is this?")
+    turn = first.turn()
+    assert (turn.question, turn.answer, turn.subject) == ("What is this?", first.answer.text, "Cherry")
+    found, *_, result = ready.ask(None, "How heavy is it?", turns=[turn])
+    assert found.searched == result.searched == "How heavy is Cherry?" and result.question == "How heavy is it?"
+    assert ready._encoder._encoder.seen[-1] == ("How heavy is Cherry?", None)
+    # Without a photo and without the turn, nothing says whose weight is asked for.
+    assert result.passages[0].title == "Cherry" and "8 grams" in result.answer.text
+    assert result.turn().question == "How heavy is Cherry?"
+    assert set(result.timings) == {"load", "rewrite", "encode", "search", "passages", "answer", "total"}
+
+
+def test_a_question_that_stands_alone_is_searched_as_it_is(ready):
+    result = ready.ask_once(photo("blue"), "Where was this gem found?", turns=[CHERRY])
+    assert result.searched == result.question and result.passages[0].title == "Sapphire"
+
+
+def test_of_a_turn_that_cites_nothing_there_is_no_subject(ready):
+    result = ready.ask_once(None, "zebra giraffe okapi")
+    assert not result.answer.answered and result.turn().subject == ""
+    assert ready.ask_once(photo("red"), "How heavy is it?", turns=[result.turn()]).searched == "How heavy is it?"
+
+
+def test_a_subject_is_what_the_answer_cites_first(ready):
+    result = ready.ask_once(photo("red"), "What is this?")
+    passage = result.passages[2]
+    citation = Citation(3, passage.id, passage.text[:5], 0, 5)
+    other = replace(result, answer=Answer("So [3].", (citation,), True))
+    assert other.turn() == Turn("What is this?", "So [3].", passage.title)
+    assert replace(other, answer=Answer("No.", (citation,), False)).turn().subject == ""
+
+
+def test_the_answerer_is_told_of_the_latest_turns_alone(asked, model):
+    turns = [Turn(f"Question {n}?", f"Answer {n}.") for n in range(MAX_TURNS + 3)]
+    asked.ask_once(photo("red"), "What is this?", turns=turns)
+    assert list(model.together.asked[-1].turns) == turns[-MAX_TURNS:]
+    own = [*asked.ask(photo("red"), "What is red?", turns=turns, own=True)]
+    assert list(model.own_asked[-1][2]) == turns[-MAX_TURNS:] and own[-1].own == "I think it is red."
+
+
+# --- a part of the photo
+
+
+def halves() -> Image.Image:
+    """Red on the left, blue on the right."""
+    both = Image.new("RGB", (80, 40), COLOURS["red"])
+    both.paste(COLOURS["blue"], (40, 0, 80, 40))
+    return both
+
+
+def test_the_part_is_all_that_is_seen(asked, model):
+    encoder = asked._encoder._encoder
+    left = asked.ask_once(halves(), "What is this?", region=(0, 0, 0.5, 1))
+    assert left.passages[0].title == "Cherry" and left.region == (0, 0, 0.5, 1)
+    assert encoder.seen[-1][1] == (40, 40) == model.together.asked[-1].image.size
+    assert model.together.asked[-1].image.getcolors() == [(40 * 40, COLOURS["red"])]
+    right = asked.ask_once(halves(), "What is this?", region=[0.55, 0.1, 0.95, 0.9], own=True)
+    assert right.passages[0].title == "Sapphire" and right.region == (0.55, 0.1, 0.95, 0.9)
+    assert model.own_asked[-1][1].getcolors() == [(32 * 32, COLOURS["blue"])]
+
+
+def test_the_grid_lies_over_the_part_of_the_whole_photo(ready):
+    whole = ready.ask_once(halves(), "What is this?")
+    assert whole.query.area == (0.25, 0.0, 0.75, 1.0) and whole.region == WHOLE
+    found, *_ = ready.ask(halves(), "What is this?", region=(0.5, 0.2, 1.0, 0.7))
+    assert found.query.area == pytest.approx((0.625, 0.2, 0.875, 0.7))
+    assert ready.regions(found.query, found.passages[0].id).shape == GRID
+
+
+def test_heat_maps_are_those_of_the_part_as_a_photo(ready):
+    part = ready.ask_once(halves(), "What is this?", region=(0.5, 0, 1, 1))
+    alone = ready.ask_once(halves().crop((40, 0, 80, 40)), "What is this?")
+    best = part.passages[0].id
+    assert np.array_equal(ready.regions(part.query, best), ready.regions(alone.query, best))
+    assert part.passages == alone.passages
+
+
+@pytest.mark.parametrize(
+    "region",
+    [
+        (0, 0, 1), (0, 0, 1, 1, 1), (), (0.5, 0, 0.5, 1), (0.6, 0, 0.5, 1), (-0.1, 0, 1, 1), (0, 0, 1, 1.01),
+        (float("nan"), 0, 1, 1), (0, 0, float("inf"), 1), ("a", 0, 1, 1), (None, 0, 1, 1), "abcd", 5,
+    ],
+)  # fmt: skip
+def test_a_part_that_is_none(ready, region):
+    assert "four numbers from 0 to 1" in refused(ready, halves(), "What is this?", region=region)
+
+
+def test_a_part_in_which_nothing_can_be_seen(ready):
+    sentence = refused(ready, halves(), "What is this?", region=(0, 0, 0.19, 1))
+    assert "15 by 40 pixels" in sentence and "larger" in sentence
+    assert ready.ask_once(halves(), "What is this?", region=(0, 0, 0.2, 0.4)).passages
+    assert ready._encoder._encoder.seen[-1][1] == (16, 16)
+
+
+def test_a_part_of_a_tiny_photo(ready):
+    tiny = Image.new("RGB", (9, 4), COLOURS["green"])
+    assert ready.ask_once(tiny, "What is this?", region=(0, 0, 1, 1)).passages[0].title == "Emerald"
+    assert "too small" not in refused(ready, tiny, "What is this?", region=(0, 0, 0.3, 1))
+    dot = Image.new("RGB", (1, 1), COLOURS["green"])
+    assert ready.ask_once(dot, "What is this?", region=WHOLE).passages[0].title == "Emerald"
+    assert "pixels" in refused(ready, dot, "What is this?", region=(0.2, 0.2, 0.8, 0.8))
+
+
+def test_without_a_photo_there_is_no_part(ready):
+    result = ready.ask_once(None, "What is red?", region=(0, 0, 0.5, 1))
+    assert result.region == WHOLE and result.query.grid == (0, 0)
+
+
+# --- ways to answer
+
+
+@pytest.mark.parametrize("how", [{"each": True}, {"own": True}, {"each": True, "own": True}])
+def test_without_a_model_there_is_one_way_to_answer(ready, how):
+    assert refused(ready, photo("red"), "What is this?", **how) == NO_MODEL
+    assert ready._encoder._encoder.seen == []  # said before anything is encoded
+
+
+def test_each_passage_alone(asked, model):
+    result = asked.ask_once(photo("red"), "What is this?", k=3, each=True)
+    assert model.each.begun == 1 and model.together.begun == 0
+    assert [each.number for each in result.answer.candidates] == [1, 2, 3]
+    said = json.loads(json.dumps(result.as_dict()))
+    assert said["candidates"][1] == {
+        "number": 2, "text": result.passages[1].text[:8], "retrieval": 0.25, "generation": 0.5, "joint": 0.125,
+    }  # fmt: skip
+
+
+def test_what_the_model_says_itself_comes_after_the_answer(asked, model):
+    steps = list(asked.ask(photo("red"), "How heavy is it?", turns=[CHERRY], own=True))
+    assert [type(step) for step in steps] == [
+        EvidenceFound, PartialText, PartialText, PartialOwn, PartialOwn, Result,
+    ]  # fmt: skip
+    assert [step.text for step in steps[1:5]] == ["A cherry", "A cherry [1]", "I think", "I think it is red."]
+    result = steps[-1]
+    assert result.own == "I think it is red." and result.answerer == "a model"
+    # It is asked of the question that stands alone.
+    question, image, turns = model.own_asked[0]
+    assert question == result.searched == "How heavy is Cherry?" and image.size == (30, 20) and turns == (CHERRY,)
+    assert {"rewrite", "answer", "own"} < set(result.timings)
+    assert asked.ask_once(photo("red"), "How heavy is it?", turns=[CHERRY]).own is None
+
+
+def test_a_result_tells_all_as_json(asked):
+    result = asked.ask_once(halves(), "How heavy is it?", turns=[CHERRY], region=(0, 0, 0.5, 1), own=True)
+    said = json.loads(json.dumps(result.as_dict()))
+    assert said["searched"] == "How heavy is Cherry?" and said["question"] == "How heavy is it?"
+    assert said["region"] == [0, 0, 0.5, 1] and said["own"] == "I think it is red."
+    assert said["answerer"] == "a model" and said["cached"] is False and said["unsupported"] == ["A cherry"]
+    again = asked.ask_once(halves(), "How heavy is it?", turns=[CHERRY], region=(0, 0, 0.5, 1), own=True)
+    assert json.loads(json.dumps(again.as_dict())) == said | {"cached": True}
+
+
+@pytest.mark.parametrize("after", [EvidenceFound, PartialText, PartialOwn])
+def test_closing_stops_the_work_at_once(asked, model, after):
+    steps = asked.ask(photo("red"), "What is this?", own=True)
+    while not isinstance(next(steps), after):
+        pass
+    steps.close()
+    begun = after is not EvidenceFound
+    assert model.together.begun == model.together.ended == begun
+    assert len(model.own_asked) == model.own_ended == (after is PartialOwn)
+    # Nothing half done is given to the next who asks, and indexing is no longer held up.
+    assert not asked.ask_once(photo("red"), "What is this?", own=True).cached
+    assert not asked._encoder._asked
+
+
+def test_a_model_that_fails_is_told_after_the_evidence(make):
+    model = Model(GeneratorProblem("Nothing answers at here:1; check the address."))
+    one = make(answerers=model.answerers())
+    one.prepare(lambda status: None)
+    steps = one.ask(photo("red"), "What is this?")
+    found, said = next(steps), next(steps)
+    assert found.passages[0].title == "Cherry" and said.text == "A cherry"
+    with pytest.raises(UserProblem, match="^Nothing answers at here:1; check the address.$"):
+        next(steps)
+    assert model.together.ended == 1
+    model.together.problem = None
+    assert not one.ask_once(photo("red"), "What is this?").cached
+
+
+def test_a_model_that_cannot_be_had_is_told_by_the_status(tmp_path, catalogue, monkeypatch):
+    fill(catalogue, monkeypatch)
+
+    def answerers(encoder, progress):
+        progress(1, 2)
+        raise GeneratorProblem("The folder holds no checkpoint; give another.")
+
+    with services(tmp_path, catalogue) as make:
+        one = make()
+        one._answerers_factory = answerers
+        told = []
+        status = one.prepare(told.append)
+        assert status.state == "failed" and status.message == "The folder holds no checkpoint; give another."
+        assert any("Fetching the model" in each.message for each in told)
+        assert refused(one, photo("red"), "What is this?") == status.message
+
+
+def test_closing_the_service_closes_what_answers(asked, model):
+    asked.ask_once(photo("red"), "What is this?")
+    asked.close()
+    assert model.closed == 1
+
+
+# --- answers known from before
+
+
+def test_the_same_question_is_answered_from_before(asked, model):
+    first = list(asked.ask(photo("red"), "What is this?"))
+    found, again = asked.ask(photo("red"), "  What is this? ")  # no text in pieces
+    assert model.together.begun == 1 and len(asked._encoder._encoder.seen) == 1
+    assert isinstance(found, EvidenceFound) and found.passages == first[-1].passages
+    assert again == replace(first[-1], cached=True) and not first[-1].cached
+    assert asked.regions(again.query, again.passages[0].id).shape == GRID
+
+
+def test_the_same_photo_in_another_file_is_the_same(asked, model, tmp_path):
+    photo("red").save(tmp_path / "photo.png")
+    photo("red").save(tmp_path / "photo.bmp")
+    assert not asked.ask_once(photo("red"), "What is this?").cached
+    for file in (tmp_path / "photo.png", (tmp_path / "photo.bmp").read_bytes()):
+        assert asked.ask_once(file, "What is this?").cached
+    assert asked.ask_once(halves(), "What?", region=(0, 0, 1, 1)).region == asked.ask_once(halves(), "What?").region
+    assert model.together.begun == 2
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"question": "What is that?"},
+        {"question": "what is this?"},
+        {"image": photo("green")},
+        {"image": photo("red").resize((20, 30))},
+        {"image": None},
+        {"region": (0, 0, 0.9, 1)},
+        {"turns": [CHERRY]},
+        {"k": 3},
+        {"corpora": ["things", "more"]},
+        {"each": True},
+        {"own": True},
+    ],
+    ids=lambda other: "-".join(other),
+)
+def test_what_differs_is_asked_anew(asked, model, catalogue, monkeypatch, other):
+    fill(catalogue, monkeypatch, "more", {"Ruby": "A ruby is a red stone that shines."})
+    asked.prepare(lambda status: None, "more")
+    base = {"image": photo("red"), "question": "What is this?", "k": 2}
+    asked.ask_once(**base)
+    assert asked.ask_once(**base).cached and model.together.begun == 1
+    result = asked.ask_once(**{**base, **other})
+    assert not result.cached and model.together.begun + model.each.begun == 2
+    assert asked.ask_once(**{**base, **other}).cached and asked.ask_once(**base).cached
+
+
+def test_turns_that_differ_are_asked_anew(asked):
+    def cached(*turns: Turn) -> bool:
+        return asked.ask_once(photo("red"), "What is this?", turns=turns).cached
+
+    turns = [CHERRY, replace(CHERRY, answer="No."), replace(CHERRY, subject="Swan"), replace(CHERRY, question="Who?")]
+    assert [cached(turn) for turn in turns] == [False] * 4
+    assert not cached(*turns[:2]) and not cached(*turns[1::-1])
+    assert [cached(turn) for turn in turns] == [True] * 4
+
+
+def test_new_passages_are_looked_at(asked, model, catalogue, monkeypatch):
+    assert asked.ask_once(photo("green"), "Which animal jumps?").passages[0].title == "Emerald"
+    assert asked.ask_once(photo("green"), "Which animal jumps?").cached
+    fill(catalogue, monkeypatch, "things", {**ARTICLES, "Frog": "A frog is a green animal that jumps."})
+    assert asked.prepare(lambda status: None).state == "ready"
+    result = asked.ask_once(photo("green"), "Which animal jumps?")
+    assert not result.cached and result.passages[0].title == "Frog" and model.together.begun == 2
+
+
+def test_a_passage_that_says_something_else_now_is_read_again(asked, model, catalogue, monkeypatch):
+    assert "8 grams" in asked.ask_once(photo("red"), "How heavy is this?").passages[0].text
+    assert asked.ask_once(photo("red"), "How heavy is this?").cached
+    fill(catalogue, monkeypatch, "things", {**ARTICLES, "Cherry": "The cherry weighs 9 grams, it was found."})
+    result = asked.ask_once(photo("red"), "How heavy is this?")
+    assert not result.cached and "9 grams" in result.passages[0].text and model.together.begun == 2
+    assert asked.ask_once(photo("red"), "How heavy is this?").cached
+
+
+def test_while_the_index_grows_nothing_is_kept(asked, model, catalogue, monkeypatch):
+    fill(catalogue, monkeypatch, "things", {**ARTICLES, "Frog": "A frog is a green animal that jumps."})
+    for _ in range(2):
+        result = asked.ask_once(photo("red"), "What is this?")
+        assert (result.indexed, result.total, result.cached) == (4, 5, False)
+    asked.prepare(lambda status: None)
+    assert [asked.ask_once(photo("red"), "What is this?").cached for _ in range(2)] == [False, True]
+
+
+def test_while_one_of_the_corpora_is_missing_nothing_is_kept(asked, catalogue, monkeypatch):
+    fill(catalogue, monkeypatch, "more", {"Ruby": "A ruby is a red stone that shines."})
+    with monkeypatch.context() as held:
+        held.setattr(Indexer, "start", lambda indexer: None)
+        held.setattr(service, "PATIENCE", 0.05)
+        asked_twice = [asked.ask_once(photo("red"), "What is this?", ["things", "more"]) for _ in range(2)]
+    assert [(each.cached, each.indexed, each.total) for each in asked_twice] == [(False, 4, 5)] * 2
+    asked.start("more")
+    wait_for(lambda: asked.status("more").state == "ready")
+    assert asked.ask_once(photo("red"), "What is this?", ["things", "more"]).indexed == 5
+
+
+def test_so_many_are_kept_and_no_more(make, model, monkeypatch):
+    monkeypatch.setattr(service, "MAX_KNOWN", 3)
+    one = make(answerers=model.answerers())
+    one.prepare(lambda status: None)
+    for number in (1, 2, 3, 1, 4):  # 2 is the one not asked for longest
+        one.ask_once(photo("red"), f"What is number {number}?")
+    known = [one.ask_once(photo("red"), f"What is number {n}?").cached for n in (1, 3, 4, 2)]
+    assert known == [True, True, True, False]

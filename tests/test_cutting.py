@@ -1,0 +1,39 @@
+"""Documents cut with the real encoder's words and the answerer's sentences."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.cutting import PASSAGE_TOKENS, _sentences, cutting_for
+from generator.sentences import MAX_TEXT
+from kb.chunking import pieces_of
+from kb.records import DocumentRecord, Section
+from retriever.profiles import load_encoder
+
+MILL = "The mill by the lake was built in 1871 by c. 40 people, e.g. J. R. Miller. It grinds rye. "
+
+
+@pytest.fixture(scope="module")
+def encoder(wheel_cache):
+    return load_encoder("mini", wheel_cache)
+
+
+def test_passages_are_as_long_as_the_encoder_says(encoder):
+    long = DocumentRecord("mill", "Mill", "", "en", "CC0", (), sections=(Section(("History",), MILL * 80),))
+    pieces = pieces_of(long, cutting_for(encoder))
+    headed = [f"Mill › History {piece.text}" for piece in pieces]
+    assert len(pieces) > 5 and max(encoder.count_tokens(headed)) <= PASSAGE_TOKENS
+    assert min(encoder.count_tokens(headed[:-1])) > PASSAGE_TOKENS - 60  # a sentence more would not fit
+    assert [piece.tokens for piece in pieces] == encoder.count_tokens([piece.text for piece in pieces])
+    assert " ".join(piece.text for piece in pieces).split() == (MILL * 80).split()
+    assert all(piece.text.endswith(("rye.", "Miller.")) for piece in pieces)
+    assert encoder.count_tokens([]) == []
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.text("ab. \n", max_size=60), st.integers(1, 3))
+def test_no_word_is_lost_however_long_the_text(some, times):
+    text = (some + " one two. ") * (times * MAX_TEXT // (2 * (len(some) + 10)))
+    assert "".join(_sentences(text)).replace(" ", "").replace("\n", "") == text.replace(" ", "").replace("\n", "")

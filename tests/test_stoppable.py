@@ -1,0 +1,81 @@
+"""Iterators that can be closed while they wait."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Generator
+
+import pytest
+from service_support import wait_for
+
+from app.stoppable import MOST, TooMany, stoppable
+
+
+class Slow:
+    """Gives one value, waits to be told to go on, gives another."""
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+        self.closed = False
+
+    def values(self) -> Generator[int, None, None]:
+        try:
+            yield 1
+            self.go_on.wait(20)
+            yield 2
+        finally:
+            self.closed = True
+
+
+def test_all_values_come_in_order():
+    assert [value for value in stoppable(iter_of(range(1000)), 5) if value is not None] == list(range(1000))
+
+
+def iter_of(values) -> Generator[int, None, None]:
+    yield from values
+
+
+def test_while_there_is_no_value_there_are_pauses():
+    slow = Slow()
+    values = stoppable(slow.values(), 0.02)
+    assert next(values) == 1 and next(values) is None and next(values) is None
+    slow.go_on.set()
+    assert [value for value in values if value is not None] == [2] and slow.closed
+
+
+def test_closing_ends_at_once_and_the_other_when_it_can():
+    slow = Slow()
+    values = stoppable(slow.values(), 0.02)
+    assert next(values) == 1
+    began = time.monotonic()
+    values.close()
+    assert time.monotonic() - began < 1 and not slow.closed
+    slow.go_on.set()
+    wait_for(lambda: slow.closed)
+
+
+def test_a_problem_is_raised_where_the_values_are_wanted():
+    def failing() -> Generator[int, None, None]:
+        yield 1
+        raise KeyError("gone")
+
+    values = stoppable(failing(), 5)
+    assert next(values) == 1
+    with pytest.raises(KeyError, match="gone"):
+        next(values)
+
+
+def test_there_are_only_so_many_at_a_time():
+    several = [Slow() for _ in range(MOST)]
+    for slow in several:
+        values = stoppable(slow.values(), 0.02)
+        assert next(values) == 1
+        values.close()
+    with pytest.raises(TooMany):
+        next(stoppable(Slow().values(), 0.02))
+    for slow in several:
+        slow.go_on.set()
+    wait_for(lambda: all(slow.closed for slow in several))
+    time.sleep(0.1)
+    assert list(stoppable(iter_of([1]), 5)) == [1]
