@@ -5,6 +5,7 @@ So a passage is never longer than what is encoded of it, and what is quoted of i
 
 from __future__ import annotations
 
+from app.sharing import SharedEncoder
 from generator.sentences import MAX_TEXT, split_sentences
 from kb.chunking import Cutting
 from retriever.encoder import Encoder
@@ -13,9 +14,9 @@ PASSAGE_TOKENS = 200  # about what M2KR's passages have; an encoder takes 512
 OVERLAP = 0
 
 
-def cutting_for(encoder: Encoder) -> Cutting:
-    """For passages that this encoder will encode."""
-    return Cutting(encoder.count_tokens, _sentences, PASSAGE_TOKENS, OVERLAP)
+def cutting_for(encoder: Encoder | SharedEncoder, most: int = PASSAGE_TOKENS, overlap: int = OVERLAP) -> Cutting:
+    """For passages that this encoder will encode, of at most so many tokens."""
+    return Cutting(encoder.count_tokens, _sentences, most, overlap)
 
 
 def _sentences(text: str) -> list[str]:

@@ -54,3 +54,8 @@ class SharedEncoder:
         """As Encoder.encode_query."""
         with self._working:
             return self._encoder.encode_query(question, image)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """As Encoder.count_tokens."""
+        with self._working:
+            return self._encoder.count_tokens(texts)

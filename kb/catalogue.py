@@ -1,7 +1,11 @@
 """The catalogue: what corpora, documents and passages there are, read from an SQL database.
 
 Safe to use from several threads, also while an ingestion writes: every call is a short transaction of its
-own. It only reads; kb/ingest.py writes. Every method raises CatalogueProblem when the database fails.
+own. It only reads; kb/ingest.py writes documents, kb/corpora.py changes whole corpora and kb/indexed.py keeps what is
+indexed. Every method raises CatalogueProblem when the database fails.
+
+A corpus may have a newer version, cut in another way, that is still being ingested or indexed. Only the one that is
+served is found here, unless a version is named.
 """
 
 from __future__ import annotations
@@ -9,11 +13,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Select, func, select, tuple_
+from sqlalchemy import ColumnElement, Select, select, tuple_
+from sqlalchemy.orm import Session, aliased
 
 from kb import textsearch
 from kb.database import Database
-from kb.models import CorpusRow, DocumentRow, IngestionRunRow, PassageRow, SkipRow
+from kb.models import CorpusRow, DocumentRow, IngestionRunRow, PassageRow, SkipRow, TwinRow
 from kb.records import CorpusInfo, Document, Passage, TextHit
 
 _IDS_AT_ONCE = 500
@@ -32,21 +37,18 @@ class Catalogue:
     def corpora(self) -> list[CorpusInfo]:
         """All corpora by name, with their counts."""
         with self.database.reading() as session:
-            return [
-                CorpusInfo(row.name, row.title, row.licence, row.language, documents, passages)
-                for row, documents, passages, _ in session.execute(_corpora_counted())
-            ]
+            return [_corpus(row) for row in session.scalars(_served().order_by(CorpusRow.called))]
 
-    def count(self, corpus: str) -> int:
-        """The number of passages of `corpus`; 0 when there is no such corpus."""
-        counting = (
-            select(func.count(PassageRow.id))
-            .join(DocumentRow, DocumentRow.id == PassageRow.document_id)
-            .join(CorpusRow, CorpusRow.id == DocumentRow.corpus_id)
-            .where(CorpusRow.name == corpus)
-        )
+    def versions(self, corpus: str) -> list[CorpusInfo]:
+        """The one that is served and newer ones whose last ingestion went through, oldest first."""
         with self.database.reading() as session:
-            return session.execute(counting).scalar_one()
+            rows = session.scalars(select(CorpusRow).where(CorpusRow.called == corpus).order_by(CorpusRow.version))
+            return [_corpus(row) for row in rows if row.served or _finished(_last_run(session, row.id))]
+
+    def count(self, corpus: str, version: int | None = None) -> int:
+        """The number of passages of `corpus`; 0 when there is no such corpus."""
+        with self.database.reading() as session:
+            return session.scalar(select(CorpusRow.passages).where(*_is(corpus, version))) or 0
 
     def passages(self, ids: Sequence[str]) -> list[Passage]:
         """The passages called `ids`, in the order asked; unknown ids are left out."""
@@ -66,12 +68,12 @@ class Catalogue:
         with self.database.reading() as session:
             for start in range(0, len(wanted), _IDS_AT_ONCE):
                 names = wanted[start : start + _IDS_AT_ONCE]
-                chosen = select(DocumentRow, CorpusRow.name).join(DocumentRow.corpus)
+                chosen = select(DocumentRow, CorpusRow.called).join(DocumentRow.corpus)
                 for row, corpus in session.execute(chosen.where(DocumentRow.name.in_(names))):
                     found[row.name] = _document(row, corpus)
         return [found[name] for name in ids if name in found]
 
-    def stream(self, corpus: str, batch: int = 512) -> Iterator[list[Passage]]:
+    def stream(self, corpus: str, batch: int = 512, version: int | None = None) -> Iterator[list[Passage]]:
         """All passages of `corpus` in lists of at most `batch`, by document as ingested, then position.
 
         No transaction stays open between two lists, so a slow consumer holds up nobody; passages added
@@ -84,7 +86,7 @@ class Catalogue:
         while True:
             following = (
                 _passages()
-                .where(CorpusRow.name == corpus, place > after)
+                .where(*_is(corpus, version), place > after)
                 .order_by(*place.clauses)
                 .limit(batch)
             )
@@ -105,34 +107,65 @@ class Catalogue:
             return []
         match = textsearch.ranked(self.database.dialect, terms).subquery("match")
         chosen = _passages().add_columns(match.c.score).join(match, match.c.id == PassageRow.id)
-        if corpus is not None:
-            chosen = chosen.where(CorpusRow.name == corpus)
+        chosen = chosen.where(CorpusRow.served) if corpus is None else chosen.where(*_is(corpus, None))
         chosen = chosen.order_by(match.c.score.desc(), PassageRow.id).limit(limit)
         with self.database.reading() as session:
             return [TextHit(_passage(*row[:-1]), float(row[-1])) for row in session.execute(chosen)]
 
+    def browse(self, corpus: str, after: str = "", limit: int = 20) -> list[Document]:
+        """Documents of `corpus` in the order they came: those after the document of that id, from the first for ""."""
+        chosen = select(DocumentRow, CorpusRow.called).join(DocumentRow.corpus).where(*_is(corpus, None))
+        if after:
+            place = select(DocumentRow.id).where(DocumentRow.name == after).scalar_subquery()
+            chosen = chosen.where(DocumentRow.id > place)
+        with self.database.reading() as session:
+            return [_document(*row) for row in session.execute(chosen.order_by(DocumentRow.id).limit(limit))]
+
+    def passages_of(self, document_id: str, limit: int = 1000) -> list[Passage]:
+        """The first passages of a document, in order; [] when there is no such document."""
+        theirs = _passages().where(DocumentRow.name == document_id).order_by(PassageRow.position).limit(limit)
+        with self.database.reading() as session:
+            return [_passage(*row) for row in session.execute(theirs)]
+
+    def twins(self, ids: Sequence[str]) -> dict[str, list[tuple[str, float]]]:
+        """The ids of the passages that say what each of `ids` says, found by kb/twins.py, and how nearly (1 is the
+        same); a passage that has none is left out."""
+        found: dict[str, list[tuple[str, float]]] = {}
+        if not ids:
+            return found
+        later, first = aliased(PassageRow), aliased(PassageRow)
+        pairs = (
+            select(later.name, first.name, TwinRow.similarity)
+            .join(later, later.id == TwinRow.passage_id)
+            .join(first, first.id == TwinRow.of_id)
+            .order_by(TwinRow.similarity.desc(), later.id)
+        )
+        with self.database.reading() as session:
+            for start in range(0, len(ids), _IDS_AT_ONCE):
+                names = list(ids[start : start + _IDS_AT_ONCE])
+                for one, other, similarity in session.execute(pairs.where(later.name.in_(names))):
+                    found.setdefault(one, []).append((other, similarity))
+                for one, other, similarity in session.execute(pairs.where(first.name.in_(names))):
+                    found.setdefault(other, []).append((one, similarity))
+        return found
+
     def stats(self) -> dict[str, Any]:
-        """What is in the catalogue, as JSON values: dialect, and the counts and last run of each corpus."""
+        """What is in the catalogue, as JSON values: dialect, and the counts and last run of each corpus, with those of
+        its newer version, where there is one."""
         with self.database.reading() as session:
             corpora = []
-            for row, documents, passages, octets in session.execute(_corpora_counted()).all():
-                last = session.scalars(
-                    select(IngestionRunRow)
-                    .where(IngestionRunRow.corpus_id == row.id)
-                    .order_by(IngestionRunRow.id.desc())
-                    .limit(1)
-                ).first()
+            for row in session.scalars(_served().order_by(CorpusRow.called)).all():
+                newer = select(CorpusRow).where(CorpusRow.called == row.called, CorpusRow.version > row.version)
+                following = session.scalars(newer.order_by(CorpusRow.version.desc()).limit(1)).first()
                 corpora.append(
                     {
-                        "name": row.name,
+                        "name": row.called,
                         "title": row.title,
                         "licence": row.licence,
                         "language": row.language,
                         "homepage": row.homepage,
-                        "documents": documents,
-                        "passages": passages,
-                        "text_bytes": int(octets),  # MySQL sums to a Decimal
-                        "last_run": None if last is None else _run(last),
+                        **_held(session, row),
+                        "newer": None if following is None else _held(session, following),
                     }
                 )
         return {"dialect": self.database.dialect, "corpora": corpora}
@@ -141,13 +174,13 @@ class Catalogue:
         """The newest runs of ingestions, newest first, as JSON values: what `stats` says of one, the corpus, and the
         first of what it skipped."""
         newest = (
-            select(IngestionRunRow, CorpusRow.name)
+            select(IngestionRunRow, CorpusRow.called)
             .join(CorpusRow, CorpusRow.id == IngestionRunRow.corpus_id)
             .order_by(IngestionRunRow.id.desc())
             .limit(limit)
         )
         if corpus is not None:
-            newest = newest.where(CorpusRow.name == corpus)
+            newest = newest.where(CorpusRow.called == corpus)
         with self.database.reading() as session:
             runs = session.execute(newest).all()
             wanted = select(SkipRow).where(SkipRow.run_id.in_([run.id for run, _ in runs])).order_by(SkipRow.id)
@@ -157,21 +190,42 @@ class Catalogue:
         return [{"corpus": name, **_run(run), "skips": skips.get(run.id, [])} for run, name in runs]
 
 
-def _corpora_counted() -> Select[tuple[CorpusRow, int, int, int]]:
-    documents = select(func.count(DocumentRow.id)).where(DocumentRow.corpus_id == CorpusRow.id)
-    in_corpus = (
-        select(func.count(PassageRow.id))
-        .join(DocumentRow, DocumentRow.id == PassageRow.document_id)
-        .where(DocumentRow.corpus_id == CorpusRow.id)
-    )
-    octets = in_corpus.with_only_columns(func.coalesce(func.sum(PassageRow.text_bytes), 0))
-    return select(
-        CorpusRow, documents.scalar_subquery(), in_corpus.scalar_subquery(), octets.scalar_subquery()
-    ).order_by(CorpusRow.name)
+def _served() -> Select[tuple[CorpusRow]]:
+    return select(CorpusRow).where(CorpusRow.served)
+
+
+def _is(corpus: str, version: int | None) -> tuple[ColumnElement[bool], ...]:
+    """That a CorpusRow is this version of a corpus; None: the one that is served."""
+    return (CorpusRow.called == corpus, CorpusRow.served if version is None else CorpusRow.version == version)
+
+
+def _corpus(row: CorpusRow) -> CorpusInfo:
+    return CorpusInfo(row.called, row.title, row.licence, row.language, row.documents, row.passages, row.version)
+
+
+def _last_run(session: Session, corpus_id: int) -> IngestionRunRow | None:
+    theirs = select(IngestionRunRow).where(IngestionRunRow.corpus_id == corpus_id)
+    return session.scalars(theirs.order_by(IngestionRunRow.id.desc()).limit(1)).first()
+
+
+def _finished(run: IngestionRunRow | None) -> bool:
+    return run is not None and run.state == "finished" and run.asked is None
+
+
+def _held(session: Session, row: CorpusRow) -> dict[str, Any]:
+    last = _last_run(session, row.id)
+    return {
+        "version": row.version,
+        "cutting": row.cutting,
+        "documents": row.documents,
+        "passages": row.passages,
+        "text_bytes": row.text_bytes,
+        "last_run": None if last is None else _run(last),
+    }
 
 
 def _passages() -> Select[tuple[PassageRow, DocumentRow, str]]:
-    return select(PassageRow, DocumentRow, CorpusRow.name).join(PassageRow.document).join(DocumentRow.corpus)
+    return select(PassageRow, DocumentRow, CorpusRow.called).join(PassageRow.document).join(DocumentRow.corpus)
 
 
 def _passage(row: PassageRow, document: DocumentRow, corpus: str) -> Passage:
@@ -186,6 +240,7 @@ def _passage(row: PassageRow, document: DocumentRow, corpus: str) -> Passage:
         licence=document.licence,
         position=row.position,
         section=row.section,
+        content_hash=row.content_hash,
     )
 
 
@@ -200,19 +255,26 @@ def _document(row: DocumentRow, corpus: str) -> Document:
         description=row.description,
         topic=row.topic,
         content_hash=row.content_hash,
+        images=tuple(row.images.splitlines()),
     )
 
 
 def _run(row: IngestionRunRow) -> dict[str, Any]:
     return {
+        "id": row.id,
         "state": row.state,
         "started": row.started.isoformat(timespec="seconds"),
         "finished": None if row.finished is None else row.finished.isoformat(timespec="seconds"),
         "limit": row.asked,
+        "total": row.total,
+        "alive": None if row.alive is None else row.alive.isoformat(timespec="seconds"),
+        "pausing": row.pausing,
+        "request": row.request,
         "seen": row.seen,
         "new": row.added,
         "updated": row.updated,
         "unchanged": row.unchanged,
         "skipped": row.skipped,
+        "removed": row.removed,
         "error": row.error,
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from kb.records import DocumentRecord, Section
+from kb.records import DocumentRecord
 
 BETWEEN_SECTIONS = " › "
 
@@ -26,6 +26,11 @@ class Cutting:
     most: int = 200
     overlap: int = 0
 
+    @property
+    def label(self) -> str:
+        """What tells passages cut in this way from those cut in another."""
+        return f"{self.most}+{self.overlap}"
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -36,25 +41,37 @@ class Piece:
     tokens: int | None  # None where nobody counted them
 
 
-def pieces_of(record: DocumentRecord, cutting: Cutting) -> list[Piece]:
-    """The passages that a document's sections are cut into, in order."""
-    return [piece for section in record.sections for piece in _cut(record.title, section, cutting)]
+def pieces_of(records: Sequence[DocumentRecord], cutting: Cutting) -> list[list[Piece]]:
+    """The passages that the sections of each document are cut into, in order. Tokens are counted all at once."""
+    sections = [
+        (number, section.path, [s for line in section.text.split("\n") for s in cutting.split(line) if s.strip()])
+        for number, record in enumerate(records)
+        for section in record.sections
+    ]
+    texts = []
+    for number, path, sentences in sections:
+        texts += [BETWEEN_SECTIONS.join((records[number].title, *path)), *sentences]
+    counts = iter(cutting.count(texts))
+    pieces: list[list[Piece]] = [[] for _ in records]
+    for number, path, sentences in sections:
+        room = max(1, cutting.most - next(counts))
+        counted = [(sentence, next(counts)) for sentence in sentences]
+        pieces[number] += _cut(path, counted, room, cutting)
+    return pieces
 
 
-def _cut(title: str, section: Section, cutting: Cutting) -> Iterator[Piece]:
-    sentences = [s for line in section.text.split("\n") for s in cutting.split(line) if s.strip()]
-    if not sentences:
-        return
-    head, *lengths = cutting.count([BETWEEN_SECTIONS.join((title, *section.path)), *sentences])
-    room = max(1, cutting.most - head)
-    parts = [part for s, n in zip(sentences, lengths, strict=True) for part in _fitting(s, n, room, cutting)]
+def _cut(
+    path: tuple[str, ...], sentences: Sequence[tuple[str, int]], room: int, cutting: Cutting
+) -> Iterator[Piece]:
+    """The passages of a section from its sentences and their tokens; room is for that of a passage's text."""
+    parts = [part for s, n in sentences for part in _fitting(s, n, room, cutting)]
     first = 0
     while first < len(parts):
         end, held = first, 0
         while end < len(parts) and (end == first or held + parts[end][1] <= room):
             held += parts[end][1]
             end += 1
-        yield Piece(section.path, " ".join(text for text, _ in parts[first:end]), held)
+        yield Piece(path, " ".join(text for text, _ in parts[first:end]), held)
         if end == len(parts):
             return
         again, repeated = end, 0

@@ -2,29 +2,34 @@
 
 Every batch is one transaction that also writes the run's counters. What is already there with the same
 content hash is left alone, so ingesting twice changes nothing and ingesting again after a stop adds what was
-missing. Documents that a source no longer gives stay. Knows nothing of what the sources are.
+missing. Documents that a source no longer gives stay, unless it says that it gives all there are. Knows nothing of
+what the sources are.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from kb.catalogue import Catalogue
 from kb.chunking import BETWEEN_SECTIONS, Cutting, Piece, pieces_of
 from kb.models import CorpusRow, DocumentRow, IngestionRunRow, PassageRow, SkipRow
-from kb.records import CatalogueProblem, DocumentRecord, RunReport, Skipped, Source
+from kb.records import CatalogueProblem, DocumentRecord, RunReport, Skipped, Source, passage_hash
 from kb.sources import SOURCES
 
-_BATCH = 500
+# The tables themselves: rows of their objects would take twice the time.
+_DOCUMENT, _PASSAGE = DocumentRow.__table__, PassageRow.__table__
+_BATCH = 500  # documents
+_BATCH_CHARACTERS = 4_000_000  # of text; more documents wait for the next batch
 _MOST_SKIPS = 1_000  # of a run that are kept
 _MOST_IN_A_ROW = 10_000  # of them; then the file is not what it should be
 _LONGEST_NAME = 500  # leaves room for the position in the 512 characters of a passage's name
@@ -37,14 +42,16 @@ def ingest(
     limit: int | None = None,
     progress: Callable[[int, int | None], None] | None = None,
     cutting: Cutting | None = None,
+    request: str = "",
 ) -> RunReport:
     """Bring the first `limit` documents of a source (all when None), or of the one of that name, into the catalogue as
     it gives them now.
 
     `progress(done, total)` is called before the first and after every batch; total is None where it is not known.
-    `cutting` says how documents become passages; None is for sources that give passages. A run is recorded whatever
-    happens, with what it skipped. Raises CatalogueProblem (unknown source, database) and what the source raises
-    (WheelProblem).
+    `cutting` says how documents become passages; None is for sources that give passages. Another cutting than the
+    corpus has begins a new version of it, which nobody is given before kb/corpora.py is told to serve it. A run is
+    recorded whatever happens, with what it skipped and `request`, what was asked for as JSON; it ends early where it
+    is asked to pause. Raises CatalogueProblem (unknown source, database) and what the source raises (WheelProblem).
     """
     if isinstance(source, str):
         if source not in SOURCES:
@@ -54,33 +61,44 @@ def ingest(
     if limit is not None and limit < 1:
         raise ValueError("limit must be at least 1")
     began = time.monotonic()
-    corpus_id, run_id = _begin(catalogue, source, limit)
-    counts: Counter[str] = Counter()
+    run = _begin(catalogue, source, limit, cutting, request)
+    counts: Counter[str] = Counter()  # of what is written
+    paused = False
     try:
         total, given = source.read(cache_dir)
-        skips: list[Skipped] = []
-        records = islice(_taken(given, skips, counts), limit)
         total = total if limit is None or total is None else min(limit, total)
-        keys: set[str] = set()
+        with catalogue.database.writing() as session:
+            _note(session, run, counts, total=total)
+        keys: set[int] = set()
         if progress is not None:
             progress(0, total)
-        for batch in _batches(records):
-            _check(source, batch, keys)
-            pieces = [_passages(record, cutting) for record in batch]
-            with catalogue.database.writing() as session:
-                counts += _store(session, source, corpus_id, batch, pieces)
-                _store_skips(session, run_id, skips)
-                _note(session, run_id, counts)
-            skips.clear()
-            if progress is not None:
-                progress(_seen(counts), total)
+        # The database is at work on one batch while the next is read and cut.
+        with ThreadPoolExecutor(1, "ingest") as writer:
+            written: Future[bool] | None = None
+            for batch in _batches(given, limit):
+                _check(run, batch, keys)
+                pieces = _passages(batch.records, cutting)
+                if written is not None:
+                    paused = written.result()
+                    if progress is not None:
+                        progress(_seen(counts), total)
+                    if paused:
+                        break
+                written = writer.submit(_write, catalogue, run, batch, pieces, counts)
+            else:
+                paused = written is not None and written.result()
+        if progress is not None:
+            progress(_seen(counts), total)
+        if not paused and source.whole and limit is None:
+            counts["removed"] = _remove_others(catalogue, run, keys)
         with catalogue.database.writing() as session:
-            _note(session, run_id, counts, state="finished", finished=datetime.now(UTC), error="")
+            state = "paused" if paused else "finished"
+            _note(session, run, counts, state=state, finished=datetime.now(UTC), error="", pausing=False)
     except BaseException as problem:
-        _record_stop(catalogue, run_id, problem)
+        _record_stop(catalogue, run.id, problem)
         raise
     return RunReport(
-        run_id=run_id,
+        run_id=run.id,
         source=source.name,
         seen=_seen(counts),
         added=counts["added"],
@@ -88,117 +106,153 @@ def ingest(
         unchanged=counts["unchanged"],
         skipped=counts["skipped"],
         seconds=time.monotonic() - began,
+        removed=counts["removed"],
+        paused=paused,
     )
 
 
-def _batches(records: Iterator[DocumentRecord]) -> Iterator[list[DocumentRecord]]:
-    """The records in batches, the last of which may be empty: what was skipped at the end belongs to it. What a source
-    gave before it said that it cannot go on comes before that is raised."""
-    batch: list[DocumentRecord] = []
+@dataclass(frozen=True)
+class _Run:
+    """A run under way and the version of the corpus that it writes: the row's number and name."""
+
+    id: int
+    corpus_id: int
+    corpus: str
+
+
+@dataclass
+class _Batch:
+    """Documents that are written together, what was skipped before and among them, and how much of it in all; `kept`
+    are the keys of what was skipped."""
+
+    records: list[DocumentRecord] = field(default_factory=list)
+    skips: list[Skipped] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    skipped: int = 0
+    characters: int = 0
+
+
+def _batches(given: Iterable[DocumentRecord | Skipped], limit: int | None) -> Iterator[_Batch]:
+    """What a source gives, up to so many documents, in batches; the last may hold none: what was skipped at the end
+    belongs to it. What a source gave before it said that it cannot go on comes before that is raised."""
+    batch, documents, in_a_row = _Batch(), 0, 0
     try:
-        for record in records:
-            batch.append(record)
-            if len(batch) == _BATCH:
+        for each in given:
+            if isinstance(each, Skipped):
+                in_a_row += 1
+                batch.skipped += 1
+                if batch.skipped <= _MOST_SKIPS:
+                    batch.skips.append(each)
+                if each.key:
+                    batch.kept.append(each.key)
+                if in_a_row > _MOST_IN_A_ROW:
+                    raise CatalogueProblem(
+                        f"Over {_MOST_IN_A_ROW:,} things in a row cannot be taken, {each.where} the last: {each.why}"
+                    )
+                continue
+            in_a_row = 0
+            documents += 1
+            batch.records.append(each)
+            batch.characters += sum(map(len, each.texts)) + sum(len(section.text) for section in each.sections)
+            if len(batch.records) == _BATCH or batch.characters > _BATCH_CHARACTERS:
                 yield batch
-                batch = []
+                batch = _Batch(skipped=batch.skipped)
+            if documents == limit:
+                break
     except CatalogueProblem:
         yield batch
         raise
     yield batch
 
 
-def _taken(
-    given: Iterable[DocumentRecord | Skipped], skips: list[Skipped], counts: Counter[str]
-) -> Iterator[DocumentRecord]:
-    """The documents alone. What is skipped on the way is counted, and the first of it is added to `skips`, which is
-    emptied by whoever writes it down."""
-    in_a_row = 0
-    for each in given:
-        if not isinstance(each, Skipped):
-            in_a_row = 0
-            yield each
-            continue
-        counts["skipped"] += 1
-        in_a_row += 1
-        if counts["skipped"] <= _MOST_SKIPS:
-            skips.append(each)
-        if in_a_row > _MOST_IN_A_ROW:
-            raise CatalogueProblem(
-                f"Over {_MOST_IN_A_ROW:,} things in a row cannot be taken, {each.where} the last: {each.why}"
-            )
-
-
-def _passages(record: DocumentRecord, cutting: Cutting | None) -> list[Piece]:
-    if cutting is not None and not record.texts:
-        return pieces_of(record, cutting)
-    if record.sections:
+def _passages(records: list[DocumentRecord], cutting: Cutting | None) -> list[list[Piece]]:
+    if cutting is None and any(record.sections for record in records):
         raise ValueError("a source that gives sections needs a cutting")
-    return [Piece((), text, None) for text in record.texts]
+    whole = [[Piece((), text, None) for text in record.texts] for record in records]
+    if cutting is None:
+        return whole
+    return [given or cut for given, cut in zip(whole, pieces_of(records, cutting), strict=True)]
+
+
+def _write(
+    catalogue: Catalogue, run: _Run, batch: _Batch, pieces: list[list[Piece]], counts: Counter[str]
+) -> bool:
+    """Write a batch and what it adds to the counts; whether the run is asked to pause."""
+    with catalogue.database.writing() as session:
+        stored = _store(session, run, batch.records, pieces)
+        _store_skips(session, run.id, batch.skips)
+        now = counts + stored
+        now["skipped"] = batch.skipped
+        pausing = _note(session, run, now)
+    counts.clear()
+    counts.update(now)
+    return pausing
 
 
 def _seen(counts: Counter[str]) -> int:
     return counts["added"] + counts["updated"] + counts["unchanged"]
 
 
-def _begin(catalogue: Catalogue, source: Source, limit: int | None) -> tuple[int, int]:
-    """Ids of the corpus, made or brought up to date, and of a new run."""
+def _begin(catalogue: Catalogue, source: Source, limit: int | None, cutting: Cutting | None, request: str) -> _Run:
+    """A new run, and the version of the corpus that it writes, made or brought up to date."""
+    label = "" if cutting is None else cutting.label
     with catalogue.database.writing() as session:
         details = {name: getattr(source, name) for name in ("title", "licence", "language", "homepage")}
-        same = CorpusRow.name == source.name
-        if session.scalar(select(CorpusRow.id).where(same)) is None:
+        corpus = _newest(session, source.name)
+        if corpus is None or (label and corpus.cutting not in ("", label)):
+            version = 1 if corpus is None else corpus.version + 1
+            name = source.name if version == 1 else f"{source.name}@{version}"
+            values = {"name": name, "called": source.name, "version": version, "served": version == 1}
             try:
                 with session.begin_nested():
-                    session.execute(insert(CorpusRow).values(name=source.name, **details))
+                    session.execute(insert(CorpusRow).values(**values, **details))
             except IntegrityError:
                 pass  # another ingestion was quicker
-        session.execute(update(CorpusRow).where(same).values(details))
-        corpus_id = session.scalars(select(CorpusRow.id).where(same)).one()
+            corpus = _newest(session, source.name)
+        more = {"cutting": label} if label else {}
+        session.execute(update(CorpusRow).where(CorpusRow.id == corpus.id).values(**details, **more))
         # A run that was killed could not say so itself. One that is still at work says "finished" at its end.
         session.execute(
             update(IngestionRunRow)
-            .where(IngestionRunRow.corpus_id == corpus_id, IngestionRunRow.state == "running")
+            .where(IngestionRunRow.corpus_id == corpus.id, IngestionRunRow.state == "running")
             .values(
                 state="interrupted", finished=datetime.now(UTC), error="The process ended without a word."
             )
         )
+        now = datetime.now(UTC)
         run = IngestionRunRow(
-            corpus_id=corpus_id,
-            state="running",
-            started=datetime.now(UTC),
-            asked=limit,
-            seen=0,
-            added=0,
-            updated=0,
-            unchanged=0,
-            skipped=0,
-            error="",
-        )
+            corpus_id=corpus.id, state="running", started=now, alive=now, asked=limit, request=request,
+            seen=0, added=0, updated=0, unchanged=0, error="",
+        )  # fmt: skip
         session.add(run)
         session.flush()
-        return corpus_id, run.id
+        return _Run(run.id, corpus.id, corpus.name)
 
 
-def _check(source: Source, batch: list[DocumentRecord], keys: set[str]) -> None:
+def _newest(session: Session, called: str) -> CorpusRow | None:
+    newest = select(CorpusRow).where(CorpusRow.called == called).order_by(CorpusRow.version.desc()).limit(1)
+    return session.scalars(newest).first()
+
+
+def _check(run: _Run, batch: _Batch, keys: set[int]) -> None:
     # A key that comes twice would be updated to and fro by every ingestion.
-    for record in batch:
+    for record in batch.records:
         if not record.key or any(c.isspace() for c in record.key):
-            raise CatalogueProblem(f"The source {source.name} gives a document the key {record.key!r}.")
-        if len(source.name) + len(record.key) > _LONGEST_NAME:
-            raise CatalogueProblem(
-                f"The source {source.name} gives a key that is too long: {record.key[:80]}..."
-            )
-        if record.key in keys:
-            raise CatalogueProblem(f"The source {source.name} gives the document {record.key} twice.")
-        keys.add(record.key)
+            raise CatalogueProblem(f"The source {run.corpus} gives a document the key {record.key!r}.")
+        if len(run.corpus) + len(record.key) > _LONGEST_NAME:
+            raise CatalogueProblem(f"The source {run.corpus} gives a key that is too long: {record.key[:80]}...")
+        mark = hash(record.key)  # the keys of a million documents would take 100 MB
+        if mark in keys:
+            raise CatalogueProblem(f"The source {run.corpus} gives the document {record.key} twice.")
+        keys.add(mark)
+    keys.update(map(hash, batch.kept))
 
 
-def _store(
-    session: Session, source: Source, corpus_id: int, batch: list[DocumentRecord], pieces: list[list[Piece]]
-) -> Counter[str]:
+def _store(session: Session, run: _Run, batch: list[DocumentRecord], pieces: list[list[Piece]]) -> Counter[str]:
     """Write what is new or changed in `batch`; how many documents were added, updated, unchanged."""
     # Two ingestions of one corpus take turns, batch by batch (SQLite has but one writer anyway).
-    session.execute(select(CorpusRow.id).where(CorpusRow.id == corpus_id).with_for_update())
-    names = {f"{source.name}:{record.key}": record for record in batch}
+    session.execute(select(CorpusRow.id).where(CorpusRow.id == run.corpus_id).with_for_update())
+    names = {f"{run.corpus}:{record.key}": record for record in batch}
     known = select(DocumentRow.name, DocumentRow.id, DocumentRow.content_hash).where(
         DocumentRow.name.in_(names)
     )
@@ -210,58 +264,109 @@ def _store(
         if name in there and there[name][1] != record.content_hash
     }
     if new:
-        values = [{"corpus_id": corpus_id, "name": name} | _document(record) for name, record in new.items()]
-        session.execute(insert(DocumentRow), values)
+        rows = [{"corpus_id": run.corpus_id, "name": name} | _document(record, run) for name, record in new.items()]
+        session.execute(insert(_DOCUMENT), rows)
+    gone = (0, 0)
     if changed:
-        values = [{"id": there[name][0]} | _document(record) for name, record in changed.items()]
-        session.execute(update(DocumentRow), values)
-        session.execute(delete(PassageRow).where(PassageRow.document_id.in_([row["id"] for row in values])))
-    passages = {f"{source.name}:{record.key}": cut for record, cut in zip(batch, pieces, strict=True)}
-    _store_passages(session, new | changed, passages)
+        rows = [{"number": there[name][0]} | _document(record, run) for name, record in changed.items()]
+        session.execute(update(_DOCUMENT).where(_DOCUMENT.c.id == bindparam("number")), rows)
+        gone = _delete_passages(session, [row["number"] for row in rows])
+    passages = {f"{run.corpus}:{record.key}": cut for record, cut in zip(batch, pieces, strict=True)}
+    come = _store_passages(session, new | changed, passages)
+    _count(session, run, len(new), come[0] - gone[0], come[1] - gone[1])
     return Counter(added=len(new), updated=len(changed), unchanged=len(batch) - len(new) - len(changed))
+
+
+def _delete_passages(session: Session, documents: Sequence[int]) -> tuple[int, int]:
+    """Delete the passages of documents by their numbers; how many there were, and the bytes of their texts."""
+    theirs = PassageRow.document_id.in_(documents)
+    counted = session.execute(select(func.count(), func.coalesce(func.sum(PassageRow.text_bytes), 0)).where(theirs))
+    passages, octets = counted.one()
+    session.execute(delete(_PASSAGE).where(_PASSAGE.c.document_id.in_(documents)))
+    return passages, int(octets)
+
+
+def _count(session: Session, run: _Run, documents: int, passages: int, octets: int) -> None:
+    """Add to what the corpus says it holds."""
+    added = {"documents": documents, "passages": passages, "text_bytes": octets}
+    values = {name: getattr(CorpusRow, name) + number for name, number in added.items() if number}
+    if values:
+        session.execute(update(CorpusRow).where(CorpusRow.id == run.corpus_id).values(values))
 
 
 def _store_skips(session: Session, run_id: int, skips: list[Skipped]) -> None:
     if skips:
         values = [{"run_id": run_id, "place": s.where[:500], "reason": s.why[:500]} for s in skips]
-        session.execute(insert(SkipRow), values)
+        session.execute(insert(SkipRow.__table__), values)
 
 
 def _store_passages(
     session: Session, records: dict[str, DocumentRecord], pieces: dict[str, list[Piece]]
-) -> None:
+) -> tuple[int, int]:
+    """Write the passages of documents that have none; how many there are, and the bytes of their texts."""
     numbers = session.execute(select(DocumentRow.name, DocumentRow.id).where(DocumentRow.name.in_(records)))
     ids = {name: number for name, number in numbers}
-    values = [
-        {
-            "document_id": ids[name],
-            "position": position,
-            "name": f"{name}#{position}",
-            "title": record.title,
-            "text": piece.text,
-            "text_bytes": len(piece.text.encode()),
-            "section": BETWEEN_SECTIONS.join(piece.path),
-            "tokens": piece.tokens,
-        }
-        for name, record in records.items()
-        for position, piece in enumerate(pieces[name])
-    ]
+    values = []
+    for name, record in records.items():
+        for position, piece in enumerate(pieces[name]):
+            section = BETWEEN_SECTIONS.join(piece.path)
+            values.append(
+                {
+                    "document_id": ids[name],
+                    "position": position,
+                    "name": f"{name}#{position}",
+                    "title": record.title,
+                    "text": piece.text,
+                    "text_bytes": len(piece.text.encode()),
+                    "section": section,
+                    "tokens": piece.tokens,
+                    "content_hash": passage_hash(record.title, section, piece.text),
+                }
+            )
     if values:
-        session.execute(insert(PassageRow), values)
+        session.execute(insert(_PASSAGE), values)
+    return len(values), sum(row["text_bytes"] for row in values)
 
 
-def _document(record: DocumentRecord) -> dict[str, str]:
+def _document(record: DocumentRecord, run: _Run) -> dict[str, str | int]:
     fields = ("title", "url", "language", "licence", "description", "topic", "content_hash")
-    return {field: getattr(record, field) for field in fields}
+    values: dict[str, str | int] = {name: getattr(record, name) for name in fields}
+    return values | {"images": "\n".join(record.images), "run_id": run.id}
 
 
-def _note(session: Session, run_id: int, counts: Counter[str], **also: object) -> None:
-    values = {name: counts[name] for name in ("added", "updated", "unchanged", "skipped")}
+def _remove_others(catalogue: Catalogue, run: _Run, keys: set[int]) -> int:
+    """Delete the documents of the corpus whose keys are not among these; how many there were."""
+    removed = last = 0
+    begin = len(run.corpus) + 1
+    while True:
+        with catalogue.database.writing() as session:
+            some = (
+                select(DocumentRow.id, DocumentRow.name)
+                .where(DocumentRow.corpus_id == run.corpus_id, DocumentRow.id > last)
+                .order_by(DocumentRow.id)
+                .limit(_BATCH)
+            )
+            found = session.execute(some).all()
+            if not found:
+                return removed
+            last = found[-1][0]
+            gone = [number for number, name in found if hash(name[begin:]) not in keys]
+            if gone:
+                passages, octets = _delete_passages(session, gone)
+                session.execute(delete(_DOCUMENT).where(_DOCUMENT.c.id.in_(gone)))
+                _count(session, run, -len(gone), -passages, -octets)
+                removed += len(gone)
+
+
+def _note(session: Session, run: _Run, counts: Counter[str], **also: object) -> bool:
+    """Write down how far the run is; whether it is asked to pause."""
+    values = {name: counts[name] for name in ("added", "updated", "unchanged", "skipped", "removed")}
     session.execute(
         update(IngestionRunRow)
-        .where(IngestionRunRow.id == run_id)
-        .values(seen=_seen(counts), **values, **also)
+        .where(IngestionRunRow.id == run.id)
+        .values(seen=_seen(counts), alive=datetime.now(UTC), **values, **also)
     )
+    return bool(session.scalar(select(IngestionRunRow.pausing).where(IngestionRunRow.id == run.id)))
 
 
 def _record_stop(catalogue: Catalogue, run_id: int, problem: BaseException) -> None:

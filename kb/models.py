@@ -1,4 +1,4 @@
-"""The tables of the catalogue as typed SQLAlchemy models: corpus, document, passage, ingestion run.
+"""The tables of the catalogue as typed SQLAlchemy models: corpora, documents, passages, runs, what is indexed.
 
 The migrations create them; a test holds the two equal. Knows nothing of what is done with the rows.
 """
@@ -7,7 +7,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from sqlalchemy import DateTime, Dialect, ForeignKey, String, Text, TypeDecorator, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    false,
+    true,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 
@@ -31,10 +43,25 @@ class Base(DeclarativeBase):
 
 
 class CorpusRow(Base):
+    """A version of a corpus: its documents cut in one way. Readers are given the one that is `served`.
+
+    `called` is what people call the corpus, `name` the same and, from the second version on, `@` and its number: what
+    the ids of its documents begin with. `cutting` says how passages were cut, "" where the source said what they are.
+    The counts are kept by every change, so that nobody has to count.
+    """
+
     __tablename__ = "corpus"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(String(64), unique=True)
+    # A column of SQLite does not change its type, nor keep to it.
+    name: Mapped[str] = mapped_column(String(80).with_variant(String(64), "sqlite"), unique=True)
+    called: Mapped[str] = mapped_column(String(64), index=True)
+    version: Mapped[int] = mapped_column(server_default="1")
+    served: Mapped[bool] = mapped_column(server_default=true())
+    cutting: Mapped[str] = mapped_column(String(32), server_default="")
+    documents: Mapped[int] = mapped_column(server_default="0")
+    passages: Mapped[int] = mapped_column(server_default="0")
+    text_bytes: Mapped[int] = mapped_column(BigInteger, server_default="0")
     title: Mapped[str] = mapped_column(String(255))
     licence: Mapped[str] = mapped_column(String(64))
     language: Mapped[str] = mapped_column(String(16))
@@ -42,7 +69,10 @@ class CorpusRow(Base):
 
 
 class DocumentRow(Base):
-    """`name` is the public id, `<corpus>:<key>`; `id` only gives the order in which documents came."""
+    """`name` is the public id, `<corpus>:<key>`; `id` only gives the order in which documents came.
+
+    `images` are the names or addresses of its pictures, a line each; `run_id` is the run that wrote it as it is now.
+    """
 
     __tablename__ = "document"
 
@@ -56,6 +86,8 @@ class DocumentRow(Base):
     description: Mapped[str] = mapped_column(Text)
     topic: Mapped[str] = mapped_column(Text)
     content_hash: Mapped[str] = mapped_column(String(64))
+    images: Mapped[str] = mapped_column(Text, server_default="")
+    run_id: Mapped[int | None]
 
     corpus: Mapped[CorpusRow] = relationship()
 
@@ -65,7 +97,7 @@ class PassageRow(Base):
 
     `section` is the titles of the sections it lies in, joined as readers see them; `text_bytes` is the size of `text`
     in UTF-8, kept because databases count it each in its own way; `tokens` those of the tokenizer it was cut with,
-    None where its source said what the passages are.
+    None where its source said what the passages are; `content_hash` is passage_hash of what an index keeps of it.
     """
 
     __tablename__ = "passage"
@@ -80,12 +112,17 @@ class PassageRow(Base):
     text_bytes: Mapped[int]
     section: Mapped[str] = mapped_column(Text, server_default="")
     tokens: Mapped[int | None]
+    content_hash: Mapped[str] = mapped_column(String(32), server_default="")
 
     document: Mapped[DocumentRow] = relationship()
 
 
 class IngestionRunRow(Base):
-    """`state` is running, finished, failed (see `error`) or interrupted; counters are true at every batch."""
+    """`state` is running, finished, paused, failed (see `error`) or interrupted; counters are true at every batch.
+
+    `request` is what was asked for, as JSON, so that it can be asked for again; `total` the number of documents, where
+    it is known; `alive` when the run last said that it goes on; `pausing` asks it to stop after the batch under way.
+    """
 
     __tablename__ = "ingestion_run"
 
@@ -95,11 +132,16 @@ class IngestionRunRow(Base):
     started: Mapped[datetime]
     finished: Mapped[datetime | None]
     asked: Mapped[int | None]
+    request: Mapped[str] = mapped_column(Text, server_default="")
+    total: Mapped[int | None]
+    alive: Mapped[datetime | None]
+    pausing: Mapped[bool] = mapped_column(server_default=false())
     seen: Mapped[int]
     added: Mapped[int]
     updated: Mapped[int]
     unchanged: Mapped[int]
     skipped: Mapped[int] = mapped_column(server_default="0")
+    removed: Mapped[int] = mapped_column(server_default="0")
     error: Mapped[str] = mapped_column(Text)
 
 
@@ -112,3 +154,33 @@ class SkipRow(Base):
     run_id: Mapped[int] = mapped_column(ForeignKey("ingestion_run.id", ondelete="CASCADE"), index=True)
     place: Mapped[str] = mapped_column(Text)
     reason: Mapped[str] = mapped_column(Text)
+
+
+class IndexRow(Base):
+    """An index that keeps passages of a corpus; `name` tells it from others, `corpus` is CorpusRow.name."""
+
+    __tablename__ = "passage_index"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(255), unique=True)
+    corpus: Mapped[str] = mapped_column(String(80))
+
+
+class IndexedRow(Base):
+    """A passage that an index keeps, by its public id, since it may have left the catalogue; and its hash then."""
+
+    __tablename__ = "indexed"
+
+    index_id: Mapped[int] = mapped_column(ForeignKey("passage_index.id", ondelete="CASCADE"), primary_key=True)
+    passage: Mapped[str] = mapped_column(String(512), primary_key=True)
+    content_hash: Mapped[str] = mapped_column(String(32))
+
+
+class TwinRow(Base):
+    """A passage that says what an earlier one, `of_id`, says; `similarity` is 1 for equal texts."""
+
+    __tablename__ = "twin"
+
+    passage_id: Mapped[int] = mapped_column(ForeignKey("passage.id", ondelete="CASCADE"), primary_key=True)
+    of_id: Mapped[int] = mapped_column(ForeignKey("passage.id", ondelete="CASCADE"), index=True)
+    similarity: Mapped[float] = mapped_column(Float)

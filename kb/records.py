@@ -10,7 +10,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 _CONTROL_SPACE = re.compile(r"[\t-\r\x85]")
@@ -37,6 +37,7 @@ class Passage:
     licence: str
     position: int
     section: str = ""  # the titles of the sections it lies in, outermost first, between › signs
+    content_hash: str = ""  # passage_hash of what it says: it changes when an index has to learn it anew
 
     @property
     def heading(self) -> str:
@@ -57,11 +58,12 @@ class Document:
     description: str
     topic: str
     content_hash: str
+    images: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class CorpusInfo:
-    """A corpus and how much of it is in the catalogue."""
+    """A corpus and how much of it is in the catalogue; `version` counts how often it was cut into passages anew."""
 
     name: str
     title: str
@@ -69,6 +71,7 @@ class CorpusInfo:
     language: str
     documents: int
     passages: int
+    version: int = 1
 
 
 @dataclass(frozen=True)
@@ -90,10 +93,12 @@ class Section:
 
 @dataclass(frozen=True)
 class Skipped:
-    """Something in a source that could not be taken: where ("corpus.jsonl, line 12") and why, as a sentence."""
+    """Something in a source that could not be taken: where ("corpus.jsonl, line 12") and why, as a sentence; `key` is
+    the document's, where it is known."""
 
     where: str
     why: str
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -118,7 +123,11 @@ class DocumentRecord:
     @property
     def content_hash(self) -> str:
         """SHA-256 in hexadecimal of everything the record says."""
-        told = {name: value for name, value in asdict(self).items() if value or name not in ("sections", "images")}
+        told: dict[str, object] = dict(vars(self))  # asdict would copy all of it
+        told["sections"] = [vars(section) for section in self.sections]
+        for name in ("sections", "images"):
+            if not told[name]:
+                del told[name]
         said = json.dumps(told, ensure_ascii=True, sort_keys=True)
         return hashlib.sha256(said.encode("ascii")).hexdigest()
 
@@ -130,6 +139,7 @@ class Source:
     `read(cache_dir)` gives (number of documents or None, iterator over them), always the same documents in the same
     order, and may keep fetched files in `cache_dir`. What cannot be taken comes as `Skipped` in its place; a source
     that cannot be read at all raises CatalogueProblem. A corpus has the name of its source, without a colon.
+    `whole` says that a document it does not give any more, nor skips by its key, is no more.
     """
 
     name: str
@@ -138,12 +148,13 @@ class Source:
     language: str
     homepage: str
     read: Callable[[Path], tuple[int | None, Iterator[DocumentRecord | Skipped]]]
+    whole: bool = False
 
 
 @dataclass(frozen=True)
 class RunReport:
     """What one ingestion did: `seen` = `added` + `updated` + `unchanged` documents; `skipped` is what it could not
-    take."""
+    take, `removed` the documents that are no more. A `paused` one stopped before its end because it was asked to."""
 
     run_id: int
     source: str
@@ -153,6 +164,13 @@ class RunReport:
     unchanged: int
     skipped: int
     seconds: float
+    removed: int = 0
+    paused: bool = False
+
+
+def passage_hash(title: str, section: str, text: str) -> str:
+    """The first 32 hexadecimal digits of the SHA-256 of all that an index keeps of a passage."""
+    return hashlib.sha256("\0".join((title, section, text)).encode()).hexdigest()[:32]
 
 
 def clean_text(text: str) -> str:

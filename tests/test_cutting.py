@@ -22,7 +22,7 @@ def encoder(wheel_cache):
 
 def test_passages_are_as_long_as_the_encoder_says(encoder):
     long = DocumentRecord("mill", "Mill", "", "en", "CC0", (), sections=(Section(("History",), MILL * 80),))
-    pieces = pieces_of(long, cutting_for(encoder))
+    [pieces] = pieces_of([long], cutting_for(encoder))
     headed = [f"Mill › History {piece.text}" for piece in pieces]
     assert len(pieces) > 5 and max(encoder.count_tokens(headed)) <= PASSAGE_TOKENS
     assert min(encoder.count_tokens(headed[:-1])) > PASSAGE_TOKENS - 60  # a sentence more would not fit

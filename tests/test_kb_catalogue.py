@@ -13,6 +13,7 @@ from kb_support import postgresql, record, source
 from kb import textsearch
 from kb.catalogue import Catalogue
 from kb.ingest import ingest
+from kb.models import CorpusRow
 from kb.records import CorpusInfo, clean_text
 from kb.sources import SOURCES
 from kb.sources.wikipedia_vital import article_url
@@ -192,7 +193,8 @@ def test_plain_comparing_for_other_databases(catalogue):
 def test_writers_and_foreign_keys_in_sqlite(tmp_path):
     opened = Catalogue(f"sqlite:///{tmp_path / 'c.sqlite'}")
     with opened.database.writing() as writer:
-        writer.execute(textsearch.text("INSERT INTO corpus VALUES (1, 'x', 'x', 'x', 'x', 'x')"))
+        writer.add(CorpusRow(name="x", called="x", title="x", licence="x", language="x", homepage="x"))
+        writer.flush()
         assert opened.corpora() == []  # a reader neither waits nor sees what is not committed
     assert len(opened.corpora()) == 1
     with opened.database.reading() as session:

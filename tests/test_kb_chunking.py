@@ -24,7 +24,7 @@ def document(*sections: Section, title: str = "Mill") -> DocumentRecord:
 
 
 def cut(text: str, most: int, overlap: int = 0, path=()) -> list[str]:
-    pieces = pieces_of(document(Section(path, text)), Cutting(count, split, most, overlap))
+    [pieces] = pieces_of([document(Section(path, text))], Cutting(count, split, most, overlap))
     assert [piece.tokens for piece in pieces] == count([piece.text for piece in pieces])
     assert {piece.path for piece in pieces} <= {path}
     return [piece.text for piece in pieces]
@@ -46,7 +46,7 @@ def test_title_and_section_count():
 
 def test_sections_are_never_joined():
     sections = Section((), "One two."), Section(("Use",), "Three."), Section(("Use", "Now"), "  \n ")
-    pieces = pieces_of(document(*sections), Cutting(count, split, 100))
+    [pieces] = pieces_of([document(*sections)], Cutting(count, split, 100))
     assert [(piece.path, piece.text) for piece in pieces] == [((), "One two."), (("Use",), "Three.")]
 
 

@@ -18,7 +18,7 @@ from kb.models import Base
 from kb.records import CatalogueProblem
 from kb.sources import SOURCES
 
-TABLES = {"corpus", "document", "passage", "ingestion_run"}
+TABLES = {"corpus", "document", "passage", "ingestion_run", "indexed", "twin"}
 
 
 def tables(database: Database) -> set[str]:
@@ -115,7 +115,7 @@ def test_opened_by_many_at_once(url):
 def test_opening_does_not_wait_for_a_writer(url):
     first = Database(url)
     with first.writing() as session:
-        session.execute(text("INSERT INTO corpus VALUES (1, 'x', 'x', 'x', 'x', 'x')"))
+        session.execute(text(_CORPUS))
         Catalogue(url).close()
     first.close()
 
@@ -129,6 +129,9 @@ def test_a_database_of_a_newer_program(url):
     database.close()
 
 
+_CORPUS = (
+    "INSERT INTO corpus (id, name, called, title, licence, language, homepage) VALUES (1, 'x', 'x', 'x', 'x', 'x', 'x')"
+)
 _ORPHAN = (
     "INSERT INTO passage (id, document_id, position, name, title, text, text_bytes) VALUES (1, 77, 0, 'x', 'x', 'x', 1)"
 )

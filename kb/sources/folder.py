@@ -10,6 +10,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -33,7 +34,8 @@ def source(
     licence: str = UNKNOWN_LICENCE,
     language: str = UNKNOWN_LANGUAGE,
 ) -> Source:
-    """The corpus of the documents in `folder`, in the order of their paths; a document's key is its path made safe.
+    """The corpus of the documents in `folder`, in the order of their paths; a document's key is its path made safe. The
+    documents of files that are deleted leave the catalogue.
 
     Reading it raises CatalogueProblem when the folder cannot be read or holds no such files.
     """
@@ -46,7 +48,7 @@ def source(
             raise CatalogueProblem(f"{shown(folder)} holds no file of the kinds {', '.join(KINDS)}.")
         return len(files), _documents(folder, files, licence, language, SECONDS)
 
-    return make_source(corpus, title or folder.name, licence, language, "", read)
+    return replace(make_source(corpus, title or folder.name, licence, language, "", read), whole=True)
 
 
 def preview(
@@ -73,7 +75,7 @@ def _documents(
                 content = _content(folder / place, MOST_BYTES[kind])
                 parsed = parse(kind, content) if kind == "txt" else parser.parse(kind, content)
             except ParseProblem as problem:
-                yield Skipped(where, str(problem))
+                yield Skipped(where, str(problem), safe_key(place))  # what was there of it stays
                 continue
             name = os.path.splitext(os.path.basename(place))[0]
             yield DocumentRecord(
