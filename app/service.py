@@ -257,13 +257,16 @@ class AnswerService:
         with self._changing:
             if corpus not in self._indexers:
                 self._indexers[corpus] = Indexer(
-                    self.catalogue, corpus, self.encoder, lambda encoder: self._place(corpus, encoder),
+                    self.catalogue,
+                    corpus,
+                    self.encoder,
+                    lambda encoder, version: self._place(corpus, encoder, version),
                     lambda progress: self._fetch(corpus, progress),
-                )  # fmt: skip
+                )
             return self._indexers[corpus]
 
-    def _place(self, corpus: str, encoder: SharedEncoder) -> Path:
-        return index_path(self.settings.data_dir, corpus, self.settings.profile, encoder.fingerprint)
+    def _place(self, corpus: str, encoder: SharedEncoder, version: int) -> Path:
+        return index_path(self.settings.data_dir, corpus, self.settings.profile, encoder.fingerprint, version)
 
     def encoder(self, progress: Progress = lambda done, total: None) -> SharedEncoder:
         """The encoder, loaded when first asked for; progress is told of bytes that have to be fetched for it."""

@@ -41,8 +41,10 @@ class Catalogue:
 
     def versions(self, corpus: str) -> list[CorpusInfo]:
         """The one that is served and newer ones whose last ingestion went through, oldest first."""
+        served = select(CorpusRow.version).where(*_is(corpus, None)).scalar_subquery()
+        chosen = select(CorpusRow).where(CorpusRow.called == corpus, CorpusRow.version >= served)
         with self.database.reading() as session:
-            rows = session.scalars(select(CorpusRow).where(CorpusRow.called == corpus).order_by(CorpusRow.version))
+            rows = session.scalars(chosen.order_by(CorpusRow.version))
             return [_corpus(row) for row in rows if row.served or _finished(_last_run(session, row.id))]
 
     def count(self, corpus: str, version: int | None = None) -> int:

@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 from kb.catalogue import Catalogue
 from kb.chunking import BETWEEN_SECTIONS, Cutting, Piece, pieces_of
 from kb.models import CorpusRow, DocumentRow, IngestionRunRow, PassageRow, SkipRow
-from kb.records import CatalogueProblem, DocumentRecord, RunReport, Skipped, Source, passage_hash
+from kb.records import CatalogueProblem, DocumentRecord, RunReport, Skipped, Source, passage_hash, version_name
 from kb.sources import SOURCES
 
 # The tables themselves: rows of their objects would take twice the time.
@@ -201,11 +201,10 @@ def _begin(catalogue: Catalogue, source: Source, limit: int | None, cutting: Cut
         corpus = _newest(session, source.name)
         if corpus is None or (label and corpus.cutting not in ("", label)):
             version = 1 if corpus is None else corpus.version + 1
-            name = source.name if version == 1 else f"{source.name}@{version}"
-            values = {"name": name, "called": source.name, "version": version, "served": version == 1}
+            named = {"name": version_name(source.name, version), "called": source.name, "version": version}
             try:
                 with session.begin_nested():
-                    session.execute(insert(CorpusRow).values(**values, **details))
+                    session.execute(insert(CorpusRow).values(**named, **details, served=version == 1))
             except IntegrityError:
                 pass  # another ingestion was quicker
             corpus = _newest(session, source.name)

@@ -168,6 +168,11 @@ class RunReport:
     paused: bool = False
 
 
+def version_name(corpus: str, version: int) -> str:
+    """What the ids of the documents of a corpus's version begin with."""
+    return corpus if version == 1 else f"{corpus}@{version}"
+
+
 def passage_hash(title: str, section: str, text: str) -> str:
     """The first 32 hexadecimal digits of the SHA-256 of all that an index keeps of a passage."""
     return hashlib.sha256("\0".join((title, section, text)).encode()).hexdigest()[:32]

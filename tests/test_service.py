@@ -573,7 +573,7 @@ def test_the_time_that_is_left_is_told(catalogue, monkeypatch, tmp_path, steady)
     told = []
     place = index_path(tmp_path, "things", "mini", "small-1")
     encoder = SmallEncoder()
-    indexer = Indexer(catalogue, "things", lambda progress: encoder, lambda encoder: place, lambda progress: None)
+    indexer = Indexer(catalogue, "things", lambda progress: encoder, lambda *_: place, lambda progress: None)
     assert indexer.run(told.append).state == "ready"
     messages = [status.message for status in told if status.state == "indexing"]
     assert "a second" not in messages[0] and "a second, about" in messages[1]
