@@ -28,6 +28,7 @@ from kb.sources import SOURCES
 
 # The tables themselves: rows of their objects would take twice the time.
 _DOCUMENT, _PASSAGE = DocumentRow.__table__, PassageRow.__table__
+ENDED = "The process ended without a word."  # of a run that could not say why itself
 _BATCH = 500  # documents
 _BATCH_CHARACTERS = 4_000_000  # of text; more documents wait for the next batch
 _MOST_SKIPS = 1_000  # of a run that are kept
@@ -214,9 +215,7 @@ def _begin(catalogue: Catalogue, source: Source, limit: int | None, cutting: Cut
         session.execute(
             update(IngestionRunRow)
             .where(IngestionRunRow.corpus_id == corpus.id, IngestionRunRow.state == "running")
-            .values(
-                state="interrupted", finished=datetime.now(UTC), error="The process ended without a word."
-            )
+            .values(state="interrupted", finished=datetime.now(UTC), error=ENDED)
         )
         now = datetime.now(UTC)
         run = IngestionRunRow(

@@ -18,10 +18,10 @@ from .batching import TOKEN_BUDGET, batches_by_length
 from .flmr import FLMRModelForRetrieval, query_text, tokenize_documents, tokenize_queries
 from .flmr.processing import BLANK_PHOTO
 from .vision import WHOLE, PreparedPhoto
+from .word_pieces import WordPieces
 
 PASSAGE_TOKENS = 512
 GPU_TOKEN_BUDGET = 65_536
-MOST_WORDS = 200_000  # whose word pieces are remembered
 # On a CPU, passages are encoded in bfloat16 where the processor has instructions for it: about twice as fast.
 BFLOAT16 = torch.cpu._is_avx512_bf16_supported()
 
@@ -101,7 +101,7 @@ class Encoder:
         self.min_score = min_score
         self.dim: int = model.config.dim
         self._prepare = prepare
-        self._pieces: dict[str, int] = {}
+        self._pieces = WordPieces(context_tokenizer)
         self._budget = TOKEN_BUDGET if model.device.type == "cpu" else GPU_TOKEN_BUDGET
 
     @property
@@ -127,23 +127,8 @@ class Encoder:
         return result
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """How many word pieces each text has, however many are encoded.
-
-        Word pieces never reach across white space, so what each word has is looked up once.
-        """
-        known = self._pieces
-        split = [text.split() for text in texts]
-        new = list({word for words in split for word in words if word not in known})
-        if len(known) + len(new) > MOST_WORDS:
-            known.clear()
-            new = list({word for words in split for word in words})
-        if new:
-            tokenizer = self.context_tokenizer.backend_tokenizer
-            tokenizer.no_truncation()  # what encoding passages has left set
-            tokenizer.no_padding()
-            encoded = tokenizer.encode_batch_fast(new, add_special_tokens=False)
-            known.update(zip(new, map(len, encoded), strict=True))
-        return [sum(map(known.__getitem__, words)) for words in split]
+        """How many word pieces each text has, however many are encoded."""
+        return self._pieces.count_tokens(texts)
 
     def passage_tokens(self, text: str) -> list[PassageToken]:
         """What the rows of `encode_passages([text])` stand for, one by one."""
