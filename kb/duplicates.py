@@ -87,9 +87,10 @@ def twins(
     original = first[kind]  # place of the first passage with the same text
     distinct = np.flatnonzero(original == np.arange(len(numbers)))
     kind = np.searchsorted(distinct, original)
-    bands = bands if len(distinct) == len(numbers) else bands[:, distinct]
+    bands = bands if len(distinct) == len(numbers) else bands[distinct]
+    del digests, first
     candidates = _candidates(bands)
-    del bands, digests, first
+    del bands
     of, similarity = _compared(candidates, numbers[distinct], fetch, least, progress)
     roots = distinct[of[kind]]
     for place in np.flatnonzero(roots != np.arange(len(numbers))):
@@ -127,22 +128,24 @@ def _shingles(normal: str) -> list[str]:
 def _sketches(
     texts: Iterable[tuple[int, str]], bands: int, rows: int, progress: Progress
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(numbers (n,) int64, digests (n,) of 16 bytes, hashes of bands (bands, n) uint32) of the texts that have words,
+    """(numbers (n,) int64, digests (n,) of 16 bytes, hashes of bands (n, bands) uint32) of the texts that have words,
     in the order of their numbers.
 
     32 bits are enough for a band: of a million texts some hundred pairs agree by chance, and are compared in vain.
     """
-    parts = [(np.empty(0, np.int64), np.empty(0, "S16"), np.empty((bands, 0), np.uint32))]
+    kept = bytearray(), bytearray(), bytearray()  # these grow in place, where joining arrays would take twice the room
     done = 0
     progress("reading", 0, None)
     for block in _blocks(texts):
-        parts.append(_sketched(block, bands, rows))
+        for buffer, part in zip(kept, _sketched(block, bands, rows), strict=True):
+            buffer += part.tobytes()
         done += len(block)
         progress("reading", done, None)
-    numbers, digests, hashes = (np.concatenate(same, axis=-1) for same in zip(*parts, strict=True))
+    numbers, digests, hashes = map(np.frombuffer, kept, (np.int64, "S16", np.uint32))
+    hashes = hashes.reshape(-1, bands)
     if (numbers[1:] <= numbers[:-1]).any():
         order = np.argsort(numbers, kind="stable")
-        numbers, digests, hashes = numbers[order], digests[order], hashes[:, order]
+        numbers, digests, hashes = numbers[order], digests[order], hashes[order]
         if (numbers[1:] == numbers[:-1]).any():
             raise ValueError("a number was given twice")
     return numbers, digests, hashes
@@ -172,35 +175,35 @@ def _sketched(block: list[tuple[int, str]], bands: int, rows: int) -> tuple[np.n
 
 
 def _band_hashes(signatures: np.ndarray, bands: int, rows: int) -> np.ndarray:
-    """(bands, n) uint32 of signatures (n, PERMUTATIONS) uint32."""
+    """(n, bands) uint32 of signatures (n, PERMUTATIONS) uint32."""
     parts = signatures[:, : bands * rows].reshape(-1, bands, rows).astype(np.uint64)
     hashed = np.zeros(parts.shape[:2], np.uint64)
     for row in range(rows):
         hashed = (hashed ^ parts[:, :, row]) * np.uint64(0x9E3779B97F4A7C15)
         hashed ^= hashed >> np.uint64(29)
-    return (hashed >> np.uint64(16)).astype(np.uint32).T
+    return (hashed >> np.uint64(16)).astype(np.uint32)
 
 
 def _candidates(bands: np.ndarray) -> np.ndarray:
-    """For every text two earlier ones of each band, as places (2 x bands, n) uint32; itself where there are none.
+    """For every text two earlier ones of each band, as places (n, 2 x bands) uint32; itself where there are none.
 
     Of the texts that agree in a band these are the first, and that which agrees best in the next band as well: where
     many texts are made from one form, and agree in a band or two, a true twin is found among them.
     """
-    count, n = bands.shape
-    found = np.empty((2 * count, n), np.uint32)
+    n, count = bands.shape
+    found = np.empty((n, 2 * count), np.uint32)
     for band in range(count):
-        following = bands[(band + 1) % count]
-        order = np.argsort(bands[band].astype(np.uint64) << np.uint64(32) | following, kind="stable").astype(np.uint32)
-        ordered = bands[band][order]
+        hashes, following = bands[:, band], bands[:, (band + 1) % count]
+        order = np.argsort(hashes.astype(np.uint64) << np.uint64(32) | following, kind="stable").astype(np.uint32)
+        ordered = hashes[order]
         same = ordered[1:] == ordered[:-1]  # whether a text and the next are in one group
         starts = np.flatnonzero(np.concatenate(([True], ~same)))
         firsts = np.minimum.reduceat(order, starts)
-        found[2 * band, order] = np.repeat(firsts, np.diff(np.append(starts, n)))
+        found[order, 2 * band] = np.repeat(firsts, np.diff(np.append(starts, n)))
         beside = order.copy()
         beside[:-1] = np.where(same & (order[1:] < order[:-1]), order[1:], order[:-1])
         beside[1:] = np.where(same & (order[:-1] < order[1:]), order[:-1], beside[1:])
-        found[2 * band + 1, order] = beside
+        found[order, 2 * band + 1] = beside
     return found
 
 
@@ -213,7 +216,7 @@ def _compared(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(place of the text that each is linked to, itself if to none; their similarity), both (n,)."""
     of, similarity = np.arange(len(numbers)), np.ones(len(numbers))
-    places = np.flatnonzero((candidates != of.astype(np.uint32)).any(axis=0))
+    places = np.flatnonzero((candidates != of.astype(np.uint32)[:, None]).any(axis=1))
     batch: list[tuple[int, list[int]]] = []
     wanted: set[int] = set()
 
@@ -237,7 +240,7 @@ def _compared(
     progress("comparing", 0, len(places))
     for start in range(0, len(places), BLOCK):
         block = places[start : start + BLOCK]
-        for place, row in zip(block.tolist(), candidates[:, block].T.tolist(), strict=True):
+        for place, row in zip(block.tolist(), candidates[block].tolist(), strict=True):
             # Those that most bands name come first, being the likeliest.
             named = Counter(candidate for candidate in row if candidate != place)
             near = [candidate for candidate, _ in named.most_common(MOST_CANDIDATES)]
