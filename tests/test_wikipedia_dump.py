@@ -152,8 +152,8 @@ def test_a_process_that_stands_still_is_ended(tmp_path, monkeypatch):
 
     def hold():
         while not stop.is_set():
-            for child in children():
-                with suppress(psutil.Error):  # it has just ended
+            with suppress(psutil.Error):  # one has just ended
+                for child in children():
                     child.suspend()
             time.sleep(0.02)
 
