@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from sqlalchemy import Delete, delete, func, insert, or_, select
+from sqlalchemy import Delete, delete, func, or_, select
 
+from kb.bulk import insert_many
 from kb.catalogue import Catalogue
 from kb.models import IndexedRow, IndexRow, PassageRow
 
@@ -91,8 +92,7 @@ class IndexRecord:
             for some in _parts(ids):
                 session.execute(_of(number, some))
             rows = [{"index_id": number, "passage": p, "content_hash": h} for p, h in passages]
-            if rows:
-                session.execute(insert(IndexedRow.__table__), rows)
+            insert_many(session, IndexedRow.__table__, rows)
 
     def forget(self, ids: Iterable[str]) -> None:
         """That the index keeps these; it may go on keeping them."""

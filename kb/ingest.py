@@ -20,6 +20,7 @@ from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from kb.bulk import insert_many
 from kb.catalogue import Catalogue
 from kb.chunking import BETWEEN_SECTIONS, Cutting, Piece, pieces_of
 from kb.models import CorpusRow, DocumentRow, IngestionRunRow, PassageRow, SkipRow
@@ -29,8 +30,9 @@ from kb.sources import SOURCES
 # The tables themselves: rows of their objects would take twice the time.
 _DOCUMENT, _PASSAGE = DocumentRow.__table__, PassageRow.__table__
 ENDED = "The process ended without a word."  # of a run that could not say why itself
-_BATCH = 500  # documents
-_BATCH_CHARACTERS = 4_000_000  # of text; more documents wait for the next batch
+_BATCH = 2_000  # documents written together at most,
+_BATCH_CHARACTERS = 4_000_000  # fewer where they are long,
+_BATCH_SECONDS = 5.0  # and what has come in this time, so that little is lost of a source that is slow
 _MOST_SKIPS = 1_000  # of a run that are kept
 _MOST_IN_A_ROW = 10_000  # of them; then the file is not what it should be
 _LONGEST_NAME = 500  # leaves room for the position in the 512 characters of a passage's name
@@ -137,6 +139,7 @@ def _batches(given: Iterable[DocumentRecord | Skipped], limit: int | None) -> It
     """What a source gives, up to so many documents, in batches; the last may hold none: what was skipped at the end
     belongs to it. What a source gave before it said that it cannot go on comes before that is raised."""
     batch, documents, in_a_row = _Batch(), 0, 0
+    began = time.monotonic()
     try:
         for each in given:
             if isinstance(each, Skipped):
@@ -155,9 +158,11 @@ def _batches(given: Iterable[DocumentRecord | Skipped], limit: int | None) -> It
             documents += 1
             batch.records.append(each)
             batch.characters += sum(map(len, each.texts)) + sum(len(section.text) for section in each.sections)
-            if len(batch.records) == _BATCH or batch.characters > _BATCH_CHARACTERS:
+            full = len(batch.records) == _BATCH or batch.characters > _BATCH_CHARACTERS
+            if full or time.monotonic() - began > _BATCH_SECONDS:
                 yield batch
                 batch = _Batch(skipped=batch.skipped)
+                began = time.monotonic()
             if documents == limit:
                 break
     except CatalogueProblem:
@@ -261,9 +266,8 @@ def _store(session: Session, run: _Run, batch: list[DocumentRecord], pieces: lis
         for name, record in names.items()
         if name in there and there[name][1] != record.content_hash
     }
-    if new:
-        rows = [{"corpus_id": run.corpus_id, "name": name} | _document(record, run) for name, record in new.items()]
-        session.execute(insert(_DOCUMENT), rows)
+    documents = [{"corpus_id": run.corpus_id, "name": name} | _document(record, run) for name, record in new.items()]
+    insert_many(session, _DOCUMENT, documents)
     gone = (0, 0)
     if changed:
         rows = [{"number": there[name][0]} | _document(record, run) for name, record in changed.items()]
@@ -302,15 +306,15 @@ def _store_passages(
     session: Session, records: dict[str, DocumentRecord], pieces: dict[str, list[Piece]]
 ) -> tuple[int, int]:
     """Write the passages of documents that have none; how many there are, and the bytes of their texts."""
-    numbers = session.execute(select(DocumentRow.name, DocumentRow.id).where(DocumentRow.name.in_(records)))
-    ids = {name: number for name, number in numbers}
+    found = session.execute(select(DocumentRow.name, DocumentRow.id).where(DocumentRow.name.in_(records)))
+    numbers = {name: number for name, number in found}
     values = []
     for name, record in records.items():
         for position, piece in enumerate(pieces[name]):
             section = BETWEEN_SECTIONS.join(piece.path)
             values.append(
                 {
-                    "document_id": ids[name],
+                    "document_id": numbers[name],
                     "position": position,
                     "name": f"{name}#{position}",
                     "title": record.title,
@@ -321,8 +325,7 @@ def _store_passages(
                     "content_hash": passage_hash(record.title, section, piece.text),
                 }
             )
-    if values:
-        session.execute(insert(_PASSAGE), values)
+    insert_many(session, _PASSAGE, values)
     return len(values), sum(row["text_bytes"] for row in values)
 
 

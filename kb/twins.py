@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, select
 
+from kb.bulk import insert_many
 from kb.catalogue import Catalogue
 from kb.duplicates import Twin, twins
 from kb.models import CorpusRow, DocumentRow, PassageRow, TwinRow
@@ -67,6 +68,5 @@ def _link(catalogue: Catalogue, found: list[Twin]) -> int:
             for twin in found
             if twin.number in there and twin.of in there
         ]
-        if rows:
-            session.execute(insert(TwinRow.__table__), rows)
+        insert_many(session, TwinRow.__table__, rows)
         return len(rows)
