@@ -73,6 +73,7 @@ def ingest(
         with catalogue.database.writing() as session:
             _note(session, run, counts, total=total)
         keys: set[int] = set()
+        below: set[str] = set()
         if progress is not None:
             progress(0, total)
         # The database is at work on one batch while the next is read and cut.
@@ -80,6 +81,7 @@ def ingest(
             written: Future[bool] | None = None
             for batch in _batches(given, limit):
                 _check(run, batch, keys)
+                below.update(key for key in batch.kept if key.endswith("/"))
                 pieces = _passages(batch.records, cutting)
                 if written is not None:
                     paused = written.result()
@@ -93,7 +95,7 @@ def ingest(
         if progress is not None:
             progress(_seen(counts), total)
         if not paused and source.whole and limit is None:
-            counts["removed"] = _remove_others(catalogue, run, keys)
+            counts["removed"] = _remove_others(catalogue, run, keys, tuple(below))
         with catalogue.database.writing() as session:
             state = "paused" if paused else "finished"
             _note(session, run, counts, state=state, finished=datetime.now(UTC), error="", pausing=False)
@@ -130,7 +132,7 @@ class _Batch:
 
     records: list[DocumentRecord] = field(default_factory=list)
     skips: list[Skipped] = field(default_factory=list)
-    kept: list[str] = field(default_factory=list)
+    kept: set[str] = field(default_factory=set)
     skipped: int = 0
     characters: int = 0
 
@@ -148,7 +150,7 @@ def _batches(given: Iterable[DocumentRecord | Skipped], limit: int | None) -> It
                 if batch.skipped <= _MOST_SKIPS:
                     batch.skips.append(each)
                 if each.key:
-                    batch.kept.append(each.key)
+                    batch.kept.add(each.key)
                 if in_a_row > _MOST_IN_A_ROW:
                     raise CatalogueProblem(
                         f"Over {_MOST_IN_A_ROW:,} things in a row cannot be taken, {each.where} the last: {each.why}"
@@ -335,8 +337,8 @@ def _document(record: DocumentRecord, run: _Run) -> dict[str, str | int]:
     return values | {"images": "\n".join(record.images), "run_id": run.id}
 
 
-def _remove_others(catalogue: Catalogue, run: _Run, keys: set[int]) -> int:
-    """Delete the documents of the corpus whose keys are not among these; how many there were."""
+def _remove_others(catalogue: Catalogue, run: _Run, keys: set[int], below: tuple[str, ...]) -> int:
+    """Delete the documents of the corpus whose keys neither are among these nor begin so; how many there were."""
     removed = last = 0
     begin = len(run.corpus) + 1
     while True:
@@ -351,7 +353,8 @@ def _remove_others(catalogue: Catalogue, run: _Run, keys: set[int]) -> int:
             if not found:
                 return removed
             last = found[-1][0]
-            gone = [number for number, name in found if hash(name[begin:]) not in keys]
+            names = [(number, name[begin:]) for number, name in found]
+            gone = [number for number, key in names if hash(key) not in keys and not key.startswith(below)]
             if gone:
                 passages, octets = _delete_passages(session, gone)
                 session.execute(delete(_DOCUMENT).where(_DOCUMENT.c.id.in_(gone)))

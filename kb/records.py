@@ -94,7 +94,7 @@ class Section:
 @dataclass(frozen=True)
 class Skipped:
     """Something in a source that could not be taken: where ("corpus.jsonl, line 12") and why, as a sentence; `key` is
-    the document's, where it is known."""
+    the document's, where it is known, or what the keys of all it holds begin with, up to a slash."""
 
     where: str
     why: str

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from kb_support import postgresql
+from kb_support import NO_SERVER, postgresql
 
 from retriever.encoder import Encoder
 from retriever.profiles import load_encoder
@@ -41,3 +41,11 @@ def url(request, tmp_path):
     else:
         with postgresql() as server_url:
             yield server_url
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """Says loudly that half of the database tests did not run."""
+    skipped = [report for report in terminalreporter.stats.get("skipped", []) if NO_SERVER in str(report.longrepr)]
+    if skipped:
+        terminalreporter.section("PostgreSQL was NOT tested", red=True)
+        terminalreporter.line(f"{len(skipped)} tests were skipped: {NO_SERVER}.")
