@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from app.results import WHOLE, EvidencePassage, IndexStatus, Region, Result
 from generator.answers import Candidate, Citation, Turn
+from generator.templates import DISAGREE
 
 # Characters that reorder or hide the text around them, and control characters: never shown.
 _UNSEEN = re.compile(
@@ -154,7 +155,9 @@ def final_answer(result: Result) -> str:
     if result.answer.answered:
         heading, kind = "Answer", "cs-answer"
     else:
-        heading, kind = "No answer in the evidence", "cs-abstained"
+        disagree = result.answer.reason == DISAGREE
+        heading = "The passages disagree" if disagree else "No answer in the evidence"
+        kind = "cs-abstained"
         reason = escape(result.answer.reason.strip().rstrip("."))
         if not said.strip():
             said = f"The passages found do not answer this{': ' + reason if reason else ''}."
@@ -168,7 +171,10 @@ def final_answer(result: Result) -> str:
     advice = ""
     if not result.answer.answered:
         nearest = "The nearest passages are listed below. " if result.passages else ""
-        advice = f'<p class="cs-note">{nearest}Try a closer photo, or name the thing in the question.</p>'
+        todo = "Read what each of them says." if disagree else (
+            f"{nearest}Try a closer photo, or name the thing in the question."
+        )
+        advice = f'<p class="cs-note">{todo}</p>'
     searched = ""
     if result.searched and result.searched != result.question:
         searched = f'<p class="cs-searched">Searched for: <q dir="auto">{escape(result.searched)}</q></p>'

@@ -12,10 +12,11 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from generator.answers import Answer, Answerer, Evidence, GeneratorProblem
+from generator.answers import Anew, Answer, Answerer, Evidence, GeneratorProblem, said_with
 from generator.eval_command import (
     Contender,
     as_json,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from generator.chat import ChatModel
 
 SERVED_KEY = "CITESIGHT_SERVED_KEY"  # never an argument: others on the machine can read those
+
 
 def _embedder():
     from app.settings import load_settings
@@ -150,9 +152,11 @@ def _answer(args: argparse.Namespace) -> None:
         for piece in answerer.answer(args.question, photo, passages):
             if isinstance(piece, Answer):
                 answer = piece
-            elif not args.json:
-                print(piece, end="", flush=True)
-        own = "".join(own_answer(model, args.question, photo)) if model is not None and args.own else None
+            elif not args.json:  # what turned out to be only thought stands in lines of its own
+                print("\n\n" if isinstance(piece, Anew) else piece, end="", flush=True)
+        own = None
+        if model is not None and args.own:
+            own = reduce(said_with, own_answer(model, args.question, photo), "")
     if args.json:
         said = asdict(answer) | ({} if own is None else {"own": own})
         print(json.dumps(said, ensure_ascii=False, indent=2))

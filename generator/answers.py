@@ -93,6 +93,16 @@ class Answer:
     candidates: tuple[Candidate, ...] = ()
 
 
+@dataclass(frozen=True)
+class Anew:
+    """Among pieces of text: what came before was only thought, and what is said begins after this."""
+
+
+def said_with(said: str, piece: str | Anew) -> str:
+    """What is said, with one more piece."""
+    return "" if isinstance(piece, Anew) else said + piece
+
+
 class GeneratorProblem(RuntimeError):
     """An answer that cannot be had; str() is a sentence for the person who asked."""
 
@@ -102,8 +112,8 @@ class Answerer(Protocol):
 
     def answer(
         self, question: str, image: Image | None, passages: Sequence[Evidence], turns: Sequence[Turn] = ()
-    ) -> Iterator[str | Answer]:
-        """Yield pieces of text as they come and, last, the final `Answer`, whose text is all that was said.
+    ) -> Iterator[str | Anew | Answer]:
+        """Yield pieces of text as they come and, last, the final `Answer`, whose text is all that was said (said_with).
 
         question stands alone; turns are the conversation before it, oldest first. Closing the iterator stops the work.
         """

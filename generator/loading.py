@@ -68,17 +68,8 @@ def load_checkpoint(folder: Path, name: str, four_bit: bool, progress: Callable[
     Raises GeneratorProblem for a folder that holds no checkpoint of this kind, files that are damaged or missing, and
     too little memory.
     """
-    if not folder.is_dir():
-        raise GeneratorProblem(f"There is no folder {folder}; give one that holds a vision-language checkpoint.")
-    if not (folder / "config.json").is_file():
-        raise GeneratorProblem(f"The folder {folder} holds no checkpoint: it has no config.json.")
     with _readable(folder, name), _quiet():
-        config = AutoConfig.from_pretrained(folder, **_SAFE)
-        if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
-            raise GeneratorProblem(
-                f"The model {name} is a {_shown(config.model_type, 40)}, which does not write text about photos; "
-                "choose a vision-language model."
-            )
+        config = _config(folder, name)
         device, dtype, need = _place(name, _parameters(folder, name), four_bit)
         processor = _processor(folder, config, name)
         progress(f"Loading {name}, {need / 1e9:.1f} GB…")
@@ -99,6 +90,28 @@ def load_checkpoint(folder: Path, name: str, four_bit: bool, progress: Callable[
         _fit_together(model, processor)
     limit = getattr(config.get_text_config(), "max_position_embeddings", None)
     return Checkpoint(model, processor, limit if isinstance(limit, int) else UNSTATED_CONTEXT)
+
+
+def check_checkpoint(folder: Path, name: str, four_bit: bool) -> None:
+    """Raises GeneratorProblem as load_checkpoint does, but for what only shows when the weights are read."""
+    with _readable(folder, name), _quiet():
+        config = _config(folder, name)
+        _place(name, _parameters(folder, name), four_bit)
+        _processor(folder, config, name)
+
+
+def _config(folder: Path, name: str) -> PreTrainedConfig:
+    if not folder.is_dir():
+        raise GeneratorProblem(f"There is no folder {folder}; give one that holds a vision-language checkpoint.")
+    if not (folder / "config.json").is_file():
+        raise GeneratorProblem(f"The folder {folder} holds no checkpoint: it has no config.json.")
+    config = AutoConfig.from_pretrained(folder, **_SAFE)
+    if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+        raise GeneratorProblem(
+            f"The model {name} is a {_shown(config.model_type, 40)}, which does not write text about photos; "
+            "choose a vision-language model."
+        )
+    return config
 
 
 def cpu_dtype() -> torch.dtype:

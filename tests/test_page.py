@@ -43,6 +43,7 @@ from app.results import (
 from app.settings import load_settings
 from app.stoppable import MOST
 from generator.answers import Answer, Candidate, Citation, Turn
+from generator.templates import DISAGREE
 from retriever.images import ImageProblem, load_image
 
 ROOT = Path(__file__).parent.parent
@@ -210,6 +211,12 @@ class TestHtml:
         markup = page_html.final_answer(result("", answered=False))
         assert "cs-abstained" in markup and "alert" not in markup
         assert "none gives a height" in Seen(markup).text
+
+    def test_passages_that_disagree_are_told_of(self) -> None:
+        text = "The passages disagree: 71 m [1] or 72 m [2]."
+        page = page_html.final_answer(result(answer=Answer(text, (), False, DISAGREE)))
+        assert "<h2>The passages disagree</h2>" in page and "Read what each of them says." in page
+        assert "closer photo" not in page
 
     def test_a_half_built_index_is_told(self) -> None:
         assert "3,200 of 10,033" in Seen(page_html.final_answer(result(indexed=3200, total=10033))).text
@@ -404,6 +411,11 @@ class Birds:
         self.how: list[dict] = []
         self.closed = 0
         self.hold: threading.Event | None = None
+        self.loads: threading.Event | None = None
+        self.sentence = ""
+
+    def loading(self) -> str:
+        return self.sentence
 
     def corpora(self) -> list:
         return [SimpleNamespace(name="birds", title="Birds", passages=2)]
@@ -430,6 +442,8 @@ class Birds:
         answer = result(passages=(passage(1), passage(2, title=HOSTILE, text=HOSTILE, url="javascript:x")))
         answer = replace(answer, question=question, own="Tall." if how.get("own") else None)
         yield EvidenceFound(answer.passages, SimpleNamespace(area=(0, 0, 1, 1)), question)
+        if self.loads:
+            self.loads.wait(20)
         try:
             yield PartialText("It stands")
             if self.hold:
@@ -598,6 +612,18 @@ class TestHandlers:
         while not birds.closed:
             assert time.monotonic() < until
             time.sleep(0.01)
+
+    def test_a_model_that_is_being_loaded_is_told_of(self, birds: Birds, photo: str) -> None:
+        birds.loads, birds.sentence = threading.Event(), "Loading <Large>, 7.2 GB…"
+        steps = Asker(birds).respond(photo, "How tall?", [], 5, "", TOGETHER, False, [])
+        while "Loading" not in str(said := next(steps)[0]):
+            pass
+        assert "Loading &lt;Large&gt;, 7.2 GB…" in said and "cs-working" in said
+        assert _skipped(next(steps)[0])  # once is enough
+        birds.sentence = ""
+        assert "Reading what was found" in next(steps)[0]
+        birds.loads.set()
+        assert "It stands" in next(step for step in steps if not _skipped(step[0]))[0]
 
     def test_so_many_are_worked_on_at_once(self, birds: Birds, photo: str) -> None:
         birds.hold = threading.Event()
