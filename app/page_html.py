@@ -250,16 +250,21 @@ def _candidates(candidates: Sequence[Candidate], titles: dict[int, str]) -> str:
         return ""
     rows = "".join(
         f'<tr><td>{_cited(f"[{each.number}]", titles)}</td><td dir="auto">{escape(each.text)}</td>'
-        f"<td>{each.retrieval:.0%}</td><td>{each.generation:.0%}</td><td>{each.joint:.1%}</td></tr>"
+        f"<td>{_share(each.retrieval)}</td><td>{_share(each.generation)}</td><td>{_share(each.joint)}</td></tr>"
         for each in candidates
     )
     return (
         '<div class="cs-candidates"><h3>What each passage alone would answer</h3><table><thead><tr>'
         '<th scope="col"><span class="cs-sr">Passage</span></th><th scope="col">Answer</th>'
-        '<th scope="col" title="How probable it is that this passage is the right one">Found</th>'
-        '<th scope="col" title="How probable the answer is to the model, given this passage">Said</th>'
-        f'<th scope="col" title="The product of both">Both</th></tr></thead><tbody>{rows}</tbody></table></div>'
+        '<th scope="col">Right passage</th><th scope="col">Answer from it</th>'
+        f'<th scope="col">Both</th></tr></thead><tbody>{rows}</tbody></table>'
+        '<p class="cs-hint">How probable it is that the passage is the right one, that the answer follows from it, and '
+        "the product of both, by which they are ranked.</p></div>"
     )
+
+
+def _share(probability: float) -> str:
+    return "&lt;1%" if 0 < probability < 0.005 else f"{probability:.0%}"
 
 
 def _timing(result: Result) -> str:
@@ -298,7 +303,7 @@ def evidence(
     stems = question_stems(question)
     cards = "".join(_card(passage, stems, citations, passage.rank == selected) for passage in passages)
     hint = "Choose a passage to see which parts of the photo led to it." if with_photo else ""
-    quoted = '<span><span class="cs-quote">quoted</span> in the answer</span>' if citations else ""
+    quoted = '<span><span class="cs-quote">cited</span> in the answer</span>' if citations else ""
     return (
         f'<section class="cs-evidence" aria-label="Evidence" data-run="{escape(run)}">'
         f'<div class="cs-head"><h2>Evidence</h2><p class="cs-key">{quoted}'

@@ -269,9 +269,9 @@ class TestHtml:
         table = markup[markup.index("<table>") : markup.index("</table>")]
         rows = [re.findall("<td[^>]*>(.*?)</td>", row) for row in table.split("<tr>")[2:]]
         assert [[Seen(cell).text for cell in row] for row in rows] == [
-            ["2", "100 cm", "25%", "50%", "12.5%"],
-            ["1", "un<b>known</b>", "75%", "0%", "0.3%"],
-            ["[7]", "", "0%", "0%", "0.0%"],
+            ["2", "100 cm", "25%", "50%", "12%"],
+            ["1", "un<b>known</b>", "75%", "<1%", "<1%"],
+            ["[7]", "", "0%", "0%", "0%"],
         ]
         assert [each["data-rank"] for each in Seen(table).named("button")] == ["2", "1"]
         assert len(Seen(table).named("th")) == 5 and "cs-candidates" not in page_html.final_answer(answer)
