@@ -384,6 +384,7 @@ def test_with_the_keyboard_alone(ready: Visit) -> None:
     def tab_to(selector: str) -> None:
         for _ in range(40):
             page.keyboard.press("Tab")
+            assert not page.evaluate("document.activeElement.closest('#cs-region')")  # which nobody sees
             if page.evaluate("selector => document.activeElement.matches(selector)", selector):
                 return
         raise AssertionError(f"Tab never reaches {selector}")
