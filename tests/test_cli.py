@@ -155,7 +155,7 @@ def test_a_failed_fetch(small, photo, capsys, monkeypatch):
 
 
 def test_something_unforeseen(small, photo, capsys):
-    small.encode_query = lambda question, image: 1 / 0
+    small.encode_query = lambda question, image, whole: 1 / 0
     assert "ZeroDivisionError" in problem(capsys, "ask", photo, "What?")
 
 
