@@ -72,12 +72,15 @@ def _chat_model(settings: Settings, progress: Progress) -> ServedModel | LocalMo
     if settings.served_url is not None:
         key = settings.served_key.get_secret_value() if settings.served_key else None
         return ServedModel(settings.served_url, settings.model, key)
-    from generator.local import LocalModel  # with transformers' vision-language models, which take seconds to import
+    # With transformers' vision-language models, which take seconds to import.
+    from generator.loading import room_checked
+    from generator.local import LocalModel
 
     folder = Path(settings.model).expanduser()
     if not folder.is_dir():
         try:
-            folder = fetch_vision_language(settings.model, settings.cache_dir, progress)
+            room = room_checked(settings.model, settings.four_bit, progress)
+            folder = fetch_vision_language(settings.model, settings.cache_dir, room)
         except HubProblem as problem:
             raise GeneratorProblem(str(problem)) from problem
     model = LocalModel(folder, settings.model, settings.four_bit)

@@ -113,6 +113,7 @@ def _served(url: str, name: str) -> ServedModel:
 def _local(source: str, four_bit: bool):
     """The model of a folder, or of a repository of the Hub that is fetched first."""
     from app.settings import load_settings
+    from generator.loading import room_checked
     from generator.local import LocalModel
 
     folder = Path(source).expanduser()
@@ -120,7 +121,8 @@ def _local(source: str, four_bit: bool):
     if not folder.is_dir():
         from hubcache import fetch_vision_language
 
-        folder, name = fetch_vision_language(source, load_settings().cache_dir, _show_bytes), source
+        room = room_checked(source, four_bit, _show_bytes)
+        folder, name = fetch_vision_language(source, load_settings().cache_dir, room), source
     return LocalModel(folder, name, four_bit, lambda sentence: print(sentence, file=sys.stderr))
 
 

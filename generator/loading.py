@@ -100,6 +100,19 @@ def check_checkpoint(folder: Path, name: str, four_bit: bool) -> None:
         _processor(folder, config, name)
 
 
+def room_checked(
+    name: str, four_bit: bool, progress: Callable[[int, int], None]
+) -> Callable[[int, int], None]:
+    """`progress` of a checkpoint's download, which ends this with GeneratorProblem when so many bytes of weights cannot
+    be loaded here whatever their kind: none are more than four bytes each."""
+
+    def told(done: int, total: int) -> None:
+        _place(name, total // 4, four_bit, "at least")
+        progress(done, total)
+
+    return told
+
+
 def _config(folder: Path, name: str) -> PreTrainedConfig:
     if not folder.is_dir():
         raise GeneratorProblem(f"There is no folder {folder}; give one that holds a vision-language checkpoint.")
@@ -120,7 +133,9 @@ def cpu_dtype() -> torch.dtype:
     return torch.bfloat16 if fast else torch.float32
 
 
-def _place(name: str, parameters: int, four_bit: bool) -> tuple[torch.device, torch.dtype, int]:
+def _place(
+    name: str, parameters: int, four_bit: bool, about: str = "about"
+) -> tuple[torch.device, torch.dtype, int]:
     """Where the model goes, its dtype, and the bytes of its weights. Raises GeneratorProblem if it fits nowhere."""
     gpus = [torch.device("cuda", i) for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
     if four_bit and not gpus:
@@ -142,7 +157,7 @@ def _place(name: str, parameters: int, four_bit: bool) -> tuple[torch.device, to
             return torch.device("cpu"), dtype, need
         found.append(f"{(need + WORKING_BYTES) / 1e9:.1f} GB of memory, where {free / 1e9:.1f} GB are free")
     raise GeneratorProblem(
-        f"The model {name} needs about {', or '.join(found)}; close other programs or choose a smaller model."
+        f"The model {name} needs {about} {', or '.join(found)}; close other programs or choose a smaller model."
     )
 
 
