@@ -252,7 +252,7 @@ class Asker:
                         both = page_html.partial_answer(said, found, question, step.text)
                         yield both, keep, keep, keep, keep, keep
                     else:
-                        citations = step.answer.citations if step.answer.answered else ()
+                        citations = step.answer.citations if step.answer.speaks else ()
                         selected = citations[0].number if citations else 1
                         done = page_html.final_answer(step)
                         talk = [*turns, step.turn()][-MAX_TURNS:]

@@ -270,7 +270,7 @@ def _share(probability: float) -> str:
 def _timing(result: Result) -> str:
     by = "" if result.answerer in ("", "extractive") else f" by {escape(result.answerer)}"
     line = timing_line(result.timings) + by
-    return f"Known from before. {line}" if result.cached else line
+    return f"Known from before; then a{line[1:]}" if result.cached else line
 
 
 def timing_line(timings: dict[str, float]) -> str:

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from generator.templates import DISAGREE
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -91,6 +93,11 @@ class Answer:
     reason: str = ""
     unsupported: tuple[str, ...] = ()
     candidates: tuple[Candidate, ...] = ()
+
+    @property
+    def speaks(self) -> bool:
+        """Whether the text says what its citations say: it answers, or tells between what the passages disagree."""
+        return self.answered or self.reason == DISAGREE
 
 
 @dataclass(frozen=True)

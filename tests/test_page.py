@@ -298,7 +298,7 @@ class TestHtml:
             "Answered in 0.1 s: photo 12 ms, encoding 90 ms, search 41 ms, answer 3 ms"
         )
         assert timing(answerer="small at <here>").endswith("answer 3 ms by small at &lt;here&gt;")
-        assert timing(cached=True) == "Known from before. " + timing()
+        assert timing(cached=True) == "Known from before; then a" + timing()[1:]
         long = timing(timings={"rewrite": 300.0, "own": 2000.0, "total": 2300.0})
         assert long == "Answered in 2.3 s: follow-up 300 ms, without evidence 2000 ms"
 
@@ -413,6 +413,7 @@ class Birds:
         self.hold: threading.Event | None = None
         self.loads: threading.Event | None = None
         self.sentence = ""
+        self.answer: Answer | None = None
 
     def loading(self) -> str:
         return self.sentence
@@ -441,6 +442,7 @@ class Birds:
             raise UserProblem("The question is too long; shorten it.")
         answer = result(passages=(passage(1), passage(2, title=HOSTILE, text=HOSTILE, url="javascript:x")))
         answer = replace(answer, question=question, own="Tall." if how.get("own") else None)
+        answer = replace(answer, answer=self.answer or answer.answer)
         yield EvidenceFound(answer.passages, SimpleNamespace(area=(0, 0, 1, 1)), question)
         if self.loads:
             self.loads.wait(20)
@@ -507,6 +509,15 @@ class TestHandlers:
         for markup in (answer, evidence, figure):
             assert_harmless(markup)
         assert any("It stands</p>" in str(step[0]) for step in steps)  # it streams
+
+    @pytest.mark.parametrize(("reason", "shown"), [(DISAGREE, True), ("the passages do not say", False)])
+    def test_what_passages_that_disagree_say_is_shown_in_them(
+        self, birds: Birds, photo: str, reason: str, shown: bool
+    ) -> None:
+        birds.answer = replace(result().answer, answered=False, reason=reason)
+        *_, evidence, _, _, _, turns = final(respond(birds, photo, "How tall?"))
+        assert ('class="cs-quote"' in evidence) is shown
+        assert turns[-1].subject == ("Grey heron" if shown else "")  # what a next question may point back at
 
     @pytest.mark.parametrize("question", [None, "", "  \n\t "])
     def test_no_question(self, birds: Birds, photo: str, question: str | None) -> None:
