@@ -84,7 +84,7 @@ class LocalModel:
     def reply(self, messages: Sequence[Message], max_tokens: int) -> Iterator[str]:
         """The reply in pieces of whole words as they come, decoded greedily.
 
-        Closing the iterator stops the model at the next token and returns when it has stopped; so does what stops this
+        Closing the iterator stops the model at its next layer and returns when it has stopped; so does what stops this
         thread's work (stopping.py), while it waits. Raises GeneratorProblem.
         """
         pieces: SimpleQueue[str | GeneratorProblem | None] = SimpleQueue()  # ends with None or a problem
@@ -203,9 +203,22 @@ class LocalModel:
         try:
             checkpoint = load_checkpoint(self._folder, self.name, self._four_bit, tell)
             remember_photo(checkpoint.model)
+            self._watch(checkpoint.model)
             return _Loaded(checkpoint, ModelInputs(checkpoint, self.name))
         finally:
             self.loading = ""
+
+    def _watch(self, model: PreTrainedModel) -> None:
+        """Let the model be stopped before each of its layers: a long prompt can take minutes before its first token."""
+
+        def before(*_: Any) -> None:
+            if self._running is not None and self._running.is_set():
+                raise self._stopped()
+
+        for layers in model.modules():
+            if isinstance(layers, torch.nn.ModuleList):
+                for layer in layers:
+                    layer.register_forward_pre_hook(before)
 
     def _sentence(self, problem: Exception) -> GeneratorProblem:
         said = " ".join(str(problem).split())

@@ -257,6 +257,22 @@ def test_what_stops_the_work_of_a_thread_stops_the_model_in_the_middle_of_a_repl
     assert model.score_replies([chat()], 3)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_model_is_stopped_while_it_still_reads(models, kind):
+    model = models(kind)
+    expected = "".join(model.reply(chat(BRIDGE, "who built it, and when?"), 5))
+    counted, stop, entered = steps(model), Stop(), []
+    layers = next(m for m in whole(model).modules() if isinstance(m, torch.nn.ModuleList) and len(m) == 2)
+    hooks = [layer.register_forward_pre_hook(lambda *_: (entered.append(1), stop.set())) for layer in layers]
+    with stopped_by(stop), pytest.raises(GeneratorProblem):
+        list(model.reply(chat(TOWER, "who built it, and when?"), 5))
+    assert len(entered) == 1 and counted.count == 0
+    for hook in hooks:
+        hook.remove()
+    counted.remove()
+    assert "".join(model.reply(chat(BRIDGE, "who built it, and when?"), 5)) == expected
+
+
 def test_who_waits_for_the_model_and_is_stopped_waits_no_longer(models):
     model = models("qwen2_5_vl")
     first = model.reply(chat(), 400)
