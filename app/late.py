@@ -47,6 +47,9 @@ class LateService:
     def corpora(self) -> list[CorpusInfo]:
         return self._service.corpora() if self._loaded.is_set() else []
 
+    def loading(self) -> str:
+        return self._service.loading() if self._loaded.is_set() else ""
+
     def ask(
         self, image: Photo, question: str, corpora: Sequence[str] | None = None, k: int | None = None, **how: Any
     ) -> Iterator[Step]:

@@ -149,7 +149,15 @@ def _checkpoint(profile: str, folder: Path) -> Encoder:
     with _quiet():
         model = FLMRModelForRetrieval.from_pretrained(folder, dtype=dtype, device_map={"": device}).eval()
         processor = FLMRProcessor.from_pretrained(folder)
-    style = QueryStyle(processor.query_length, INSTRUCTIONS, processor.mask_instruction_token, blank_photo=True)
+    style = QueryStyle(
+        processor.query_length,
+        INSTRUCTIONS,
+        processor.mask_instruction_token,
+        blank_photo=True,
+        # FLMR (arXiv 2309.17133, section 3.1) was trained on photos with regions of interest. PreFLMR, which has the
+        # mapping network over patches, and mini were trained on one picture.
+        regions=not config.use_transformer_mapping_network,
+    )
     weights = [folder / "config.json", *sorted(folder.glob("*.safetensors"))]
     return Encoder(
         model,

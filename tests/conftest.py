@@ -6,11 +6,15 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from kb_support import NO_SERVER, postgresql
 
 from retriever.encoder import Encoder
 from retriever.profiles import load_encoder
 from retriever.sentences import SentenceEncoder, load_sentence_encoder
+
+settings.register_profile("any machine", deadline=None)  # how long one case takes says something about the machine
+settings.load_profile("any machine")
 
 ARTEFACTS = Path(__file__).parent / "artefacts"
 

@@ -298,7 +298,7 @@ def test_encoder_calls_do_not_overlap():
     class Jealous(SmallEncoder):
         busy = False
 
-        def encode_query(self, question, image):
+        def encode_query(self, question, image, whole=None):
             assert not self.busy
             self.busy = True
             time.sleep(0.01)
