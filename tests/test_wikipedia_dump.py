@@ -38,8 +38,19 @@ def keys(items) -> list[str]:
     return [item.key if isinstance(item, DocumentRecord) else "skipped" for item in items]
 
 
+@pytest.fixture(autouse=True)
+def others(monkeypatch):
+    """The processes that other tests have begun, a browser for one, are left alone."""
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    monkeypatch.setitem(globals(), "_BEFORE", before)
+
+
+_BEFORE: set[int] = set()
+
+
 def children() -> list[psutil.Process]:
-    return [c for c in psutil.Process().children(recursive=True) if "resource_tracker" not in " ".join(c.cmdline())]
+    begun = [child for child in psutil.Process().children(recursive=True) if child.pid not in _BEFORE]
+    return [child for child in begun if "resource_tracker" not in " ".join(child.cmdline())]
 
 
 def test_a_page_becomes_a_document(tmp_path):
