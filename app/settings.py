@@ -11,6 +11,7 @@ hosting services use are understood too.
 from __future__ import annotations
 
 import argparse
+import ipaddress
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,11 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("CITESIGHT_PORT", "GRADIO_SERVER_PORT", "PORT"),
         description="port the page listens on",
     )
+    manage: bool | None = Field(
+        None,
+        description="whether corpora can be added, paused and deleted on the page (default: only when the page listens "
+        "on a loopback address)",
+    )
     passages: int = Field(5, ge=1, le=50, description="how many passages to find for a question")
     hybrid: bool = Field(
         False, description="for a question without photo, search the catalogue by words as well and fuse the two"
@@ -94,9 +100,21 @@ class Settings(BaseSettings):
         return self.database_url or f"sqlite:///{self.data_dir / 'catalogue.sqlite'}"
 
     @property
+    def may_manage(self) -> bool:
+        """Whether those who open the page may change corpora, which includes reading folders of this machine."""
+        return _is_loopback(self.host) if self.manage is None else self.manage
+
+    @property
     def cache_dir(self) -> Path:
         """Where fetched model and corpus files are kept."""
         return self.data_dir / "cache"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def load_settings(**overrides: Any) -> Settings:
