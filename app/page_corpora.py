@@ -50,6 +50,7 @@ class Kind:
 
 
 UPLOAD = "Files from this device"
+TAKEN = "Text, Markdown, web pages and PDFs; or one JSONL or CSV file that has text, and perhaps id, title and url."
 KINDS = {
     each.name: each
     for each in (
@@ -132,7 +133,7 @@ def build_corpora(
         pages = _html(elem_id="cc-pages")
     read = [pages, reading]
     gr.on([find.click, words.submit, chosen.input], here.search, [chosen, words], [problem, *read], **quiet)
-    command.input(
+    command.change(
         here.command, [command, reading], [problem, *shown, chosen, words, *read], trigger_mode="multiple", **quiet
     )
     update = {"fn": here.look, "inputs": known, "outputs": [*shown, chosen, known], **quiet}
@@ -148,10 +149,8 @@ def _form(here: Corpora, shown: list[Any], quiet: dict[str, Any]) -> None:
         )
         # A component that is updated becomes another one, to which what _files changes is unknown; so its column is.
         with gr.Column(elem_id="cc-from-files") as from_files:
-            files = _files(
-                gr.File(label="Text, Markdown, web pages, PDFs; or one JSONL or CSV file", file_count="multiple",
-                        height=140, elem_id="cc-files")
-            )  # fmt: skip
+            files = _files(gr.File(label="Files", file_count="multiple", height=140, elem_id="cc-files"))
+            _html(f'<p class="cc-quiet">{TAKEN}</p>')
         what = gr.Textbox(label="Folder", visible=False, elem_id="cc-what", max_length=MAX_TYPED)
         data = gr.Textbox(
             label="Another place", info="A folder on that machine or a data set on the Hub; empty for its authors'.",

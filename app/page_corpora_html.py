@@ -241,8 +241,8 @@ def hits(found: Sequence[TextHit], words: str, leaf: Leaf) -> str:
 
 
 def _leaf(body: str, leaf: Leaf) -> str:
-    back = _button("before", leaf.last, "‹ Before", kind="last") if leaf.before else ""
-    on = _button("after", leaf.last, "After ›", kind="last") if leaf.after else ""
+    back = _button("before", leaf.last, "‹ Previous page", kind="last") if leaf.before else ""
+    on = _button("after", leaf.last, "Next page ›", kind="last") if leaf.after else ""
     turn = f'<div class="cc-turn">{back}{on}</div>' if back or on else ""
     heading = _quiet(leaf.heading)
     return f'<section class="cc-browse" aria-label="Documents">{heading}{body}{turn}</section>'

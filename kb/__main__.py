@@ -24,8 +24,9 @@ from app.settings import Settings, SettingsProblem, load_settings
 from kb.catalogue import Catalogue
 from kb.chunking import Cutting
 from kb.ingest import ingest
-from kb.records import CatalogueProblem, TextHit
-from kb.sources.chosen import CUT, KINDS, Asked, source_for
+from kb.records import CatalogueProblem, Source, TextHit
+from kb.sources.chosen import CUT, KINDS, Asked, as_request, settled, source_for
+from kb.watching import watch
 from wheelcache import WheelProblem
 
 _SHOWN_SKIPS = 10  # of a run
@@ -83,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--licence", metavar="TEXT", help="of documents that name none")
     command.add_argument("--language", metavar="CODE", help="of documents that name none")
     command.add_argument("--limit", type=_count, metavar="N", help="only the first N documents")
+    command.add_argument("--watch", action="store_true", help="of folder: go on, and ingest what changes, until Ctrl-C")
     command.set_defaults(run=_ingest)
 
     command = commands.add_parser("stats", **common, help="show what is in the catalogue")
@@ -112,13 +114,29 @@ def _count(value: str) -> int:
 
 
 def _ingest(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
-    source = source_for(
+    if args.watch and args.source != "folder":
+        raise CatalogueProblem("Only a folder can be watched: python -m kb ingest folder DIR --corpus NAME --watch.")
+    asked = settled(
         Asked(
             args.source, args.what, args.corpus, args.data, args.questions, args.licence, args.language,
             settings.google_key.get_secret_value() if settings.google_key else "", settings.google_engine or "",
         )
     )  # fmt: skip
+    source = source_for(asked)
     cutting = _cutting(settings) if args.source in CUT else None
+
+    def once() -> None:
+        _ingest_once(catalogue, source, settings, args.limit, cutting, as_request(asked))
+
+    if not args.watch:
+        return once()
+    print(f"watching {asked.what}; Ctrl-C ends it", file=sys.stderr)
+    watch(Path(asked.what), once, lambda problem: print(f"error: {problem}", file=sys.stderr))
+
+
+def _ingest_once(
+    catalogue: Catalogue, source: Source, settings: Settings, limit: int | None, cutting: Cutting | None, request: str
+) -> None:
     with ExitStack() as stack:
         bars: list[tqdm] = []
 
@@ -128,10 +146,11 @@ def _ingest(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) 
                 bars.append(stack.enter_context(bar))
             bars[0].update(done - bars[0].n)
 
-        report = ingest(catalogue, source, settings.cache_dir, args.limit, progress, cutting)
+        report = ingest(catalogue, source, settings.cache_dir, limit, progress, cutting, request)
     print(
         f"{report.source}: {report.added} new, {report.updated} updated, {report.unchanged} unchanged "
-        f"in {report.seconds:.1f} s"
+        f"in {report.seconds:.1f} s" + (", paused" if report.paused else ""),
+        flush=True,
     )
     if report.skipped:
         print(f"{report.skipped} could not be taken; python -m kb runs says which and why", file=sys.stderr)

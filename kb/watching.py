@@ -1,0 +1,52 @@
+"""Watching a folder: something is done again whenever what is in it has changed.
+
+It looks again and again, at names, sizes and times, so it needs no help of the system and works on any disk. Knows
+nothing of what is done, nor of the database.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from kb.records import CatalogueProblem
+from kb.sources.folder import look
+
+SECONDS = 3.0  # between two looks
+
+
+def watch(folder: Path, act: Callable[[], None], problem: Callable[[str], None], seconds: float = SECONDS) -> None:
+    """Call `act` now and after every change in the folder, for ever.
+
+    Files that are still being written wait until two looks see the same. What cannot be done, by a look or by `act`
+    (CatalogueProblem), is told to `problem` and tried again after the next change.
+    """
+    done = None  # what the folder was when it was last acted upon
+    before = _look(folder)
+    while True:
+        if before != done:
+            done = before
+            try:
+                act()
+            except CatalogueProblem as trouble:
+                problem(str(trouble))
+        before = _settled(folder, seconds)
+
+
+def _settled(folder: Path, seconds: float) -> str:
+    """What the folder is when it has not changed for a while."""
+    seen = _look(folder)
+    while True:
+        time.sleep(seconds)
+        now = _look(folder)
+        if now == seen:
+            return now
+        seen = now
+
+
+def _look(folder: Path) -> str:
+    try:
+        return look(folder)
+    except CatalogueProblem as trouble:
+        return str(trouble)  # to be told by what is done next, which meets it too
