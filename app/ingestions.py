@@ -143,10 +143,10 @@ class Ingestions:
     def states(self) -> list[CorpusState]:
         """Every corpus by name, and what has not yet begun to be one."""
         with as_user_problem():
+            with self._changing:
+                jobs = dict(self._jobs)  # first, so that what ends meanwhile is in the catalogue by then
             known = {each["name"]: each for each in self.catalogue.stats()["corpora"]}
             indexes = self._service.statuses()
-            with self._changing:
-                jobs = dict(self._jobs)
             names = sorted({*known, *jobs})
             return [self._state(name, known.get(name), jobs.get(name), indexes.get(name)) for name in names]
 

@@ -14,6 +14,7 @@ from kb.records import CatalogueProblem
 from kb.sources.folder import look
 
 SECONDS = 3.0  # between two looks
+MOST_LOOKS = 20  # for a folder to come to rest; then it is taken as it is
 
 
 def watch(folder: Path, act: Callable[[], None], problem: Callable[[str], None], seconds: float = SECONDS) -> None:
@@ -35,14 +36,14 @@ def watch(folder: Path, act: Callable[[], None], problem: Callable[[str], None],
 
 
 def _settled(folder: Path, seconds: float) -> str:
-    """What the folder is when it has not changed for a while."""
+    """What the folder is once it has not changed for a while, or has for too long."""
     seen = _look(folder)
-    while True:
+    for _ in range(MOST_LOOKS):
         time.sleep(seconds)
-        now = _look(folder)
-        if now == seen:
-            return now
-        seen = now
+        before, seen = seen, _look(folder)
+        if seen == before:
+            break
+    return seen
 
 
 def _look(folder: Path) -> str:

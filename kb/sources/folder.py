@@ -64,7 +64,7 @@ def preview(
 
 
 def look(folder: Path) -> str:
-    """What tells whether anything in the folder has changed: a hash of the names, sizes and times of what `source` reads.
+    """A hash that changes with what `source` reads: of the names, sizes and times of the files.
 
     Raises CatalogueProblem when the folder cannot be read."""
     seen = hashlib.sha256()
