@@ -209,15 +209,17 @@ class Corpora:
             "",
         )
 
-    def preview(self, kind: str, files: Any, *typed: str | None) -> tuple[str, str]:
+    def preview(
+        self, kind: str, files: Any, what: str | None, data: str | None, name: str | None, *described: str | None
+    ) -> tuple[str, str]:
         """The first documents. Returns (problem, what was found)."""
         try:
             ingestions = self._ready()
             if KINDS.get(kind) == KINDS[UPLOAD]:
                 found = ingestions.preview_files(_paths(files), PREVIEWED)
             else:
-                asked = self._asked(kind, *typed)
-                found = ingestions.preview(replace(asked, corpus=asked.corpus or "preview"), PREVIEWED)
+                asked = self._asked(kind, what, data, (name or "").strip() or "preview", *described)
+                found = ingestions.preview(asked, PREVIEWED)
         except Exception as problem:
             return self._error(problem), ""
         return "", page_corpora_html.preview(found)
