@@ -24,7 +24,7 @@ from typing import Any
 
 from app.cutting import cutting_for
 from app.indexing import problem_sentence
-from app.results import IndexStatus, UserProblem
+from app.results import REFUSED, IndexStatus, UserProblem
 from app.service import AnswerService, as_user_problem
 from app.uploads import keep
 from kb.corpora import ask_to_pause, delete_corpus
@@ -44,11 +44,6 @@ MOST_SKIPS = 50  # shown of a run
 PREVIEWED = ("folder", "jsonl", "csv")  # of the others a look at the beginning may take as long as all of it
 
 log = logging.getLogger(__name__)
-
-REFUSED = (
-    "Corpora cannot be changed on this page, which others can open. Whoever runs it can allow that with "
-    "CITESIGHT_MANAGE=true."
-)
 
 
 @dataclass(frozen=True)

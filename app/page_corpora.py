@@ -18,7 +18,7 @@ import gradio as gr
 
 from app import page_corpora_html, page_html
 from app.page_corpora_html import Leaf
-from app.results import UserProblem
+from app.results import REFUSED, UserProblem
 
 if TYPE_CHECKING:  # they come with the catalogue and the sources, which take seconds to import
     from app.ingestions import CorpusState, Ingestions
@@ -169,7 +169,7 @@ def _form(here: Corpora, shown: list[Any], quiet: dict[str, Any]) -> None:
     kind.input(here.choose, kind, [from_files, what, data, name, licence, language, look, found], **quiet)
     gr.on([files.upload, files.clear], lambda: "", None, found, **quiet)
     working = {"show_progress": "hidden", "api_visibility": "private"}
-    look.click(lambda: page_html.working("Reading the first documents…"), None, found, **quiet).then(
+    look.click(page_corpora_html.previewing, None, found, **quiet).then(
         here.preview, told, [shown[0], found], concurrency_limit=1, **working
     )
     start.click(here.start, told, [*shown, files, said, found], concurrency_limit=2, **working)
@@ -210,30 +210,34 @@ class Corpora:
         )
 
     def preview(
-        self, kind: str, files: Any, what: str | None, data: str | None, name: str | None, *described: str | None
-    ) -> tuple[str, str]:
+        self, kind: str, files: Any, what: str | None, data: str | None, name: str | None, licence: str | None,
+        language: str | None, request: gr.Request | None = None,
+    ) -> tuple[str, str]:  # fmt: skip
         """The first documents. Returns (problem, what was found)."""
         try:
-            ingestions = self._ready()
+            ingestions = self._ready(request)
             if KINDS.get(kind) == KINDS[UPLOAD]:
                 found = ingestions.preview_files(_paths(files), PREVIEWED)
             else:
-                asked = self._asked(kind, what, data, (name or "").strip() or "preview", *described)
+                asked = self._asked(kind, what, data, (name or "").strip() or "preview", licence, language)
                 found = ingestions.preview(asked, PREVIEWED)
         except Exception as problem:
             return self._error(problem), ""
         return "", page_corpora_html.preview(found)
 
-    def start(self, kind: str, files: Any, *typed: str | None) -> tuple[Any, ...]:
+    def start(
+        self, kind: str, files: Any, what: str | None, data: str | None, name: str | None, licence: str | None,
+        language: str | None, request: gr.Request | None = None,
+    ) -> tuple[Any, ...]:  # fmt: skip
         """Begin an ingestion. Returns (problem, list, timer, files, said, found)."""
         try:
-            ingestions = self._ready()
-            asked = self._asked(kind, *typed)
+            ingestions = self._ready(request)
+            asked = self._asked(kind, what, data, name, licence, language)
             if asked.kind == "upload":
-                name = ingestions.upload(_paths(files), asked.corpus or "", asked.licence, asked.language)
+                begun = ingestions.upload(_paths(files), asked.corpus or "", asked.licence, asked.language)
             else:
-                name = ingestions.start(asked)
-            said = f"{name} is being ingested. You can close this page meanwhile; it goes on."
+                begun = ingestions.start(asked)
+            said = f"{begun} is being ingested. You can close this page meanwhile; it goes on."
             return "", *self._shown(ingestions.states()), None, page_corpora_html.told(said), ""
         except Exception as problem:
             return self._error(problem), gr.skip(), gr.skip(), gr.skip(), "", gr.skip()
@@ -242,7 +246,7 @@ class Corpora:
         """Begin to read in a corpus, or in what of it has some words. Returns (problem, pages, where)."""
         return self._read(Reading(corpus or "", (words or "").strip()[:MAX_TYPED]))
 
-    def command(self, written: str, reading: Reading) -> tuple[Any, ...]:
+    def command(self, written: str, reading: Reading, request: gr.Request | None = None) -> tuple[Any, ...]:
         """Do what a button in the page's HTML says. Returns (problem, list, timer, chosen, words, pages, where)."""
         keep = gr.skip()
         try:
@@ -251,6 +255,7 @@ class Corpora:
             corpus = about.get("corpus", "")
             changes = {"pause": ingestions.pause, "resume": ingestions.resume, "delete": ingestions.delete}
             if do in changes:
+                self._ready(request)
                 changes[do](corpus)
                 return "", *self._shown(ingestions.states()), keep, keep, keep, keep
             if do == "browse":
@@ -280,10 +285,13 @@ class Corpora:
             return page_html.error("The program is still starting; try again in a moment.")
         return page_html.error(self._sentence_for(problem))
 
-    def _ready(self) -> Ingestions:
+    def _ready(self, request: gr.Request | None = None) -> Ingestions:
+        """What manages the corpora; with a request, only when that may change them. Raises NotYet and UserProblem."""
         ingestions = self._get()
         if ingestions is None:
             raise NotYet
+        if request is not None and not ingestions.settings.may_manage_as(request.headers.get("host", "")):
+            raise UserProblem(REFUSED)
         return ingestions
 
     def _asked(

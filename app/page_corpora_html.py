@@ -196,6 +196,11 @@ def told(sentence: str) -> str:
     return f'<p class="cc-told" role="status">{escape(sentence)}</p>' if sentence else ""
 
 
+def previewing() -> str:
+    """What stands in the preview's place meanwhile."""
+    return f'<section class="cc-preview" aria-busy="true">{_quiet("Reading the first documents…")}</section>'
+
+
 def preview(found: Sequence[DocumentRecord | Skipped]) -> str:
     """The first documents of a source, and what of it cannot be taken."""
     if not found:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 # A corpus becomes a folder's name, so nothing that could climb out of the data directory is let in.
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+
+_HOST = re.compile(r"(?:\[([^\[\]]*)\]|([^:\[\]]*))(?::\d+)?")
 
 
 class SettingsProblem(ValueError):
@@ -103,6 +106,13 @@ class Settings(BaseSettings):
     def may_manage(self) -> bool:
         """Whether those who open the page may change corpora, which includes reading folders of this machine."""
         return _is_loopback(self.host) if self.manage is None else self.manage
+
+    def may_manage_as(self, host: str) -> bool:
+        """The same for a browser that asks for the page under this name: `Host` of its requests, with or without port.
+
+        A page from elsewhere can have its own name lead to a loopback address, and would then be taken for this one."""
+        named = _HOST.fullmatch(host.lower())
+        return self.may_manage and (self.manage is True or (named is not None and _is_loopback(named[1] or named[2])))
 
     @property
     def cache_dir(self) -> Path:

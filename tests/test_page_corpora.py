@@ -354,12 +354,16 @@ def handlers(address: str) -> dict[tuple[str, str], int]:
     }
 
 
-def call(address: str, number: int, *data: object) -> SimpleNamespace:
-    reply = httpx.post(
-        f"{address}gradio_api/run/predict", json={"data": data, "fn_index": number, "session_hash": "x"}, timeout=30
-    )
+def call(address: str, number: int, *data: object, **headers: str) -> SimpleNamespace:
+    body = {"data": data, "fn_index": number, "session_hash": "x"}
+    reply = httpx.post(f"{address}gradio_api/run/predict", json=body, headers=headers, timeout=30)
     said = reply.json().get("data") if reply.text.startswith("{") else None
     return SimpleNamespace(status=reply.status_code, text=reply.text, said=said or [])
+
+
+def previewing(address: str) -> int:
+    """The handler that previews, which comes after the one that says so."""
+    return handlers(address)["cc-look", "click"] + 1
 
 
 class TestOverHttp:
@@ -396,6 +400,22 @@ class TestOverHttp:
             for number in range(len(config["dependencies"]) + 5):
                 assert "mellon" not in call(address, number, *form).text
             assert [each.name for each in shut.states()] == ["made-up"] and shut.states()[0].documents == 50
+
+    @pytest.mark.parametrize("name", ["evil.example:7860", "127.0.0.1.evil.example", "", "[::1].evil", "a@localhost"])
+    def test_a_name_that_leads_here_from_elsewhere(self, ingestions: Ingestions, tmp_path: Path, name: str) -> None:
+        """A web page can have its own name lead to 127.0.0.1 and is then of the same origin to a browser."""
+        folder = write(tmp_path / "secret", one="The password is mellon.")
+        form = [FOLDER, None, str(folder), "", "stolen", "", ""]
+        with served(ingestions) as address:
+            there = handlers(address)
+            for asked in (
+                call(address, there["cc-command", "change"], '{"do": "delete", "corpus": "made-up"}', None, host=name),
+                call(address, there["cc-start", "click"], *form, host=name),
+                call(address, previewing(address), *form, host=name),
+            ):
+                assert "mellon" not in asked.text and "cannot be changed on this page" in asked.text
+            assert [each.name for each in ingestions.states()] == ["made-up"]
+            assert "mellon" in call(address, previewing(address), *form, host="localhost:7860").text
 
     def test_commands_are_bounded(self, ingestions: Ingestions) -> None:
         with served(ingestions) as address:

@@ -114,6 +114,7 @@
         button.after(box);
       }
     });
+    one("#cc-command textarea, #cc-command input")?.setAttribute("tabindex", "-1");
     all("details[data-key]").forEach((each) => {
       if (state.open.has(each.dataset.key) && !each.open) each.open = true;
     });
