@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     service = LateService(settings)
     try:
         try:
-            address = launch(build_page(service), settings)
+            address = launch(build_page(service, service.ingestions), settings)
         except OSError:
             return _refuse(
                 f"Port {settings.port} on {settings.host} cannot be used, most likely because another "

@@ -16,6 +16,7 @@ from app.settings import Settings
 if TYPE_CHECKING:
     import numpy as np
 
+    from app.ingestions import Ingestions
     from app.results import Photo, Result, Step
     from app.service import AnswerService
     from kb.records import CorpusInfo
@@ -32,12 +33,15 @@ class LateService:
         self.settings = settings
         self._loaded = threading.Event()
         self._service: AnswerService | None = None
+        self._ingestions: Ingestions | None = None
 
     def load(self) -> None:
         """Import, build and start the real service. Raises UserProblem, as `build_service` does."""
+        from app.ingestions import Ingestions
         from app.service import build_service
 
         self._service = build_service(self.settings)
+        self._ingestions = Ingestions(self._service)
         self._service.start()
         self._loaded.set()
 
@@ -49,6 +53,10 @@ class LateService:
 
     def loading(self) -> str:
         return self._service.loading() if self._loaded.is_set() else ""
+
+    def ingestions(self) -> Ingestions | None:
+        """What manages the corpora; None before `load` is through."""
+        return self._ingestions if self._loaded.is_set() else None
 
     def ask(
         self, image: Photo, question: str, corpora: Sequence[str] | None = None, k: int | None = None, **how: Any
@@ -65,6 +73,8 @@ class LateService:
 
     def close(self) -> None:
         """Close the real service, if there is one."""
+        if self._ingestions is not None:
+            self._ingestions.close()
         if self._service is not None:
             self._service.close()
 

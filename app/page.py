@@ -21,6 +21,7 @@ from gradio.media import MEDIA_ROOT
 from PIL import Image, UnidentifiedImageError
 
 from app import page_heat, page_html
+from app.page_corpora import build_corpora
 from app.results import MAX_TURNS, WHOLE, EvidenceFound, PartialOwn, PartialText, UserProblem
 from app.settings import Settings
 from app.stoppable import TooMany, stoppable
@@ -28,6 +29,7 @@ from generator.answers import Citation, Turn
 from retriever.images import MAX_BYTES, ImageProblem, load_image
 
 if TYPE_CHECKING:
+    from app.ingestions import Ingestions
     from app.late import LateService
     from app.service import AnswerService
 
@@ -59,8 +61,12 @@ MAX_SAID = 10_000  # characters of an earlier question or answer that a program 
 TAGLINE = "Ask a photo a question. Get an answer that shows its evidence."
 
 
-def build_page(service: AnswerService | LateService) -> gr.Blocks:
-    """The page of a service. The service need not have started: the page says how far it is."""
+def build_page(
+    service: AnswerService | LateService, ingestions: Callable[[], Ingestions | None] = lambda: None
+) -> gr.Blocks:
+    """The page of a service. The service need not have started: the page says how far it is.
+
+    ingestions: gives what manages the corpora, once it is there."""
     asker = Asker(service)
     examples = [example for example in EXAMPLES if example[1].is_file()]
     gr.set_static_paths(
@@ -68,8 +74,9 @@ def build_page(service: AnswerService | LateService) -> gr.Blocks:
     )  # shown from where they lie, neither copied nor deleted
     with gr.Blocks(title="CiteSight", analytics_enabled=False, delete_cache=KEEP_PHOTOS) as page:
         _html(f'<header class="cs-top"><h1>CiteSight</h1><p>{TAGLINE}</p></header>', elem_id="cs-header")
-        status = _html(elem_id="cs-status")
-        with gr.Row(elem_id="cs-main"):
+        with gr.Tab("Ask") as asking:
+            status = _html(elem_id="cs-status")
+        with asking, gr.Row(elem_id="cs-main"):
             with gr.Column(elem_id="cs-left"):
                 photo = _raw(
                     gr.Image(
@@ -122,6 +129,8 @@ def build_page(service: AnswerService | LateService) -> gr.Blocks:
                 earlier = _html(elem_id="cs-earlier")
                 answer = _html(page_html.empty_answer(), elem_id="cs-answer")
                 evidence = _html(elem_id="cs-evidence")
+        with gr.Tab("Corpora") as managing:
+            refresh = build_corpora(ingestions, service.settings.may_manage, sentence_for)
         timer = gr.Timer(POLL_SECONDS, active=False)
         turns = gr.State([], time_to_live=KEEP_PHOTOS[1])
 
@@ -159,6 +168,9 @@ def build_page(service: AnswerService | LateService) -> gr.Blocks:
         page.load(asker.progress, corpora, polled, **quiet)
         page.load(None, js="() => window.openExample()")
         timer.tick(asker.progress, corpora, polled, **quiet)
+        asking.select(asker.progress, corpora, polled, **quiet)
+        managing.select(**refresh)
+        page.load(**refresh)
         asked.then(asker.progress, corpora, polled, **quiet)  # a question can set indexing going again
 
         _add_endpoint(asker, photo, question)
@@ -463,6 +475,10 @@ def launch(page: gr.Blocks, settings: Settings) -> str:
 def _head() -> str:
     """The page's own style and script. Not through Gradio's `css`, which rewrites selectors, but not all."""
     style, script = ((STATIC / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    style, script = (
+        joined + (STATIC / name).read_text(encoding="utf-8")
+        for joined, name in ((style, "corpora.css"), (script, "corpora.js"))
+    )
     return f"<style>{style}</style><script>{script}</script>"
 
 

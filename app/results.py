@@ -25,6 +25,12 @@ WHOLE: Region = (0.0, 0.0, 1.0, 1.0)
 MAX_TURNS = 6  # of a conversation, that a question can point back at
 
 
+REFUSED = (
+    "Corpora cannot be changed on this page, which others can open. Whoever runs it can allow that with "
+    "CITESIGHT_MANAGE=true."
+)
+
+
 class UserProblem(Exception):
     """Something the person asking can act on; str() is one plain sentence."""
 

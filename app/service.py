@@ -59,6 +59,7 @@ PATIENCE = 20.0  # seconds a question waits for an encoder that is loading, befo
 FUSED = 200  # passages each of the two searches contributes to a fused one, at least
 LEXICAL_WEIGHT = 0.25  # what a place among the passages found by words counts, of one among those found by vectors
 FUSION_CONSTANT = 20.0
+_DELETED = "The collection {} was deleted; choose another one to search in, or add it again."
 
 
 class AnswerService:
@@ -88,6 +89,7 @@ class AnswerService:
         self._known: RecentlyUsed[Result] = RecentlyUsed(MAX_KNOWN)
         self._loading = threading.Lock()
         self._indexers: dict[str, Indexer] = {}
+        self._deleted: set[str] = set()  # corpora that no question is to bring back
         self._changing = threading.Lock()
 
     def start(self, corpus: str | None = None) -> None:
@@ -96,7 +98,31 @@ class AnswerService:
         corpus None means `settings.corpus`. Calling it for a corpus under way does nothing; for one that
         failed, or that has new passages since, it tries again.
         """
-        self._indexer(corpus or self.settings.corpus).start()
+        corpus = corpus or self.settings.corpus
+        self._deleted.discard(corpus)
+        self._indexer(corpus).start()
+
+    def renew(self, corpus: str) -> None:
+        """As `start`, for a corpus that has changed: waits for indexing under way, which may have looked before that.
+
+        Not when the corpus is deleted meanwhile."""
+        indexer = self._indexer(corpus)
+        while indexer.busy():
+            time.sleep(0.1)
+        with self._changing:
+            known = self._indexers.get(corpus) is indexer
+        if known:
+            self.start(corpus)
+
+    def forget(self, corpus: str) -> None:
+        """Stop indexing a corpus (after the batch under way) and close its index, since both are about to be deleted.
+
+        Until `start` is called for it again, questions of it are refused."""
+        with self._changing:
+            indexer = self._indexers.pop(corpus, None)
+            self._deleted.add(corpus)
+        if indexer is not None:
+            indexer.stop()
 
     def prepare(self, listener: Callable[[IndexStatus], None], corpus: str | None = None) -> IndexStatus:
         """Like `start`, but does it now; listener is told of every change. Returns the last status."""
@@ -104,12 +130,21 @@ class AnswerService:
 
     def corpora(self) -> list[CorpusInfo]:
         """The corpora in the catalogue, for a chooser; empty until the first one has been fetched."""
-        with _as_user_problem():
+        with as_user_problem():
             return self.catalogue.corpora()
 
     def status(self, corpus: str | None = None) -> IndexStatus:
         """How far the corpus (None: `settings.corpus`) is: see `IndexStatus`. Cheap; poll it."""
-        return self._indexer(corpus or self.settings.corpus).status()
+        corpus = corpus or self.settings.corpus
+        if corpus in self._deleted:
+            return IndexStatus("failed", 0, 0, _DELETED.format(corpus))
+        return self._indexer(corpus).status()
+
+    def statuses(self) -> dict[str, IndexStatus]:
+        """`status` of the corpora whose indexing was begun in this process, by name."""
+        with self._changing:
+            indexers = list(self._indexers.values())
+        return {each.corpus: each.status() for each in indexers if each.busy() or each.status().state != "starting"}
 
     def loading(self) -> str:
         """What a question that is being answered waits for: a sentence on a model that is being loaded, else ""."""
@@ -140,7 +175,7 @@ class AnswerService:
         An answer given before to the same question of the same photo, index and model is given again at once.
         Closing the iterator stops the work.
         """
-        with _as_user_problem():
+        with as_user_problem():
             clock = _Clock()
             question = checked_question(question, image is not None)
             turns = tuple(turns)[-MAX_TURNS:]
@@ -231,7 +266,7 @@ class AnswerService:
 
     def find(self, image: Photo, question: str, k: int, corpus: str | None = None) -> EvidenceFound:
         """The k best passages alone, however many; for measuring and for commands that answer nothing."""
-        with _as_user_problem():
+        with as_user_problem():
             indexes = self._searchable([corpus or self.settings.corpus])
             encoder = self.encoder()
             with encoder.asking():
@@ -299,6 +334,9 @@ class AnswerService:
 
         Raises UserProblem if there is none.
         """
+        for name in names:
+            if name in self._deleted:
+                raise UserProblem(_DELETED.format(name))
         indexers = {name: self._indexer(name) for name in names}
         for indexer in indexers.values():
             if indexer.index() is None and not indexer.busy():
@@ -424,7 +462,7 @@ class _Clock:
 
 
 @contextmanager
-def _as_user_problem() -> Iterator[None]:
+def as_user_problem() -> Iterator[None]:
     """What the parts below say in one sentence is what the person is told."""
     try:
         yield
@@ -474,7 +512,7 @@ def build_service(settings: Settings) -> AnswerService:
         raise UserProblem(
             f"The data folder {settings.data_dir} cannot be made ({problem.strerror}); choose another one."
         ) from problem
-    with _as_user_problem():
+    with as_user_problem():
         catalogue = Catalogue(settings.catalogue_url)
 
     def fetch(corpus: str, progress: Progress) -> None:

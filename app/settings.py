@@ -11,6 +11,8 @@ hosting services use are understood too.
 from __future__ import annotations
 
 import argparse
+import ipaddress
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 # A corpus becomes a folder's name, so nothing that could climb out of the data directory is let in.
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+
+_HOST = re.compile(r"(?:\[([^\[\]]*)\]|([^:\[\]]*))(?::\d+)?")
 
 
 class SettingsProblem(ValueError):
@@ -63,6 +67,11 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("CITESIGHT_PORT", "GRADIO_SERVER_PORT", "PORT"),
         description="port the page listens on",
     )
+    manage: bool | None = Field(
+        None,
+        description="whether corpora can be added, paused and deleted on the page (default: only when the page listens "
+        "on a loopback address)",
+    )
     passages: int = Field(5, ge=1, le=50, description="how many passages to find for a question")
     hybrid: bool = Field(
         False, description="for a question without photo, search the catalogue by words as well and fuse the two"
@@ -94,9 +103,28 @@ class Settings(BaseSettings):
         return self.database_url or f"sqlite:///{self.data_dir / 'catalogue.sqlite'}"
 
     @property
+    def may_manage(self) -> bool:
+        """Whether those who open the page may change corpora, which includes reading folders of this machine."""
+        return _is_loopback(self.host) if self.manage is None else self.manage
+
+    def may_manage_as(self, host: str) -> bool:
+        """The same for a browser that asks for the page under this name: `Host` of its requests, with or without port.
+
+        A page from elsewhere can have its own name lead to a loopback address, and would then be taken for this one."""
+        named = _HOST.fullmatch(host.lower())
+        return self.may_manage and (self.manage is True or (named is not None and _is_loopback(named[1] or named[2])))
+
+    @property
     def cache_dir(self) -> Path:
         """Where fetched model and corpus files are kept."""
         return self.data_dir / "cache"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -25,9 +25,10 @@ from app.settings import Settings, SettingsProblem, load_settings
 from kb.catalogue import Catalogue
 from kb.chunking import Cutting
 from kb.ingest import ingest
-from kb.records import CatalogueProblem, TextHit
-from kb.sources.chosen import CUT, KINDS, Asked, source_for
+from kb.records import CatalogueProblem, Source, TextHit
+from kb.sources.chosen import CUT, KINDS, Asked, as_request, settled, source_for
 from kb.twins import link_twins
+from kb.watching import watch
 from wheelcache import WheelProblem
 
 _SHOWN_SKIPS = 10  # of a run
@@ -95,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
         "--tokens", type=_count, metavar="N", help="of a passage at most (first 200); another number cuts anew"
     )
     command.add_argument("--overlap", type=_size, metavar="N", help="tokens that two passages share at most (first 0)")
+    command.add_argument("--watch", action="store_true", help="of folder: go on, and ingest what changes, until Ctrl-C")
     command.set_defaults(run=_ingest)
 
     command = commands.add_parser("stats", **common, help="show what is in the catalogue")
@@ -145,13 +147,29 @@ def _size(value: str) -> int:
 
 
 def _ingest(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
-    source = source_for(
+    if args.watch and args.source != "folder":
+        raise CatalogueProblem("Only a folder can be watched: python -m kb ingest folder DIR --corpus NAME --watch.")
+    asked = settled(
         Asked(
             args.source, args.what, args.corpus, args.data, args.questions, args.licence, args.language,
             settings.google_key.get_secret_value() if settings.google_key else "", settings.google_engine or "",
         )
     )  # fmt: skip
+    source = source_for(asked)
     cutting = _cutting(settings, catalogue, source.name, args) if args.source in CUT else None
+
+    def once() -> None:
+        _ingest_once(catalogue, source, settings, args.limit, cutting, as_request(asked))
+
+    if not args.watch:
+        return once()
+    print(f"watching {asked.what}; Ctrl-C ends it", file=sys.stderr)
+    watch(Path(asked.what), once, lambda problem: print(f"error: {problem}", file=sys.stderr))
+
+
+def _ingest_once(
+    catalogue: Catalogue, source: Source, settings: Settings, limit: int | None, cutting: Cutting | None, request: str
+) -> None:
     with ExitStack() as stack:
         bars: list[tqdm] = []
 
@@ -161,11 +179,12 @@ def _ingest(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) 
                 bars.append(stack.enter_context(bar))
             bars[0].update(done - bars[0].n)
 
-        report = ingest(catalogue, source, settings.cache_dir, args.limit, progress, cutting)
+        report = ingest(catalogue, source, settings.cache_dir, limit, progress, cutting, request)
     removed = f", {report.removed} removed" if report.removed else ""
     print(
         f"{report.source}: {report.added} new, {report.updated} updated, {report.unchanged} unchanged{removed} "
-        f"in {report.seconds:.1f} s"
+        f"in {report.seconds:.1f} s",
+        flush=True,
     )
     if report.skipped:
         print(f"{report.skipped} could not be taken; python -m kb runs says which and why", file=sys.stderr)

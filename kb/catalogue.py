@@ -252,6 +252,7 @@ def _passage(row: PassageRow, document: DocumentRow, corpus: str) -> Passage:
         position=row.position,
         section=row.section,
         content_hash=row.content_hash,
+        tokens=row.tokens,
     )
 
 

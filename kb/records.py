@@ -38,6 +38,7 @@ class Passage:
     position: int
     section: str = ""  # the titles of the sections it lies in, outermost first, between › signs
     content_hash: str = ""  # passage_hash of what it says: it changes when an index has to learn it anew
+    tokens: int | None = None  # of its text, where it was cut by them
 
     @property
     def heading(self) -> str:

@@ -53,7 +53,7 @@ def state(number: int) -> Source:
     """The corpus after so many changes: texts change, documents come and go."""
     rng = random.Random(number)
     records = [
-        DocumentRecord(f"doc_{n}", f"Thing {n}", "", "en", "CC0", tuple(f"word {rng.random()}" for _ in range(n % 3 + 1)))
+        DocumentRecord(f"doc_{n}", f"Thing {n}", "", "en", "CC0", tuple(f"{rng.random()}" for _ in range(n % 3 + 1)))
         for n in range(14)
         if rng.random() < 0.8
     ]
@@ -79,7 +79,7 @@ def test_kills_at_many_moments_leave_what_can_be_mended(url, tmp_path):
         repair_indexes(catalogue, tmp_path)
         assert check_indexes(catalogue, tmp_path) == []
         # What is remembered is in the index as it was remembered, whatever the catalogue says by now.
-        if path.exists():
+        if is_index(path):
             with open_index(path, SmallEncoder()) as index:
                 assert disagreements(index, record_of(catalogue, path)) == ([], [])
         catalogue.close()

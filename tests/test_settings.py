@@ -38,6 +38,19 @@ def test_the_defaults():
     assert settings.cache_dir == Path("data/cache")
 
 
+@pytest.mark.parametrize(
+    ("given", "host", "allowed"),
+    [
+        ({}, "127.0.0.1:7860", True), ({}, "localhost", True), ({}, "LOCALHOST:80", True), ({}, "[::1]:7860", True),
+        ({}, "citesight.example:7860", False), ({}, "127.0.0.1.example", False), ({}, "", False), ({}, "[", False),
+        ({"manage": True}, "citesight.example", True), ({"manage": False}, "localhost", False),
+        ({"host": "0.0.0.0"}, "localhost", False), ({"host": "0.0.0.0", "manage": True}, "a.example", True),
+    ],
+)  # fmt: skip
+def test_who_may_change_corpora(given, host, allowed):
+    assert load_settings(**given).may_manage_as(host) is allowed
+
+
 def test_the_database_is_in_the_data_folder_unless_named(tmp_path):
     assert load_settings(data_dir=tmp_path).catalogue_url == f"sqlite:///{tmp_path}/catalogue.sqlite"
     assert load_settings(database_url="postgresql://me@here/db").catalogue_url == "postgresql://me@here/db"

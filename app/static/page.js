@@ -232,7 +232,13 @@
 
   /* What Gradio itself reports (an upload that failed, a server that is gone) comes as a passing notice in its
      own words. It is said in place instead, and stays until the next thing happens. */
+  const managing = () => one('button[role="tab"][aria-selected="true"]')?.textContent.trim() === "Corpora";
+
   function sentence(notice) {
+    return managing() ? told(notice).replace(/^The photo(?:'s file)?/, "The file") : told(notice);
+  }
+
+  function told(notice) {
     if (/maximum allowed size/i.test(notice)) {
       return `The photo's file is too large (${notice.match(/[\d.]+ ?[kmg]b/i)?.[0] ?? "see the log"} at most); save it smaller first.`;
     }
@@ -253,7 +259,7 @@
     place.className = "cs-error";
     place.setAttribute("role", "alert");
     place.textContent = text;
-    one("#cs-problem")?.after(place);
+    one(managing() ? "#cc-problem" : "#cs-problem")?.after(place);
   }
 
   // Called by Gradio once the page is up: `/?example=lion` asks that example.

@@ -5,8 +5,9 @@ Knows the sources and which of them want a file, a folder or a name; it knows no
 
 from __future__ import annotations
 
+import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kb.records import CatalogueProblem, Source
@@ -17,6 +18,7 @@ from kb.sources.rows import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE
 _CORPUS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _OWN = {"jsonl": jsonl.source, "csv": csv_file.source, "folder": folder.source}
 CUT = frozenset(("wikipedia-dump", "wikipedia-hub", "google-search", *_OWN))  # give documents that must be cut
+READS_PATH = frozenset(("wikipedia-dump", "okvqa-google", *_OWN))  # what is asked for is a file or folder
 KINDS = {
     **{name: "" for name in SOURCES},
     "wikipedia-dump": "FILE --corpus NAME",
@@ -43,6 +45,34 @@ class Asked:
     language: str | None = None
     google_key: str = ""
     google_engine: str = ""
+
+
+def settled(asked: Asked) -> Asked:
+    """The same with its paths made absolute, so that it means the same when another process asks for it again."""
+    what, questions, data = asked.what, asked.questions, asked.data
+    if asked.kind in READS_PATH and what is not None:
+        what = str(Path(what).expanduser().absolute())
+    if data is not None and isinstance(_folder_or_name(data), Path):
+        data = str(Path(data).expanduser().absolute())
+    questions = None if questions is None else questions.expanduser().absolute()
+    return replace(asked, what=what, data=data, questions=questions)
+
+
+def as_request(asked: Asked) -> str:
+    """What was asked for, as JSON for the record of the run. It never holds a key."""
+    told = {name: str(value) for name, value in vars(asked).items() if value and not name.startswith("google_")}
+    return json.dumps(told, ensure_ascii=False, sort_keys=True)
+
+
+def from_request(request: str) -> Asked:
+    """What `as_request` wrote down. Raises CatalogueProblem for what it did not write."""
+    try:
+        told = json.loads(request)
+        known = {name: told[name] for name in told if name in Asked.__annotations__ and isinstance(told[name], str)}
+        asked = Asked(**known)
+    except (ValueError, TypeError):
+        raise CatalogueProblem("The run does not say what it read; start a new one from its source.") from None
+    return asked if asked.questions is None else replace(asked, questions=Path(asked.questions))
 
 
 def source_for(asked: Asked) -> Source:

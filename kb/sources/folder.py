@@ -6,6 +6,7 @@ Knows nothing of the database, nor of what is in the files (kb/sources/parsing.p
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -60,6 +61,21 @@ def preview(
     """
     with closing(_documents(folder, _files(folder), licence, language, _PREVIEW_SECONDS)) as found:
         return list(islice(found, count))
+
+
+def look(folder: Path) -> str:
+    """A hash that changes with what `source` reads: of the names, sizes and times of the files.
+
+    Raises CatalogueProblem when the folder cannot be read."""
+    seen = hashlib.sha256()
+    for place, fault in _files(folder):
+        try:
+            about = os.lstat(folder / place)
+            told = (place, fault, about.st_size, about.st_mtime_ns, about.st_ino)
+        except OSError:  # it is gone again
+            told = (place, fault)
+        seen.update(repr(told).encode("utf-8", "surrogatepass"))
+    return seen.hexdigest()
 
 
 def _documents(

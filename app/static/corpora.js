@@ -1,0 +1,141 @@
+/* The Corpora page: its buttons are HTML that is drawn anew while something runs, so they are handled here. What is
+   pressed is written as JSON into a hidden field, whose change the program acts on. */
+(() => {
+  "use strict";
+  const all = (selector) => Array.from(document.querySelectorAll(selector));
+  const one = (selector) => document.querySelector(selector);
+  const state = { asked: "", focused: "", open: new Set(), sent: 0 };
+
+  function send(command) {
+    const field = one("#cc-command textarea, #cc-command input");
+    if (!field) return;
+    state.sent += 1; // the same command twice is two commands
+    field.value = JSON.stringify({ ...command, number: String(state.sent) });
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+
+  function pressed(button) {
+    const { do: what, corpus, document: opened, last } = button.dataset;
+    send({ do: what, ...(corpus && { corpus }), ...(opened && { document: opened }), ...(last && { last }) });
+    if (what === "browse") one("#cc-heading")?.scrollIntoView({ behavior: "auto", block: "start" });
+    if (what === "open" || what === "before" || what === "after") state.up = true;
+  }
+
+  /* Deleting asks for a second click, in the place of the first, and forgets that it asked when anything else is done. */
+  function ask(button) {
+    const key = button?.dataset.key ?? "";
+    if (state.asked !== key) state.asked = key;
+    settle();
+    one(".cc-sure .cc-no")?.focus();
+  }
+
+  function sure(button) {
+    const box = document.createElement("div");
+    box.className = "cc-sure";
+    box.setAttribute("role", "group");
+    const text = document.createElement("p");
+    text.textContent = button.dataset.sure;
+    const yes = document.createElement("button");
+    yes.type = "button";
+    yes.className = "cc-yes";
+    yes.textContent = "Delete";
+    yes.dataset.key = `yes ${button.dataset.key}`;
+    const no = document.createElement("button");
+    no.type = "button";
+    no.className = "cc-no";
+    no.textContent = "Keep it";
+    no.dataset.key = `no ${button.dataset.key}`;
+    box.append(text, yes, no);
+    return box;
+  }
+
+  document.addEventListener("click", (event) => {
+    const target = event.target instanceof Element ? event.target : null;
+    if (!target) return;
+    const button = target.closest(".cc-do");
+    if (target.closest(".cc-yes")) {
+      const asked = one(`.cc-do[data-key="${CSS.escape(state.asked)}"]`);
+      state.asked = "";
+      if (asked) pressed(asked);
+      settle();
+    } else if (button && button.dataset.sure) {
+      ask(button);
+    } else if (state.asked) {
+      ask(null);
+      if (button) pressed(button);
+    } else if (button) {
+      pressed(button);
+    }
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && state.asked) ask(null);
+  });
+
+  // What had the focus, or was folded out, has it again after its card was drawn anew.
+  document.addEventListener("focusin", (event) => {
+    state.focused = event.target instanceof Element ? (event.target.closest("[data-key]")?.dataset.key ?? "") : "";
+  });
+  document.addEventListener(
+    "toggle",
+    (event) => {
+      const key = event.target instanceof Element ? event.target.dataset.key : undefined;
+      if (key === undefined) return;
+      if (event.target.open) state.open.add(key);
+      else state.open.delete(key);
+    },
+    true,
+  );
+
+  /* The address says which page is open, so that reloading stays there. */
+  const tabs = () => all('button[role="tab"]');
+  document.addEventListener("click", (event) => {
+    const tab = event.target instanceof Element ? event.target.closest('button[role="tab"]') : null;
+    if (!tab) return;
+    const place = tab.textContent.trim() === "Corpora" ? "#corpora" : "";
+    if (location.hash !== place) history.replaceState(null, "", location.pathname + location.search + place);
+  });
+  let opened = false;
+
+  function settle() {
+    const there = tabs();
+    if (!opened && there.length) {
+      opened = true;
+      if (location.hash === "#corpora") there.find((tab) => tab.textContent.trim() === "Corpora")?.click();
+    }
+    all(".cc-sure").forEach((box) => {
+      if (!state.asked || box.dataset.of !== state.asked) box.remove();
+    });
+    all(".cc-do[data-sure]").forEach((button) => {
+      const asked = button.dataset.key === state.asked;
+      button.hidden = asked;
+      if (asked && !button.parentElement.querySelector(".cc-sure")) {
+        const box = sure(button);
+        box.dataset.of = state.asked;
+        button.after(box);
+      }
+    });
+    one("#cc-command textarea, #cc-command input")?.setAttribute("tabindex", "-1");
+    all("details[data-key]").forEach((each) => {
+      if (state.open.has(each.dataset.key) && !each.open) each.open = true;
+    });
+    if (state.focused && document.activeElement === document.body) {
+      one(`[data-key="${CSS.escape(state.focused)}"]:not([hidden])`)?.focus({ preventScroll: true });
+    }
+    const pages = one("#cc-pages section");
+    if (pages && pages !== state.pages) {
+      state.pages = pages;
+      if (state.up) one("#cc-heading")?.scrollIntoView({ behavior: "auto", block: "start" });
+      state.up = false;
+    }
+  }
+
+  let waiting = false;
+  new MutationObserver(() => {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => {
+      waiting = false;
+      settle();
+    });
+  }).observe(document.documentElement, { childList: true, subtree: true });
+})();
