@@ -34,6 +34,7 @@ from kb.records import CatalogueProblem, DocumentRecord, Skipped
 from kb.sources import SOURCES
 from kb.sources.chosen import CUT, READS_PATH, Asked, as_request, from_request, settled, source_for
 from kb.sources.folder import preview as preview_folder
+from kb.twins import link_twins
 
 AT_ONCE = 2  # ingestions under way; others wait for their turn
 SILENT = 120.0  # seconds without a sign of life, after which a run of another process is taken to have been killed
@@ -262,7 +263,9 @@ class Ingestions:
         job = _Job(corpus, "waiting", as_request(asked), source.title)
 
         def work() -> None:
-            cutting = cutting_for(self._service.encoder()) if cut else None
+            cutting = None
+            if cut:  # as the corpus is cut already, else as usual
+                cutting = cutting_for(self._service.encoder(), *(self.catalogue.cutting(corpus) or ()))
             if job.cancelled.is_set():
                 return
 
@@ -343,8 +346,9 @@ class Ingestions:
         try:
             if mine and job.state != "waiting" and not self._closing.is_set() and self.catalogue.count(job.corpus):
                 self._service.renew(job.corpus)
+                link_twins(self.catalogue, job.corpus)
         except CatalogueProblem as problem:
-            log.warning("the index of %s is not brought up to date: %s", job.corpus, problem)
+            log.warning("%s is not indexed, or its repeats are not found: %s", job.corpus, problem)
 
     def _delete(self, corpus: str, before: _Job | None) -> None:
         job = self._jobs[corpus]

@@ -361,7 +361,7 @@ class TestDeleting:
         wait_for(lambda: state(ingestions) is None)
         assert [path.name for path in (data / "index").iterdir()] == ["kept"]
         assert [each.name for each in ingestions.catalogue.corpora()] == ["kept"]
-        assert [each.name for each in records(ingestions.catalogue)] == ["c", "d"]
+        assert [each.corpus for each in records(ingestions.catalogue)] == ["slower", "kept", "kept"]
         assert state(ingestions, "kept").documents == DOCUMENTS
         assert "There is no collection" in refused(ingestions._service.ask_once, None, "Apples?", ["slow"])
         assert ingestions._service.ask_once(None, "What does number3 speak of?", ["kept"]).passages
