@@ -479,11 +479,15 @@ def _remove(folder: Path, name: str) -> None:
     """Delete the folder of that name in `folder`, where there is one; a link alone, not what it leads to."""
     if not name or Path(name).name != name or name == "..":
         return
-    place = folder / name
+    place, away = folder / name, folder / f".{name}.deleted"
+    if away.exists():
+        shutil.rmtree(away)
     if place.is_symlink():
         place.unlink()
     elif place.exists():
-        shutil.rmtree(place)
+        # Another program may be writing into it, and must not go on doing so while it is deleted file by file.
+        place.rename(away)
+        shutil.rmtree(away)
 
 
 def _thread(target, name: str, *arguments: Any) -> threading.Thread:
