@@ -14,14 +14,14 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from app.corpus_states import CorpusState, silent, with_run
 from app.cutting import cutting_for
 from app.indexing import problem_sentence
 from app.results import REFUSED, IndexStatus, UserProblem
@@ -37,61 +37,12 @@ from kb.sources.folder import preview as preview_folder
 from kb.twins import link_twins
 
 AT_ONCE = 2  # ingestions under way; others wait for their turn
-SILENT = 120.0  # seconds without a sign of life, after which a run of another process is taken to have been killed
 PATIENCE = 60.0  # seconds that a deletion waits for a run of another process to pause
 CLOSING = 10.0  # seconds for the batches under way when the program ends
-LEAST_SECONDS = 2.0  # of a run, before its rate says anything: its times are whole seconds
 MOST_SKIPS = 50  # shown of a run
 PREVIEWED = ("folder", "jsonl", "csv")  # of the others a look at the beginning may take as long as all of it
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class CorpusState:
-    """What is known of a corpus: what it holds, and of its ingestion the last run.
-
-    state: "waiting" (for its turn), "starting", "running", "pausing", "paused", "finished", "failed", "interrupted",
-    "deleting", or "none" without a run.
-    seen, total, progress, rate, left: documents so far, in all, the share of them, a second, and seconds to come; None
-    while not known.
-    here: whether this process is at work on it. stale: that its process does not seem to exist any more.
-    newer: documents of a version that is being cut anew, None where there is none. index: how far its index is, where
-    this process is at work on that. origin: what was read, in words; "" for who may not know.
-    """
-
-    name: str
-    title: str = ""
-    licence: str = ""
-    language: str = ""
-    homepage: str = ""
-    documents: int = 0
-    passages: int = 0
-    text_bytes: int = 0
-    state: str = "none"
-    seen: int = 0
-    total: int | None = None
-    progress: float | None = None
-    rate: float | None = None
-    left: float | None = None
-    started: str = ""
-    finished: str = ""
-    skipped: int = 0
-    skips: tuple[Skipped, ...] = ()
-    error: str = ""
-    here: bool = False
-    stale: bool = False
-    newer: int | None = None
-    origin: str = ""
-    can_repeat: bool = False
-    usual: bool = False
-    index: IndexStatus | None = None
-
-    @property
-    def busy(self) -> bool:
-        """Whether something is under way, so that looking again makes sense."""
-        indexing = self.index is not None and self.index.state not in ("ready", "failed")
-        return self.state in ("waiting", "starting", "running", "pausing", "deleting") or indexing
 
 
 @dataclass
@@ -154,9 +105,8 @@ class Ingestions:
                 raise UserProblem("There is no preview of this kind of source; start it and look at what comes.")
             source = source_for(asked)
             if asked.kind == "folder":
-                return preview_folder(
-                    Path(asked.what or "").expanduser(), count, licence=source.licence, language=source.language
-                )
+                folder = Path(asked.what).expanduser()
+                return preview_folder(folder, count, licence=source.licence, language=source.language)
             return list(islice(source.read(self.settings.cache_dir)[1], count))
 
     def preview_files(self, files: Sequence[Path], count: int) -> list[DocumentRecord | Skipped]:
@@ -193,6 +143,8 @@ class Ingestions:
             if before is not None and not self._uploaded(before, corpus):
                 raise _taken(corpus)
             self._check_free(corpus)
+            if before is None:
+                _remove(self._uploads, corpus)  # what a corpus of that name left that was deleted elsewhere
             kind, place = keep(files, self._uploads / corpus)
             return self.start(Asked(kind, str(place), corpus, licence=licence, language=language))
 
@@ -246,8 +198,6 @@ class Ingestions:
         for job in jobs:
             job.thread.join(max(0.0, until - time.monotonic()))
 
-    # What is asked for -------------------------------------------------------------------------------------------
-
     def _check_allowed(self) -> None:
         if not self.allowed:
             raise UserProblem(REFUSED)
@@ -292,7 +242,7 @@ class Ingestions:
             doing = "being deleted" if job.state == "deleting" else "being ingested"
             raise UserProblem(f"The corpus {corpus} is {doing} already.")
         last = self._last_run(corpus)
-        if last is not None and last["state"] == "running" and not _silent(last):
+        if last is not None and last["state"] == "running" and not silent(last):
             raise UserProblem(f"The corpus {corpus} is being ingested already, by another program.")
 
     def _asked_before(self, corpus: str) -> str | None:
@@ -325,9 +275,7 @@ class Ingestions:
         ask_to_pause(self.catalogue, last["id"])
         return True
 
-    # The threads -------------------------------------------------------------------------------------------------
-
-    def _run(self, job: _Job, work) -> None:
+    def _run(self, job: _Job, work: Callable[[], None]) -> None:
         while not (turn := self._turns.acquire(timeout=0.1)) and not job.cancelled.is_set():
             pass
         try:
@@ -374,13 +322,11 @@ class Ingestions:
 
     def _wait_for_others(self, corpus: str) -> None:
         until = time.monotonic() + PATIENCE
-        while (last := self._last_run(corpus)) is not None and last["state"] == "running" and not _silent(last):
+        while (last := self._last_run(corpus)) is not None and last["state"] == "running" and not silent(last):
             if time.monotonic() > until or self._closing.is_set():
                 raise UserProblem(f"Another program goes on ingesting into {corpus}; stop it there, then delete again.")
             ask_to_pause(self.catalogue, last["id"])
             time.sleep(0.1)
-
-    # What is shown -----------------------------------------------------------------------------------------------
 
     def _state(
         self, name: str, known: dict[str, Any] | None, job: _Job | None, index: IndexStatus | None
@@ -400,46 +346,19 @@ class Ingestions:
             newer=None if newer is None else newer["documents"], usual=name == self.settings.corpus,
         )  # fmt: skip
         if run is not None:
-            state = self._with_run(state, run)
+            told = self._last_run(name) if run["skipped"] and run["state"] != "running" and self.allowed else None
+            state = replace(
+                with_run(state, run),
+                skips=tuple(Skipped(each["where"], each["why"]) for each in (told or {}).get("skips", [])[:MOST_SKIPS]),
+                error=self._told(run["error"]),
+                origin=self._origin(run["request"], name),
+                can_repeat=bool(run["request"]) or name in SOURCES,
+            )
         if at_work is not None and (at_work.state == "deleting" or run is None or run["state"] != "running"):
             state = replace(state, state=at_work.shown)
         if job is not None and job.problem:
             state = replace(state, error=self._told(job.problem))
         return state
-
-    def _with_run(self, state: CorpusState, run: dict[str, Any]) -> CorpusState:
-        running = run["state"] == "running"
-        stale = running and not state.here and _silent(run)
-        called = run["state"]
-        if running:
-            called = "interrupted" if stale else "pausing" if run["pausing"] else "running"
-        dealt, total = run["seen"] + run["skipped"], run["total"]
-        rate = left = None
-        if called == "running":
-            seconds = (_moment(run["alive"] or run["started"]) - _moment(run["started"])).total_seconds()
-            rate = run["seen"] / seconds if seconds >= LEAST_SECONDS and run["seen"] else None
-            left = max(0, total - dealt) / rate if rate and total else None
-        skips: tuple[Skipped, ...] = ()
-        if run["skipped"] and not running and self.allowed:
-            told = self._last_run(state.name) or {"skips": []}
-            skips = tuple(Skipped(each["where"], each["why"]) for each in told["skips"][:MOST_SKIPS])
-        return replace(
-            state,
-            state=called,
-            stale=stale,
-            seen=run["seen"],
-            total=total,
-            progress=min(1.0, dealt / total) if total else None,
-            rate=rate,
-            left=left,
-            started=run["started"],
-            finished=run["finished"] or "",
-            skipped=run["skipped"],
-            skips=skips,
-            error=self._told(run["error"]),
-            origin=self._origin(run["request"], state.name),
-            can_repeat=bool(run["request"]) or state.name in SOURCES,
-        )
 
     def _told(self, error: str) -> str:
         if not error or self.allowed:
@@ -470,27 +389,22 @@ def _taken(corpus: str) -> UserProblem:
     return UserProblem(f"There is a corpus called {corpus} already, from elsewhere; choose another name.")
 
 
-def _silent(run: dict[str, Any]) -> bool:
-    last = _moment(run["alive"] or run["started"])
-    return (datetime.now(UTC) - last).total_seconds() > SILENT
-
-
-def _moment(iso: str) -> datetime:
-    return datetime.fromisoformat(iso)
-
-
 def _remove(folder: Path, name: str) -> None:
     """Delete the folder of that name in `folder`, where there is one; a link alone, not what it leads to."""
     if not name or Path(name).name != name or name == "..":
         return
-    place = folder / name
+    place, away = folder / name, folder / f".{name}.deleted"
+    if away.exists():
+        shutil.rmtree(away)
     if place.is_symlink():
         place.unlink()
     elif place.exists():
-        shutil.rmtree(place)
+        # Another program may be writing into it, and must not go on doing so while it is deleted file by file.
+        place.rename(away)
+        shutil.rmtree(away)
 
 
-def _thread(target, name: str, *arguments: Any) -> threading.Thread:
+def _thread(target: Callable[..., None], name: str, *arguments: Any) -> threading.Thread:
     return threading.Thread(target=target, args=arguments, name=name, daemon=True)
 
 

@@ -21,7 +21,8 @@ from app.page_corpora_html import Leaf
 from app.results import REFUSED, UserProblem
 
 if TYPE_CHECKING:  # they come with the catalogue and the sources, which take seconds to import
-    from app.ingestions import CorpusState, Ingestions
+    from app.corpus_states import CorpusState
+    from app.ingestions import Ingestions
     from kb.catalogue import Catalogue
     from kb.sources.chosen import Asked
 

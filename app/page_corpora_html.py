@@ -16,7 +16,7 @@ from app.page_html import escape, marked, question_stems, safe_link
 from kb.records import Document, DocumentRecord, Passage, Skipped, TextHit
 
 if TYPE_CHECKING:  # they come with the catalogue, which takes seconds to import
-    from app.ingestions import CorpusState
+    from app.corpus_states import CorpusState
 
 BEGINNING = 400  # characters of a text that are shown before it is opened
 SHOWN_TWINS = 5

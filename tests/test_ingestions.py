@@ -22,7 +22,8 @@ from sqlalchemy import update
 
 from app import ingestions as module
 from app import reading
-from app.ingestions import CorpusState, Ingestions
+from app.corpus_states import SILENT, CorpusState
+from app.ingestions import Ingestions
 from app.results import UserProblem
 from app.uploads import MOST_FILES, plain_name
 from kb import ingest as ingestion
@@ -329,7 +330,7 @@ class TestRestart:
         slowly.fails = None
         with working(tmp_path) as made:
             assert state(made).state == "running" and not state(made).stale
-            long_ago = datetime.now(UTC) - timedelta(seconds=module.SILENT + 5)
+            long_ago = datetime.now(UTC) - timedelta(seconds=SILENT + 5)
             with catalogue.database.writing() as session:
                 session.execute(update(IngestionRunRow).values(alive=long_ago, started=long_ago))
             now = state(made)

@@ -21,7 +21,8 @@ from test_ingestions import Counting, write
 from test_page import HOSTILE, Birds, Seen, assert_harmless
 
 from app import page_corpora_html as html
-from app.ingestions import CorpusState, Ingestions
+from app.corpus_states import CorpusState
+from app.ingestions import Ingestions
 from app.page import build_page, launch, sentence_for
 from app.page_corpora import KINDS, MAX_COMMAND, PASSAGES, PER_PAGE, UPLOAD, Corpora, Reading
 from app.page_corpora_html import Leaf
