@@ -72,7 +72,7 @@ def ingest(
         total = total if limit is None or total is None else min(limit, total)
         with catalogue.database.writing() as session:
             _note(session, run, counts, total=total)
-        keys: set[int] = set()
+        keys: set[int] = set()  # of all there is, where what is not among them is to leave
         below: set[str] = set()
         if progress is not None:
             progress(0, total)
@@ -80,8 +80,10 @@ def ingest(
         with ThreadPoolExecutor(1, "ingest") as writer:
             written: Future[bool] | None = None
             for batch in _batches(given, limit):
-                _check(run, batch, keys)
-                below.update(key for key in batch.kept if key.endswith("/"))
+                _check(run, batch)
+                if source.whole:
+                    keys.update(hash(key) for key in (*batch.kept, *(record.key for record in batch.records)))
+                    below.update(key for key in batch.kept if key.endswith("/"))
                 pieces = _passages(batch.records, cutting)
                 if written is not None:
                     paused = written.result()
@@ -239,18 +241,12 @@ def _newest(session: Session, called: str) -> CorpusRow | None:
     return session.scalars(newest).first()
 
 
-def _check(run: _Run, batch: _Batch, keys: set[int]) -> None:
-    # A key that comes twice would be updated to and fro by every ingestion.
+def _check(run: _Run, batch: _Batch) -> None:
     for record in batch.records:
         if not record.key or any(c.isspace() for c in record.key):
             raise CatalogueProblem(f"The source {run.corpus} gives a document the key {record.key!r}.")
         if len(run.corpus) + len(record.key) > _LONGEST_NAME:
             raise CatalogueProblem(f"The source {run.corpus} gives a key that is too long: {record.key[:80]}...")
-        mark = hash(record.key)  # the keys of a million documents would take 100 MB
-        if mark in keys:
-            raise CatalogueProblem(f"The source {run.corpus} gives the document {record.key} twice.")
-        keys.add(mark)
-    keys.update(map(hash, batch.kept))
 
 
 def _store(session: Session, run: _Run, batch: list[DocumentRecord], pieces: list[list[Piece]]) -> Counter[str]:
@@ -258,10 +254,14 @@ def _store(session: Session, run: _Run, batch: list[DocumentRecord], pieces: lis
     # Two ingestions of one corpus take turns, batch by batch (SQLite has but one writer anyway).
     session.execute(select(CorpusRow.id).where(CorpusRow.id == run.corpus_id).with_for_update())
     names = {f"{run.corpus}:{record.key}": record for record in batch}
-    known = select(DocumentRow.name, DocumentRow.id, DocumentRow.content_hash).where(
-        DocumentRow.name.in_(names)
-    )
-    there = {name: (number, content_hash) for name, number, content_hash in session.execute(known)}
+    known = select(DocumentRow.name, DocumentRow.id, DocumentRow.content_hash, DocumentRow.run_id)
+    found = session.execute(known.where(DocumentRow.name.in_(names))).all()
+    twice = [name for name, _, _, run_id in found if run_id == run.id]
+    if twice or len(names) < len(batch):  # it would be updated to and fro by every ingestion
+        counted = Counter(record.key for record in batch)
+        key = twice[0][len(run.corpus) + 1 :] if twice else counted.most_common(1)[0][0]
+        raise CatalogueProblem(f"The source {run.corpus} gives the document {key} twice.")
+    there = {name: (number, content_hash) for name, number, content_hash, _ in found}
     new = {name: record for name, record in names.items() if name not in there}
     changed = {
         name: record

@@ -274,10 +274,11 @@ def test_sources_that_cannot_be_used(catalogue, offered, tmp_path):
         ingest(catalogue, "nope", tmp_path)
     assert catalogue.corpora() == []
     for key, said in (
+        ("doc_3", "doc_3 twice"),
+        ("doc_11", "doc_11 twice"),
         ("", "the key ''"),
         ("a b", "the key 'a b'"),
         ("x" * 600, "too long"),
-        ("doc_3", "twice"),
     ):
         bad = record(99)
         object.__setattr__(bad, "key", key)
