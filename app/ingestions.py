@@ -40,6 +40,16 @@ PATIENCE = 60.0  # seconds that a deletion waits for a run of another process to
 CLOSING = 10.0  # seconds for the batches under way when the program ends
 MOST_SKIPS = 50  # shown of a run
 PREVIEWED = ("folder", "jsonl", "csv")  # of the others a look at the beginning may take as long as all of it
+_IN_WORDS = {
+    "folder": "the folder",
+    "jsonl": "the file",
+    "csv": "the file",
+    "wikipedia-dump": "the dump",
+    "wikipedia-hub": "the Hub's Wikipedia",
+    "m2kr": "M2KR:",
+    "okvqa-google": "OK-VQA's Google corpus",
+    "google-search": "Google, for the questions in",
+}
 
 log = logging.getLogger(__name__)
 
@@ -370,7 +380,8 @@ class Ingestions:
             return ""
         if self._uploaded(request, corpus):
             return "uploaded files"
-        return " ".join(str(part) for part in (asked.kind, asked.questions or asked.what, asked.data) if part)
+        kind = _IN_WORDS.get(asked.kind, asked.kind)
+        return " ".join(str(part) for part in (kind, asked.questions or asked.what, asked.data) if part)
 
 
 def _same(asked: Asked, corpus: str, request: str) -> bool:

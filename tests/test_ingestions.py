@@ -446,7 +446,7 @@ class TestFolders:
         wait_for(lambda: state(ingestions, "notes").state == "finished")
         now = state(ingestions, "notes")
         assert (now.documents, now.licence, now.language) == (2, "mine", "en")
-        assert now.origin == f"folder {folder}"
+        assert now.origin == f"the folder {folder}"
         (folder / "one.txt").unlink()
         write(folder, three="An emerald is green.")
         ingestions.resume("notes")
