@@ -80,6 +80,8 @@ def _ask(args: argparse.Namespace) -> int:
 def readable(result: Result) -> str:
     """The result as text for a terminal: the answer, the quotes it rests on, the passages found."""
     lines = [printable(result.answer.text), ""]
+    for sentence in result.answer.unsupported:
+        lines += [*_paragraph("Not from the evidence: ", sentence), ""]
     if result.answer.citations:
         lines.append("Quoted:")
         for citation in result.answer.citations:

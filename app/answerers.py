@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from app.settings import Settings
-from generator.answers import Answerer, GeneratorProblem, Turn
+from generator.answers import Anew, Answerer, GeneratorProblem, Turn
 from generator.extractive import ExtractiveAnswerer
 from generator.in_context import InContextAnswerer, own_answer
 from generator.per_passage import PerPassageAnswerer
@@ -36,18 +36,21 @@ class Answerers:
     """The ways to answer. `name` tells them from others, on the page and in the cache.
 
     together: from all passages at once. each: from each passage alone, the most probable winning; own(question, photo,
-    turns): without any passage, in pieces. Both are None without a model.
+    turns): without any passage, in pieces. Both are None without a model. loading: what is being loaded for an answer,
+    as a sentence; "" when nothing is.
     """
 
     name: str
     together: Answerer
     each: Answerer | None = None
-    own: Callable[[str, Image | None, Sequence[Turn]], Iterator[str]] | None = None
+    own: Callable[[str, Image | None, Sequence[Turn]], Iterator[str | Anew]] | None = None
     close: Callable[[], None] = lambda: None
+    loading: Callable[[], str] = lambda: ""
 
 
 def answerers_for(settings: Settings, embed: Embed, least: float, progress: Progress) -> Answerers:
-    """The answerers that the settings ask for. A model for this process is fetched, if need be, and loaded.
+    """The answerers that the settings ask for. A model for this process is fetched, if need be, and checked, but loaded
+    only for the first answer.
 
     embed maps texts to (n, dim) unit rows; least: best score of a passage, 0 to 1, below which no answer is attempted;
     progress is told of bytes fetched. Raises GeneratorProblem for a model that cannot be used.
@@ -61,6 +64,7 @@ def answerers_for(settings: Settings, embed: Embed, least: float, progress: Prog
         PerPassageAnswerer(model, embed, least),
         lambda question, photo, turns: own_answer(model, question, photo, turns),
         model.close,
+        lambda: "" if isinstance(model, ServedModel) else model.loading,
     )
 
 
@@ -68,13 +72,17 @@ def _chat_model(settings: Settings, progress: Progress) -> ServedModel | LocalMo
     if settings.served_url is not None:
         key = settings.served_key.get_secret_value() if settings.served_key else None
         return ServedModel(settings.served_url, settings.model, key)
-    from generator.local import LocalModel  # with transformers' vision-language models, which take seconds to import
+    # With transformers' vision-language models, which take seconds to import.
+    from generator.loading import room_checked
+    from generator.local import LocalModel
+
     folder = Path(settings.model).expanduser()
     if not folder.is_dir():
         try:
-            folder = fetch_vision_language(settings.model, settings.cache_dir, progress)
+            room = room_checked(settings.model, settings.four_bit, progress)
+            folder = fetch_vision_language(settings.model, settings.cache_dir, room)
         except HubProblem as problem:
             raise GeneratorProblem(str(problem)) from problem
     model = LocalModel(folder, settings.model, settings.four_bit)
-    model.load()
+    model.check()
     return model

@@ -9,14 +9,17 @@ from app.sharing import SharedEncoder
 from generator.sentences import MAX_TEXT, split_sentences
 from kb.chunking import Cutting
 from retriever.encoder import Encoder
+from retriever.word_pieces import WordPieces
 
 PASSAGE_TOKENS = 200  # about what M2KR's passages have; an encoder takes 512
 OVERLAP = 0
 
 
-def cutting_for(encoder: Encoder | SharedEncoder, most: int = PASSAGE_TOKENS, overlap: int = OVERLAP) -> Cutting:
-    """For passages that this encoder will encode, of at most so many tokens."""
-    return Cutting(encoder.count_tokens, _sentences, most, overlap)
+def cutting_for(
+    counter: WordPieces | Encoder | SharedEncoder, most: int = PASSAGE_TOKENS, overlap: int = OVERLAP
+) -> Cutting:
+    """For passages of at most so many tokens, which the counter counts as the encoder of the passages does."""
+    return Cutting(counter.count_tokens, _sentences, most, overlap)
 
 
 def _sentences(text: str) -> list[str]:

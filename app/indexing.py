@@ -4,8 +4,10 @@ The same code runs in the background of the page and in the foreground of a comm
 the encoder and the index by their interfaces; it knows nothing of questions or pages.
 
 An index lies in a folder named after the encoder's profile and fingerprint and the index's format, so another
-encoder gets an index of its own beside the old one, and going back costs nothing. What is in the index already is
-never encoded again: a build that was stopped goes on where it was.
+encoder gets an index of its own beside the old one, and going back costs nothing. What an index keeps is recorded in
+the catalogue (kb/indexed.py says in which order) and never encoded again while it says the same: a build that was
+stopped, or killed, goes on where it was. A newer version of a corpus gets an index of its own too, and is served when
+that is done.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+import shutil
 import threading
 import time
 from collections import deque
@@ -25,7 +28,9 @@ import numpy as np
 from app.results import IndexStatus
 from generator.answers import GeneratorProblem
 from kb.catalogue import Catalogue
-from kb.records import CatalogueProblem
+from kb.corpora import delete_older, serve
+from kb.indexed import IndexRecord, records
+from kb.records import CatalogueProblem, Passage, version_name
 from retriever.encoder import Encoder, passage_text
 from retriever.index import FORMAT_VERSION, IndexProblem, LateInteractionIndex
 from retriever.passage_index import index_to_write, is_index
@@ -45,14 +50,31 @@ KNOWN_PROBLEMS = (IndexProblem, CatalogueProblem, EncoderProblem, WheelProblem, 
 log = logging.getLogger(__name__)
 
 
-def index_path(data_dir: Path, corpus: str, profile: str, fingerprint: str) -> Path:
-    """The folder of the index of a corpus made by one encoder. IndexProblem if the name fits no folder."""
+def index_path(data_dir: Path, corpus: str, profile: str, fingerprint: str, version: int = 1) -> Path:
+    """The folder of the index of a version of a corpus made by one encoder. IndexProblem if the name fits no folder."""
     if Path(corpus).name != corpus:
         raise IndexProblem(f"The corpus name {corpus!r} cannot be a folder's name; choose another.")
     key = hashlib.sha256(f"{fingerprint} {FORMAT_VERSION}".encode()).hexdigest()[:12]
     # A profile may be a path or owner/name; the key tells apart what then reads alike.
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(profile).name)[:64] or "model"
-    return data_dir / "index" / corpus / f"{name}-{key}"
+    return data_dir / "index" / version_name(corpus, version) / f"{name}-{key}"
+
+
+def record_of(catalogue: Catalogue, path: Path) -> IndexRecord:
+    """What the catalogue remembers of the index in this folder."""
+    return IndexRecord(catalogue, f"{path.parent.name}/{path.name}", path.parent.name)
+
+
+def disagreements(index: LateInteractionIndex, record: IndexRecord) -> tuple[list[str], list[str]]:
+    """The ids that are remembered and not in the index, and those that are in it and not remembered: what a process
+    that was killed may have left."""
+    lost, unknown = [], set(index.ids())
+    for passage_id, _ in record.entries():
+        if passage_id in unknown:
+            unknown.remove(passage_id)
+        else:
+            lost.append(passage_id)
+    return lost, sorted(unknown)
 
 
 def open_index(path: Path, encoder: Encoder, write: bool = False) -> LateInteractionIndex | None:
@@ -73,38 +95,50 @@ def build_index(
     progress: Progress = lambda done, total: None,
     go_on: Callable[[], bool] = lambda: True,
     committed: Callable[[], None] = lambda: None,
+    version: int | None = None,
 ) -> int:
-    """Encode the passages of a corpus that are not in the index at path yet, and add them; returns how many. Those
-    that are not in the corpus any more leave the index.
+    """Encode the passages of a corpus, in the version served or another, that the index at path does not keep as they
+    are now, and add them; returns how many. Those that are not in the corpus any more leave the index.
 
     progress(done, total) is told of every batch, counting what was there already. go_on() is asked before
     every batch; when it says False the work stops, and what was encoded is kept. committed() is called when
     more can be searched. Raises IndexProblem and CatalogueProblem.
     """
-    total, missing, gone = _differences(catalogue, corpus, path, encoder)
-    progress(total - missing, total)
-    if not missing and not gone:
+    record = record_of(catalogue, path)
+    total = catalogue.count(corpus, version)
+    index = open_index(path, encoder)
+    if index is None:
+        done, lost, leaving = 0, [passage_id for passage_id, _ in record.entries()], []
+    else:
+        with index:
+            done, lost, leaving = _state(index, record)
+    progress(done, total)
+    if done == total and not lost and not leaving:
         return 0
-    ids: list[str] = []
+    passages: list[Passage] = []
     vectors: list[np.ndarray] = []
     encoded = 0
     with open_index(path, encoder, write=True) as index:
 
         def commit() -> float:
-            index.add(ids, vectors)
-            ids.clear()
+            index.add([passage.id for passage in passages], vectors)
+            record.remember([(passage.id, passage.content_hash) for passage in passages])
+            passages.clear()
             vectors.clear()
             committed()
             return time.monotonic()
 
-        if gone:
-            index.delete(gone)
+        done, lost, leaving = _state(index, record)  # again, now that nobody else can be changing it
+        record.forget([*lost, *leaving])
+        if leaving:
+            index.delete([passage_id for passage_id in leaving if passage_id in index])
             committed()
         last = time.monotonic()
         size = BATCH
-        for page in catalogue.stream(corpus):
+        for page in catalogue.stream(corpus, version=version):
+            kept = record.remembered([passage.id for passage in page])
             # Passages of like length go together, since the encoder fills every batch up to its longest.
-            waiting = sorted((p for p in page if p.id not in index), key=lambda passage: len(passage.text))
+            waiting = sorted((p for p in page if p.id not in kept), key=lambda passage: len(passage.text))
             while waiting:
                 if not go_on():
                     commit()
@@ -116,34 +150,24 @@ def build_index(
                 size = _next_size(size, time.perf_counter() - began)
                 for passage, rows in zip(batch, vectors_of, strict=True):
                     if len(rows):  # a passage of nothing but odd characters may have no token
-                        ids.append(passage.id)
+                        passages.append(passage)
                         vectors.append(rows)
                 encoded += len(batch)
-                if len(ids) >= COMMIT_PASSAGES or time.monotonic() - last >= COMMIT_SECONDS:
+                if len(passages) >= COMMIT_PASSAGES or time.monotonic() - last >= COMMIT_SECONDS:
                     last = commit()
-                progress(min(total, total - missing + encoded), total)
+                progress(min(total, done + encoded), total)
         commit()
         index.optimize()
         committed()
     return encoded
 
 
-def _differences(
-    catalogue: Catalogue, corpus: str, path: Path, encoder: Encoder
-) -> tuple[int, int, list[str]]:
-    """How many passages the corpus has, how many of them the index lacks, and which the index has beyond them."""
-    index = open_index(path, encoder)
-    if index is None:
-        total = catalogue.count(corpus)
-        return total, total, []
-    with index:
-        total = missing = 0
-        gone = set(index.ids())
-        for page in catalogue.stream(corpus):
-            total += len(page)
-            missing += sum(passage.id not in index for passage in page)
-            gone.difference_update(passage.id for passage in page)
-        return total, missing, sorted(gone)
+def _state(index: LateInteractionIndex, record: IndexRecord) -> tuple[int, list[str], list[str]]:
+    """How many passages the index keeps as they are now, which are remembered and not in it, and which must leave it:
+    those that have left the catalogue or changed in it, and those that nobody remembers."""
+    lost, unknown = disagreements(index, record)
+    leaving = set(record.outdated())
+    return record.count() - len(leaving.union(lost)), lost, sorted(leaving.union(unknown))
 
 
 def _next_size(size: int, seconds: float) -> int:
@@ -169,7 +193,7 @@ class Indexer:
     """Brings one corpus up to date, in the caller's thread (`run`) or a daemon thread (`start`).
 
     get_encoder: gives the encoder, loading it the first time and telling of bytes fetched for it.
-    place: where that encoder's index is.
+    place: where that encoder's index of a version of the corpus is.
     fetch: brings the corpus into the catalogue if need be, telling its progress in documents.
     """
 
@@ -178,7 +202,7 @@ class Indexer:
         catalogue: Catalogue,
         corpus: str,
         get_encoder: Callable[[Progress], Encoder],
-        place: Callable[[Encoder], Path],
+        place: Callable[[Encoder, int], Path],
         fetch: Callable[[Progress], object],
     ) -> None:
         self.corpus = corpus
@@ -212,7 +236,10 @@ class Indexer:
         return self._status
 
     def index(self) -> LateInteractionIndex | None:
-        """The index as far as it is, open for reading; None before there is one."""
+        """The index as far as it is, open for reading; None before there is one, and when another process has put that
+        of a newer version in its place."""
+        if self._index is not None and not is_index(self._index.path):
+            self._index = None
         return self._index
 
     def run(self, listener: Callable[[IndexStatus], None] = lambda status: None) -> IndexStatus:
@@ -224,24 +251,15 @@ class Indexer:
         doing = "loading the encoder"
         try:
             encoder = self._get_encoder(self._downloading)
-            path = self._place(encoder)
             doing = "opening the index"
-            self._open_checked(path, encoder)
+            self._open_checked(self._place(encoder, self._served()), encoder)
             if not self._stop.is_set():
                 doing = "fetching the corpus"
                 self._say("fetching", 0, 0, "Fetching the texts.")
                 self._fetch(self._fetching)
             doing = "indexing"
             self._pace.clear()
-            build_index(
-                self._catalogue,
-                self.corpus,
-                encoder,
-                path,
-                progress=self._indexing,
-                go_on=lambda: not self._stop.is_set(),
-                committed=lambda: self._reopen(path, encoder),
-            )
+            self._build(encoder)
             total = self._catalogue.count(self.corpus)
             if not total:
                 self._say("failed", 0, 0, f"The corpus {self.corpus} is empty; add documents to it first.")
@@ -263,9 +281,49 @@ class Indexer:
             self._index.close()
             self._index = None
 
+    def _served(self) -> int:
+        """The version that is asked."""
+        return next((corpus.version for corpus in self._catalogue.versions(self.corpus)), 1)
+
+    def _build(self, encoder: Encoder) -> None:
+        """Bring the index up to date; where there is a newer version, make that one's index and then serve it."""
+        delete_older(self._catalogue, self.corpus)  # as far as a stop left any
+        versions = [corpus.version for corpus in self._catalogue.versions(self.corpus)] or [1]
+        served, newest = versions[0], versions[-1]
+        path = self._place(encoder, newest)
+        build_index(
+            self._catalogue,
+            self.corpus,
+            encoder,
+            path,
+            progress=self._indexing,
+            go_on=lambda: not self._stop.is_set(),
+            committed=lambda: self._reopen(path, encoder) if newest == served or self._index is None else None,
+            version=newest,
+        )
+        if newest != served and not self._stop.is_set():
+            following = open_index(path, encoder)
+            if following is not None:
+                following.warm_up()
+            serve(self._catalogue, self.corpus, newest)
+            self._index = following  # who still asks the old one goes on with it
+        self._remove_older(path.parent.parent, newest)
+
+    def _remove_older(self, root: Path, newest: int) -> None:
+        """Remove the indexes of versions that are no more."""
+        there = {version_name(self.corpus, corpus.version) for corpus in self._catalogue.versions(self.corpus)}
+        older = {version_name(self.corpus, version) for version in range(1, newest)} - there
+        for record in records(self._catalogue):
+            if record.corpus in older:
+                record.forget_all()
+        for name in older:
+            shutil.rmtree(root / name, ignore_errors=True)
+
     def _open_checked(self, path: Path, encoder: Encoder) -> None:
         """Questions are not answered from an index that is damaged."""
-        index = self._index or open_index(path, encoder)
+        index = self.index()
+        if index is None or index.path != path:
+            index = open_index(path, encoder)
         self._index = None
         if index is not None:
             index.verify()

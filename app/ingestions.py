@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from app.corpus_states import CorpusState, silent, with_run
-from app.cutting import cutting_for
+from app.cutting import OVERLAP, PASSAGE_TOKENS, cutting_for
 from app.indexing import problem_sentence
 from app.results import REFUSED, IndexStatus, UserProblem
 from app.service import AnswerService, as_user_problem
@@ -34,6 +34,7 @@ from kb.records import CatalogueProblem, DocumentRecord, Skipped
 from kb.sources import SOURCES
 from kb.sources.chosen import CUT, READS_PATH, Asked, as_request, from_request, settled, source_for
 from kb.sources.folder import preview as preview_folder
+from kb.twins import link_twins
 
 AT_ONCE = 2  # ingestions under way; others wait for their turn
 PATIENCE = 60.0  # seconds that a deletion waits for a run of another process to pause
@@ -222,7 +223,9 @@ class Ingestions:
         job = _Job(corpus, "waiting", as_request(asked), source.title)
 
         def work() -> None:
-            cutting = cutting_for(self._service.encoder()) if cut else None
+            # As the corpus is cut already: another way would be a new version of it, which nobody asked for here.
+            most, overlap = self.catalogue.cutting(corpus) or (PASSAGE_TOKENS, OVERLAP)
+            cutting = cutting_for(self._service.encoder(), most, overlap) if cut else None
             if job.cancelled.is_set():
                 return
 
@@ -230,7 +233,9 @@ class Ingestions:
                 if job.cancelled.is_set():  # perhaps before there was a run that could be asked
                     self._ask_to_pause(corpus)
 
-            ingest(self.catalogue, source, self.settings.cache_dir, limit, progress, cutting, job.request)
+            report = ingest(self.catalogue, source, self.settings.cache_dir, limit, progress, cutting, job.request)
+            if not report.paused and (report.added or report.updated):
+                link_twins(self.catalogue, corpus)
 
         with self._changing:
             self._check_free_of(self._jobs.get(corpus), corpus)
@@ -317,7 +322,10 @@ class Ingestions:
             for record in records(self.catalogue):
                 if record.corpus.partition("@")[0] == corpus:
                     record.forget_all()
-            _remove(self.settings.data_dir / "index", corpus)
+            indexes = self.settings.data_dir / "index"
+            for place in list(indexes.iterdir()) if indexes.is_dir() else ():
+                if place.name.partition("@")[0] == corpus:
+                    _remove(indexes, place.name)
             delete_corpus(self.catalogue, corpus)
             _remove(self._uploads, corpus)
         except Exception as problem:

@@ -55,6 +55,9 @@ class LateService:
         """What manages the corpora; None before `load` is through."""
         return self._ingestions if self._loaded.is_set() else None
 
+    def loading(self) -> str:
+        return self._service.loading() if self._loaded.is_set() else ""
+
     def ask(
         self, image: Photo, question: str, corpora: Sequence[str] | None = None, k: int | None = None, **how: Any
     ) -> Iterator[Step]:

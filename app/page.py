@@ -56,6 +56,7 @@ EXAMPLES = [
 TOGETHER = "From all passages together"
 EACH = "From each passage alone; the most probable wins"
 SELECT = '<button type="button" class="cs-select" aria-pressed="false">Select a part</button>'
+READING = "Reading what was found…"
 MAX_SAID = 10_000  # characters of an earlier question or answer that a program sends back
 TAGLINE = "Ask a photo a question. Get an answer that shows its evidence."
 
@@ -229,7 +230,7 @@ class Asker:
             return
         history = page_html.earlier(turns)
         yield page_html.working("Looking at the photo and searching…"), "", keep, "", history, keep
-        run, found, maps, address, said = secrets.token_hex(4), (), {}, "", ""
+        run, found, maps, address, said, loading = secrets.token_hex(4), (), {}, "", "", ""
         part = _region(region)
 
         def cards(citations: Sequence[Citation], selected: int) -> str:
@@ -245,12 +246,16 @@ class Asker:
             with closing(stoppable(asked, PAUSE)) as steps:
                 for step in steps:
                     if step is None:
-                        yield (keep,) * 6
+                        before, loading = loading, self.service.loading()
+                        told = keep
+                        if not said and loading != before:
+                            told = page_html.working(loading or READING)
+                        yield told, keep, keep, keep, keep, keep
                     elif isinstance(step, EvidenceFound):
                         found, searched = step.passages, step.searched
                         maps = self._maps(step)
                         address = page_heat.photo_address(load_image(photo)) if maps else ""
-                        working = page_html.working("Reading what was found…")
+                        working = page_html.working(READING)
                         yield working, cards((), 1), photo_with_maps(1), keep, keep, keep
                     elif isinstance(step, PartialText):
                         said = step.text
@@ -259,7 +264,7 @@ class Asker:
                         both = page_html.partial_answer(said, found, question, step.text)
                         yield both, keep, keep, keep, keep, keep
                     else:
-                        citations = step.answer.citations if step.answer.answered else ()
+                        citations = step.answer.citations if step.answer.speaks else ()
                         selected = citations[0].number if citations else 1
                         done = page_html.final_answer(step)
                         talk = [*turns, step.turn()][-MAX_TURNS:]

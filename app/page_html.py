@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from app.results import WHOLE, EvidencePassage, IndexStatus, Region, Result
 from generator.answers import Candidate, Citation, Turn
+from generator.templates import DISAGREE
 
 # Characters that reorder or hide the text around them, and control characters: never shown.
 _UNSEEN = re.compile(
@@ -154,7 +155,9 @@ def final_answer(result: Result) -> str:
     if result.answer.answered:
         heading, kind = "Answer", "cs-answer"
     else:
-        heading, kind = "No answer in the evidence", "cs-abstained"
+        disagree = result.answer.reason == DISAGREE
+        heading = "The passages disagree" if disagree else "No answer in the evidence"
+        kind = "cs-abstained"
         reason = escape(result.answer.reason.strip().rstrip("."))
         if not said.strip():
             said = f"The passages found do not answer this{': ' + reason if reason else ''}."
@@ -168,7 +171,10 @@ def final_answer(result: Result) -> str:
     advice = ""
     if not result.answer.answered:
         nearest = "The nearest passages are listed below. " if result.passages else ""
-        advice = f'<p class="cs-note">{nearest}Try a closer photo, or name the thing in the question.</p>'
+        todo = "Read what each of them says." if disagree else (
+            f"{nearest}Try a closer photo, or name the thing in the question."
+        )
+        advice = f'<p class="cs-note">{todo}</p>'
     searched = ""
     if result.searched and result.searched != result.question:
         searched = f'<p class="cs-searched">Searched for: <q dir="auto">{escape(result.searched)}</q></p>'
@@ -244,22 +250,27 @@ def _candidates(candidates: Sequence[Candidate], titles: dict[int, str]) -> str:
         return ""
     rows = "".join(
         f'<tr><td>{_cited(f"[{each.number}]", titles)}</td><td dir="auto">{escape(each.text)}</td>'
-        f"<td>{each.retrieval:.0%}</td><td>{each.generation:.0%}</td><td>{each.joint:.1%}</td></tr>"
+        f"<td>{_share(each.retrieval)}</td><td>{_share(each.generation)}</td><td>{_share(each.joint)}</td></tr>"
         for each in candidates
     )
     return (
         '<div class="cs-candidates"><h3>What each passage alone would answer</h3><table><thead><tr>'
         '<th scope="col"><span class="cs-sr">Passage</span></th><th scope="col">Answer</th>'
-        '<th scope="col" title="How probable it is that this passage is the right one">Found</th>'
-        '<th scope="col" title="How probable the answer is to the model, given this passage">Said</th>'
-        f'<th scope="col" title="The product of both">Both</th></tr></thead><tbody>{rows}</tbody></table></div>'
+        '<th scope="col">Right passage</th><th scope="col">Answer from it</th>'
+        f'<th scope="col">Both</th></tr></thead><tbody>{rows}</tbody></table>'
+        '<p class="cs-hint">How probable it is that the passage is the right one, that the answer follows from it, and '
+        "the product of both, by which they are ranked.</p></div>"
     )
+
+
+def _share(probability: float) -> str:
+    return "&lt;1%" if 0 < probability < 0.005 else f"{probability:.0%}"
 
 
 def _timing(result: Result) -> str:
     by = "" if result.answerer in ("", "extractive") else f" by {escape(result.answerer)}"
     line = timing_line(result.timings) + by
-    return f"Known from before. {line}" if result.cached else line
+    return f"Known from before; then a{line[1:]}" if result.cached else line
 
 
 def timing_line(timings: dict[str, float]) -> str:
@@ -292,7 +303,7 @@ def evidence(
     stems = question_stems(question)
     cards = "".join(_card(passage, stems, citations, passage.rank == selected) for passage in passages)
     hint = "Choose a passage to see which parts of the photo led to it." if with_photo else ""
-    quoted = '<span><span class="cs-quote">quoted</span> in the answer</span>' if citations else ""
+    quoted = '<span><span class="cs-quote">cited</span> in the answer</span>' if citations else ""
     return (
         f'<section class="cs-evidence" aria-label="Evidence" data-run="{escape(run)}">'
         f'<div class="cs-head"><h2>Evidence</h2><p class="cs-key">{quoted}'

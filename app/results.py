@@ -121,7 +121,7 @@ class Result:
 
     def turn(self) -> Turn:
         """This question and answer as what a next question may point back at."""
-        cited = self.answer.citations[0].number if self.answer.answered and self.answer.citations else 0
+        cited = self.answer.citations[0].number if self.answer.speaks and self.answer.citations else 0
         subject = next((passage.title for passage in self.passages if passage.rank == cited), "")
         return Turn(self.searched or self.question, self.answer.text, subject)
 

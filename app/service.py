@@ -38,7 +38,7 @@ from app.results import (
 )
 from app.settings import Settings
 from app.sharing import SharedEncoder
-from generator.answers import Answer, Evidence, Turn
+from generator.answers import Answer, Evidence, Turn, said_with
 from generator.words import STOP_WORDS, words
 from kb.catalogue import Catalogue
 from kb.ingest import ingest
@@ -146,6 +146,10 @@ class AnswerService:
             indexers = list(self._indexers.values())
         return {each.corpus: each.status() for each in indexers if each.busy() or each.status().state != "starting"}
 
+    def loading(self) -> str:
+        """What a question that is being answered waits for: a sentence on a model that is being loaded, else ""."""
+        return "" if self._answerers is None else self._answerers.loading()
+
     def ask(
         self,
         image: Photo,
@@ -177,9 +181,9 @@ class AnswerService:
             turns = tuple(turns)[-MAX_TURNS:]
             k = _checked_count(self.settings.passages if k is None else k)
             names = self._checked_corpora(corpora)
-            photo = None if image is None else _photo(image)
-            part = checked_region(region, photo) if photo is not None else WHOLE
-            photo = None if photo is None else cut_out(photo, part)
+            whole = None if image is None else _photo(image)
+            part = checked_region(region, whole) if whole is not None else WHOLE
+            photo = None if whole is None else cut_out(whole, part)
             clock.lap("load")
             indexes = self._searchable(names)
             encoder = self.encoder()
@@ -191,7 +195,7 @@ class AnswerService:
             generations = tuple((name, index.generation) for name, index in indexes.items())
             key = (
                 encoder.fingerprint, answerers.name, each, own, tuple(names), generations, k, self.settings.hybrid,
-                question, turns, part, _fingerprint(photo),
+                question, turns, part, _fingerprint(whole),
             )  # fmt: skip
             known = self._known.get(key)
             if known is not None and self._passages([(p.id, p.score) for p in known.passages], k) == known.passages:
@@ -204,7 +208,7 @@ class AnswerService:
                 if turns:
                     searched = answerer.standalone(question, turns)
                     clock.lap("rewrite")
-                query = encoder.encode_query(searched, photo)
+                query = encoder.encode_query(searched, photo, None if part == WHOLE else whole)
                 query = replace(query, area=in_whole(query.area, part))
                 clock.lap("encode")
                 found = self._search(indexes, query, k, self._telling(searched, photo))
@@ -221,7 +225,7 @@ class AnswerService:
                         if isinstance(piece, Answer):
                             answer = piece
                         else:
-                            said += piece
+                            said = said_with(said, piece)
                             yield PartialText(said)
                 clock.lap("answer")
                 without = None
@@ -229,7 +233,7 @@ class AnswerService:
                     without = ""
                     with closing(answerers.own(searched, photo, turns)) as pieces:
                         for piece in pieces:
-                            without += piece
+                            without = said_with(without, piece)
                             yield PartialOwn(without)
                     clock.lap("own")
             if answer is None:
@@ -292,13 +296,16 @@ class AnswerService:
         with self._changing:
             if corpus not in self._indexers:
                 self._indexers[corpus] = Indexer(
-                    self.catalogue, corpus, self.encoder, lambda encoder: self._place(corpus, encoder),
+                    self.catalogue,
+                    corpus,
+                    self.encoder,
+                    lambda encoder, version: self._place(corpus, encoder, version),
                     lambda progress: self._fetch(corpus, progress),
-                )  # fmt: skip
+                )
             return self._indexers[corpus]
 
-    def _place(self, corpus: str, encoder: SharedEncoder) -> Path:
-        return index_path(self.settings.data_dir, corpus, self.settings.profile, encoder.fingerprint)
+    def _place(self, corpus: str, encoder: SharedEncoder, version: int) -> Path:
+        return index_path(self.settings.data_dir, corpus, self.settings.profile, encoder.fingerprint, version)
 
     def encoder(self, progress: Progress = lambda done, total: None) -> SharedEncoder:
         """The encoder, loaded when first asked for; progress is told of bytes that have to be fetched for it."""

@@ -50,10 +50,12 @@ class SharedEncoder:
         with self._working:
             return self._encoder.encode_passages(texts)
 
-    def encode_query(self, question: str, image: Image.Image | None) -> QueryVectors:
+    def encode_query(
+        self, question: str, image: Image.Image | None, whole: Image.Image | None = None
+    ) -> QueryVectors:
         """As Encoder.encode_query."""
         with self._working:
-            return self._encoder.encode_query(question, image)
+            return self._encoder.encode_query(question, image, whole=whole)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """As Encoder.count_tokens."""

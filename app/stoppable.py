@@ -1,7 +1,8 @@
 """Makes an iterator that can be closed while it waits for its next value. Knows nothing of what the values are.
 
 A generator that is at work cannot be closed from outside, and Gradio, told to cancel one, waits until it yields; a
-model that is silent for a minute would hold up whoever asks next.
+model that is silent for a minute would hold up whoever asks next. What is waited for in there hears of it by
+generator/stopping.py.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from queue import Empty, SimpleQueue
 from typing import TypeVar
+
+from generator.stopping import Stop, stopped_by
 
 V = TypeVar("V")
 
@@ -25,18 +28,18 @@ class TooMany(RuntimeError):
 def stoppable(values: Generator[V, None, None], pause: float) -> Iterator[V | None]:
     """The values, made in a thread of their own, and None whenever there was none for `pause` seconds.
 
-    What `values` raises is raised here. Closing this iterator ends at once; `values` is closed when it next yields.
-    Raises TooMany.
+    What `values` raises is raised here. Closing this iterator ends at once and sets what stops the work of `values`,
+    which is closed when it next yields. Raises TooMany.
     """
     if not _running.acquire(blocking=False):
         raise TooMany
     made: SimpleQueue[tuple[V | None, BaseException | None, bool]] = SimpleQueue()  # value, problem, whether it ended
-    stop = threading.Event()
+    stop = Stop()
 
     def work() -> None:
         problem: BaseException | None = None
         try:
-            with closing(values):
+            with stopped_by(stop), closing(values):
                 for value in values:
                     if stop.is_set():
                         break

@@ -12,10 +12,11 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from generator.answers import Answer, Answerer, Evidence, GeneratorProblem
+from generator.answers import Anew, Answer, Answerer, Evidence, GeneratorProblem, said_with
 from generator.eval_command import (
     Contender,
     as_json,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from generator.chat import ChatModel
 
 SERVED_KEY = "CITESIGHT_SERVED_KEY"  # never an argument: others on the machine can read those
+
 
 def _embedder():
     from app.settings import load_settings
@@ -111,6 +113,7 @@ def _served(url: str, name: str) -> ServedModel:
 def _local(source: str, four_bit: bool):
     """The model of a folder, or of a repository of the Hub that is fetched first."""
     from app.settings import load_settings
+    from generator.loading import room_checked
     from generator.local import LocalModel
 
     folder = Path(source).expanduser()
@@ -118,7 +121,8 @@ def _local(source: str, four_bit: bool):
     if not folder.is_dir():
         from hubcache import fetch_vision_language
 
-        folder, name = fetch_vision_language(source, load_settings().cache_dir, _show_bytes), source
+        room = room_checked(source, four_bit, _show_bytes)
+        folder, name = fetch_vision_language(source, load_settings().cache_dir, room), source
     return LocalModel(folder, name, four_bit, lambda sentence: print(sentence, file=sys.stderr))
 
 
@@ -150,9 +154,11 @@ def _answer(args: argparse.Namespace) -> None:
         for piece in answerer.answer(args.question, photo, passages):
             if isinstance(piece, Answer):
                 answer = piece
-            elif not args.json:
-                print(piece, end="", flush=True)
-        own = "".join(own_answer(model, args.question, photo)) if model is not None and args.own else None
+            elif not args.json:  # what turned out to be only thought stands in lines of its own
+                print("\n\n" if isinstance(piece, Anew) else piece, end="", flush=True)
+        own = None
+        if model is not None and args.own:
+            own = reduce(said_with, own_answer(model, args.question, photo), "")
     if args.json:
         said = asdict(answer) | ({} if own is None else {"own": own})
         print(json.dumps(said, ensure_ascii=False, indent=2))

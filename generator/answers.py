@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from generator.templates import DISAGREE
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -92,6 +94,21 @@ class Answer:
     unsupported: tuple[str, ...] = ()
     candidates: tuple[Candidate, ...] = ()
 
+    @property
+    def speaks(self) -> bool:
+        """Whether the text says what its citations say: it answers, or tells between what the passages disagree."""
+        return self.answered or self.reason == DISAGREE
+
+
+@dataclass(frozen=True)
+class Anew:
+    """Among pieces of text: what came before was only thought, and what is said begins after this."""
+
+
+def said_with(said: str, piece: str | Anew) -> str:
+    """What is said, with one more piece."""
+    return "" if isinstance(piece, Anew) else said + piece
+
 
 class GeneratorProblem(RuntimeError):
     """An answer that cannot be had; str() is a sentence for the person who asked."""
@@ -102,8 +119,8 @@ class Answerer(Protocol):
 
     def answer(
         self, question: str, image: Image | None, passages: Sequence[Evidence], turns: Sequence[Turn] = ()
-    ) -> Iterator[str | Answer]:
-        """Yield pieces of text as they come and, last, the final `Answer`, whose text is all that was said.
+    ) -> Iterator[str | Anew | Answer]:
+        """Yield pieces of text as they come and, last, the final `Answer`, whose text is all that was said (said_with).
 
         question stands alone; turns are the conversation before it, oldest first. Closing the iterator stops the work.
         """

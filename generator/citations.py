@@ -14,7 +14,7 @@ from generator.answers import Answer, Citation, Evidence
 from generator.plaintext import without_marks
 from generator.sentences import Sentence, split_sentences
 from generator.support import Claim, Embed, check
-from generator.templates import LOOSE, NO_PASSAGE, STOP
+from generator.templates import DISAGREE, LOOSE, NO_PASSAGE, STOP
 
 CANNOT_TELL = "I can't tell from the evidence: "
 NO_REASON = "the passages do not say"
@@ -42,10 +42,12 @@ _BECAUSE = re.compile(r"[\s:;,.–—-]*(?:(?:because|since|as)\s+)?", re.IGNORE
 
 
 def said_silence(text: str) -> str | None:
-    """Why the text says that the evidence does not answer, as the second half of a sentence; None when it
-    says something else."""
+    """Why the text says that the evidence does not answer, or says two things, as the second half of a sentence; None
+    when it says something else."""
     if not text:
         return NOTHING_SAID
+    if _DISAGREE.match(text):
+        return DISAGREE
     if _DOES_NOT_SAY.match(text):
         reason = split_sentences(text)[0].text
         return (reason[0].lower() + reason[1:]).rstrip(".")

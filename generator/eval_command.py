@@ -9,11 +9,12 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import reduce
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from generator.answers import Answer, Answerer, Evidence, GeneratorProblem
+from generator.answers import Anew, Answer, Answerer, Evidence, GeneratorProblem, said_with
 from generator.citations import cited_answer
 from generator.measure import SCORES, Asked, Mean, Outcome, Report, final, report
 
@@ -36,9 +37,13 @@ def from_passages(name: str, answerer: Answerer) -> Contender:
     return Contender(name, True, lambda question, image, passages: final(answerer, question, image, passages))
 
 
-def from_nothing(name: str, own_answer: Callable[[str, Image | None], Iterable[str]]) -> Contender:
+def from_nothing(name: str, own_answer: Callable[[str, Image | None], Iterable[str | Anew]]) -> Contender:
     """own_answer gives pieces of text; one that says that it cannot tell counts as silence."""
-    return Contender(name, False, lambda question, image, _: cited_answer("".join(own_answer(question, image)), ()))
+
+    def ask(question: str, image: Image | None, _: Sequence[Evidence]) -> Answer:
+        return cited_answer(reduce(said_with, own_answer(question, image), ""), ())
+
+    return Contender(name, False, ask)
 
 
 def photo_paths(asked: Sequence[Asked], folder: Path | None) -> list[Path | None]:

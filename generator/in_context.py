@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from generator.answers import MAX_PASSAGES, Answer, Evidence, GeneratorProblem, Turn
+from generator.answers import MAX_PASSAGES, Anew, Answer, Evidence, GeneratorProblem, Turn, said_with
 from generator.chat import ChatModel, Message
 from generator.citations import abstention, cited_answer, too_little
 from generator.plaintext import plain_pieces
@@ -38,7 +38,7 @@ class InContextAnswerer:
 
     def answer(
         self, question: str, image: Image | None, passages: Sequence[Evidence], turns: Sequence[Turn] = ()
-    ) -> Iterator[str | Answer]:
+    ) -> Iterator[str | Anew | Answer]:
         """Yield the answer in pieces as they come, then the `Answer`; closing this stops the model.
 
         Raises GeneratorProblem with a sentence when there is no answer to be had.
@@ -53,7 +53,7 @@ class InContextAnswerer:
         said = ""
         chat = messages(question, image, passages, turns, self._budget())
         for piece in _plain_reply(self.model, chat, passages):
-            said += piece
+            said = said_with(said, piece)
             yield piece
         yield cited_answer(said, passages, self.embed)
 
@@ -72,18 +72,20 @@ class InContextAnswerer:
         return standalone_by(self.model, question, turns)
 
 
-def own_answer(model: ChatModel, question: str, image: Image | None, turns: Sequence[Turn] = ()) -> Iterator[str]:
+def own_answer(
+    model: ChatModel, question: str, image: Image | None, turns: Sequence[Turn] = ()
+) -> Iterator[str | Anew]:
     """What the model answers without any passage, in plain pieces, for whoever wants to see what retrieval changed.
 
     Nothing supports it, so it has no marks. Raises GeneratorProblem."""
     yield from _plain_reply(model, own_messages(question, image, turns), ())
 
 
-def _plain_reply(model: ChatModel, chat: Sequence[Message], passages: Sequence[Evidence]) -> Iterator[str]:
+def _plain_reply(model: ChatModel, chat: Sequence[Message], passages: Sequence[Evidence]) -> Iterator[str | Anew]:
     begun = False
     with closing(model.reply(chat, MAX_TOKENS)) as pieces:
         for piece in plain_pieces(pieces, passages):
-            begun = True
+            begun = not isinstance(piece, Anew)
             yield piece
     if not begun:
         raise GeneratorProblem(

@@ -68,17 +68,8 @@ def load_checkpoint(folder: Path, name: str, four_bit: bool, progress: Callable[
     Raises GeneratorProblem for a folder that holds no checkpoint of this kind, files that are damaged or missing, and
     too little memory.
     """
-    if not folder.is_dir():
-        raise GeneratorProblem(f"There is no folder {folder}; give one that holds a vision-language checkpoint.")
-    if not (folder / "config.json").is_file():
-        raise GeneratorProblem(f"The folder {folder} holds no checkpoint: it has no config.json.")
     with _readable(folder, name), _quiet():
-        config = AutoConfig.from_pretrained(folder, **_SAFE)
-        if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
-            raise GeneratorProblem(
-                f"The model {name} is a {_shown(config.model_type, 40)}, which does not write text about photos; "
-                "choose a vision-language model."
-            )
+        config = _config(folder, name)
         device, dtype, need = _place(name, _parameters(folder, name), four_bit)
         processor = _processor(folder, config, name)
         progress(f"Loading {name}, {need / 1e9:.1f} GB…")
@@ -101,13 +92,50 @@ def load_checkpoint(folder: Path, name: str, four_bit: bool, progress: Callable[
     return Checkpoint(model, processor, limit if isinstance(limit, int) else UNSTATED_CONTEXT)
 
 
+def check_checkpoint(folder: Path, name: str, four_bit: bool) -> None:
+    """Raises GeneratorProblem as load_checkpoint does, but for what only shows when the weights are read."""
+    with _readable(folder, name), _quiet():
+        config = _config(folder, name)
+        _place(name, _parameters(folder, name), four_bit)
+        _processor(folder, config, name)
+
+
+def room_checked(
+    name: str, four_bit: bool, progress: Callable[[int, int], None]
+) -> Callable[[int, int], None]:
+    """`progress` of a checkpoint's download, which ends this with GeneratorProblem when so many bytes of weights cannot
+    be loaded here whatever their kind: none are more than four bytes each."""
+
+    def told(done: int, total: int) -> None:
+        _place(name, total // 4, four_bit, "at least")
+        progress(done, total)
+
+    return told
+
+
+def _config(folder: Path, name: str) -> PreTrainedConfig:
+    if not folder.is_dir():
+        raise GeneratorProblem(f"There is no folder {folder}; give one that holds a vision-language checkpoint.")
+    if not (folder / "config.json").is_file():
+        raise GeneratorProblem(f"The folder {folder} holds no checkpoint: it has no config.json.")
+    config = AutoConfig.from_pretrained(folder, **_SAFE)
+    if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+        raise GeneratorProblem(
+            f"The model {name} is a {_shown(config.model_type, 40)}, which does not write text about photos; "
+            "choose a vision-language model."
+        )
+    return config
+
+
 def cpu_dtype() -> torch.dtype:
     """The dtype that a CPU computes best in; see load_checkpoint."""
     fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return torch.bfloat16 if fast else torch.float32
 
 
-def _place(name: str, parameters: int, four_bit: bool) -> tuple[torch.device, torch.dtype, int]:
+def _place(
+    name: str, parameters: int, four_bit: bool, about: str = "about"
+) -> tuple[torch.device, torch.dtype, int]:
     """Where the model goes, its dtype, and the bytes of its weights. Raises GeneratorProblem if it fits nowhere."""
     gpus = [torch.device("cuda", i) for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
     if four_bit and not gpus:
@@ -129,7 +157,7 @@ def _place(name: str, parameters: int, four_bit: bool) -> tuple[torch.device, to
             return torch.device("cpu"), dtype, need
         found.append(f"{(need + WORKING_BYTES) / 1e9:.1f} GB of memory, where {free / 1e9:.1f} GB are free")
     raise GeneratorProblem(
-        f"The model {name} needs about {', or '.join(found)}; close other programs or choose a smaller model."
+        f"The model {name} needs {about} {', or '.join(found)}; close other programs or choose a smaller model."
     )
 
 

@@ -30,10 +30,12 @@ from transformers import (
 
 from generator.answers import GeneratorProblem
 from generator.chat import Message, Scored
-from generator.loading import Checkpoint, load_checkpoint
-from generator.model_inputs import ModelInputs
+from generator.loading import Checkpoint, check_checkpoint, load_checkpoint
+from generator.model_inputs import THINKS, ModelInputs
+from generator.stopping import current
 
 BATCH = 4  # chats scored at once
+WAKES = 0.2  # seconds after which one that waits for its turn looks whether it still should
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class _Loaded:
 class LocalModel:
     """A chat model from a checkpoint's folder, loaded when it is first needed. `name` is what sentences call it.
 
-    One reply is made at a time; who asks meanwhile waits. progress is told a sentence before the weights are read.
+    One reply is made at a time; who asks meanwhile waits. progress is told a sentence before the weights are read;
+    `loading` is that sentence while they are, else "".
     """
 
     def __init__(
@@ -56,10 +59,15 @@ class LocalModel:
         progress: Callable[[str], None] = lambda sentence: None,
     ) -> None:
         self.name = name
+        self.loading = ""
         self._folder, self._four_bit, self._progress = Path(folder), four_bit, progress
         self._lock = Lock()  # held by whoever uses or changes what is loaded
         self._loaded: _Loaded | None = None
         self._running: Event | None = None  # set to stop what the model is doing
+
+    def check(self) -> None:
+        """Raises GeneratorProblem for what can be known to be wrong before the model is loaded."""
+        check_checkpoint(self._folder, self.name, self._four_bit)
 
     def load(self) -> None:
         """Load the model unless it is loaded. Raises GeneratorProblem."""
@@ -69,24 +77,27 @@ class LocalModel:
     @property
     def context(self) -> int:
         """How many tokens prompt and reply may have together. Loads the model, and raises GeneratorProblem."""
-        with self._turn(Event()) as loaded:
+        stop = Event()
+        with current().calling(stop.set), self._turn(stop) as loaded:
             return loaded.checkpoint.context
 
     def reply(self, messages: Sequence[Message], max_tokens: int) -> Iterator[str]:
         """The reply in pieces of whole words as they come, decoded greedily.
 
-        Closing the iterator stops the model at the next token and returns when it has stopped. Raises GeneratorProblem.
+        Closing the iterator stops the model at its next layer and returns when it has stopped; so does what stops this
+        thread's work (stopping.py), while it waits. Raises GeneratorProblem.
         """
         pieces: SimpleQueue[str | GeneratorProblem | None] = SimpleQueue()  # ends with None or a problem
         stop = Event()
         thread = Thread(target=self._speak, args=(messages, max_tokens, pieces, stop), daemon=True)
         thread.start()
         try:
-            while (piece := pieces.get()) is not None:
-                if isinstance(piece, GeneratorProblem):
-                    raise piece
-                if piece:
-                    yield piece
+            with current().calling(stop.set):
+                while (piece := pieces.get()) is not None:
+                    if isinstance(piece, GeneratorProblem):
+                        raise piece
+                    if piece:
+                        yield piece
         finally:
             stop.set()
             if thread is not current_thread():  # as it is where the garbage collector runs in it
@@ -94,9 +105,9 @@ class LocalModel:
 
     def score_replies(self, chats: Sequence[Sequence[Message]], max_tokens: int) -> list[Scored]:
         """The greedy reply to each chat and the sum of the log probabilities of its tokens, the one that ends it
-        included. Raises GeneratorProblem."""
+        included. Raises GeneratorProblem, also when it is stopped (stopping.py)."""
         stop = Event()
-        with self._turn(stop) as loaded:
+        with current().calling(stop.set), self._turn(stop) as loaded:
             return [
                 scored
                 for start in range(0, len(chats), BATCH)
@@ -125,6 +136,8 @@ class LocalModel:
         try:
             with self._turn(stop) as loaded:
                 inputs = loaded.inputs.prepare([messages], max_tokens)
+                if loaded.inputs.begins_with_thought(inputs):
+                    pieces.put(THINKS)  # so that what comes is known for a thought
                 streamer = _Pieces(loaded.checkpoint.processor.tokenizer, pieces)
                 self._generate(loaded, inputs, max_tokens, stop, streamer=streamer)
         except GeneratorProblem as problem:
@@ -155,19 +168,23 @@ class LocalModel:
         criteria = StoppingCriteriaList([_Stop(stop)])
         tokens = model.generate(**inputs, max_new_tokens=max_tokens, stopping_criteria=criteria, **more)
         if stop.is_set():
-            raise GeneratorProblem(f"The model {self.name} was put away while it answered; ask again.")
+            raise self._stopped()
         return tokens
+
+    def _stopped(self) -> GeneratorProblem:
+        return GeneratorProblem(f"The model {self.name} was put away while it answered; ask again.")
 
     @contextmanager
     def _turn(self, stop: Event) -> Iterator[_Loaded]:
-        """Hold the loaded model; whatever goes wrong with it becomes a GeneratorProblem."""
-        self._lock.acquire()
+        """Hold the loaded model; whatever goes wrong with it becomes a GeneratorProblem. Who is stopped while somebody
+        else holds it waits no longer."""
+        while not self._lock.acquire(timeout=WAKES):
+            if stop.is_set():
+                raise self._stopped()
         try:
             self._running = stop
             if self._loaded is None:
-                checkpoint = load_checkpoint(self._folder, self.name, self._four_bit, self._progress)
-                remember_photo(checkpoint.model)
-                self._loaded = _Loaded(checkpoint, ModelInputs(checkpoint, self.name))
+                self._loaded = self._load()
             with torch.inference_mode():
                 yield self._loaded
         except GeneratorProblem:
@@ -177,6 +194,31 @@ class LocalModel:
         finally:
             self._running = None
             self._lock.release()
+
+    def _load(self) -> _Loaded:
+        def tell(sentence: str) -> None:
+            self.loading = sentence
+            self._progress(sentence)
+
+        try:
+            checkpoint = load_checkpoint(self._folder, self.name, self._four_bit, tell)
+            remember_photo(checkpoint.model)
+            self._watch(checkpoint.model)
+            return _Loaded(checkpoint, ModelInputs(checkpoint, self.name))
+        finally:
+            self.loading = ""
+
+    def _watch(self, model: PreTrainedModel) -> None:
+        """Let the model be stopped before each of its layers: a long prompt can take minutes before its first token."""
+
+        def before(*_: Any) -> None:
+            if self._running is not None and self._running.is_set():
+                raise self._stopped()
+
+        for layers in model.modules():
+            if isinstance(layers, torch.nn.ModuleList):
+                for layer in layers:
+                    layer.register_forward_pre_hook(before)
 
     def _sentence(self, problem: Exception) -> GeneratorProblem:
         said = " ".join(str(problem).split())

@@ -19,6 +19,7 @@ from generator.chat import Message
 from generator.loading import Checkpoint
 
 MAX_SIDE = 1024  # pixels of the photo; more only makes a model slower
+THINKS = "<think>"  # how the templates of models that think begin their replies
 _RULES, _ASKED = "rules-of-the-chat", "asked-of-the-model"  # looked for in what a template makes of them
 
 
@@ -77,6 +78,10 @@ class ModelInputs:
             )  # fmt: skip
             inputs["qformer_input_ids"], inputs["qformer_attention_mask"] = asked["input_ids"], asked["attention_mask"]
         return inputs.to(self._device, self._dtype)
+
+    def begins_with_thought(self, inputs: BatchFeature) -> bool:
+        """Whether the prompt of a single chat ends with the beginning of a thought, which the reply then lacks."""
+        return self._tokenizer.decode(inputs["input_ids"][0][-8:]).rstrip().endswith(THINKS)
 
     def _check_length(self, taken: int, max_tokens: int) -> None:
         room = self._context - (0 if self._separate_reply else max_tokens)

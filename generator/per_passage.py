@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 from generator.answers import MAX_PASSAGES, Answer, Candidate, Evidence, GeneratorProblem, Turn
 from generator.chat import ChatModel
-from generator.citations import NO_REASON, abstention, said_silence, too_little
-from generator.plaintext import plain_pieces, without_marks
+from generator.citations import CANNOT_TELL, NO_REASON, abstention, said_silence, too_little
+from generator.plaintext import plain_text, without_marks
 from generator.prompt import UNKNOWN, short_messages
 from generator.rewriting import standalone_by
 from generator.support import Claim, Embed, check
+from generator.templates import DISAGREE
 from generator.words import stems, words
 
 if TYPE_CHECKING:
@@ -32,8 +33,7 @@ MAX_SHORT = 300  # characters taken of one
 # best passage has a probability of 0.88 and 0.76 on average and is right in 0.91 and 0.73 of the cases. PreFLMR has
 # not been measured.
 SHARPNESS = 40.0
-CLOSE = 0.9  # of the best candidate's probability: too near to leave another answer unsaid
-CLOSE_TOO = "Nearly as likely: "
+CLOSE = 0.9  # of the best candidate's probability: too near for either to be the answer
 
 _SAYS_NOTHING = re.compile(
     rf"(?:the answer is )?(?:{UNKNOWN}|not (?:known|mentioned|stated|specified|given|provided|found)|n/?a|unanswerable)"
@@ -61,7 +61,7 @@ class PerPassageAnswerer:
         question which stands alone does not.
 
         The best candidate is the answer and the first of the `candidates`; those that abstain come after those that
-        do not. Another answer whose probability comes close is said too when the passages support both. Raises
+        do not. Where another answer comes close and the passages support both, they disagree, and there is none. Raises
         GeneratorProblem."""
         passages = passages[:MAX_PASSAGES]
         reason = too_little(passages, self.least)
@@ -106,19 +106,19 @@ class PerPassageAnswerer:
         close = [c for c in close if c.joint >= CLOSE * best.joint]
         said = [best, *close]
         found = check([Claim(c.text, (c.number,), question) for c in said], passages, self.embed)
-        if not all(each.supported for each in found):
-            said, found = said[:1], found[:1]
-        text = f"{best.text} [{best.number}]"
-        for other in said[1:]:
-            text += f"\n{CLOSE_TOO}{other.text} [{other.number}]"
+        if close and all(each.supported for each in found):
+            both = " or ".join(f"{c.text} [{c.number}]" for c in said)
+            citations = tuple(citation for each in found for citation in each.citations)
+            return Answer(f"{CANNOT_TELL}{DISAGREE}, {both}", citations, False, DISAGREE, (), tuple(candidates))
         unsupported = () if found[0].supported else (best.text,)
-        citations = tuple(citation for each in found for citation in each.citations)
-        return Answer(text, citations, True, "", unsupported, tuple(candidates))
+        return Answer(
+            f"{best.text} [{best.number}]", found[0].citations, True, "", unsupported, tuple(candidates)
+        )
 
 
 def _short(reply: str) -> str:
     """A short answer as one plain line without marks."""
-    line = " ".join("".join(plain_pieces([reply], ())).split())[:MAX_SHORT]
+    line = " ".join(plain_text(reply).split())[:MAX_SHORT]
     return without_marks(line)[0].strip()
 
 

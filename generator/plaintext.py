@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
 
-from generator.answers import Evidence
+from generator.answers import Anew, Evidence, said_with
 from generator.sentences import UNSAFE
 
 LEFT_OUT = "(link left out)"
@@ -24,7 +25,7 @@ _OPEN = re.compile(
     rf"(?:!?\[[^\[\]]{{0,{MAX_OPEN}}}(?:\]\([^()]{{0,{MAX_OPEN}}})?|<[^<>\s][^<>]{{0,{MAX_OPEN}}})\Z"
 )
 _UNSAFE = re.compile(f"[{UNSAFE}]+")
-_TAG = re.compile(r"<[A-Za-z/!?|｜][^<>]*>")
+_TAG = re.compile(r"<[A-Za-z/!?|｜][^<>]*>|◁/?think▷", re.IGNORECASE)
 _TAG_BEGINS = re.compile(r"<(?=[A-Za-z/!?|｜])")
 _LINK = re.compile(r"!?\[([^\[\]]*)\]\(\s*[^\s()]*(?:\([^\s()]*\)[^\s()]*)?(?:\s+[\"'][^()]*)?\s*\)")
 _EMPHASIS = re.compile(r"\*\*+|`+")
@@ -42,7 +43,11 @@ _MARKS = str.maketrans("\x02\x03", "[]")
 _NUMBERS = re.compile(r"([0-9]{1,9})(?:\s*[–-]\s*([0-9]{1,9}))?")
 _PUNCTUATION = ".,;:!?\"'”’»)"
 _MARKED = re.compile(r"(?<![ \t])[ \t]*\[([0-9]+)\]")
-_THINKS, _THOUGHT = "<think>", re.compile("</think>", re.IGNORECASE)
+# How models mark what they think: DeepSeek's and Qwen's, Kimi's, Mistral's.
+_THOUGHTS = (("<think>", "</think>"), ("<thinking>", "</thinking>"), ("◁think▷", "◁/think▷"), ("[think]", "[/think]"))
+_THINKS = re.compile("|".join(re.escape(begin) for begin, _ in _THOUGHTS), re.IGNORECASE)
+_THOUGHT = re.compile("|".join(re.escape(end) for _, end in _THOUGHTS), re.IGNORECASE)
+_LONGEST = max(len(mark) for marks in _THOUGHTS for mark in marks)
 
 
 def _own_address(match: re.Match[str], own: set[str]) -> str:
@@ -91,41 +96,54 @@ def _settled(text: str) -> int:
     return end
 
 
-def _spoken(pieces: Iterable[str]) -> Iterator[str]:
-    """The pieces without the thoughts at their beginning, and without white space before these.
+def _half_a_mark(text: str) -> int:
+    """How many characters at the end of a text may be the beginning of a mark of thoughts."""
+    ending = text[1 - _LONGEST :].lower()
+    halves = (n for marks in _THOUGHTS for mark in marks for n in range(1, len(mark)) if ending.endswith(mark[:n]))
+    return max(halves, default=0)
 
-    At most a tag's length is kept waiting. A thought that never ends leaves nothing; a `</think>` whose beginning was
-    in the prompt cannot be told from the text around it while that comes.
+
+def _spoken(pieces: Iterable[str]) -> Iterator[str | Anew]:
+    """The pieces without thoughts, and without white space before what is said.
+
+    A thought stands before what is said. Where its beginning was in the prompt only its end tells of it: what was
+    passed on till then is taken back by `Anew`. A thought that never ends leaves nothing; in the middle of a text marks
+    of both kinds mean nothing.
     """
-    waiting, thinking, begun = "", False, False
+    waiting, thinking, begun, opened = "", False, False, False
     for piece in pieces:
-        if begun:
-            yield piece
-            continue
         waiting += piece
         while True:
-            if thinking:
-                thought = _THOUGHT.search(waiting)
-                if thought is None:
-                    waiting = waiting[-len(_THINKS) :]
-                    break
-                waiting, thinking = waiting[thought.end() :], False
-            waiting = waiting.lstrip()
-            beginning = waiting[: len(_THINKS)].lower()
-            if beginning == _THINKS:
-                waiting, thinking = waiting[len(_THINKS) :], True
-            elif _THINKS.startswith(beginning):
+            if not begun and not thinking:
+                waiting = waiting.lstrip()
+                thinking = _THINKS.match(waiting) is not None
+            ended = _THOUGHT.search(waiting)
+            if ended is None:
                 break
+            if not thinking and (opened or _THINKS.search(waiting, 0, ended.start())):
+                begun, opened = True, False
+                yield waiting[: ended.end()]
             else:
-                begun = True
-                yield waiting
-                break
-    if not begun and not thinking and waiting:
+                if begun:
+                    yield Anew()
+                thinking = begun = opened = False
+            waiting = waiting[ended.end() :]
+        if thinking:
+            waiting = waiting[-_LONGEST:]
+            continue
+        end = len(waiting) - _half_a_mark(waiting)
+        if end:
+            begun, opened = True, opened or _THINKS.search(waiting, 0, end) is not None
+            yield waiting[:end]
+            waiting = waiting[end:]
+    if waiting and not thinking:
         yield waiting
 
 
-def plain_pieces(pieces: Iterable[str], passages: Sequence[Evidence]) -> Iterator[str]:
+def plain_pieces(pieces: Iterable[str], passages: Sequence[Evidence]) -> Iterator[str | Anew]:
     """The text of `pieces` as plain text, in pieces that are not empty, without white space at either end.
+
+    A model's thoughts are left out, or taken back by `Anew` where only their end tells that they were some.
 
     Its square brackets are all of the form [n] with a passage n, counted from 1; "[1, 2]" becomes "[1][2]".
     """
@@ -133,6 +151,12 @@ def plain_pieces(pieces: Iterable[str], passages: Sequence[Evidence]) -> Iterato
     waiting, space, begun = "", "", False
     # First of all without what is unsafe: some of it counts as white space, and then there is none.
     for piece in _spoken(_UNSAFE.sub("", piece) for piece in pieces):
+        if isinstance(piece, Anew):
+            waiting, space = "", ""
+            if begun:
+                yield piece
+            begun = False
+            continue
         waiting += piece
         settled = _settled(waiting)
         ready, waiting = waiting[:settled], waiting[settled:]
@@ -145,6 +169,11 @@ def plain_pieces(pieces: Iterable[str], passages: Sequence[Evidence]) -> Iterato
     ready = (space + _clean(waiting, len(passages), own)).rstrip()
     if ready := ready if begun else ready.lstrip():
         yield ready
+
+
+def plain_text(text: str, passages: Sequence[Evidence] = ()) -> str:
+    """All of a text as plain_pieces makes it."""
+    return reduce(said_with, plain_pieces([text], passages), "")
 
 
 def without_marks(text: str) -> tuple[str, list[tuple[int, int]]]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import closing
 
 from generator import followups
-from generator.answers import GeneratorProblem, Turn
+from generator.answers import GeneratorProblem, Turn, said_with
 from generator.chat import ChatModel
 from generator.plaintext import plain_pieces
 from generator.prompt import harmless, rewriting_messages
@@ -33,7 +33,7 @@ def standalone_by(model: ChatModel, question: str, turns: Sequence[Turn]) -> str
     try:
         with closing(model.reply(rewriting_messages(question, turns), MAX_TOKENS)) as pieces:
             for piece in plain_pieces(pieces, ()):
-                said += piece
+                said = said_with(said, piece)
                 if len(said) > MAX_QUESTION:
                     return by_rule
     except GeneratorProblem:

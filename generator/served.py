@@ -11,11 +11,12 @@ import base64
 import io
 import json
 import random
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from email.utils import parsedate_to_datetime
-from time import monotonic, sleep, time
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -23,6 +24,7 @@ import httpx
 from generator.answers import GeneratorProblem
 from generator.chat import Message, Scored
 from generator.events import CUT, BrokenStream, Piece, text_pieces
+from generator.stopping import Stop, current
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -43,6 +45,28 @@ class _TryAgain(Exception):
 
     def __init__(self, problem: GeneratorProblem, wait: float | None = None) -> None:
         self.problem, self.wait = problem, wait
+
+
+class _Connection:
+    """The socket of one request, which another thread may end: closing one does not wake who reads from it."""
+
+    def __init__(self) -> None:
+        self._socket: socket.socket | None = None
+        self._ended = False
+
+    def opened(self, event: str, info: dict[str, Any]) -> None:
+        """Told by httpx of each step of a request."""
+        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
+            self._socket = info["return_value"].get_extra_info("socket")
+            if self._ended:
+                self.end()
+
+    def end(self) -> None:
+        self._ended = True
+        if self._socket is not None:
+            with suppress(OSError):  # it may be closed already
+                # The socket's own method: that of an encrypted one first takes away what its reader uses.
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
 class ServedModel:
@@ -75,9 +99,10 @@ class ServedModel:
         self.name = f"{model} at {self._host}"
 
     def reply(self, messages: Sequence[Message], max_tokens: int) -> Iterator[str]:
-        """The reply in pieces as they come, not empty; closing this ends the connection at once. " …" ends a reply
-        that was cut. Raises GeneratorProblem with a sentence when there is no reply to be had."""
-        with closing(self._pieces(self._request(messages, max_tokens, _urls()))) as pieces:
+        """The reply in pieces as they come, not empty; closing this ends the connection at once, and so does what
+        stops this thread's work (stopping.py), while it waits. " …" ends a reply that was cut. Raises GeneratorProblem
+        with a sentence when there is no reply to be had."""
+        with closing(self._pieces(self._request(messages, max_tokens, _urls()), current())) as pieces:
             for piece in pieces:
                 if piece.text:
                     yield piece.text
@@ -85,12 +110,13 @@ class ServedModel:
     def score_replies(self, chats: Sequence[Sequence[Message]], max_tokens: int) -> list[Scored]:
         """Each chat's reply with its probability over the tokens that the server tells of, some requests at once.
 
-        Raises GeneratorProblem as `reply` does, and when the server gives no probabilities or a reply takes longer
-        than the timeout altogether."""
-        url = _urls()  # chats about one photo share its JPEG
+        Stops as `reply` does. Raises GeneratorProblem as that does, and when the server gives no probabilities or a
+        reply takes longer than the timeout altogether."""
+        url, stop = _urls(), current()  # chats about one photo share its JPEG
         requests = [self._request(chat, max_tokens, url, logprobs=True) for chat in chats]
         with ThreadPoolExecutor(AT_ONCE, "score") as pool:
-            return list(pool.map(self._scored, requests))  # a problem cancels those not begun
+            # A problem cancels those not begun.
+            return list(pool.map(lambda request: self._scored(request, stop), requests))
 
     def close(self) -> None:
         """Nothing to give back: each request has a connection of its own."""
@@ -108,10 +134,10 @@ class ServedModel:
         }
         return json.dumps(request)
 
-    def _scored(self, request: str) -> Scored:
+    def _scored(self, request: str, stop: Stop) -> Scored:
         text, total, told = "", 0.0, False
         ends = monotonic() + self.timeout
-        with closing(self._pieces(request)) as pieces:
+        with closing(self._pieces(request, stop)) as pieces:
             for piece in pieces:
                 text += piece.text
                 if piece.log_probability is not None:
@@ -124,12 +150,13 @@ class ServedModel:
             raise GeneratorProblem(f"The model server at {self._host} {problem}.")
         return Scored(text, total)
 
-    def _pieces(self, request: str) -> Iterator[Piece]:
-        """The model's text, after as many attempts as it takes to get the first of it."""
+    def _pieces(self, request: str, stop: Stop) -> Iterator[Piece]:
+        """The model's text, after as many attempts as it takes to get the first of it. Once stopped there is none, and
+        what is raised then nobody waits for."""
         for attempt in range(1, ATTEMPTS + 1):
             begun = False
             try:
-                with closing(self._attempt(request)) as pieces:
+                with closing(self._attempt(request, stop)) as pieces:
                     for piece in pieces:
                         begun = True
                         yield piece
@@ -139,16 +166,22 @@ class ServedModel:
                 if wait is None:
                     # Jitter, so that those turned away together do not come back together.
                     wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)
-                if begun or attempt == ATTEMPTS or wait > LONGEST_WAIT:
+                if begun or attempt == ATTEMPTS or wait > LONGEST_WAIT or stop.wait(wait):
                     raise failed.problem from None
-            sleep(wait)
 
-    def _attempt(self, request: str) -> Iterator[Piece]:
+    def _attempt(self, request: str, stop: Stop) -> Iterator[Piece]:
         """The pieces of one request that hold something. Raises _TryAgain for what may go better the next time."""
         host, length = self._host, 0
         heard = monotonic()
+        connection = _Connection()
         try:
-            with self._client() as client, client.stream("POST", self._url, content=request) as response:
+            with (
+                stop.calling(connection.end),
+                self._client() as client,
+                client.stream(
+                    "POST", self._url, content=request, extensions={"trace": connection.opened}
+                ) as response,
+            ):
                 self._check(response)
                 for piece in text_pieces(response.iter_raw()):
                     if piece.text or piece.log_probability is not None:

@@ -22,6 +22,7 @@ NO_PASSAGE = "no passage was found"
 NO_QUESTION = "there was no question to answer"
 NO_PHOTO = "the question points at something, but there is no photo"
 LOOSE = "the passages found are only loosely related to the question"
+DISAGREE = "the passages disagree"  # a model's answer only
 NEAREST = "the nearest is about "
 ABOUT_ONE = "the nearest passage is about "
 ABOUT_MANY = "the nearest passages are about "

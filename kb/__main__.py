@@ -2,7 +2,7 @@
 
 python -m kb ingest wikipedia-vital --limit 100
 python -m kb ingest folder notes --corpus notes
-python -m kb stats --json
+python -m kb check
 python -m kb search-text "striped cat" --json
 """
 
@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tqdm import tqdm
@@ -26,20 +27,27 @@ from kb.chunking import Cutting
 from kb.ingest import ingest
 from kb.records import CatalogueProblem, Source, TextHit
 from kb.sources.chosen import CUT, KINDS, Asked, as_request, settled, source_for
+from kb.twins import link_twins
 from kb.watching import watch
 from wheelcache import WheelProblem
 
 _SHOWN_SKIPS = 10  # of a run
+_LINKED = "{}: {:,} passages say what an earlier one says"
 
 
 def main(argv: Sequence[str] | None = None, settings: Settings | None = None) -> int:
-    """Run one command and return its exit code: 0, 2 after `error: ...` on stderr, 130 when interrupted."""
+    """Run one command and return its exit code: 0, 1 when `check` finds something, 2 after `error: ...` on stderr, 130
+    when interrupted."""
     args = _parser().parse_args(argv)
+    code = 0
     try:
         settings = settings or load_settings(data_dir=args.data_dir, database_url=args.database_url)
+        if args.run is _bench:  # in a database of its own
+            _bench(args, settings)
+            return 0
         catalogue = Catalogue(settings.catalogue_url)
         try:
-            args.run(args, catalogue, settings)
+            code = args.run(args, catalogue, settings)
             sys.stdout.flush()
         finally:
             catalogue.close()
@@ -52,7 +60,7 @@ def main(argv: Sequence[str] | None = None, settings: Settings | None = None) ->
     except KeyboardInterrupt:
         print("stopped; the same command goes on where this one ended", file=sys.stderr)
         return 130
-    return 0
+    return code or 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -84,6 +92,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--licence", metavar="TEXT", help="of documents that name none")
     command.add_argument("--language", metavar="CODE", help="of documents that name none")
     command.add_argument("--limit", type=_count, metavar="N", help="only the first N documents")
+    command.add_argument(
+        "--tokens", type=_count, metavar="N", help="of a passage at most (first 200); another number cuts anew"
+    )
+    command.add_argument("--overlap", type=_size, metavar="N", help="tokens that two passages share at most (first 0)")
     command.add_argument("--watch", action="store_true", help="of folder: go on, and ingest what changes, until Ctrl-C")
     command.set_defaults(run=_ingest)
 
@@ -96,6 +108,23 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--limit", type=_count, default=20, metavar="N", help="at most N runs (default: 20)")
     command.add_argument("--json", action="store_true", help="as JSON")
     command.set_defaults(run=_runs)
+
+    command = commands.add_parser("check", **common, help="look whether catalogue and indexes are whole and agree")
+    command.add_argument("--json", action="store_true", help="as JSON")
+    command.set_defaults(run=_check)
+
+    command = commands.add_parser("repair", **common, help="mend what check finds")
+    command.add_argument("--json", action="store_true", help="as JSON")
+    command.set_defaults(run=_repair)
+
+    command = commands.add_parser("twins", **common, help="link the passages of a corpus that say the same")
+    command.add_argument("corpus", metavar="NAME", help="of the corpus")
+    command.set_defaults(run=_twins)
+
+    command = commands.add_parser("bench", **common, help="measure the catalogue on made-up documents")
+    command.add_argument("--passages", type=_count, default=1_000_000, metavar="N", help="default: 1,000,000")
+    command.add_argument("--json", action="store_true", help="as JSON")
+    command.set_defaults(run=_bench)
 
     command = commands.add_parser("search-text", **common, help="find passages by their words")
     command.add_argument("words", metavar="WORDS", help="words, best matches first; any of them may match")
@@ -113,6 +142,10 @@ def _count(value: str) -> int:
     return int(value)
 
 
+def _size(value: str) -> int:
+    return 0 if value == "0" else _count(value)
+
+
 def _ingest(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
     if args.watch and args.source != "folder":
         raise CatalogueProblem("Only a folder can be watched: python -m kb ingest folder DIR --corpus NAME --watch.")
@@ -123,7 +156,7 @@ def _ingest(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) 
         )
     )  # fmt: skip
     source = source_for(asked)
-    cutting = _cutting(settings) if args.source in CUT else None
+    cutting = _cutting(settings, catalogue, source.name, args) if args.source in CUT else None
 
     def once() -> None:
         _ingest_once(catalogue, source, settings, args.limit, cutting, as_request(asked))
@@ -147,24 +180,91 @@ def _ingest_once(
             bars[0].update(done - bars[0].n)
 
         report = ingest(catalogue, source, settings.cache_dir, limit, progress, cutting, request)
+    removed = f", {report.removed} removed" if report.removed else ""
     print(
-        f"{report.source}: {report.added} new, {report.updated} updated, {report.unchanged} unchanged "
-        f"in {report.seconds:.1f} s" + (", paused" if report.paused else ""),
+        f"{report.source}: {report.added} new, {report.updated} updated, {report.unchanged} unchanged{removed} "
+        f"in {report.seconds:.1f} s",
         flush=True,
     )
     if report.skipped:
         print(f"{report.skipped} could not be taken; python -m kb runs says which and why", file=sys.stderr)
+    if report.paused:
+        print("paused; the same command goes on where this one ended", file=sys.stderr)
+    elif (report.added or report.updated) and (linked := link_twins(catalogue, report.source)):
+        print(_LINKED.format(report.source, linked))
 
 
-def _cutting(settings: Settings) -> Cutting:
-    """How the profile's encoder has documents cut. Raises CatalogueProblem."""
-    from app.cutting import cutting_for  # with the encoder, which takes seconds to import
-    from retriever.profiles import EncoderProblem, load_encoder
+def _cutting(settings: Settings, catalogue: Catalogue, corpus: str, args: argparse.Namespace) -> Cutting:
+    """How documents are cut: as is asked, else as the corpus is cut already, else as usual. Raises CatalogueProblem."""
+    from app.cutting import OVERLAP, PASSAGE_TOKENS, cutting_for  # with what takes seconds to import
+    from retriever.profiles import EncoderProblem, load_word_pieces
 
+    most, overlap = catalogue.cutting(corpus) or (PASSAGE_TOKENS, OVERLAP)
+    most, overlap = args.tokens or most, overlap if args.overlap is None else args.overlap
+    if overlap >= most:
+        raise CatalogueProblem(f"Passages of {most} tokens cannot share {overlap}; choose a smaller --overlap.")
     try:
-        return cutting_for(load_encoder(settings.profile, settings.cache_dir))
+        return cutting_for(load_word_pieces(settings.profile, settings.cache_dir), most, overlap)
     except EncoderProblem as problem:
         raise CatalogueProblem(str(problem)) from problem
+
+
+def _check(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> int:
+    from app.index_check import check_indexes, waiting  # with the index, which takes seconds to import
+    from kb.check import check
+
+    faults = [*check(catalogue), *check_indexes(catalogue, settings.data_dir)]
+    behind = waiting(catalogue)
+    if args.json:
+        found = [{"what": fault.what, "mend": fault.mend} for fault in faults]
+        print(json.dumps({"sound": not faults, "faults": found, "waiting": behind}, ensure_ascii=False, indent=2))
+        return bool(faults)
+    for fault in faults:
+        print(f"{fault.what}\n  repair: {fault.mend}")
+    for index, count in behind.items():
+        print(f"The index {index} has {count:,} passages to learn, which it does when the program next starts.")
+    print(f"{len(faults)} faults; python -m kb repair mends them" if faults else "All is whole and agrees.")
+    return bool(faults)
+
+
+def _repair(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
+    from app.index_check import repair_indexes
+    from kb.check import repair
+    from retriever.index import IndexProblem
+
+    try:
+        mended = [*repair(catalogue), *repair_indexes(catalogue, settings.data_dir)]
+    except IndexProblem as problem:
+        raise CatalogueProblem(str(problem)) from problem
+    if args.json:
+        found = [{"what": fault.what, "mend": fault.mend} for fault in mended]
+        print(json.dumps({"mended": found}, ensure_ascii=False, indent=2))
+        return
+    for fault in mended:
+        print(f"{fault.what}\n  {fault.mend}")
+    print(f"{len(mended)} faults mended." if mended else "There was nothing to mend.")
+
+
+def _twins(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
+    print(_LINKED.format(args.corpus, link_twins(catalogue, args.corpus)))
+
+
+def _bench(args: argparse.Namespace, settings: Settings) -> None:
+    from app.cutting import cutting_for
+    from kb.bench import measure
+    from kb.sources import wikipedia_bench
+    from retriever.profiles import load_word_pieces
+
+    cutting = cutting_for(load_word_pieces(settings.profile, settings.cache_dir))
+    with TemporaryDirectory(prefix="kb-bench-") as folder:
+        url = args.database_url or f"sqlite:///{Path(folder) / 'catalogue.sqlite'}"
+        measured = measure(url, args.passages, cutting, lambda doing: print(doing, file=sys.stderr))
+    dump = wikipedia_bench.measure()
+    if args.json:
+        print(json.dumps({**measured.as_dict(), "wikitext_megabytes_per_second": dump.megabytes_per_second}, indent=2))
+        return
+    print(measured)
+    print(dump)
 
 
 def _stats(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:

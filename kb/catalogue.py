@@ -41,9 +41,20 @@ class Catalogue:
 
     def versions(self, corpus: str) -> list[CorpusInfo]:
         """The one that is served and newer ones whose last ingestion went through, oldest first."""
+        served = select(CorpusRow.version).where(*_is(corpus, None)).scalar_subquery()
+        chosen = select(CorpusRow).where(CorpusRow.called == corpus, CorpusRow.version >= served)
         with self.database.reading() as session:
-            rows = session.scalars(select(CorpusRow).where(CorpusRow.called == corpus).order_by(CorpusRow.version))
+            rows = session.scalars(chosen.order_by(CorpusRow.version))
             return [_corpus(row) for row in rows if row.served or _finished(_last_run(session, row.id))]
+
+    def cutting(self, corpus: str) -> tuple[int, int] | None:
+        """How the newest version of `corpus` was cut: the most tokens of a passage and those shared; None where nobody
+        cut it."""
+        newest = select(CorpusRow.cutting).where(CorpusRow.called == corpus).order_by(CorpusRow.version.desc())
+        with self.database.reading() as session:
+            label = session.scalar(newest.limit(1))
+        most, _, overlap = (label or "").partition("+")
+        return (int(most), int(overlap)) if label else None
 
     def count(self, corpus: str, version: int | None = None) -> int:
         """The number of passages of `corpus`; 0 when there is no such corpus."""

@@ -129,7 +129,9 @@ def _engine(url: URL) -> Engine:
     shown = url.render_as_string(hide_password=True)
     try:
         if url.get_backend_name() != "sqlite":
-            return create_engine(url, pool_pre_ping=True)
+            # A statement that is prepared while a table is empty goes through all of it for good when it is large.
+            unprepared = {"prepare_threshold": None} if url.get_driver_name() == "psycopg" else {}
+            return create_engine(url, pool_pre_ping=True, connect_args=unprepared)
         if not url.database.startswith("file:"):
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(url, connect_args={"timeout": _BUSY_MS / 1000})

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import Delete, delete, func, or_, select
 
+from kb.bulk import insert_many
 from kb.catalogue import Catalogue
-from kb.models import IndexedRow, IndexRow
+from kb.models import IndexedRow, IndexRow, PassageRow
 
 _AT_ONCE = 500
 _READ_AT_ONCE = 5_000
@@ -44,6 +45,40 @@ class IndexRecord:
                 return
             last = rows[-1][0]
 
+    def count(self) -> int:
+        """How many passages are remembered."""
+        theirs = select(func.count()).select_from(IndexedRow).join(IndexRow, IndexRow.id == IndexedRow.index_id)
+        with self._database.reading() as session:
+            return session.scalar(theirs.where(IndexRow.name == self.name)) or 0
+
+    def remembered(self, ids: Sequence[str]) -> dict[str, str]:
+        """The content hash of each of these that is remembered."""
+        found: dict[str, str] = {}
+        with self._database.reading() as session:
+            for some in _parts(ids):
+                theirs = (
+                    select(IndexedRow.passage, IndexedRow.content_hash)
+                    .join(IndexRow, IndexRow.id == IndexedRow.index_id)
+                    .where(IndexRow.name == self.name, IndexedRow.passage.in_(some))
+                )
+                found.update((passage, content_hash) for passage, content_hash in session.execute(theirs))
+        return found
+
+    def outdated(self) -> list[str]:
+        """The ids remembered of passages that are not in the catalogue any more or say something else now."""
+        theirs = (
+            select(IndexedRow.passage)
+            .join(IndexRow, IndexRow.id == IndexedRow.index_id)
+            .outerjoin(PassageRow, PassageRow.name == IndexedRow.passage)
+            .where(
+                IndexRow.name == self.name,
+                or_(PassageRow.id.is_(None), PassageRow.content_hash != IndexedRow.content_hash),
+            )
+            .order_by(IndexedRow.passage)
+        )
+        with self._database.reading() as session:
+            return list(session.scalars(theirs))
+
     def remember(self, passages: Sequence[tuple[str, str]]) -> None:
         """That the index keeps these (id, content hash), all or none of them, as they are now."""
         with self._database.writing() as session:
@@ -57,8 +92,7 @@ class IndexRecord:
             for some in _parts(ids):
                 session.execute(_of(number, some))
             rows = [{"index_id": number, "passage": p, "content_hash": h} for p, h in passages]
-            if rows:
-                session.execute(insert(IndexedRow.__table__), rows)
+            insert_many(session, IndexedRow.__table__, rows)
 
     def forget(self, ids: Iterable[str]) -> None:
         """That the index keeps these; it may go on keeping them."""
@@ -85,5 +119,5 @@ def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
         yield ids[start : start + _AT_ONCE]
 
 
-def _of(number: int, ids: Sequence[str]):
+def _of(number: int, ids: Sequence[str]) -> Delete:
     return delete(IndexedRow.__table__).where(IndexedRow.index_id == number, IndexedRow.passage.in_(ids))

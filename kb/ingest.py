@@ -20,16 +20,19 @@ from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from kb.bulk import insert_many
 from kb.catalogue import Catalogue
 from kb.chunking import BETWEEN_SECTIONS, Cutting, Piece, pieces_of
 from kb.models import CorpusRow, DocumentRow, IngestionRunRow, PassageRow, SkipRow
-from kb.records import CatalogueProblem, DocumentRecord, RunReport, Skipped, Source, passage_hash
+from kb.records import CatalogueProblem, DocumentRecord, RunReport, Skipped, Source, passage_hash, version_name
 from kb.sources import SOURCES
 
 # The tables themselves: rows of their objects would take twice the time.
 _DOCUMENT, _PASSAGE = DocumentRow.__table__, PassageRow.__table__
-_BATCH = 500  # documents
-_BATCH_CHARACTERS = 4_000_000  # of text; more documents wait for the next batch
+ENDED = "The process ended without a word."  # of a run that could not say why itself
+_BATCH = 2_000  # documents written together at most,
+_BATCH_CHARACTERS = 4_000_000  # fewer where they are long,
+_BATCH_SECONDS = 5.0  # and what has come in this time, so that little is lost of a source that is slow
 _MOST_SKIPS = 1_000  # of a run that are kept
 _MOST_IN_A_ROW = 10_000  # of them; then the file is not what it should be
 _LONGEST_NAME = 500  # leaves room for the position in the 512 characters of a passage's name
@@ -70,6 +73,7 @@ def ingest(
         with catalogue.database.writing() as session:
             _note(session, run, counts, total=total)
         keys: set[int] = set()
+        below: set[str] = set()
         if progress is not None:
             progress(0, total)
         # The database is at work on one batch while the next is read and cut.
@@ -77,6 +81,7 @@ def ingest(
             written: Future[bool] | None = None
             for batch in _batches(given, limit):
                 _check(run, batch, keys)
+                below.update(key for key in batch.kept if key.endswith("/"))
                 pieces = _passages(batch.records, cutting)
                 if written is not None:
                     paused = written.result()
@@ -90,7 +95,7 @@ def ingest(
         if progress is not None:
             progress(_seen(counts), total)
         if not paused and source.whole and limit is None:
-            counts["removed"] = _remove_others(catalogue, run, keys)
+            counts["removed"] = _remove_others(catalogue, run, keys, tuple(below))
         with catalogue.database.writing() as session:
             state = "paused" if paused else "finished"
             _note(session, run, counts, state=state, finished=datetime.now(UTC), error="", pausing=False)
@@ -127,7 +132,7 @@ class _Batch:
 
     records: list[DocumentRecord] = field(default_factory=list)
     skips: list[Skipped] = field(default_factory=list)
-    kept: list[str] = field(default_factory=list)
+    kept: set[str] = field(default_factory=set)
     skipped: int = 0
     characters: int = 0
 
@@ -136,6 +141,7 @@ def _batches(given: Iterable[DocumentRecord | Skipped], limit: int | None) -> It
     """What a source gives, up to so many documents, in batches; the last may hold none: what was skipped at the end
     belongs to it. What a source gave before it said that it cannot go on comes before that is raised."""
     batch, documents, in_a_row = _Batch(), 0, 0
+    began = time.monotonic()
     try:
         for each in given:
             if isinstance(each, Skipped):
@@ -144,7 +150,7 @@ def _batches(given: Iterable[DocumentRecord | Skipped], limit: int | None) -> It
                 if batch.skipped <= _MOST_SKIPS:
                     batch.skips.append(each)
                 if each.key:
-                    batch.kept.append(each.key)
+                    batch.kept.add(each.key)
                 if in_a_row > _MOST_IN_A_ROW:
                     raise CatalogueProblem(
                         f"Over {_MOST_IN_A_ROW:,} things in a row cannot be taken, {each.where} the last: {each.why}"
@@ -154,9 +160,11 @@ def _batches(given: Iterable[DocumentRecord | Skipped], limit: int | None) -> It
             documents += 1
             batch.records.append(each)
             batch.characters += sum(map(len, each.texts)) + sum(len(section.text) for section in each.sections)
-            if len(batch.records) == _BATCH or batch.characters > _BATCH_CHARACTERS:
+            full = len(batch.records) == _BATCH or batch.characters > _BATCH_CHARACTERS
+            if full or time.monotonic() - began > _BATCH_SECONDS:
                 yield batch
                 batch = _Batch(skipped=batch.skipped)
+                began = time.monotonic()
             if documents == limit:
                 break
     except CatalogueProblem:
@@ -201,11 +209,10 @@ def _begin(catalogue: Catalogue, source: Source, limit: int | None, cutting: Cut
         corpus = _newest(session, source.name)
         if corpus is None or (label and corpus.cutting not in ("", label)):
             version = 1 if corpus is None else corpus.version + 1
-            name = source.name if version == 1 else f"{source.name}@{version}"
-            values = {"name": name, "called": source.name, "version": version, "served": version == 1}
+            named = {"name": version_name(source.name, version), "called": source.name, "version": version}
             try:
                 with session.begin_nested():
-                    session.execute(insert(CorpusRow).values(**values, **details))
+                    session.execute(insert(CorpusRow).values(**named, **details, served=version == 1))
             except IntegrityError:
                 pass  # another ingestion was quicker
             corpus = _newest(session, source.name)
@@ -215,9 +222,7 @@ def _begin(catalogue: Catalogue, source: Source, limit: int | None, cutting: Cut
         session.execute(
             update(IngestionRunRow)
             .where(IngestionRunRow.corpus_id == corpus.id, IngestionRunRow.state == "running")
-            .values(
-                state="interrupted", finished=datetime.now(UTC), error="The process ended without a word."
-            )
+            .values(state="interrupted", finished=datetime.now(UTC), error=ENDED)
         )
         now = datetime.now(UTC)
         run = IngestionRunRow(
@@ -263,9 +268,8 @@ def _store(session: Session, run: _Run, batch: list[DocumentRecord], pieces: lis
         for name, record in names.items()
         if name in there and there[name][1] != record.content_hash
     }
-    if new:
-        rows = [{"corpus_id": run.corpus_id, "name": name} | _document(record, run) for name, record in new.items()]
-        session.execute(insert(_DOCUMENT), rows)
+    documents = [{"corpus_id": run.corpus_id, "name": name} | _document(record, run) for name, record in new.items()]
+    insert_many(session, _DOCUMENT, documents)
     gone = (0, 0)
     if changed:
         rows = [{"number": there[name][0]} | _document(record, run) for name, record in changed.items()]
@@ -304,15 +308,15 @@ def _store_passages(
     session: Session, records: dict[str, DocumentRecord], pieces: dict[str, list[Piece]]
 ) -> tuple[int, int]:
     """Write the passages of documents that have none; how many there are, and the bytes of their texts."""
-    numbers = session.execute(select(DocumentRow.name, DocumentRow.id).where(DocumentRow.name.in_(records)))
-    ids = {name: number for name, number in numbers}
+    found = session.execute(select(DocumentRow.name, DocumentRow.id).where(DocumentRow.name.in_(records)))
+    numbers = {name: number for name, number in found}
     values = []
     for name, record in records.items():
         for position, piece in enumerate(pieces[name]):
             section = BETWEEN_SECTIONS.join(piece.path)
             values.append(
                 {
-                    "document_id": ids[name],
+                    "document_id": numbers[name],
                     "position": position,
                     "name": f"{name}#{position}",
                     "title": record.title,
@@ -323,8 +327,7 @@ def _store_passages(
                     "content_hash": passage_hash(record.title, section, piece.text),
                 }
             )
-    if values:
-        session.execute(insert(_PASSAGE), values)
+    insert_many(session, _PASSAGE, values)
     return len(values), sum(row["text_bytes"] for row in values)
 
 
@@ -334,8 +337,8 @@ def _document(record: DocumentRecord, run: _Run) -> dict[str, str | int]:
     return values | {"images": "\n".join(record.images), "run_id": run.id}
 
 
-def _remove_others(catalogue: Catalogue, run: _Run, keys: set[int]) -> int:
-    """Delete the documents of the corpus whose keys are not among these; how many there were."""
+def _remove_others(catalogue: Catalogue, run: _Run, keys: set[int], below: tuple[str, ...]) -> int:
+    """Delete the documents of the corpus whose keys neither are among these nor begin so; how many there were."""
     removed = last = 0
     begin = len(run.corpus) + 1
     while True:
@@ -350,7 +353,8 @@ def _remove_others(catalogue: Catalogue, run: _Run, keys: set[int]) -> int:
             if not found:
                 return removed
             last = found[-1][0]
-            gone = [number for number, name in found if hash(name[begin:]) not in keys]
+            names = [(number, name[begin:]) for number, name in found]
+            gone = [number for number, key in names if hash(key) not in keys and not key.startswith(below)]
             if gone:
                 passages, octets = _delete_passages(session, gone)
                 session.execute(delete(_DOCUMENT).where(_DOCUMENT.c.id.in_(gone)))

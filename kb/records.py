@@ -95,7 +95,7 @@ class Section:
 @dataclass(frozen=True)
 class Skipped:
     """Something in a source that could not be taken: where ("corpus.jsonl, line 12") and why, as a sentence; `key` is
-    the document's, where it is known."""
+    the document's, where it is known, or what the keys of all it holds begin with, up to a slash."""
 
     where: str
     why: str
@@ -167,6 +167,11 @@ class RunReport:
     seconds: float
     removed: int = 0
     paused: bool = False
+
+
+def version_name(corpus: str, version: int) -> str:
+    """What the ids of the documents of a corpus's version begin with."""
+    return corpus if version == 1 else f"{corpus}@{version}"
 
 
 def passage_hash(title: str, section: str, text: str) -> str:

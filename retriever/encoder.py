@@ -18,10 +18,10 @@ from .batching import TOKEN_BUDGET, batches_by_length
 from .flmr import FLMRModelForRetrieval, query_text, tokenize_documents, tokenize_queries
 from .flmr.processing import BLANK_PHOTO
 from .vision import WHOLE, PreparedPhoto
+from .word_pieces import WordPieces
 
 PASSAGE_TOKENS = 512
 GPU_TOKEN_BUDGET = 65_536
-MOST_WORDS = 200_000  # whose word pieces are remembered
 # On a CPU, passages are encoded in bfloat16 where the processor has instructions for it: about twice as fast.
 BFLOAT16 = torch.cpu._is_avx512_bf16_supported()
 
@@ -63,12 +63,14 @@ class QueryStyle:
 
     tokens: length that a question is cut to. instructions: whether it reads them, and if so what to say with a photo
     and without; None otherwise. separator: the token that ends an instruction, None if it is read like the rest.
-    blank_photo: whether a question without photo comes with a black one."""
+    blank_photo: whether a question without photo comes with a black one. regions: whether a photo comes with regions of
+    it, each seen by itself."""
 
     tokens: int
     instructions: tuple[str, str] | None = None
     separator: str | None = None
     blank_photo: bool = False
+    regions: bool = False
 
 
 def passage_text(title: str, text: str) -> str:
@@ -101,7 +103,7 @@ class Encoder:
         self.min_score = min_score
         self.dim: int = model.config.dim
         self._prepare = prepare
-        self._pieces: dict[str, int] = {}
+        self._pieces = WordPieces(context_tokenizer)
         self._budget = TOKEN_BUDGET if model.device.type == "cpu" else GPU_TOKEN_BUDGET
 
     @property
@@ -127,23 +129,8 @@ class Encoder:
         return result
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """How many word pieces each text has, however many are encoded.
-
-        Word pieces never reach across white space, so what each word has is looked up once.
-        """
-        known = self._pieces
-        split = [text.split() for text in texts]
-        new = list({word for words in split for word in words if word not in known})
-        if len(known) + len(new) > MOST_WORDS:
-            known.clear()
-            new = list({word for words in split for word in words})
-        if new:
-            tokenizer = self.context_tokenizer.backend_tokenizer
-            tokenizer.no_truncation()  # what encoding passages has left set
-            tokenizer.no_padding()
-            encoded = tokenizer.encode_batch_fast(new, add_special_tokens=False)
-            known.update(zip(new, map(len, encoded), strict=True))
-        return [sum(map(known.__getitem__, words)) for words in split]
+        """How many word pieces each text has, however many are encoded."""
+        return self._pieces.count_tokens(texts)
 
     def passage_tokens(self, text: str) -> list[PassageToken]:
         """What the rows of `encode_passages([text])` stand for, one by one."""
@@ -153,10 +140,17 @@ class Encoder:
         return [PassageToken(word, *span) for word, span, keep in zip(words, offsets[0], kept, strict=True) if keep]
 
     def encode_query(
-        self, question: str, image: Image.Image | None, instruction: str | None = None
+        self,
+        question: str,
+        image: Image.Image | None,
+        instruction: str | None = None,
+        whole: Image.Image | None = None,
     ) -> QueryVectors:
-        """The question's vectors and, when there is a photo, the photo's; see `encode_queries`."""
-        return self.encode_queries([question], [image], [instruction])[0]
+        """The question's vectors and, when there is a photo, the photo's; see `encode_queries`.
+
+        whole: the photo that `image` is a region of. A model that was trained on photos with their regions sees both,
+        any other the region alone. The grid is the region's."""
+        return self.encode_queries([question], [image], [instruction], [whole])[0]
 
     @torch.inference_mode()
     def encode_queries(
@@ -164,8 +158,9 @@ class Encoder:
         questions: Sequence[str],
         images: Sequence[Image.Image | None],
         instructions: Sequence[str | None],
+        wholes: Sequence[Image.Image | None] | None = None,
     ) -> list[QueryVectors]:
-        """Several questions at once, each with its photo or None.
+        """Several questions at once, each with its photo or None, and the photo that this is a region of or None.
 
         An instruction says what kind of passage is wanted: None leaves that to the model's style, "" says nothing. A
         model that takes none is given none."""
@@ -175,16 +170,20 @@ class Encoder:
         blank = BLANK_PHOTO if self.style.blank_photo else None
         shown = [image if image is not None else blank for image in images]
         photos = [None if image is None else self._prepare(image) for image in shown]
+        pixels_of = [None if photo is None else photo.pixels for photo in photos]
+        for i, whole in enumerate(wholes or ()):
+            if whole is not None and images[i] is not None and self.style.regions:
+                pixels_of[i] = torch.stack([self._prepare(whole).pixels, photos[i].pixels])
 
         # Photos may differ in shape; those alike go together.
         groups: dict[tuple[int, ...] | None, list[int]] = {}
-        for i, photo in enumerate(photos):
-            groups.setdefault(None if photo is None else tuple(photo.pixels.shape), []).append(i)
+        for i, pixels in enumerate(pixels_of):
+            groups.setdefault(None if pixels is None else tuple(pixels.shape), []).append(i)
         result: list[QueryVectors | None] = [None] * len(texts)
         for shape, members in groups.items():
             pixels = None
             if shape is not None:
-                pixels = torch.stack([photos[i].pixels for i in members]).to(self.model.device, self.model.dtype)
+                pixels = torch.stack([pixels_of[i] for i in members]).to(self.model.device, self.model.dtype)
             out = self.model.query(ids[members], mask[members], pixels)
             rows, weights = out.late_interaction_output.cpu(), out.vector_weights.cpu()
             for number, i in enumerate(members):
@@ -210,7 +209,7 @@ class Encoder:
         """Without the rows that count nothing: an instruction's, which are zero, and those of no weight."""
         config = self.model.config
         text = len(ids) if config.query_concat_output_from_text_encoder else 0
-        prefix = 0 if shape is None else config.mapping_network_prefix_length
+        prefix = 0 if shape is None else config.mapping_network_prefix_length * (shape[0] if len(shape) == 4 else 1)
         kept = (rows.norm(dim=-1) > 0.5) & (weights > 0)
         words = [ids[i] for i in range(text) if kept[i]]
         patches = len(words) + prefix

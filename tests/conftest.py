@@ -8,11 +8,15 @@ from pathlib import Path
 
 import pytest
 from browser_support import CHROMIUM, FLAGS
-from kb_support import postgresql
+from hypothesis import settings
+from kb_support import NO_SERVER, postgresql
 
 from retriever.encoder import Encoder
 from retriever.profiles import load_encoder
 from retriever.sentences import SentenceEncoder, load_sentence_encoder
+
+settings.register_profile("any machine", deadline=None)  # how long one case takes says something about the machine
+settings.load_profile("any machine")
 
 ARTEFACTS = Path(__file__).parent / "artefacts"
 
@@ -54,3 +58,11 @@ def url(request, tmp_path):
     else:
         with postgresql() as server_url:
             yield server_url
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """Says loudly that half of the database tests did not run."""
+    skipped = [report for report in terminalreporter.stats.get("skipped", []) if NO_SERVER in str(report.longrepr)]
+    if skipped:
+        terminalreporter.section("PostgreSQL was NOT tested", red=True)
+        terminalreporter.line(f"{len(skipped)} tests were skipped: {NO_SERVER}.")

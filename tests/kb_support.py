@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, func, select, text
@@ -15,6 +23,7 @@ from kb.models import CorpusRow, DocumentRow, PassageRow
 from kb.records import DocumentRecord, Source
 
 SERVER = "postgresql+psycopg://postgres@127.0.0.1:5432/"
+NO_SERVER = "no PostgreSQL answers on 127.0.0.1:5432, and none is installed that could be started"
 
 
 def record(number: int, *texts: str, title: str = "", **also: str) -> DocumentRecord:
@@ -72,17 +81,61 @@ def contents(catalogue: Catalogue) -> list[tuple]:
 
 @contextmanager
 def postgresql() -> Iterator[str]:
-    """The URL of a PostgreSQL database made for one test and dropped after; skips where no server answers."""
+    """The URL of a PostgreSQL database made for one test and dropped after; skips where no server can be had."""
+    address = server()
+    if address is None:
+        pytest.skip(NO_SERVER)
     name = f"catalogue_test_{uuid.uuid4().hex[:12]}"
-    server = create_engine(SERVER + "test?connect_timeout=3", isolation_level="AUTOCOMMIT")
+    engine = create_engine(f"{address}postgres", isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
     try:
-        with server.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}"))
-    except OperationalError as problem:
-        pytest.skip(f"no PostgreSQL to test with on 127.0.0.1:5432: {str(problem.orig).splitlines()[0]}")
-    try:
-        yield SERVER + name
+        yield f"{address}{name}"
     finally:
-        with server.connect() as connection:
+        with engine.connect() as connection:
             connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-        server.dispose()
+        engine.dispose()
+
+
+@cache
+def server(usual: str = SERVER) -> str | None:
+    """The URL, without a database, of the server that is running, else of one started for these tests; None where
+    PostgreSQL is not installed."""
+    engine = create_engine(f"{usual}postgres?connect_timeout=3")
+    try:
+        engine.connect().close()
+        return usual
+    except OperationalError:
+        return _started()
+    finally:
+        engine.dispose()
+
+
+def _started() -> str | None:
+    """A server in a folder of its own, stopped when the tests end."""
+    programs = max(Path("/usr/lib/postgresql").glob("*/bin/initdb"), default=None)
+    found = str(programs) if programs is not None else shutil.which("initdb")
+    if found is None:
+        return None
+    programs, folder = Path(found).parent, Path(tempfile.mkdtemp(prefix="postgresql-"))
+    # It refuses to run as root.
+    user = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
+    if user:
+        shutil.chown(folder, "postgres", "postgres")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    def run(program: str, *options: str) -> None:
+        command = [str(programs / program), "-D", str(folder / "data"), *options]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=folder, timeout=120, **user)
+
+    def stop() -> None:
+        run("pg_ctl", "stop", "-m", "immediate")
+        shutil.rmtree(folder, ignore_errors=True)
+
+    run("initdb", "-A", "trust", "-U", "postgres", "--no-sync")
+    listening = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+    run("pg_ctl", "start", "-w", "-l", str(folder / "log"), "-o", listening)
+    atexit.register(stop)
+    return f"postgresql+psycopg://postgres@127.0.0.1:{port}/"

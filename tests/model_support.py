@@ -5,8 +5,10 @@ Its replies are made by a function from the messages, so that nothing is said th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import reduce
 
+from generator.answers import Anew, said_with
 from generator.chat import Message, Scored
 
 
@@ -43,6 +45,11 @@ class ReadingModel:
         self.asked += [list(chat) for chat in chats]
         self.limits.append(max_tokens)
         return [Scored(self.write(chat), self.probable(chat)) for chat in chats]
+
+
+def said_by(pieces: Iterable[str | Anew]) -> str:
+    """All that pieces say, once what was only thought is taken back."""
+    return reduce(said_with, pieces, "")
 
 
 def sentence_with(chat: Sequence[Message], word: str) -> tuple[str, str]:

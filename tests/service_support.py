@@ -30,7 +30,7 @@ def refused(ready: AnswerService, *args, **named) -> str:
     return sentence
 
 
-def wait_for(condition, seconds: float = 10.0) -> None:
+def wait_for(condition, seconds: float = 30.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited too long"

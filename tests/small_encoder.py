@@ -51,7 +51,9 @@ class SmallEncoder:
         self.encoded += texts
         return [np.stack([direction(word) for word in words(text)]) for text in texts]
 
-    def encode_query(self, question: str, image: Image.Image | None) -> QueryVectors:
+    def encode_query(
+        self, question: str, image: Image.Image | None, whole: Image.Image | None = None
+    ) -> QueryVectors:
         tokens = words(question)
         rows = [direction(word) for word in tokens]
         patches = [] if image is None else [direction(colour) for colour in self._colours(image)]

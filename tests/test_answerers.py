@@ -336,6 +336,18 @@ def test_a_model_is_fetched_by_its_id(checkpoint, monkeypatch):
         assert local.ask_once(photo("red"), "What is this?", k=2).answer == result.answer
 
 
+def test_a_model_too_large_for_this_machine_is_not_fetched(checkpoint, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("HF_") or name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr("generator.loading.free_bytes", lambda device: 1 << 30)
+    with HubServer({"owner/tiny": checkpoint}) as hub:
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+        with answering(model="owner/tiny") as one:
+            assert "owner/tiny needs at least 1.1 GB of memory, where 1.1 GB are free" in one.status().message
+        assert not hub.served("model.safetensors")
+
+
 def test_a_photo_larger_than_a_model_takes_is_made_smaller(checkpoint):
     with answering(model=str(checkpoint)) as one:
         large = Image.new("RGB", (3000, 2000), (255, 0, 0))

@@ -8,8 +8,9 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from model_support import said_by
 
-from generator.answers import Answer, Evidence
+from generator.answers import Anew, Answer, Evidence
 from generator.citations import NO_REASON, cited_answer
 from generator.plaintext import LEFT_OUT, plain_pieces
 
@@ -33,7 +34,7 @@ PASSAGES = [FOX, TOWER, EMPTY]
 
 
 def plain_text(text) -> str:
-    return "".join(plain_pieces([text], PASSAGES))
+    return said_by(plain_pieces([text], PASSAGES))
 
 
 def read(text) -> Answer:
@@ -218,18 +219,31 @@ def test_the_text_is_plain(text, plain):
         ("<thi", "‹thi"),
         ("It runs. <think>no thought</think>", "It runs. no thought"),
         ("\u200b<think>a</think>It runs.", "It runs."),
+        ("◁think▷It is 40?◁/think▷It runs.", "It runs."),
+        ("[THINK]It is [1] [40]?[/THINK]It runs [1].", "It runs [1]."),
+        ("<thinking>a</thinking>It runs.", "It runs."),
+        # Whose beginning was in the prompt.
+        ("The passage says 40.\n</think>\n\nIt runs [1].", "It runs [1]."),
+        ("First.</think> <think>Then.</think>It runs.", "It runs."),
+        ("</think>It runs.", "It runs."),
+        ("It runs. </thi", "It runs. ‹/thi"),
     ],
 )
 def test_thoughts_before_an_answer_are_left_out(text, plain):
     assert plain_text(text) == plain
     for size in (1, 2, 3, 5, 8):
         pieces = [text[i : i + size] for i in range(0, len(text), size)]
-        assert "".join(plain_pieces(pieces, PASSAGES)) == plain
+        assert said_by(plain_pieces(pieces, PASSAGES)) == plain
 
 
 def test_a_thought_holds_back_no_more_than_itself():
     pieces = iter(["<think>", *["and on "] * 9, "</think>", "It ", "runs ", "now"])
     assert next(plain_pieces(pieces, PASSAGES)) == "It" and next(pieces) == "runs "
+
+
+def test_what_turns_out_to_be_thought_is_taken_back_when_that_is_known():
+    pieces = ["It may be ", "40.", "</thi", "nk>", "It ", "runs", " fast"]
+    assert list(plain_pieces(pieces, PASSAGES)) == ["It may be", Anew(), "It", " runs", " fast"]
 
 
 def test_text_is_passed_on_as_soon_as_it_can_be_read():
@@ -264,7 +278,7 @@ parts = st.one_of(
     st.sampled_from(
         ["[1]", "[2", "]", "[1, 3]", "[9]", "[", "](", ")", "<", ">", "<b", "https://", "evil.example/", "www.", ".",
          " ", "\n", ". ", "。", "**", "`", "I can't tell from the evidence", "The passages do not say",
-         "run at 40 km/h", "![", "<think>", "</think>", "<th"]
+         "run at 40 km/h", "![", "<think>", "</think>", "<th", "◁think▷", "◁/think▷", "[/think]"]
     ),
 )  # fmt: skip
 
@@ -273,7 +287,7 @@ parts = st.one_of(
 @given(st.lists(parts, max_size=20))
 def test_any_text_becomes_a_sound_answer_however_it_comes(pieces):
     whole = read("".join(pieces))
-    streamed = "".join(plain_pieces(pieces, PASSAGES))
+    streamed = said_by(plain_pieces(pieces, PASSAGES))
     assert streamed == whole.text == whole.text.strip()
     assert not re.search(r"<[A-Za-z/!?|]|\]\(|\w://\w|www\.\w", streamed)
     check(cited_answer(streamed, PASSAGES))

@@ -126,11 +126,12 @@ def test_bad_settings(photo, capsys, monkeypatch):
 
 def test_a_model_answers(small, photo, capsys, monkeypatch):
     monkeypatch.setenv("CITESIGHT_SERVED_KEY", "sk-secret")
-    with ChatServer(stream("It weighs about 8 grams", " [1].")) as server:
+    with ChatServer(stream("It weighs about 8 grams", " [1]. It sings.")) as server:
         model = ["--model", "small", "--served-url", server.url]
         assert command.main(["ask", photo, "How heavy is it?", *model]) == 0
         said = capsys.readouterr()
-        assert "It weighs about 8 grams [1]." in said.out and "weighs about 8 grams." in said.out
+        assert "8 grams [1]. It sings." in said.out and "Not from the evidence: It sings." in said.out
+        assert "Not from the evidence: It weighs" not in said.out and "weighs about 8 grams." in said.out
         assert server.asked[0].headers["authorization"] == "Bearer sk-secret"
         assert command.main(["ask", photo, "How heavy is it?", "--json", *model]) == 0
         told = capsys.readouterr()
@@ -154,7 +155,7 @@ def test_a_failed_fetch(small, photo, capsys, monkeypatch):
 
 
 def test_something_unforeseen(small, photo, capsys):
-    small.encode_query = lambda question, image: 1 / 0
+    small.encode_query = lambda question, image, whole: 1 / 0
     assert "ZeroDivisionError" in problem(capsys, "ask", photo, "What?")
 
 

@@ -86,14 +86,17 @@ class Model:
 
 
 class Noting(SmallEncoder):
-    """Notes the photos and questions it encodes; covers the middle of a photo, as square vision towers do."""
+    """Notes the questions it encodes, the sizes of their photos and of the photos that these are parts of; covers the
+    middle of a photo, as square vision towers do."""
 
     def __init__(self, *args) -> None:
         super().__init__(*args)
         self.seen: list[tuple[str, tuple[int, int] | None]] = []
+        self.wholes: list[tuple[int, int] | None] = []
 
-    def encode_query(self, question, image):
+    def encode_query(self, question, image, whole=None):
         self.seen.append((question, image.size if image else None))
+        self.wholes.append(whole.size if whole else None)
         query = super().encode_query(question, image)
         return query if image is None else replace(query, area=(0.25, 0.0, 0.75, 1.0))
 
@@ -199,6 +202,9 @@ def test_the_part_is_all_that_is_seen(asked, model):
     right = asked.ask_once(halves(), "What is this?", region=[0.55, 0.1, 0.95, 0.9], own=True)
     assert right.passages[0].title == "Sapphire" and right.region == (0.55, 0.1, 0.95, 0.9)
     assert model.own_asked[-1][1].getcolors() == [(32 * 32, COLOURS["blue"])]
+    # An encoder that reads a photo and regions of it gets both; of the whole photo there is no region.
+    asked.ask_once(halves(), "What is this?", region=WHOLE)
+    assert encoder.wholes[-3:] == [(80, 40), (80, 40), None]
 
 
 def test_the_grid_lies_over_the_part_of_the_whole_photo(ready):

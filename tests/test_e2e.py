@@ -367,6 +367,7 @@ def test_with_the_keyboard_alone(ready: Visit) -> None:
     def tab_to(selector: str) -> None:
         for _ in range(40):
             page.keyboard.press("Tab")
+            assert not page.evaluate("document.activeElement.closest('#cs-region')")  # which nobody sees
             if page.evaluate("selector => document.activeElement.matches(selector)", selector):
                 return
         raise AssertionError(f"Tab never reaches {selector}")
@@ -864,7 +865,7 @@ def test_each_passage_alone_and_without_any(talking: Visit) -> None:
     assert talking.answered().startswith("104 km/h")
     rows = [row.locator("td").all_inner_texts() for row in page.locator(".cs-candidates tbody tr").all()]
     assert len(rows) == 5 and rows[0][1] == "104 km/h" and {row[1] for row in rows[2:]} == {"unknown"}
-    assert rows[0][3] == "67%" and all(re.fullmatch(r"\d+%", row[2]) for row in rows)
+    assert rows[0][3] == "67%" and all(re.fullmatch(r"<?\d+%", row[2]) for row in rows)
     assert page.locator(".cs-own p").inner_text() == "I would say 90 km/h or so."
     page.locator(".cs-candidates .cs-cite").nth(1).click()
     assert talking.pressed() == [rows[1][0]]
@@ -893,14 +894,12 @@ def test_stopping_ends_the_models_work(talking: Visit, modelled: Modelled, silen
     page.locator(".cs-note", has_text=told).wait_for()
     assert page.get_by_role("button", name="Ask", exact=True).is_visible()
     assert not page.get_by_role("button", name="Stop").is_visible()
-    # The connection to a model that says nothing ends when it speaks or time is up; nobody waits for that.
-    assert silent or modelled.server.closed.wait(5)
+    assert modelled.server.closed.wait(5)
     assert silent or page.locator(".cs-said").inner_text().startswith("It is")
     # What was stopped is no part of the conversation, and the next question is answered: after a breath, since Gradio
     # cancels by session and a question that is sent in the same moment would be cancelled too.
     page.wait_for_timeout(3_000)
     talking.ask("How fast can this animal run?")
-    # Sooner than the silent model's time is up, on a busy machine too.
     page.locator(".cs-said", has_text="104 km/h").wait_for(timeout=80_000)
     talking.answered()
     assert page.locator(".cs-earlier").count() == 0

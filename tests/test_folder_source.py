@@ -171,6 +171,19 @@ def test_what_cannot_be_taken_is_named_and_the_rest_is_given(base, monkeypatch):
     assert all("\n" not in place for place in found)
 
 
+def test_the_keys_of_what_is_skipped_are_told(base, monkeypatch):
+    write(base, {"my notes/a.txt": "one", "big.txt": "x" * 100, "deep/b/c.txt": "two"})
+    monkeypatch.setitem(folder.MOST_BYTES, "txt", 50)
+    monkeypatch.setattr(folder, "_MOST_DEEP", 1)
+    _, found = folder.source(base, "mine").read(base)
+    found = list(found)
+    [document] = [each for each in found if isinstance(each, DocumentRecord)]
+    assert document.key.startswith("my_notes/a.txt~")
+    assert {each.where: each.key for each in found if isinstance(each, Skipped)} == {
+        "big.txt": "big.txt", "deep/b": "deep/b/",
+    }  # fmt: skip
+
+
 def test_a_folder_that_cannot_be_used_is_refused(base, tmp_path):
     write(tmp_path, {"a.png": b"x"})
     for place, said in ((base, "does not exist"), (tmp_path / "a.png", "not a folder"), (tmp_path, "holds no file")):

@@ -6,14 +6,14 @@ import re
 
 import numpy as np
 import pytest
-from model_support import ReadingModel, sentence_with
+from model_support import ReadingModel, said_by, sentence_with
 from PIL import Image
 from test_prompt import HOSTILE
 
-from generator.answers import Answer, Evidence, GeneratorProblem, Turn
+from generator.answers import Anew, Answer, Evidence, GeneratorProblem, Turn
 from generator.in_context import MAX_TOKENS, InContextAnswerer, own_answer
 from generator.prompt import OWN_RULES, RULES
-from generator.templates import LOOSE, NO_PASSAGE
+from generator.templates import DISAGREE, LOOSE, NO_PASSAGE
 
 FOX = Evidence("fox", "Marsh fox", "The marsh fox is small. It can run at 40 km/h.", "https://example.org/fox", 0.9)
 LAKE = Evidence("lake", "Lake Orla", "Lake Orla is a lake. Boats may go at 9 km/h.", "", 0.8)
@@ -27,7 +27,7 @@ def says_speed(chat) -> str:
 
 def ask(model, passages=(FOX, LAKE), question="How fast can it run?", image=None, turns=(), **options):
     *pieces, answer = InContextAnswerer(model, **options).answer(question, image, passages, turns)
-    assert isinstance(answer, Answer) and "".join(pieces) == answer.text
+    assert isinstance(answer, Answer) and said_by(pieces) == answer.text
     assert answer.answered == (not answer.reason)
     return answer, pieces
 
@@ -72,13 +72,14 @@ def test_what_is_made_up_is_reported_unless_the_embedding_finds_it():
     assert ask(model, embed=lambda texts: np.ones((len(texts), 1), np.float32))[0].unsupported == ()
 
 
-def test_passages_that_disagree_may_be_told_of():
+def test_passages_that_disagree_are_told_of_and_are_no_answer():
     tower = [Evidence(str(n), "Vetla Tower", f"The tower is {n} m high.", "", 0.9) for n in (71, 72)]
     model = ReadingModel(lambda chat: "The passages disagree. The tower is 71 m high [1]. The tower is 72 m high [2].")
     answer, _ = ask(model, tower, "How high is it?")
-    assert answer.answered and answer.unsupported == () and [c.number for c in answer.citations] == [1, 2]
+    assert not answer.answered and answer.reason == DISAGREE
+    assert answer.unsupported == () and [c.number for c in answer.citations] == [1, 2]
     same = ReadingModel(lambda chat: "The passages do not agree: the tower is 71 m high [1] or 72 m high [2].")
-    assert ask(same, tower, "How high is it?")[0].answered
+    assert ask(same, tower, "How high is it?")[0].reason == DISAGREE
 
 
 @pytest.mark.parametrize("size", [1, 3, 1000])
@@ -88,7 +89,15 @@ def test_thoughts_are_not_said(size):
     assert answer.text == "It can run at 40 km/h. [1]" and not any("user" in piece for piece in pieces)
 
 
-@pytest.mark.parametrize("text", ["", " \n", "<think>I never stop", "<think></think>", "\x00"])
+def test_a_thought_that_began_in_the_prompt_is_taken_back():
+    thought = "The user asks how fast. [2]\n</think>\n\n"
+    model = ReadingModel(lambda chat: thought + says_speed(chat))
+    answer, pieces = ask(model)
+    assert answer.text == "It can run at 40 km/h. [1]" and pieces[0] == "The" and Anew() in pieces
+    assert said_by(own_answer(ReadingModel(lambda chat: thought + "At 60 km/h."), "How fast?", None)) == "At 60 km/h."
+
+
+@pytest.mark.parametrize("text", ["", " \n", "<think>I never stop", "<think></think>", "So it is.</think>", "\x00"])
 def test_a_model_that_says_nothing_is_a_problem(text):
     with pytest.raises(GeneratorProblem, match="reading answered with nothing; ask again or choose"):
         ask(ReadingModel(lambda chat: text))
@@ -113,7 +122,7 @@ def test_a_model_that_says_what_a_hostile_passage_or_answer_says_is_read_as_text
     assert {m for m in re.findall(r"\[[^\]]*\]|[\[\]]", answer.text)} <= {"[1]", "[2]"}
     for citation in answer.citations:
         assert (evil, LAKE)[citation.number - 1].text[citation.start : citation.end] == citation.quote
-    own = "".join(own_answer(model, f"{text} How fast?", None, turns))
+    own = said_by(own_answer(model, f"{text} How fast?", None, turns))
     assert not re.search(r"<[A-Za-z/!?|]|[\[\]]|://|www\.|script:|evil\.example/", own)
 
 

@@ -12,9 +12,10 @@ from kb_support import contents, record, source
 from sqlalchemy import inspect, text
 
 from kb.catalogue import Catalogue
+from kb.check import check
 from kb.database import Database
 from kb.ingest import ingest
-from kb.models import Base
+from kb.models import Base, CorpusRow
 from kb.records import CatalogueProblem
 from kb.sources import SOURCES
 
@@ -67,6 +68,25 @@ def test_text_search_comes_to_passages_that_are_there_and_goes_without_them(url,
     catalogue = Catalogue(url)
     assert contents(catalogue) == before
     assert [hit.passage.id for hit in catalogue.search_text("number2")] == ["made-up:doc_2#0"]
+    catalogue.close()
+
+
+def test_what_a_newer_schema_adds_is_made_for_what_is_there(url, tmp_path):
+    records = [record(n, "first", "second", title="Café") for n in range(5)]
+    catalogue = Catalogue(url)
+    ingest(catalogue, source(records), tmp_path)
+    kept = {passage.id: passage.content_hash for page in catalogue.stream("made-up") for passage in page}
+    with catalogue.database.writing() as session:  # a version that nobody is given, which the older schema cannot hold
+        said = dict.fromkeys(("title", "licence", "language", "homepage"), "")
+        session.add(CorpusRow(name="made-up@2", called="made-up", version=2, served=False, **said))
+    catalogue.database.migrate("0003")
+    with catalogue.database.reading() as session:
+        assert session.execute(text("SELECT name FROM corpus")).scalars().all() == ["made-up"]
+    catalogue.close()
+    catalogue = Catalogue(url)
+    assert check(catalogue) == [] and catalogue.count("made-up") == 10
+    assert {passage.id: passage.content_hash for page in catalogue.stream("made-up") for passage in page} == kept
+    assert ingest(catalogue, source(records), tmp_path).unchanged == 5
     catalogue.close()
 
 

@@ -379,6 +379,11 @@ def test_what_a_whole_source_no_longer_gives_leaves(catalogue, tmp_path):
     assert len(contents(catalogue)) == 3
     assert runs(catalogue)["removed"] == 2
     assert catalogue.search_text("number2") == []
+    # What lies below a folder that cannot be read just now is not gone either.
+    nested = [replace(record(n), key=f"{'shut' if n % 2 else 'shutter'}/{n}") for n in range(4)]
+    ingest(catalogue, given(*nested), tmp_path)
+    assert ingest(catalogue, given(Skipped("shut", "It cannot be read.", "shut/")), tmp_path).removed == 2
+    assert [document.id for document in catalogue.browse("made-up")] == ["made-up:shut/1", "made-up:shut/3"]
 
 
 def test_a_run_that_is_asked_to_pause_ends_and_goes_on_later(catalogue, offered, tmp_path):

@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 import kb.__main__ as command_line
 from app.settings import load_settings
 from kb.catalogue import Catalogue
 from kb.chunking import Cutting
+from kb.models import CorpusRow
 from kb.records import CatalogueProblem
 from kb.sources import SOURCES
 from kb.sources.chosen import KINDS, Asked, source_for
@@ -20,8 +22,8 @@ from kb.sources.chosen import KINDS, Asked, source_for
 @pytest.fixture
 def run(tmp_path, monkeypatch, capsys):
     """Run a command in a folder of its own, where a token is a word; (exit code, stdout, stderr)."""
-    words = Cutting(lambda texts: [len(text.split()) for text in texts], lambda text: [text], most=50)
-    monkeypatch.setattr(command_line, "_cutting", lambda settings: words)
+    words = Cutting(lambda texts: [len(said.split()) for said in texts], lambda said: [said], most=50)
+    monkeypatch.setattr(command_line, "_cutting", lambda *_: words)
     settings = load_settings(data_dir=tmp_path / "data")
 
     def run(*argv: str) -> tuple[int, str, str]:
@@ -121,3 +123,71 @@ def test_every_kind_leads_to_a_source(tmp_path):
     assert {kind for kind, name in names.items() if name != "mine"} <= fixed
     assert source_for(Asked("wikipedia-hub", "20231101.en")).name == "wikipedia-20231101.en"
     assert source_for(Asked("m2kr", "EVQA")).name == "m2kr-evqa"
+
+
+def test_check_and_repair_from_the_command_line(run, tmp_path):
+    (tmp_path / "a.jsonl").write_text(json.dumps({"id": 1, "text": "It holds."}) + "\n")
+    assert run("ingest", "jsonl", str(tmp_path / "a.jsonl"), "--corpus", "a")[0] == 0
+    code, out, _ = run("check")
+    assert (code, out) == (0, "All is whole and agrees.\n")
+    assert run("repair")[:2] == (0, "There was nothing to mend.\n")
+    catalogue = Catalogue(f"sqlite:///{tmp_path / 'data' / 'catalogue.sqlite'}")
+    with catalogue.database.writing() as session:
+        session.execute(text("UPDATE corpus SET passages = 9"))
+    catalogue.close()
+    code, out, _ = run("check")
+    assert code == 1 and "The counts of a are not what is there.\n  repair: They are counted again." in out
+    code, out, _ = run("check", "--json")
+    said = json.loads(out)
+    assert code == 1 and said["sound"] is False and said["waiting"] == {} and len(said["faults"]) == 1
+    assert json.loads(run("repair", "--json")[1])["mended"] == said["faults"]
+    assert json.loads(run("check", "--json")[1])["sound"] is True
+
+
+def test_passages_that_say_the_same_are_told_of(run, tmp_path):
+    rows = [{"id": n, "text": "The mill by the lake was built in 1871 and grinds rye."} for n in (1, 2)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    out = run("ingest", "jsonl", str(tmp_path / "a.jsonl"), "--corpus", "a")[1]
+    assert "a: 2 new" in out and "a: 1 passages say what an earlier one says" in out
+    assert run("twins", "a")[1] == "a: 1 passages say what an earlier one says\n"
+
+
+def test_cutting_is_what_is_asked_or_what_the_corpus_has(tmp_path, capsys, wheel_cache):
+    settings = load_settings(data_dir=tmp_path / "data")
+    settings.data_dir.mkdir()
+    (settings.data_dir / "cache").symlink_to(wheel_cache)
+    (tmp_path / "a.jsonl").write_text(json.dumps({"id": 1, "text": "The mill grinds rye. " * 30}) + "\n")
+    ingest = ["ingest", "jsonl", str(tmp_path / "a.jsonl"), "--corpus", "a"]
+
+    def cut(*options: str) -> list[tuple[int, str]]:
+        assert command_line.main([*ingest, *options], settings=settings) == 0
+        catalogue = Catalogue(settings.catalogue_url)
+        try:
+            newest = catalogue.stats()["corpora"][0]
+            return [(each["passages"], each["cutting"]) for each in (newest, newest["newer"]) if each]
+        finally:
+            catalogue.close()
+
+    assert cut() == [(1, "200+0")]
+    assert cut("--tokens", "50", "--overlap", "10") == [(1, "200+0"), (5, "50+10")]
+    assert cut() == [(1, "200+0"), (5, "50+10")]  # goes on with the newest
+    assert command_line.main([*ingest, "--tokens", "20", "--overlap", "20"], settings=settings) == 2
+    assert "cannot share 20" in capsys.readouterr().err
+
+
+def test_bench_measures_in_a_database_of_its_own(tmp_path, capsys, wheel_cache, url):
+    settings = load_settings(data_dir=tmp_path / "data")
+    settings.data_dir.mkdir()
+    (settings.data_dir / "cache").symlink_to(wheel_cache)
+    command = ["bench", "--passages", "300", "--json", "--database-url", url]
+    assert command_line.main(command, settings=settings) == 0
+    measured = json.loads(capsys.readouterr().out)
+    assert measured["passages"] == 300 and measured["twins"] == 3 and measured["wikitext_megabytes_per_second"] > 0
+    assert all(measured[name] > 0 for name in measured if name.endswith(("seconds", "megabytes")))
+    catalogue = Catalogue(url)
+    assert catalogue.corpora() == []
+    with catalogue.database.writing() as session:
+        session.add(CorpusRow(name="x", called="x", title="x", licence="x", language="x", homepage="x"))
+    catalogue.close()
+    assert command_line.main(command, settings=settings) == 2
+    assert "is not empty; measure on one that is" in capsys.readouterr().err

@@ -25,8 +25,11 @@ from transformers.utils import logging as transformers_logging
 from generator import loading, local
 from generator.answers import GeneratorProblem
 from generator.chat import Message
+from generator.loading import cpu_dtype
 from generator.local import BATCH, LocalModel
+from generator.plaintext import plain_pieces
 from generator.prompt import harmless
+from generator.stopping import Stop, stopped_by
 from hubcache import fetch_vision_language
 
 KINDS = list(ARCHITECTURES)
@@ -34,10 +37,13 @@ KINDS = list(ARCHITECTURES)
 
 @pytest.fixture(scope="module", autouse=True)
 def small_and_quiet():
+    """In float32 whatever this processor computes best in, so that numbers can be compared."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     transformers_logging.disable_progress_bar()
-    yield
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(loading, "cpu_dtype", lambda: torch.float32)
+        yield
     transformers_logging.enable_progress_bar()
     torch.set_num_threads(threads)
 
@@ -225,6 +231,62 @@ def test_closing_a_reply_stops_the_model(models, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_what_stops_the_work_of_a_thread_stops_the_model_in_the_middle_of_a_reply_and_of_a_score(models, kind):
+    model = models(kind)
+    counted = steps(model, pause=0.004)
+    for ask in (lambda: list(model.reply(chat(), 400)), lambda: model.score_replies([chat()] * 9, 400)):
+        stop, threads, before = Stop(), threading.active_count(), counted.count
+        problems: list[str] = []
+
+        def work(ask=ask, stop=stop, problems=problems) -> None:
+            with stopped_by(stop), pytest.raises(GeneratorProblem) as caught:
+                ask()
+            problems.append(str(caught.value))
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        while counted.count < before + 3:
+            time.sleep(0.002)
+        stop.set()
+        thread.join(30)
+        done = counted.count
+        assert problems and done - before < 300 and threading.active_count() == threads
+        time.sleep(0.05)
+        assert counted.count == done
+    counted.remove()
+    assert model.score_replies([chat()], 3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_model_is_stopped_while_it_still_reads(models, kind):
+    model = models(kind)
+    expected = "".join(model.reply(chat(BRIDGE, "who built it, and when?"), 5))
+    counted, stop, entered = steps(model), Stop(), []
+    layers = next(m for m in whole(model).modules() if isinstance(m, torch.nn.ModuleList) and len(m) == 2)
+    hooks = [layer.register_forward_pre_hook(lambda *_: (entered.append(1), stop.set())) for layer in layers]
+    with stopped_by(stop), pytest.raises(GeneratorProblem):
+        list(model.reply(chat(TOWER, "who built it, and when?"), 5))
+    assert len(entered) == 1 and counted.count == 0
+    for hook in hooks:
+        hook.remove()
+    counted.remove()
+    assert "".join(model.reply(chat(BRIDGE, "who built it, and when?"), 5)) == expected
+
+
+def test_who_waits_for_the_model_and_is_stopped_waits_no_longer(models):
+    model = models("qwen2_5_vl")
+    first = model.reply(chat(), 400)
+    next(first)
+    for ask in (lambda: list(model.reply(chat(), 5)), lambda: model.score_replies([chat()], 5), lambda: model.context):
+        stop = Stop()
+        with stopped_by(stop):
+            threading.Timer(0.1, stop.set).start()
+            with pytest.raises(GeneratorProblem):
+                ask()
+    first.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_text_cannot_spell_a_control_token(models, kind):
     model = models(kind)
     tokenizer = model._loaded.checkpoint.processor.tokenizer
@@ -338,6 +400,14 @@ def test_models_without_a_template_get_a_plain_prompt(models):
     assert models("paligemma")._loaded.inputs._text(history) == "<image>" + plain
 
 
+def test_a_reply_that_the_template_begins_with_a_thought_is_one(copied, models):
+    template = copied / "chat_template.jinja"
+    template.write_text(template.read_text() + "{% if add_generation_prompt %}<think>\n{% endif %}")
+    model = LocalModel(copied, "llava")
+    assert next(model.reply(chat(), 5)) == "<think>" != next(models("llava").reply(chat(), 5))
+    assert "".join(plain_pieces(model.reply(chat(), 40), ())) == ""  # it never stops thinking
+
+
 @pytest.mark.parametrize(
     "template",
     [
@@ -404,15 +474,16 @@ def test_it_is_loaded_once_and_says_so(checkpoints, monkeypatch):
     loads, told = [], []
     real = local.load_checkpoint
     monkeypatch.setattr(local, "load_checkpoint", lambda *args: loads.append(1) or real(*args))
-    model = LocalModel(checkpoints("idefics3"), "Tiny", progress=told.append)
-    assert loads == told == []
+    model = LocalModel(checkpoints("idefics3"), "Tiny", progress=lambda said: told.append((said, model.loading)))
+    model.check()
+    assert loads == told == [] and model.loading == ""
     threads = [threading.Thread(target=model.load) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(30)
     list(model.reply(chat(), 2))
-    assert loads == [1] and told == ["Loading Tiny, 0.0 GB…"]
+    assert loads == [1] and told == [("Loading Tiny, 0.0 GB…", "Loading Tiny, 0.0 GB…")] and model.loading == ""
 
 
 def test_a_reply_nobody_holds_any_more_stops(models):
@@ -511,7 +582,8 @@ def test_too_little_memory_is_said_with_figures_before_anything_is_loaded(checkp
     )
     told: list[str] = []
     model = LocalModel(checkpoints("llava"), "Tiny", progress=told.append)
-    for ask in (model.load, lambda: list(model.reply(chat(), 5)), lambda: model.score_replies([chat()], 5)):
+    asks = (lambda: list(model.reply(chat(), 5)), lambda: model.score_replies([chat()], 5))
+    for ask in (model.check, model.load, *asks):
         with pytest.raises(GeneratorProblem) as problem:
             ask()
         assert "needs about 1.1 GB of memory, where 0.3 GB are free" in said(problem)
@@ -573,7 +645,7 @@ def test_four_bits_without_bitsandbytes_are_refused(monkeypatch):
 def test_a_cpu_computes_in_bfloat16_only_where_it_has_instructions_for_it(monkeypatch, avx, amx):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
-    assert loading.cpu_dtype() == (torch.bfloat16 if avx or amx else torch.float32)
+    assert cpu_dtype() == (torch.bfloat16 if avx or amx else torch.float32)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -662,6 +734,11 @@ def test_a_folder_that_holds_no_good_checkpoint_is_refused_in_a_sentence(copied,
     for _ in range(2):
         with pytest.raises(GeneratorProblem) as problem:
             model.load()
+        assert words in said(problem)
+    assert model.loading == ""
+    if damage not in ("a tensor lost", "other sizes"):  # which only show in the weights themselves
+        with pytest.raises(GeneratorProblem) as problem:
+            model.check()
         assert words in said(problem)
     assert not (copied / "ran").exists()
 

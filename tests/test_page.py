@@ -43,6 +43,7 @@ from app.results import (
 from app.settings import load_settings
 from app.stoppable import MOST
 from generator.answers import Answer, Candidate, Citation, Turn
+from generator.templates import DISAGREE
 from retriever.images import ImageProblem, load_image
 
 ROOT = Path(__file__).parent.parent
@@ -211,6 +212,12 @@ class TestHtml:
         assert "cs-abstained" in markup and "alert" not in markup
         assert "none gives a height" in Seen(markup).text
 
+    def test_passages_that_disagree_are_told_of(self) -> None:
+        text = "The passages disagree: 71 m [1] or 72 m [2]."
+        page = page_html.final_answer(result(answer=Answer(text, (), False, DISAGREE)))
+        assert "<h2>The passages disagree</h2>" in page and "Read what each of them says." in page
+        assert "closer photo" not in page
+
     def test_a_half_built_index_is_told(self) -> None:
         assert "3,200 of 10,033" in Seen(page_html.final_answer(result(indexed=3200, total=10033))).text
         assert "passages indexed" not in page_html.final_answer(result())
@@ -262,9 +269,9 @@ class TestHtml:
         table = markup[markup.index("<table>") : markup.index("</table>")]
         rows = [re.findall("<td[^>]*>(.*?)</td>", row) for row in table.split("<tr>")[2:]]
         assert [[Seen(cell).text for cell in row] for row in rows] == [
-            ["2", "100 cm", "25%", "50%", "12.5%"],
-            ["1", "un<b>known</b>", "75%", "0%", "0.3%"],
-            ["[7]", "", "0%", "0%", "0.0%"],
+            ["2", "100 cm", "25%", "50%", "12%"],
+            ["1", "un<b>known</b>", "75%", "<1%", "<1%"],
+            ["[7]", "", "0%", "0%", "0%"],
         ]
         assert [each["data-rank"] for each in Seen(table).named("button")] == ["2", "1"]
         assert len(Seen(table).named("th")) == 5 and "cs-candidates" not in page_html.final_answer(answer)
@@ -291,7 +298,7 @@ class TestHtml:
             "Answered in 0.1 s: photo 12 ms, encoding 90 ms, search 41 ms, answer 3 ms"
         )
         assert timing(answerer="small at <here>").endswith("answer 3 ms by small at &lt;here&gt;")
-        assert timing(cached=True) == "Known from before. " + timing()
+        assert timing(cached=True) == "Known from before; then a" + timing()[1:]
         long = timing(timings={"rewrite": 300.0, "own": 2000.0, "total": 2300.0})
         assert long == "Answered in 2.3 s: follow-up 300 ms, without evidence 2000 ms"
 
@@ -404,6 +411,12 @@ class Birds:
         self.how: list[dict] = []
         self.closed = 0
         self.hold: threading.Event | None = None
+        self.loads: threading.Event | None = None
+        self.sentence = ""
+        self.answer: Answer | None = None
+
+    def loading(self) -> str:
+        return self.sentence
 
     def corpora(self) -> list:
         return [SimpleNamespace(name="birds", title="Birds", passages=2)]
@@ -429,7 +442,10 @@ class Birds:
             raise UserProblem("The question is too long; shorten it.")
         answer = result(passages=(passage(1), passage(2, title=HOSTILE, text=HOSTILE, url="javascript:x")))
         answer = replace(answer, question=question, own="Tall." if how.get("own") else None)
+        answer = replace(answer, answer=self.answer or answer.answer)
         yield EvidenceFound(answer.passages, SimpleNamespace(area=(0, 0, 1, 1)), question)
+        if self.loads:
+            self.loads.wait(20)
         try:
             yield PartialText("It stands")
             if self.hold:
@@ -493,6 +509,15 @@ class TestHandlers:
         for markup in (answer, evidence, figure):
             assert_harmless(markup)
         assert any("It stands</p>" in str(step[0]) for step in steps)  # it streams
+
+    @pytest.mark.parametrize(("reason", "shown"), [(DISAGREE, True), ("the passages do not say", False)])
+    def test_what_passages_that_disagree_say_is_shown_in_them(
+        self, birds: Birds, photo: str, reason: str, shown: bool
+    ) -> None:
+        birds.answer = replace(result().answer, answered=False, reason=reason)
+        *_, evidence, _, _, _, turns = final(respond(birds, photo, "How tall?"))
+        assert ('class="cs-quote"' in evidence) is shown
+        assert turns[-1].subject == ("Grey heron" if shown else "")  # what a next question may point back at
 
     @pytest.mark.parametrize("question", [None, "", "  \n\t "])
     def test_no_question(self, birds: Birds, photo: str, question: str | None) -> None:
@@ -598,6 +623,18 @@ class TestHandlers:
         while not birds.closed:
             assert time.monotonic() < until
             time.sleep(0.01)
+
+    def test_a_model_that_is_being_loaded_is_told_of(self, birds: Birds, photo: str) -> None:
+        birds.loads, birds.sentence = threading.Event(), "Loading <Large>, 7.2 GB…"
+        steps = Asker(birds).respond(photo, "How tall?", [], 5, "", TOGETHER, False, [])
+        while "Loading" not in str(said := next(steps)[0]):
+            pass
+        assert "Loading &lt;Large&gt;, 7.2 GB…" in said and "cs-working" in said
+        assert _skipped(next(steps)[0])  # once is enough
+        birds.sentence = ""
+        assert "Reading what was found" in next(steps)[0]
+        birds.loads.set()
+        assert "It stands" in next(step for step in steps if not _skipped(step[0]))[0]
 
     def test_so_many_are_worked_on_at_once(self, birds: Birds, photo: str) -> None:
         birds.hold = threading.Event()

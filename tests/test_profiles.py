@@ -49,6 +49,26 @@ def test_a_query_keeps_what_was_asked_and_drops_the_instruction(encoder):
     assert np.allclose(query.weights, 1 / 48)
 
 
+def test_a_region_is_seen_beside_the_whole_photo_by_flmr_and_alone_by_preflmr(encoder, tmp_path):
+    region = PHOTO.crop((60, 0, 120, 60))
+    alone = encoder.encode_query("the cat", region)
+    assert np.array_equal(encoder.encode_query("the cat", region, whole=PHOTO).vectors, alone.vectors)
+
+    flmr = load_encoder(str(write_checkpoint(tmp_path / "flmr", mapping=False)), tmp_path)
+    both = flmr.encode_query("the cat", region, whole=PHOTO)
+    pictures = [flmr.encode_query("the cat", picture) for picture in (PHOTO, region)]
+    prefixes = [query.vectors[query.prefix_rows] for query in pictures]
+    assert np.allclose(both.vectors[both.prefix_rows], np.concatenate(prefixes), atol=1e-5)
+    assert np.array_equal(both.vectors[both.text_rows], pictures[1].vectors[pictures[1].text_rows])
+    assert len(both.vectors) == len(pictures[1].vectors) + 4 == both.prefix_rows.stop == both.patch_rows.stop
+    assert np.allclose(both.weights, 1 / len(both.vectors)) and both.tokens == pictures[1].tokens
+    # Asked with others that have no region, each is what it is alone.
+    asked = flmr.encode_queries(["the cat"] * 3, [region, PHOTO, None], [None] * 3, [PHOTO, None, None])
+    assert np.allclose(asked[0].vectors, both.vectors, atol=1e-5)
+    assert np.allclose(asked[1].vectors, pictures[0].vectors, atol=1e-5)
+    assert len(asked[2].vectors) == len(pictures[0].vectors)
+
+
 def test_the_instruction_matters_to_the_photo(encoder):
     one, two = (encoder.encode_query("the cat", PHOTO, words) for words in ("what is this", "the image question"))
     assert not np.allclose(one.vectors[one.patch_rows], two.vectors[two.patch_rows], atol=1e-4)

@@ -298,7 +298,7 @@ def test_encoder_calls_do_not_overlap():
     class Jealous(SmallEncoder):
         busy = False
 
-        def encode_query(self, question, image):
+        def encode_query(self, question, image, whole=None):
             assert not self.busy
             self.busy = True
             time.sleep(0.01)
@@ -573,7 +573,7 @@ def test_the_time_that_is_left_is_told(catalogue, monkeypatch, tmp_path, steady)
     told = []
     place = index_path(tmp_path, "things", "mini", "small-1")
     encoder = SmallEncoder()
-    indexer = Indexer(catalogue, "things", lambda progress: encoder, lambda encoder: place, lambda progress: None)
+    indexer = Indexer(catalogue, "things", lambda progress: encoder, lambda *_: place, lambda progress: None)
     assert indexer.run(told.append).state == "ready"
     messages = [status.message for status in told if status.state == "indexing"]
     assert "a second" not in messages[0] and "a second, about" in messages[1]

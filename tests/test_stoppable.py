@@ -10,6 +10,7 @@ import pytest
 from service_support import wait_for
 
 from app.stoppable import MOST, TooMany, stoppable
+from generator.stopping import Stop, current, stopped_by
 
 
 class Slow:
@@ -79,3 +80,32 @@ def test_there_are_only_so_many_at_a_time():
     wait_for(lambda: all(slow.closed for slow in several))
     time.sleep(0.1)
     assert list(stoppable(iter_of([1]), 5)) == [1]
+
+
+def test_closing_stops_what_is_waited_for_in_there():
+    stopped = []
+
+    def waiting() -> Generator[int, None, None]:
+        yield 1
+        stopped.append(current().wait(20))
+        yield 2
+
+    values = stoppable(waiting(), 0.02)
+    assert next(values) == 1 and next(values) is None
+    values.close()
+    wait_for(lambda: stopped == [True])
+
+
+def test_a_stop_makes_the_calls_of_those_who_wait_once():
+    stop, calls = Stop(), []
+    with stop.calling(lambda: calls.append("early")):
+        pass  # is over by then
+    with stop.calling(lambda: calls.append("waiting")):
+        stop.set()
+        stop.set()
+    with stop.calling(lambda: calls.append("late")):
+        assert calls == ["waiting", "late"] and stop.is_set() and stop.wait(20)
+    assert not current().is_set()
+    with stopped_by(stop):
+        assert current() is stop
+    assert current() is not stop

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import bz2
 import os
+import random
 import signal
 import subprocess
 import sys
 import threading
 import time
+import tracemalloc
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -35,8 +38,19 @@ def keys(items) -> list[str]:
     return [item.key if isinstance(item, DocumentRecord) else "skipped" for item in items]
 
 
+@pytest.fixture(autouse=True)
+def others(monkeypatch):
+    """The processes that other tests have begun, a browser for one, are left alone."""
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    monkeypatch.setitem(globals(), "_BEFORE", before)
+
+
+_BEFORE: set[int] = set()
+
+
 def children() -> list[psutil.Process]:
-    return [c for c in psutil.Process().children(recursive=True) if "resource_tracker" not in " ".join(c.cmdline())]
+    begun = [child for child in psutil.Process().children(recursive=True) if child.pid not in _BEFORE]
+    return [child for child in begun if "resource_tracker" not in " ".join(child.cmdline())]
 
 
 def test_a_page_becomes_a_document(tmp_path):
@@ -149,8 +163,9 @@ def test_a_process_that_stands_still_is_ended(tmp_path, monkeypatch):
 
     def hold():
         while not stop.is_set():
-            for child in children():
-                child.suspend()
+            with suppress(psutil.Error):  # one has just ended
+                for child in children():
+                    child.suspend()
             time.sleep(0.02)
 
     holder = threading.Thread(target=hold)
@@ -215,6 +230,17 @@ def test_a_file_that_ends_between_two_streams(tmp_path):
     assert len(items) == 21 and "cut off" in items[-1].why
 
 
+@pytest.mark.parametrize("in_streams", [True, False])
+def test_a_cut_in_a_block_is_told_of_by_several_processes_too(tmp_path, in_streams):
+    listed = pages(30, 12)
+    xml = (dump_head() + "".join(listed) + END).encode()
+    data = multistream(listed, dump_head(), 10) if in_streams else bz2.compress(xml, 1)
+    path = written(tmp_path, data[: data.rindex(b"BZh") - 2000 if in_streams else len(data) * 2 // 3], "cut.xml.bz2")
+    alone = list(read_dump(path, 1))
+    assert isinstance(alone[0], DocumentRecord) and "cut off" in alone[-1].why
+    assert list(read_dump(path, 2)) == alone
+
+
 @pytest.mark.parametrize("stream", [1, 2])
 def test_a_damaged_stream_costs_only_itself(tmp_path, stream):
     data = bytearray(multistream(pages(30), dump_head(), 10))
@@ -232,6 +258,8 @@ def test_a_damaged_stream_costs_only_itself(tmp_path, stream):
     [
         (lambda page: page.replace(b"</title>", b"</titel>"), "not well-formed"),
         (lambda page: page.replace(b"Mill", b"Mi\xff\xfell"), "not well-formed"),
+        (lambda page: page.replace(b"Mill", b"Mi\0ll"), "not well-formed"),
+        (lambda page: page.replace(b"preserve", b"pre\xffserve"), "not well-formed"),
         (lambda page: page.replace(b"</page>", b""), "no end"),
         (lambda page: page.replace(b"<page>", b"<page>&boom;"), "not well-formed"),
         (lambda page: page.replace(b"<page>", b'<page><!DOCTYPE a [<!ENTITY b "c">]>'), "not well-formed"),
@@ -256,6 +284,51 @@ def test_pages_that_are_too_long(tmp_path):
         assert keys(items) == ["1", "skipped", "skipped", "4"]
         assert "'Long'" in items[1].where and "2 million characters" in items[1].why
         assert "'Longer'" in items[2].where and "8 MB" in items[2].why
+
+
+@pytest.mark.parametrize("form", ["plain", "packed", "stream"])
+def test_a_line_of_200_mb_costs_only_itself_and_no_memory(tmp_path, form):
+    """In a page's text between two others; in no form is the page held whole."""
+    first, last = dump_page(1, "First", "Text."), dump_page(3, "Last", "Text.")
+    before, after = dump_page(2, "Long", "#").split("#")
+    line = b"x" * 1_000_000  # packs fast, unlike what says the same in many letters
+    path = tmp_path / "long.xml"
+    with path.open("wb") as file:
+        if form == "plain":
+            file.write((dump_head() + first + before).encode())
+            for _ in range(200):
+                file.write(line)
+            file.write((after + last + END).encode())
+        else:
+            packer = bz2.BZ2Compressor(1)
+            starts = bz2.compress(dump_head().encode()) if form == "stream" else packer.compress(dump_head().encode())
+            file.write(starts + packer.compress((first + before).encode()))
+            for _ in range(200):
+                file.write(packer.compress(line))
+            file.write(packer.compress((after + last + END).encode()) + packer.flush())
+    tracemalloc.start()
+    items = list(read_dump(path, 1))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert keys(items) == ["1", "skipped", "3"]
+    assert "'Long'" in items[1].where and "8 MB" in items[1].why
+    assert peak < 64 << 20
+
+
+@pytest.mark.parametrize("form", ["plain", "packed", "stream"])
+def test_a_dump_is_never_held_whole(tmp_path, form):
+    text = f"A mill. {random.Random(1).randbytes(50_000).hex()}"  # neither packed nor read slowly
+    listed = [dump_page(number, f"Mill {number}", text) for number in range(1, 151)]
+    xml = (dump_head() + "".join(listed) + END).encode()
+    data = xml
+    if form != "plain":
+        data = bz2.compress(xml, 1) if form == "packed" else multistream(listed, dump_head(), 10)
+    path = written(tmp_path, data, form)
+    tracemalloc.start()
+    assert sum(1 for _ in read_dump(path, 1)) == 150
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < len(xml) / 2
 
 
 def test_a_stream_that_unpacks_to_too_much(tmp_path, monkeypatch):
@@ -315,4 +388,5 @@ def test_a_file_that_is_not_there(tmp_path):
 def test_the_speed_is_measured():
     speed = measure(5)
     assert speed.megabytes > 0.1 and speed.megabytes_per_second > 0.1
-    assert min(speed.unpacking, speed.wikitext) > 0
+    assert min(speed.unpacking, speed.wikitext) > 0 and speed.xml >= 0
+    assert str(speed).startswith(f"{speed.megabytes_per_second:.1f} MB of wikitext a second on one core")

@@ -285,6 +285,10 @@
       example.click();
     }
     const field = one("#cs-region textarea, #cs-region input");
+    if (field) {
+      field.tabIndex = -1; // nobody sees it
+      one("#cs-region").setAttribute("aria-hidden", "true");
+    }
     if (field && !field.value && part.box && !part.from) part.box = null; // another photo, or a new conversation
     frame();
     const evidence = one(".cs-evidence");

@@ -18,7 +18,7 @@ from pathlib import Path
 from kb.records import CatalogueProblem, DocumentRecord, Skipped, Source
 from kb.sources.lines import shown, unreadable
 from kb.sources.parsing import SECONDS, ParseProblem, Parser, parse
-from kb.sources.rows import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, make_source, safe_key
+from kb.sources.rows import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, key_like, make_source, safe_key
 
 KINDS = {".txt": "txt", ".md": "md", ".markdown": "md", ".html": "html", ".htm": "html", ".pdf": "pdf"}
 MOST_BYTES = {"txt": 16 << 20, "md": 16 << 20, "html": 16 << 20, "pdf": 128 << 20}
@@ -91,7 +91,8 @@ def _documents(
                 content = _content(folder / place, MOST_BYTES[kind])
                 parsed = parse(kind, content) if kind == "txt" else parser.parse(kind, content)
             except ParseProblem as problem:
-                yield Skipped(where, str(problem), safe_key(place))  # what was there of it stays
+                # What was there of it, or below it, stays.
+                yield Skipped(where, str(problem), safe_key(place) if kind else key_like(place) + "/")
                 continue
             name = os.path.splitext(os.path.basename(place))[0]
             yield DocumentRecord(

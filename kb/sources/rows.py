@@ -54,8 +54,13 @@ def safe_key(name: str) -> str:
     """`name` itself where it can be a key; else like it and told apart from other names by part of its SHA-256."""
     if name and len(name) <= _LONGEST_KEY and name.isprintable() and not any(c.isspace() for c in name):
         return name
-    like = "".join(c if c.isprintable() and not c.isspace() else "_" for c in name[: _LONGEST_KEY - 20])
+    like = key_like(name)[: _LONGEST_KEY - 20]
     return f"{like}~{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+
+
+def key_like(name: str) -> str:
+    """What the safe_key of a name begins with."""
+    return "".join(c if c.isprintable() and not c.isspace() else "_" for c in name)
 
 
 def is_language(code: str) -> bool:

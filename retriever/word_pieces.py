@@ -1,0 +1,36 @@
+"""Counts word pieces, as documents are cut by their number. Knows nothing of models."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from transformers import PreTrainedTokenizerBase
+
+MOST_WORDS = 200_000  # whose word pieces are remembered
+_JOINING = re.compile("[\x0b\x0c\x1c-\x1f\x85]")  # white space to Python, and nothing at all to the tokenizer
+
+
+class WordPieces:
+    """How many pieces a BERT tokenizer makes of texts. Not for several threads at once.
+
+    Its pieces never reach across white space, so what each word has is looked up once: ten times as fast.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._tokenizer = tokenizer.backend_tokenizer
+        self._known: dict[str, int] = {}
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """The number of pieces of each text, without marks, however many are encoded."""
+        known = self._known
+        split = [_JOINING.sub("", text).split() for text in texts]
+        if len(known) > MOST_WORDS:
+            known.clear()
+        new = list({word for words in split for word in words if word not in known})
+        if new:
+            self._tokenizer.no_truncation()  # what encoding passages has left set
+            self._tokenizer.no_padding()
+            pieces = self._tokenizer.encode_batch_fast(new, add_special_tokens=False)
+            known.update(zip(new, map(len, pieces), strict=True))
+        return [sum(map(known.__getitem__, words)) for words in split]
