@@ -41,6 +41,16 @@ PATIENCE = 60.0  # seconds that a deletion waits for a run of another process to
 CLOSING = 10.0  # seconds for the batches under way when the program ends
 MOST_SKIPS = 50  # shown of a run
 PREVIEWED = ("folder", "jsonl", "csv")  # of the others a look at the beginning may take as long as all of it
+_IN_WORDS = {
+    "folder": "the folder",
+    "jsonl": "the file",
+    "csv": "the file",
+    "wikipedia-dump": "the dump",
+    "wikipedia-hub": "the Hub's Wikipedia",
+    "m2kr": "M2KR:",
+    "okvqa-google": "OK-VQA's Google corpus",
+    "google-search": "Google, for the questions in",
+}
 
 log = logging.getLogger(__name__)
 
@@ -223,7 +233,9 @@ class Ingestions:
                 if job.cancelled.is_set():  # perhaps before there was a run that could be asked
                     self._ask_to_pause(corpus)
 
-            ingest(self.catalogue, source, self.settings.cache_dir, limit, progress, cutting, job.request)
+            report = ingest(self.catalogue, source, self.settings.cache_dir, limit, progress, cutting, job.request)
+            if not report.paused and (report.added or report.updated):
+                link_twins(self.catalogue, corpus)
 
         with self._changing:
             self._check_free_of(self._jobs.get(corpus), corpus)
@@ -311,7 +323,10 @@ class Ingestions:
             for record in records(self.catalogue):
                 if record.corpus.partition("@")[0] == corpus:
                     record.forget_all()
-            _remove(self.settings.data_dir / "index", corpus)
+            indexes = self.settings.data_dir / "index"
+            for place in list(indexes.iterdir()) if indexes.is_dir() else ():
+                if place.name.partition("@")[0] == corpus:
+                    _remove(indexes, place.name)
             delete_corpus(self.catalogue, corpus)
             _remove(self._uploads, corpus)
         except Exception as problem:
@@ -374,7 +389,8 @@ class Ingestions:
             return ""
         if self._uploaded(request, corpus):
             return "uploaded files"
-        return " ".join(str(part) for part in (asked.kind, asked.questions or asked.what, asked.data) if part)
+        kind = _IN_WORDS.get(asked.kind, asked.kind)
+        return " ".join(str(part) for part in (kind, asked.questions or asked.what, asked.data) if part)
 
 
 def _same(asked: Asked, corpus: str, request: str) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browser_support import CHROMIUM, FLAGS
 from hypothesis import settings
 from kb_support import NO_SERVER, postgresql
 
@@ -35,6 +37,17 @@ def mini(wheel_cache: Path) -> Encoder:
 @pytest.fixture(scope="session")
 def sentences(wheel_cache: Path) -> SentenceEncoder:
     return load_sentence_encoder(wheel_cache)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[object]:
+    """Chromium; the library that drives it can be started once in a session only."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, headless=True)
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -20,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from browser_support import CHROMIUM
 from chat_server import ChatServer, Reply, scored_stream, stream
 from gradio_client import Client, handle_file
 from PIL import Image
@@ -31,19 +31,10 @@ from kb.ingest import ingest
 from kb.records import DocumentRecord, Source
 from kb.sources import SOURCES
 
-sync_api = pytest.importorskip("playwright.sync_api")
+pytest.importorskip("playwright.sync_api")
 
 ROOT = Path(__file__).parent.parent
 ARTEFACTS = ROOT / "tests" / "artefacts"
-CHROMIUM = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))),
-    None,
-)
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync "
-    "--use-fake-device-for-media-stream --use-fake-ui-for-media-stream"
-).split()
 CHEETAH, LION, TOWER = (str(file) for _, file, _ in EXAMPLES)
 KEY = "sk-secret-0123456789"
 PATIENCE = 90_000  # milliseconds; two busy cores
@@ -181,14 +172,6 @@ def answers(url: str) -> bool:
         return urllib.request.urlopen(url, timeout=5).status == 200
     except OSError:
         return False
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[object]:
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, headless=True)
-        yield chromium
-        chromium.close()
 
 
 @dataclass

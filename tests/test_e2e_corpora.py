@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from test_e2e import ARTEFACTS, CHROMIUM, LION, PATIENCE, Visit, browser, filled, opened, running  # noqa: F401
+from browser_support import CHROMIUM
+from test_e2e import ARTEFACTS, LION, PATIENCE, Visit, filled, opened, running
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; apt-get install chromium")
 
@@ -75,7 +76,7 @@ def progress_of(visit: Visit, name: str) -> int:
     return int(found[1].replace(",", "")) if found else 0
 
 
-def test_an_ingestion_from_preview_to_deletion(browser, site: str, notes: Path) -> None:  # noqa: F811
+def test_an_ingestion_from_preview_to_deletion(browser, site: str, notes: Path) -> None:
     with opened(browser, site) as first, opened(browser, site) as second:
         page = first.page
         corpora(first)
@@ -169,7 +170,7 @@ def test_an_ingestion_from_preview_to_deletion(browser, site: str, notes: Path) 
         assert card(second, "notes").count() == 0 and card(second, "small-test").count() == 1
 
 
-def test_uploaded_files_become_a_corpus_that_can_be_asked(browser, site: str, tmp_path: Path) -> None:  # noqa: F811
+def test_uploaded_files_become_a_corpus_that_can_be_asked(browser, site: str, tmp_path: Path) -> None:
     (tmp_path / "mane.txt").write_text("The lion Cecil had a black mane and lived to 13 years. It wore a collar.")
     (tmp_path / "program.exe").write_bytes(b"MZ")
     with opened(browser, site) as visit:
@@ -203,7 +204,7 @@ def test_uploaded_files_become_a_corpus_that_can_be_asked(browser, site: str, tm
         assert "Cecil" in page.locator(".cs-card").inner_text()
 
 
-def test_strangers_see_no_form_and_no_buttons_that_change(browser, shut: str) -> None:  # noqa: F811
+def test_strangers_see_no_form_and_no_buttons_that_change(browser, shut: str) -> None:
     with opened(browser, shut) as visit:
         corpora(visit)
         assert visit.page.locator("#cc-add").count() == 0
@@ -218,7 +219,7 @@ def test_strangers_see_no_form_and_no_buttons_that_change(browser, shut: str) ->
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_fits_a_phone(browser, site: str, scheme: str) -> None:  # noqa: F811
+def test_it_fits_a_phone(browser, site: str, scheme: str) -> None:
     phone = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True, "color_scheme": scheme}
     with opened(browser, site, **phone) as visit:
         corpora(visit)
@@ -233,7 +234,7 @@ def test_it_fits_a_phone(browser, site: str, scheme: str) -> None:  # noqa: F811
         assert width <= 390
 
 
-def test_by_keyboard(browser, site: str) -> None:  # noqa: F811
+def test_by_keyboard(browser, site: str) -> None:
     with opened(browser, site) as visit:
         page = visit.page
         corpora(visit)

@@ -358,6 +358,7 @@ class TestDeleting:
         for name, corpus in (("a", "slow"), ("b", "slow@2"), ("c", "slower"), ("d", "kept")):
             IndexRecord(ingestions.catalogue, name, corpus).remember([("x", "y")])
         assert (data / "index" / "slow").is_dir()
+        (data / "index" / "slow@2").mkdir()
         ingestions.delete("slow")
         wait_for(lambda: state(ingestions) is None)
         assert [path.name for path in (data / "index").iterdir()] == ["kept"]
@@ -446,7 +447,7 @@ class TestFolders:
         wait_for(lambda: state(ingestions, "notes").state == "finished")
         now = state(ingestions, "notes")
         assert (now.documents, now.licence, now.language) == (2, "mine", "en")
-        assert now.origin == f"folder {folder}"
+        assert now.origin == f"the folder {folder}"
         (folder / "one.txt").unlink()
         write(folder, three="An emerald is green.")
         ingestions.resume("notes")
