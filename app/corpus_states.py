@@ -20,8 +20,8 @@ LEAST_SECONDS = 2.0  # of a run, before its rate says anything: its times are wh
 class CorpusState:
     """What is known of a corpus: what it holds, and of its ingestion the last run.
 
-    state: "waiting" (for its turn), "starting", "running", "pausing", "paused", "finished", "failed", "interrupted",
-    "deleting", or "none" without a run.
+    state: "waiting" (for its turn), "starting", "running", "pausing", "paused", "comparing" (its passages with others,
+    at the end), "finished", "failed", "interrupted", "deleting", or "none" without a run.
     seen, total, progress, rate, left: documents so far, in all, the share of them, a second, and seconds to come; None
     while not known.
     here: whether this process is at work on it. stale: that its process does not seem to exist any more.
@@ -60,7 +60,7 @@ class CorpusState:
     def busy(self) -> bool:
         """Whether something is under way, so that looking again makes sense."""
         indexing = self.index is not None and self.index.state not in ("ready", "failed")
-        return self.state in ("waiting", "starting", "running", "pausing", "deleting") or indexing
+        return self.state in ("waiting", "starting", "running", "pausing", "comparing", "deleting") or indexing
 
 
 def with_run(state: CorpusState, run: dict[str, Any]) -> CorpusState:

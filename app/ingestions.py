@@ -235,6 +235,7 @@ class Ingestions:
 
             report = ingest(self.catalogue, source, self.settings.cache_dir, limit, progress, cutting, job.request)
             if not report.paused and (report.added or report.updated):
+                job.state = "comparing"
                 link_twins(self.catalogue, corpus)
 
         with self._changing:

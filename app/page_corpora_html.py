@@ -27,6 +27,7 @@ _BADGES = {
     "running": "Being ingested",
     "pausing": "Pausing",
     "paused": "Paused",
+    "comparing": "Nearly complete",
     "finished": "Complete",
     "failed": "Failed",
     "interrupted": "Interrupted",
@@ -79,7 +80,7 @@ def _card(state: CorpusState, may_change: bool, now: datetime) -> str:
         f'<p class="cc-run"><span class="cc-badge cc-{badge}">{_BADGES.get(state.state, escape(state.state))}</span> '
         f"<span>{_run(state, now)}</span></p>",
     ]
-    if state.state in ("starting", "running", "pausing", "deleting", "waiting"):
+    if state.state in ("starting", "running", "pausing", "comparing", "deleting", "waiting"):
         lines.append(_bar(state.progress, f"Ingestion of {state.name}"))
     if state.origin:
         lines.append(f'<p class="cc-from">From {escape(state.origin)}</p>')
@@ -103,6 +104,8 @@ def _run(state: CorpusState, now: datetime) -> str:
         return "Two others are being ingested."
     if state.state == "starting":
         return "Preparing to read."
+    if state.state == "comparing":
+        return "Looking for what is said in it more than once."
     if state.state == "deleting":
         return "Its documents and its index are going."
     done = f"{state.seen:,} of {_count(state.total, 'document')}" if state.total else _count(state.seen, "document")
@@ -143,7 +146,7 @@ def _index(state: CorpusState) -> str:
     index = state.index
     if index is None or state.state == "deleting":
         return ""
-    if state.state in ("waiting", "starting", "running", "pausing") and index.state in ("ready", "failed"):
+    if state.state in ("waiting", "starting", "running", "pausing", "comparing") and index.state in ("ready", "failed"):
         return ""  # it is of what was there before, and is brought up to date afterwards
     if index.state == "ready":
         return '<p class="cc-index">All of it can be asked about.</p>'

@@ -198,6 +198,23 @@ class TestRunning:
         assert "is being ingested already" in refused(ingestions.start, Asked("slow"))
         assert "is being ingested already" in refused(ingestions.resume, "slow")
 
+    def test_what_is_said_twice_is_linked_at_the_end(self, ingestions: Ingestions, monkeypatch) -> None:
+        held, real = threading.Event(), module.link_twins
+
+        def slowly(*arguments) -> int:
+            held.wait(10)
+            return real(*arguments)
+
+        monkeypatch.setattr(module, "link_twins", slowly)
+        text = "The keeper of the lighthouse counts the ships that pass by night, and writes their names into a book."
+        monkeypatch.setitem(SOURCES, "made-up", source([record(1, text), record(2, text)]))
+        ingestions.start(Asked("made-up"))
+        wait_for(lambda: (state(ingestions, "made-up") or CorpusState("")).state == "comparing")
+        assert state(ingestions, "made-up").busy
+        held.set()
+        wait_for(lambda: state(ingestions, "made-up").state == "finished")
+        assert reading.opened(ingestions.catalogue, "made-up:doc_2", 5).twins
+
     def test_a_failure_is_told_and_what_came_before_it_stays(self, ingestions: Ingestions, slow) -> None:
         slowly = slow()
         slowly.upto = 12

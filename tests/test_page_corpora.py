@@ -59,7 +59,7 @@ class TestHtml:
         document = Document(HOSTILE, HOSTILE, HOSTILE, "javascript:alert(1)", HOSTILE, HOSTILE, HOSTILE, HOSTILE, "")
         given = DocumentRecord(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, (), sections=(Section((), HOSTILE),))
         states = ("waiting", "starting", "running", "pausing", "paused", "finished", "failed", "interrupted", "none",
-                  "deleting", HOSTILE)  # fmt: skip
+                  "deleting", "comparing", HOSTILE)  # fmt: skip
         everything = [
             *(html.corpora([replace(bad, state=each)], True, NOW) for each in states),
             html.corpora([replace(bad, index=IndexStatus("failed", 0, 0, HOSTILE), usual=True)], True, NOW),
