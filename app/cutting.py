@@ -5,11 +5,15 @@ So a passage is never longer than what is encoded of it, and what is quoted of i
 
 from __future__ import annotations
 
-from app.sharing import SharedEncoder
+from typing import TYPE_CHECKING
+
 from generator.sentences import MAX_TEXT, split_sentences
 from kb.chunking import Cutting
-from retriever.encoder import Encoder
-from retriever.word_pieces import WordPieces
+
+if TYPE_CHECKING:  # what cuts alone need not wait for model libraries
+    from app.sharing import SharedEncoder
+    from retriever.encoder import Encoder
+    from retriever.word_pieces import WordPieces
 
 PASSAGE_TOKENS = 200  # about what M2KR's passages have; an encoder takes 512
 OVERLAP = 0

@@ -31,10 +31,10 @@ from kb.catalogue import Catalogue
 from kb.corpora import delete_older, serve
 from kb.indexed import IndexRecord, records
 from kb.records import CatalogueProblem, Passage, version_name
+from retriever.checkpoints import EncoderProblem
 from retriever.encoder import Encoder, passage_text
 from retriever.index import FORMAT_VERSION, IndexProblem, LateInteractionIndex
 from retriever.passage_index import index_to_write, is_index
-from retriever.profiles import EncoderProblem
 from wheelcache import WheelProblem
 
 Progress = Callable[[int, int], None]

@@ -307,9 +307,8 @@ class Ingestions:
         try:
             if mine and job.state != "waiting" and not self._closing.is_set() and self.catalogue.count(job.corpus):
                 self._service.renew(job.corpus)
-                link_twins(self.catalogue, job.corpus)
         except CatalogueProblem as problem:
-            log.warning("%s is not indexed, or its repeats are not found: %s", job.corpus, problem)
+            log.warning("the index of %s is not brought up to date: %s", job.corpus, problem)
 
     def _delete(self, corpus: str, before: _Job | None) -> None:
         job = self._jobs[corpus]

@@ -197,7 +197,7 @@ def _ingest_once(
 def _cutting(settings: Settings, catalogue: Catalogue, corpus: str, args: argparse.Namespace) -> Cutting:
     """How documents are cut: as is asked, else as the corpus is cut already, else as usual. Raises CatalogueProblem."""
     from app.cutting import OVERLAP, PASSAGE_TOKENS, cutting_for  # with what takes seconds to import
-    from retriever.profiles import EncoderProblem, load_word_pieces
+    from retriever.checkpoints import EncoderProblem, load_word_pieces
 
     most, overlap = catalogue.cutting(corpus) or (PASSAGE_TOKENS, OVERLAP)
     most, overlap = args.tokens or most, overlap if args.overlap is None else args.overlap
@@ -253,7 +253,7 @@ def _bench(args: argparse.Namespace, settings: Settings) -> None:
     from app.cutting import cutting_for
     from kb.bench import measure
     from kb.sources import wikipedia_bench
-    from retriever.profiles import load_word_pieces
+    from retriever.checkpoints import load_word_pieces
 
     cutting = cutting_for(load_word_pieces(settings.profile, settings.cache_dir))
     with TemporaryDirectory(prefix="kb-bench-") as folder:

@@ -22,6 +22,7 @@ from app.results import EvidencePassage, UserProblem
 from app.service import AnswerService, build_service
 from app.settings import Settings, SettingsProblem, add_common_options, settings_from
 from app.terminal import prepare, printable, refuse
+from retriever.checkpoints import EncoderProblem
 from retriever.encoder import Encoder
 from retriever.encoding_bench import bench_encoding, device_name, made_up_texts, seeded_encoder
 from retriever.evaluation import measures, rank_of
@@ -33,7 +34,7 @@ from retriever.m2kr import M2KRProblem
 from retriever.m2kr import command as m2kr
 from retriever.mini import WEIGHTS
 from retriever.picture import check_writable, save_picture
-from retriever.profiles import EncoderProblem, load_encoder
+from retriever.profiles import load_encoder
 from retriever.training.questions import Article
 from retriever.training.train_mini import train_mini
 

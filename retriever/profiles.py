@@ -7,10 +7,8 @@ Hub. Knows nothing of passages, indexes or questions.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -18,17 +16,15 @@ from accelerate import init_empty_weights
 from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
-from hubcache import HubProblem, Layout, fetch_model
+from hubcache import HubProblem
 from memory import free_bytes
 
+from .checkpoints import MINI, PUBLISHED, EncoderProblem, checkpoint_folder
 from .encoder import Encoder, QueryStyle
-from .flmr import CheckpointProblem, FLMRConfig, FLMRModelForRetrieval, FLMRProcessor, load_tokenizer
-from .flmr.tokenization import CONTEXT_TOKENIZER
-from .mini import QUERY_TOKENS, WEIGHTS, load_mini, load_mini_tokenizer
+from .flmr import CheckpointProblem, FLMRConfig, FLMRModelForRetrieval, FLMRProcessor
+from .mini import QUERY_TOKENS, WEIGHTS, load_mini
 from .vision import clip_preparation, prepare_photo
-from .word_pieces import WordPieces
 
-MINI = "mini"
 MINI_MIN_SCORE = 0.5  # every question the corpus answers and every labelled photo scored above 0.53
 # Part of the fingerprint: raise it when the way passages are written or encoded changes.
 ENCODING_VERSION = 1
@@ -37,36 +33,7 @@ INSTRUCTIONS = (
     "Using the provided image, obtain documents that address the subsequent question:",
     "Obtain documents that address the subsequent question:",
 )
-FLMR_FILES = Layout(
-    "an FLMR or PreFLMR checkpoint",
-    (
-        "preprocessor_config.json", "processor_config.json", "*/config.json", "query_tokenizer/*.json",
-        "query_tokenizer/*.txt", "context_tokenizer/*.json", "context_tokenizer/*.txt", "*.safetensors",
-    ),
-    (("query_tokenizer/vocab.txt",),),
-)  # fmt: skip
 WORKING_BYTES = 1 << 30  # beside a model's weights: libraries, activations, a batch of passages
-
-
-class EncoderProblem(RuntimeError):
-    """The encoder cannot be had; str() is one plain sentence."""
-
-
-@dataclass(frozen=True)
-class Published:
-    """A published checkpoint: where it is on the Hub, and how many parameters it has."""
-
-    repo: str
-    parameters: int
-
-
-PUBLISHED = {
-    "preflmr-vit-b": Published("LinWeizheDragon/PreFLMR_ViT-B", 326_725_504),
-    "preflmr-vit-l": Published("LinWeizheDragon/PreFLMR_ViT-L", 543_170_176),
-    "preflmr-vit-g": Published("LinWeizheDragon/PreFLMR_ViT-G", 2_084_569_984),
-    "flmr": Published("LinWeizheDragon/FLMR", 207_004_160),
-}
-PROFILES = (MINI, *PUBLISHED)
 
 
 def load_encoder(
@@ -83,18 +50,7 @@ def load_encoder(
     if published is not None:
         device_for(profile, published.parameters)  # before gigabytes are fetched in vain
     with _readable(profile):
-        return _checkpoint(profile, _folder(profile, Path(cache_dir), progress))
-
-
-def load_word_pieces(
-    profile: str, cache_dir: Path, progress: Callable[[int, int], None] = lambda done, total: None
-) -> WordPieces:
-    """What counts the tokens of passages as the encoder of a profile does, without its model in memory. The checkpoint
-    is fetched as `load_encoder` does, and the same is raised."""
-    if profile == MINI:
-        return WordPieces(load_mini_tokenizer(Path(cache_dir)))
-    with _readable(profile):
-        return WordPieces(load_tokenizer(_folder(profile, Path(cache_dir), progress) / CONTEXT_TOKENIZER))
+        return _checkpoint(profile, checkpoint_folder(profile, Path(cache_dir), progress))
 
 
 @contextmanager
@@ -122,20 +78,6 @@ def _mini(cache_dir: Path) -> Encoder:
     style = QueryStyle(QUERY_TOKENS)
     name = f"mini-{ENCODING_VERSION}-{trained}"
     return Encoder(model, tokenizer, tokenizer, prepare_photo, style, name, MINI_MIN_SCORE)
-
-
-def _folder(profile: str, cache_dir: Path, progress: Callable[[int, int], None]) -> Path:
-    """The folder with the checkpoint's files."""
-    source = PUBLISHED[profile].repo if profile in PUBLISHED else profile
-    local = Path(source).expanduser()
-    if local.is_dir():
-        return local
-    if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", source):
-        raise EncoderProblem(
-            f"There is no profile {profile!r}; it can be {', '.join(PROFILES)}, a folder with a checkpoint, or the id "
-            "of one on the Hugging Face Hub, such as owner/name."
-        )
-    return fetch_model(source, cache_dir, FLMR_FILES, progress)
 
 
 def _checkpoint(profile: str, folder: Path) -> Encoder:

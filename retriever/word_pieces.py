@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
-from transformers import PreTrainedTokenizerBase
+from tokenizers import BertWordPieceTokenizer, Tokenizer
 
 MOST_WORDS = 200_000  # whose word pieces are remembered
 _JOINING = re.compile("[\x0b\x0c\x1c-\x1f\x85]")  # white space to Python, and nothing at all to the tokenizer
@@ -17,9 +18,16 @@ class WordPieces:
     Its pieces never reach across white space, so what each word has is looked up once: ten times as fast.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
-        self._tokenizer = tokenizer.backend_tokenizer
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
         self._known: dict[str, int] = {}
+
+    @classmethod
+    def read(cls, vocabulary: Path) -> WordPieces:
+        """With a `vocab.txt`, a piece a line, lower case, as all published checkpoints. Raises OSError, ValueError."""
+        words = vocabulary.read_text(encoding="utf-8").splitlines()
+        tokenizer = BertWordPieceTokenizer({word: i for i, word in enumerate(words)}, lowercase=True)
+        return cls(Tokenizer.from_str(tokenizer.to_str()))
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """The number of pieces of each text, without marks, however many are encoded."""

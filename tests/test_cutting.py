@@ -10,7 +10,8 @@ from app.cutting import PASSAGE_TOKENS, _sentences, cutting_for
 from generator.sentences import MAX_TEXT
 from kb.chunking import pieces_of
 from kb.records import DocumentRecord, Section
-from retriever.profiles import load_encoder, load_word_pieces
+from retriever.checkpoints import load_word_pieces
+from retriever.profiles import load_encoder
 
 MILL = "The mill by the lake was built in 1871 by c. 40 people, e.g. J. R. Miller. It grinds rye. "
 

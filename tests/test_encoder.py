@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 
 from retriever import encoder
+from retriever.checkpoints import EncoderProblem
 from retriever.encoder import QueryVectors, passage_text
 from retriever.explain import contributions, patch_shares
 from retriever.images import load_image
-from retriever.profiles import EncoderProblem, load_encoder
+from retriever.profiles import load_encoder
 from retriever.vision import prepare_photo
 
 CHEETAH = Path(importlib.util.find_spec("gradio").origin).parent / "media_assets" / "images" / "cheetah1.jpg"

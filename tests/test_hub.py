@@ -21,7 +21,7 @@ from hub_server import HubServer
 
 import hubcache as hub
 from hubcache import HubProblem, fetch_dataset, fetch_vision_language
-from retriever.profiles import FLMR_FILES
+from retriever.checkpoints import FLMR_FILES
 
 ROOT = Path(__file__).parent.parent
 MODEL, DATA = "owner/PreFLMR_tiny", "owner/M2KR"

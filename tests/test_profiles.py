@@ -12,9 +12,10 @@ from checkpoint_support import write_checkpoint
 from PIL import Image
 
 from memory import free_bytes
-from retriever import profiles
+from retriever import checkpoints, profiles
+from retriever.checkpoints import PUBLISHED, EncoderProblem
 from retriever.encoder import Encoder
-from retriever.profiles import PUBLISHED, EncoderProblem, device_for, load_encoder, memory_need
+from retriever.profiles import device_for, load_encoder, memory_need
 
 PHOTO = Image.effect_noise((120, 60), 90).convert("RGB")
 
@@ -152,7 +153,7 @@ def test_a_profile_that_is_nothing_names_what_there_is(name, tmp_path):
 
 def test_too_little_memory_is_said_before_anything_is_fetched(monkeypatch, tmp_path):
     monkeypatch.setattr(profiles, "free_bytes", lambda device: 4_000_000_000)
-    monkeypatch.setattr(profiles, "fetch_model", lambda *args: pytest.fail("fetched"))
+    monkeypatch.setattr(checkpoints, "fetch_model", lambda *args: pytest.fail("fetched"))
     said = refusal("preflmr-vit-g", tmp_path)
     assert "9.4 GB" in said and "4.0 GB" in said and "preflmr-vit-b" in said and "preflmr-vit-g or" not in said
 
