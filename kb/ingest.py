@@ -84,14 +84,14 @@ def ingest(
                 if source.whole:
                     keys.update(hash(key) for key in (*batch.kept, *(record.key for record in batch.records)))
                     below.update(key for key in batch.kept if key.endswith("/"))
-                pieces = _passages(batch.records, cutting)
+                pieces = _cut(catalogue, run, batch.records, cutting)
                 if written is not None:
                     paused = written.result()
                     if progress is not None:
                         progress(_seen(counts), total)
                     if paused:
                         break
-                written = writer.submit(_write, catalogue, run, batch, pieces, counts)
+                written = writer.submit(_write, catalogue, run, batch, pieces, cutting, counts)
             else:
                 paused = written is not None and written.result()
         if progress is not None:
@@ -175,21 +175,38 @@ def _batches(given: Iterable[DocumentRecord | Skipped], limit: int | None) -> It
     yield batch
 
 
-def _passages(records: list[DocumentRecord], cutting: Cutting | None) -> list[list[Piece]]:
+def _cut(
+    catalogue: Catalogue, run: _Run, records: list[DocumentRecord], cutting: Cutting | None
+) -> dict[str, list[Piece]]:
+    """The passages, by the keys of documents, of those that are not there as they are now."""
+    names = {f"{run.corpus}:{record.key}": record for record in records}
+    known = select(DocumentRow.name, DocumentRow.content_hash).where(DocumentRow.name.in_(names))
+    with catalogue.database.reading() as session:
+        same = {names[name].key for name, there in session.execute(known) if names[name].content_hash == there}
+    return _passages([record for record in records if record.key not in same], cutting)
+
+
+def _passages(records: Sequence[DocumentRecord], cutting: Cutting | None) -> dict[str, list[Piece]]:
     if cutting is None and any(record.sections for record in records):
         raise ValueError("a source that gives sections needs a cutting")
-    whole = [[Piece((), text, None) for text in record.texts] for record in records]
+    given = {record.key: [Piece((), text, None) for text in record.texts] for record in records}
     if cutting is None:
-        return whole
-    return [given or cut for given, cut in zip(whole, pieces_of(records, cutting), strict=True)]
+        return given
+    cut = pieces_of(records, cutting)
+    return {record.key: given[record.key] or pieces for record, pieces in zip(records, cut, strict=True)}
 
 
 def _write(
-    catalogue: Catalogue, run: _Run, batch: _Batch, pieces: list[list[Piece]], counts: Counter[str]
+    catalogue: Catalogue,
+    run: _Run,
+    batch: _Batch,
+    pieces: dict[str, list[Piece]],
+    cutting: Cutting | None,
+    counts: Counter[str],
 ) -> bool:
     """Write a batch and what it adds to the counts; whether the run is asked to pause."""
     with catalogue.database.writing() as session:
-        stored = _store(session, run, batch.records, pieces)
+        stored = _store(session, run, batch.records, pieces, cutting)
         _store_skips(session, run.id, batch.skips)
         now = counts + stored
         now["skipped"] = batch.skipped
@@ -249,7 +266,13 @@ def _check(run: _Run, batch: _Batch) -> None:
             raise CatalogueProblem(f"The source {run.corpus} gives a key that is too long: {record.key[:80]}...")
 
 
-def _store(session: Session, run: _Run, batch: list[DocumentRecord], pieces: list[list[Piece]]) -> Counter[str]:
+def _store(
+    session: Session,
+    run: _Run,
+    batch: list[DocumentRecord],
+    pieces: dict[str, list[Piece]],
+    cutting: Cutting | None,
+) -> Counter[str]:
     """Write what is new or changed in `batch`; how many documents were added, updated, unchanged."""
     # Two ingestions of one corpus take turns, batch by batch (SQLite has but one writer anyway).
     session.execute(select(CorpusRow.id).where(CorpusRow.id == run.corpus_id).with_for_update())
@@ -275,8 +298,9 @@ def _store(session: Session, run: _Run, batch: list[DocumentRecord], pieces: lis
         rows = [{"number": there[name][0]} | _document(record, run) for name, record in changed.items()]
         session.execute(update(_DOCUMENT).where(_DOCUMENT.c.id == bindparam("number")), rows)
         gone = _delete_passages(session, [row["number"] for row in rows])
-    passages = {f"{run.corpus}:{record.key}": cut for record, cut in zip(batch, pieces, strict=True)}
-    come = _store_passages(session, new | changed, passages)
+    # Another run may have changed since what was there as it is now when this one looked.
+    late = [record for record in (new | changed).values() if record.key not in pieces]
+    come = _store_passages(session, new | changed, pieces | _passages(late, cutting))
     _count(session, run, len(new), come[0] - gone[0], come[1] - gone[1])
     return Counter(added=len(new), updated=len(changed), unchanged=len(batch) - len(new) - len(changed))
 
@@ -312,7 +336,7 @@ def _store_passages(
     numbers = {name: number for name, number in found}
     values = []
     for name, record in records.items():
-        for position, piece in enumerate(pieces[name]):
+        for position, piece in enumerate(pieces[record.key]):
             section = BETWEEN_SECTIONS.join(piece.path)
             values.append(
                 {

@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 _CONTROL_SPACE = re.compile(r"[\t-\r\x85]")
@@ -121,7 +122,7 @@ class DocumentRecord:
     sections: tuple[Section, ...] = ()
     images: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def content_hash(self) -> str:
         """SHA-256 in hexadecimal of everything the record says."""
         told: dict[str, object] = dict(vars(self))  # asdict would copy all of it
