@@ -13,6 +13,7 @@ It knows nothing of files, passages or searching.
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numba import njit
 
 from retriever.index.parallel import in_parallel
@@ -72,16 +73,19 @@ def encode(
     (dim, dim), symmetric, not negative.
     """
     wide = spread.astype(np.float64)
-    narrow = np.linalg.inv(wide).astype(np.float32)
+    narrow = torch.from_numpy(np.linalg.inv(wide).astype(np.float32))
     feedback, costs = _factor(wide @ _evened(moment) @ wide)
     scales = np.empty(len(vectors), np.uint8)
     packed = np.empty((len(vectors), packed_bytes(vectors.shape[1], nbits)), np.uint8)
     rounding = feedback, costs, STEPS, np.float32(BEST_STEP[nbits]), LEVELS[nbits].astype(np.float32), _NEAREST[nbits]
 
     def some(start: int) -> None:
-        for first in range(start, min(start + BLOCK, len(vectors)), LANES):
-            part = slice(first, min(first + LANES, start + BLOCK))
-            _encode(narrow @ (vectors[part] - centroids[codes[part]]).T, *rounding, nbits, scales[part], packed[part])
+        block = slice(start, start + BLOCK)
+        numbers = (narrow @ torch.from_numpy(vectors[block] - centroids[codes[block]]).T).numpy()
+        for first in range(0, numbers.shape[1], LANES):
+            part = slice(start + first, min(start + first + LANES, start + BLOCK))
+            lanes = np.ascontiguousarray(numbers[:, first : first + LANES])
+            _encode(lanes, *rounding, nbits, scales[part], packed[part])
 
     in_parallel(some, range(0, len(vectors), BLOCK))
     return scales, packed
@@ -92,7 +96,8 @@ def decode(
 ) -> np.ndarray:
     """The vectors (n, dim) float32 that encode() made these of."""
     levels = WORDS[nbits][packed].view(np.int8)[:, : len(spread)]
-    return centroids[codes] + (levels * STEPS[scales][:, None]) @ spread
+    numbers = torch.from_numpy(levels * STEPS[scales][:, None])
+    return torch.addmm(torch.from_numpy(centroids[codes]), numbers, torch.from_numpy(spread)).numpy()
 
 
 def _evened(moment: np.ndarray) -> np.ndarray:

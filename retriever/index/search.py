@@ -27,8 +27,8 @@ from retriever.index.segments import MOST_PASSAGES, Segment, Snapshot
 PROBES = 48  # centroids whose lists a row looks into
 SCANNED = 20_000  # passages that step 2 scores at most: from the lists, where there are more
 # Passages that step 3 scores: so many among USUAL, and as the square root of the number of passages among more.
-CANDIDATES, CANDIDATES_PER_HIT, USUAL = 850, 4, 10_000
-FINAL, FINAL_PER_HIT = 20, 1.2  # passages that step 4 scores
+CANDIDATES, CANDIDATES_PER_HIT, USUAL = 1_500, 8, 10_000
+FINAL, FINAL_PER_HIT = 8, 1.2  # passages that step 4 scores
 BLOCK_VECTORS = 8_192  # stored vectors that one thread takes at a time: what they need stays near the processor
 SCAN_VECTORS = 131_072  # ... in step 2, which needs only their codes
 # Products of bytes are summed by instructions of their own on such processors; elsewhere float32 does it, as exactly.
@@ -148,7 +148,8 @@ def _by_centroids(snapshot: Snapshot, numbers: np.ndarray, table: np.ndarray) ->
 def _by_residuals(snapshot: Snapshot, numbers: np.ndarray, rows: np.ndarray, table: np.ndarray) -> np.ndarray:
     """Step 3: a score (n,) float32 of each passage from its residuals and the rows, both in whole numbers of a byte."""
     # A residual is the spread times the numbers that are stored, so these meet rows that are multiplied by it.
-    for_whole, for_packed = _whole_numbers(rows), _whole_numbers(rows @ snapshot.spread)
+    spread = (torch.from_numpy(rows) @ torch.from_numpy(snapshot.spread)).numpy()
+    for_whole, for_packed = _whole_numbers(rows), _whole_numbers(spread)
 
     def scored(block: _Block) -> np.ndarray:
         segment, begins, ends = block.segment, block.begins, block.ends

@@ -113,7 +113,7 @@ def load(path: Path, manifest: Manifest, old: State | None) -> State:
     else:
         arrays = storage.map_parts(path, manifest.codebook, manifest.files[manifest.codebook])
         centroids, radius = arrays["centroids"].astype(np.float32), float(arrays["radius"][0])
-        codebook = Codebook(centroids, radius, arrays["spread"], arrays["moment"])
+        codebook = Codebook(centroids, radius, arrays["spread"].astype(np.float32), arrays["moment"])
     deleted = {}
     if manifest.deleted:
         deleted = storage.map_parts(path, manifest.deleted, manifest.files[manifest.deleted])
