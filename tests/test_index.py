@@ -798,10 +798,10 @@ def test_a_manifest_that_is_not_sound(tmp_path, rng):
     manifest = path / "manifest.json"
     sound = manifest.read_bytes()
     for change, says in (
-        ({"version": 1}, "version 1 and this program reads 2; delete the directory and build the index anew"),
-        ({"version": 3}, "update the program"),
-        ({"version": 3, "files": 7, "checksum": "of another kind"}, "update the program"),
-        ({"version": "2"}, "does not describe"),
+        ({"version": 2}, "version 2 and this program reads 3; delete the directory and build the index anew"),
+        ({"version": 4}, "update the program"),
+        ({"version": 4, "files": 7, "checksum": "of another kind"}, "update the program"),
+        ({"version": "3"}, "does not describe"),
         ({"format": "other"}, "does not describe"),
         ({"dim": 17}, "damaged"),
         ({"extra": 1}, "damaged"),
@@ -871,7 +871,7 @@ def test_a_flipped_byte_is_found_and_named(all_kinds, rng):
         (all_kinds / name).write_bytes(sound)
     index.verify()
     assert tried >= {*segments.LARGE, "starts", "ids", "id_starts", "id_hashes", "id_rows", "list_starts"}
-    assert tried >= {"centroids", "radius", "moment"} and len(tried) == 15  # and one of the deleted ones
+    assert tried >= {"centroids", "radius", "spread", "moment"} and len(tried) == 16  # and one of the deleted ones
     index.close()
 
 

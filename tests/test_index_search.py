@@ -169,24 +169,74 @@ def test_without_instructions_for_bytes_the_results_are_the_same(built, rng, mon
     assert indexes[4].search(query, 10, weights) == found
 
 
-@settings(deadline=None, max_examples=40)
-@given(st.integers(0, 2**32 - 1), st.sampled_from([1, 2, 4, 8]), st.integers(1, 150), st.integers(1, 40))
-def test_residuals_are_kept_as_well_as_so_many_bits_allow(seed, nbits, count, dim):
+@settings(deadline=None, max_examples=60)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    nbits=st.sampled_from([1, 2, 4, 8]),
+    count=st.integers(1, 150),
+    dim=st.integers(1, 40),
+    few=st.booleans(),
+)
+def test_residuals_are_kept_as_well_as_so_many_bits_allow(seed, nbits, count, dim, few):
     rng = np.random.default_rng(seed)
     vectors = rng.normal(size=(count, dim)).astype(np.float32) * np.float32(10.0 ** rng.integers(-3, 3))
     centroids, codes = vectors[:1] * np.float32(0.5), np.zeros(count, np.uint16)
-    scales, packed = quantise.encode(vectors, centroids, codes, np.zeros((dim, dim)), nbits)
+    # Few or many residuals, that may vary in some directions only.
+    seen = rng.normal(size=(3 if few else 500, dim)) * 10.0 ** rng.uniform(-3, 0, dim)
+    spread = quantise.spread_of(seen.astype(np.float32))
+    scales, packed = quantise.encode(vectors, centroids, codes, spread, np.zeros((dim, dim)), nbits)
     assert packed.shape == (count, quantise.packed_bytes(dim, nbits)) and scales.shape == (count,)
-    again = quantise.decode(scales, packed, centroids, codes, nbits)
+    again = quantise.decode(scales, packed, centroids, codes, spread, nbits)
     left, lost = (np.linalg.norm(vectors - other, axis=1) for other in (centroids[codes], again))
-    share = {1: 1.0, 2: 0.75, 4: 0.25, 8: 0.03}[nbits]
-    assert (lost <= share * left + 1e-6 * np.sqrt(dim)).all()  # the smallest step is 1e-6
+    share = {1: 1.0, 2: 0.75, 4: 0.25, 8: 0.03}[nbits] * np.linalg.cond(spread)
+    assert (lost <= share * left + 1e-6 * np.sqrt(dim)).all()  # left may be less than the smallest step
+
+
+def test_what_residuals_are_spread_by():
+    rng = np.random.default_rng(3)
+    widths = np.array([1.0, 0.5, 0.1, 0.02], np.float32)
+    turn = np.linalg.qr(rng.normal(size=(4, 4)))[0].astype(np.float32)
+    residuals = rng.normal(size=(5000, 4)).astype(np.float32) * widths @ turn
+    spread = quantise.spread_of(residuals)
+    np.testing.assert_allclose(spread, spread.T, atol=1e-6)
+    even = residuals @ np.linalg.inv(spread)
+    second = even.T @ even / len(even)
+    variance = (residuals**2).mean()
+    np.testing.assert_allclose(second[:3, :3] / variance, np.eye(4)[:3, :3], atol=0.6)  # narrow ones stay a bit wider
+    np.testing.assert_allclose(np.trace(spread @ spread), 4, rtol=1e-4)
+    np.testing.assert_array_equal(quantise.spread_of(np.zeros((5, 4), np.float32)), np.eye(4))
+    assert np.linalg.cond(quantise.spread_of(residuals[:1])) < 2  # one tells nearly nothing
+
+
+@pytest.mark.parametrize("nbits", [1, 2, 4, 8])
+def test_residuals_of_unequal_directions_are_kept_better_with_their_spread(nbits):
+    rng = np.random.default_rng(4)
+    widths = np.exp(rng.normal(size=DIM)) / 5
+    turn = np.linalg.qr(rng.normal(size=(DIM, DIM)))[0]
+    vectors = ((rng.normal(size=(4000, DIM)) * widths) @ turn).astype(np.float32)
+    centroids, codes = np.zeros((1, DIM), np.float32), np.zeros(2000, np.uint16)
+    lost = []
+    for spread in (np.eye(DIM, dtype=np.float32), quantise.spread_of(vectors[:2000])):
+        scales, packed = quantise.encode(vectors[2000:], centroids, codes, spread, np.eye(DIM), nbits)
+        again = quantise.decode(scales, packed, centroids, codes, spread, nbits)
+        lost.append(np.square(again - vectors[2000:]).mean())
+    assert lost[1] < {1: 0.9, 2: 0.8, 4: 0.7, 8: 0.5}[nbits] * lost[0]
+
+
+@pytest.mark.parametrize("nbits", [1, 2, 4, 8])
+def test_levels_are_packed_and_unpacked(nbits):
+    levels, words = quantise.LEVELS[nbits], quantise.WORDS[nbits]
+    assert len(levels) == 2**nbits and (np.diff(levels.astype(int)) > 0).all()
+    for byte in (0, 1, 77, 255):
+        expected = [levels[(byte >> shift) % 2**nbits] for shift in range(0, 8, nbits)]
+        assert words[[byte]].view(np.int8).tolist() == expected
 
 
 def test_a_vector_that_is_its_centroid_stays_it(rng):
     vectors = unit(rng.normal(size=(3, DIM)))
-    scales, packed = quantise.encode(vectors, vectors, np.arange(3, dtype=np.uint16), np.eye(DIM), 4)
-    np.testing.assert_array_equal(quantise.decode(scales, packed, vectors, np.arange(3), 4), vectors)
+    codes, eye = np.arange(3, dtype=np.uint16), np.eye(DIM, dtype=np.float32)
+    scales, packed = quantise.encode(vectors, vectors, codes, eye, eye, 4)
+    np.testing.assert_array_equal(quantise.decode(scales, packed, vectors, codes, eye, 4), vectors)
 
 
 @pytest.mark.parametrize("nbits", [1, 2, 4, 8])
@@ -195,10 +245,11 @@ def test_products_with_the_queries_told_of_change_less(rng, nbits):
     vectors = unit(rng.normal(size=(2000, DIM)))
     centroids, codes = np.zeros((1, DIM), np.float32), np.zeros(2000, np.uint16)
     queries = unit(rng.normal(size=(300, DIM)) * 0.1 + unit(rng.normal(size=DIM)))
+    spread = quantise.spread_of(vectors * np.linspace(0.5, 2, DIM, dtype=np.float32))
     lost = []
     for moment in (np.zeros((DIM, DIM)), queries[:150].T @ queries[:150]):
-        scales, packed = quantise.encode(vectors, centroids, codes, moment, nbits)
-        again = quantise.decode(scales, packed, centroids, codes, nbits)
+        scales, packed = quantise.encode(vectors, centroids, codes, spread, moment, nbits)
+        again = quantise.decode(scales, packed, centroids, codes, spread, nbits)
         lost.append(np.square((again - vectors) @ queries[150:].T).mean())
     assert lost[1] < 0.5 * lost[0]
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 import faiss
 import numpy as np
 
+from retriever.index.quantise import spread_of
+
 SEED = 20240717
 SAMPLES_PER_CENTROID = 24
 ITERATIONS = 6
@@ -29,10 +31,14 @@ FAR_SHARE = 0.1
 @dataclass(frozen=True, eq=False)
 class Codebook:
     """centroids (c, dim) float32, each a float16 number, none before training; radius: how far from its centroid a
-    vector usually is; moment (dim, dim) float32: the second moment of what the vectors will be compared with."""
+    vector usually is; spread (dim, dim) float32: what residuals are like, as quantise.spread_of() makes it; moment
+    (dim, dim) float32: the second moment of what the vectors will be compared with.
+
+    The spread is made with the first centroids and stays, since vectors are stored by it."""
 
     centroids: np.ndarray
     radius: float
+    spread: np.ndarray
     moment: np.ndarray
 
 
@@ -50,7 +56,8 @@ def sample_rows(vectors: int) -> np.ndarray:
 
 def untrained(dim: int, queries: np.ndarray | None) -> Codebook:
     """A codebook without centroids. queries: (n, dim) float32, vectors like those that will be searched with."""
-    return Codebook(np.empty((0, dim), np.float32), 0.0, _moment(np.zeros((1, dim)) if queries is None else queries))
+    moment = _moment(np.zeros((1, dim)) if queries is None else queries)
+    return Codebook(np.empty((0, dim), np.float32), 0.0, np.eye(dim, dtype=np.float32), moment)
 
 
 def grow(codebook: Codebook, sample: np.ndarray, vectors: int, total: int) -> Codebook:
@@ -63,9 +70,11 @@ def grow(codebook: Codebook, sample: np.ndarray, vectors: int, total: int) -> Co
     if not len(centroids):
         held_out = np.arange(len(sample)) % HELD_OUT == 0
         centroids = train(sample[~held_out], centroid_count(total))
+        numbers, distances = Lookup(centroids).nearest(sample[held_out])
+        spread = spread_of(sample[held_out] - centroids[numbers])
         # Queries have something of the passages they look for, and are not all like the sample of them.
         moment = (1 - PASSAGES_SHARE) * codebook.moment + PASSAGES_SHARE * _moment(sample)
-        return Codebook(centroids, _radius(centroids, sample[held_out]), moment.astype(np.float32))
+        return Codebook(centroids, _radius(distances), spread, moment.astype(np.float32))
     more = min(centroid_count(total) - len(centroids), len(sample) // SAMPLES_PER_CENTROID)
     if more > 0:
         centroids = np.concatenate([centroids, train(sample, more)])
@@ -76,7 +85,8 @@ def grow(codebook: Codebook, sample: np.ndarray, vectors: int, total: int) -> Co
             centroids = np.concatenate([centroids, train(far, count)])
     if len(centroids) == len(codebook.centroids):
         return codebook
-    return replace(codebook, centroids=centroids, radius=max(codebook.radius, _radius(centroids, sample)))
+    radius = _radius(Lookup(centroids).nearest(sample)[1])
+    return replace(codebook, centroids=centroids, radius=max(codebook.radius, radius))
 
 
 def _moment(vectors: np.ndarray) -> np.ndarray:
@@ -86,8 +96,8 @@ def _moment(vectors: np.ndarray) -> np.ndarray:
     return moment / (np.trace(moment) or 1)
 
 
-def _radius(centroids: np.ndarray, sample: np.ndarray) -> float:
-    return float(np.percentile(Lookup(centroids).nearest(sample)[1], RADIUS_PERCENTILE))
+def _radius(distances: np.ndarray) -> float:
+    return float(np.percentile(distances, RADIUS_PERCENTILE))
 
 
 def train(sample: np.ndarray, count: int) -> np.ndarray:

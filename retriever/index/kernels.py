@@ -118,21 +118,16 @@ def scan_codes(codes, begins, ends, table, scores):  # pragma: no cover
 
 
 @njit(nogil=True, cache=True)
-def unpack_residuals(packed, scales, steps, nbits, begins, ends, filled, out, scale):  # pragma: no cover
-    """out (n, dim) int8: the codes around zero of passages' vectors, one passage after another from filled (passages,)
-    on; scale (n,) float32: their steps."""
-    width = packed.shape[1]
-    mask, half = np.uint8((1 << nbits) - 1), np.uint8(1 << (nbits - 1))
+def unpack_residuals(packed, scales, steps, words, begins, ends, filled, out, scale):  # pragma: no cover
+    """out (n, bytes), of the type of words (256,): what the packed codes of passages' vectors stand for, one passage
+    after another from filled (passages,) on; scale (n,) float32: their steps."""
     for passage in range(len(begins)):
         to = filled[passage]
         for place in range(begins[passage], ends[passage]):
             scale[to] = steps[scales[place]]
-            bytes_of = packed[place]
-            for part in range(8 // nbits):
-                shift = np.uint8(part * nbits)
-                codes_of = out[to, part * width : (part + 1) * width]
-                for b in range(len(codes_of)):
-                    codes_of[b] = np.int8(np.uint8((bytes_of[b] >> shift) & mask) - half)
+            bytes_of, words_of = packed[place], out[to]
+            for b in range(len(bytes_of)):
+                words_of[b] = words[bytes_of[b]]
             to += 1
 
 
@@ -161,11 +156,11 @@ def shrink_whole(whole, begins, ends, filled, out, scale):  # pragma: no cover
 
 
 @njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nnan", "nsz"})
-def best_of_dots(dots, scale, unit, offsets, table, codes, begins, ends, filled, scores):  # pragma: no cover
-    """scores (passages,) float32: the sum over rows of the best table[code] + scale * (unit * dots + offsets) of the
-    passage's vectors.
+def best_of_dots(dots, scale, unit, table, codes, begins, ends, filled, scores):  # pragma: no cover
+    """scores (passages,) float32: the sum over rows of the best table[code] + scale * unit * dots of the passage's
+    vectors.
 
-    dots (n, ROWS) int32, unit and offsets (ROWS,) float32; table (centroids, ROWS) float32. Where codes or the table
+    dots (n, ROWS) int32, unit (ROWS,) float32; table (centroids, ROWS) float32. Where codes or the table
     end too early, by damage or since there is only one of each, their last entry counts."""
     last, last_code = len(table) - 1, len(codes) - 1
     best = np.empty(ROWS, np.float32)
@@ -176,7 +171,7 @@ def best_of_dots(dots, scale, unit, offsets, table, codes, begins, ends, filled,
             step, of_vector = scale[at], dots[at]
             entries = table[min(codes[min(place, last_code)], last)]
             for row in range(ROWS):
-                value = entries[row] + step * (unit[row] * np.float32(of_vector[row]) + offsets[row])
+                value = entries[row] + step * (unit[row] * np.float32(of_vector[row]))
                 best[row] = max(best[row], value)
             at += 1
         total = np.float32(0)

@@ -21,14 +21,15 @@ import torch
 from retriever.index import kernels
 from retriever.index.kernels import ROWS
 from retriever.index.parallel import evenly, in_parallel
-from retriever.index.quantise import STEPS, decode
+from retriever.index.quantise import STEPS, WORDS, decode
 from retriever.index.segments import MOST_PASSAGES, Segment, Snapshot
 
 PROBES = 48  # centroids whose lists a row looks into
 SCANNED = 20_000  # passages that step 2 scores at most: from the lists, where there are more
-# Passages that step 3 scores: so many among USUAL, and as the square root of the number of passages among more.
-CANDIDATES, CANDIDATES_PER_HIT, USUAL = 850, 4, 10_000
-FINAL, FINAL_PER_HIT = 20, 1.2  # passages that step 4 scores
+# Passages that step 3 scores: so many among USUAL. Among more, those that are there for each hit grow as the square
+# root of the number of passages, and the others, which are to spare when few are asked for, more slowly.
+CANDIDATES, CANDIDATES_PER_HIT, USUAL = 1_500, 15, 10_000
+FINAL, FINAL_PER_HIT = 8, 1.2  # passages that step 4 scores
 BLOCK_VECTORS = 8_192  # stored vectors that one thread takes at a time: what they need stays near the processor
 SCAN_VECTORS = 131_072  # ... in step 2, which needs only their codes
 # Products of bytes are summed by instructions of their own on such processors; elsewhere float32 does it, as exactly.
@@ -64,7 +65,8 @@ def search(
 
 def usual_candidates(passages: int, k: int) -> int:
     """How many of so many passages step 3 scores when nobody says."""
-    return int(CANDIDATES * math.sqrt(max(1.0, passages / USUAL))) + CANDIDATES_PER_HIT * k
+    growth = math.sqrt(max(1.0, passages / USUAL))
+    return int(CANDIDATES * math.sqrt(growth) + CANDIDATES_PER_HIT * k * growth)
 
 
 def stored_vectors(snapshot: Snapshot, number: int) -> np.ndarray:
@@ -147,30 +149,38 @@ def _by_centroids(snapshot: Snapshot, numbers: np.ndarray, table: np.ndarray) ->
 
 def _by_residuals(snapshot: Snapshot, numbers: np.ndarray, rows: np.ndarray, table: np.ndarray) -> np.ndarray:
     """Step 3: a score (n,) float32 of each passage from its residuals and the rows, both in whole numbers of a byte."""
-    # What one stands for in each row; rows that are zero have any.
-    unit = np.maximum(np.abs(rows).max(axis=1), np.float32(1e-30)) / np.float32(127)
-    small = np.rint(rows / unit[:, None]).astype(np.int8)
-    middle = 0.5 * unit * small.sum(axis=1, dtype=np.float32)  # a code stands for the middle of its step
-    turned = torch.from_numpy(small).T.contiguous()
+    # A residual is the spread times the numbers that are stored, so these meet rows that are multiplied by it.
+    spread = (torch.from_numpy(rows) @ torch.from_numpy(snapshot.spread)).numpy()
+    for_whole, for_packed = _whole_numbers(rows), _whole_numbers(spread)
 
     def scored(block: _Block) -> np.ndarray:
         segment, begins, ends = block.segment, block.begins, block.ends
         filled = np.cumsum(ends - begins) - (ends - begins)
         count = int((ends - begins).sum())
-        vectors, scale = np.empty((count, snapshot.dim), np.int8), np.empty(count, np.float32)
-        scores = np.empty(len(begins), np.float32)
+        scale, scores = np.empty(count, np.float32), np.empty(len(begins), np.float32)
         if segment.packed is not None:
-            residuals = segment.packed, segment.scales, STEPS, snapshot.nbits
-            kernels.unpack_residuals(*residuals, begins, ends, filled, vectors, scale)
-            beside = middle, table, segment.codes
+            words = WORDS[snapshot.nbits]
+            vectors = np.empty((count, segment.packed.shape[1]), words.dtype)
+            kernels.unpack_residuals(
+                segment.packed, segment.scales, STEPS, words, begins, ends, filled, vectors, scale
+            )
+            vectors = vectors.view(np.int8)[:, : snapshot.dim]
+            (unit, turned), beside = for_packed, (table, segment.codes)
         else:
+            vectors = np.empty((count, snapshot.dim), np.int8)
             kernels.shrink_whole(segment.whole.view(np.int16), begins, ends, filled, vectors, scale)
-            beside = np.zeros_like(middle), np.zeros((1, ROWS), np.float32), np.zeros(1, np.uint16)
+            (unit, turned), beside = for_whole, (np.zeros((1, ROWS), np.float32), np.zeros(1, np.uint16))
         dots = _whole_number_dots(torch.from_numpy(vectors), turned).numpy()
         kernels.best_of_dots(dots, scale, unit, *beside, begins, ends, filled, scores)
         return scores
 
     return _of_blocks(scored, snapshot, numbers)
+
+
+def _whole_numbers(rows: np.ndarray) -> tuple[np.ndarray, torch.Tensor]:
+    """Rows in whole numbers of a byte: what one stands for in each, (rows,) float32, and (dim, rows) int8."""
+    unit = np.maximum(np.abs(rows).max(axis=1), np.float32(1e-30)) / np.float32(127)  # any for rows that are zero
+    return unit, torch.from_numpy(np.rint(rows / unit[:, None]).astype(np.int8)).T.contiguous()
 
 
 def _whole_number_dots(vectors: torch.Tensor, turned: torch.Tensor) -> torch.Tensor:
@@ -236,7 +246,8 @@ def _vectors(snapshot: Snapshot, block: _Block) -> np.ndarray:
     if segment.whole is not None:
         return segment.whole[which].astype(np.float32)
     codes = np.minimum(segment.codes[which], len(snapshot.centroids) - 1)  # damaged ones may be beyond
-    return decode(segment.scales[which], segment.packed[which], snapshot.centroids, codes, snapshot.nbits)
+    stored = segment.scales[which], segment.packed[which]
+    return decode(*stored, snapshot.centroids, codes, snapshot.spread, snapshot.nbits)
 
 
 def _numbers(snapshot: Snapshot, allowed: Allowed) -> np.ndarray:

@@ -123,11 +123,13 @@ class Piece:
 @dataclass(frozen=True, eq=False)
 class Snapshot:
     """What a search sees. offsets int64 (S + 1): the number of each segment's first passage; passage number = offset
-    + row. live: per segment bool (P,), None when nothing is deleted. centroids float32 (C, dim), C 0 before any."""
+    + row. live: per segment bool (P,), None when nothing is deleted. centroids float32 (C, dim), C 0 before any.
+    spread float32 (dim, dim), symmetric: what turns the numbers that residuals are stored as into residuals."""
 
     dim: int
     nbits: int
     centroids: np.ndarray
+    spread: np.ndarray
     segments: tuple[Segment, ...]
     offsets: np.ndarray
     live: tuple[np.ndarray | None, ...]
@@ -201,7 +203,8 @@ def compress(
         for block in _blocks(pieces, "whole"):
             stop = start + len(block)
             wide = block.astype(np.float32)
-            scale, bits = quantise.encode(wide, codebook.centroids, codes[start:stop], codebook.moment, nbits)
+            of_block = codebook.centroids, codes[start:stop], codebook.spread, codebook.moment
+            scale, bits = quantise.encode(wide, *of_block, nbits)
             scales.append(scale)
             yield bits
             start = stop

@@ -33,6 +33,7 @@ class State:
             self.manifest.dim,
             self.manifest.nbits,
             self.codebook.centroids,
+            self.codebook.spread,
             tuple(piece.segment for piece in self.pieces),
             np.cumsum([0, *sizes], dtype=np.int64),
             tuple(piece.live for piece in self.pieces),
@@ -111,7 +112,8 @@ def load(path: Path, manifest: Manifest, old: State | None) -> State:
         codebook = old.codebook
     else:
         arrays = storage.map_parts(path, manifest.codebook, manifest.files[manifest.codebook])
-        codebook = Codebook(arrays["centroids"].astype(np.float32), float(arrays["radius"][0]), arrays["moment"])
+        centroids, radius = arrays["centroids"].astype(np.float32), float(arrays["radius"][0])
+        codebook = Codebook(centroids, radius, arrays["spread"].astype(np.float32), arrays["moment"])
     deleted = {}
     if manifest.deleted:
         deleted = storage.map_parts(path, manifest.deleted, manifest.files[manifest.deleted])
@@ -122,6 +124,7 @@ def codebook_parts(codebook: Codebook) -> Parts:
     """What load() reads, as storage.write_parts() takes it."""
     yield "centroids", [codebook.centroids.astype("<f2")]
     yield "radius", [np.array([codebook.radius], "<f4")]
+    yield "spread", [codebook.spread.astype("<f4")]
     yield "moment", [codebook.moment.astype("<f4")]
 
 
