@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.results import IndexStatus
+from kb.check import SILENT
 from kb.records import Skipped
 
-SILENT = 120.0  # seconds without a sign of life, after which a run of another process is taken to have been killed
 LEAST_SECONDS = 2.0  # of a run, before its rate says anything: its times are whole seconds
 
 
@@ -93,7 +93,7 @@ def with_run(state: CorpusState, run: dict[str, Any]) -> CorpusState:
 
 def silent(run: dict[str, Any]) -> bool:
     """Whether a run has shown no sign of life for so long that nobody seems to be at it."""
-    return (datetime.now(UTC) - _moment(run["alive"] or run["started"])).total_seconds() > SILENT
+    return datetime.now(UTC) - _moment(run["alive"] or run["started"]) > SILENT
 
 
 def _moment(iso: str) -> datetime:

@@ -7,11 +7,11 @@ something out comes back when the index is next built. Knows nothing of question
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 from app.indexing import disagreements, record_of
 from kb.catalogue import Catalogue
+from kb.check import Fault
 from kb.indexed import IndexRecord, records
 from retriever.index import IndexProblem, LateInteractionIndex
 from retriever.passage_index import is_index
@@ -19,20 +19,12 @@ from retriever.passage_index import is_index
 _SHOWN = 3  # ids named of those that disagree
 
 
-@dataclass(frozen=True)
-class IndexFault:
-    """What is wrong with an index, as a sentence, and what repairing it does, as another."""
-
-    what: str
-    mend: str
-
-
-def check_indexes(catalogue: Catalogue, data_dir: Path) -> list[IndexFault]:
+def check_indexes(catalogue: Catalogue, data_dir: Path) -> list[Fault]:
     """What is wrong with the indexes in the data folder; every file of them is read. Raises CatalogueProblem."""
     return [fault for record, path in _all(catalogue, data_dir) for fault in _faults(record, path)[0]]
 
 
-def repair_indexes(catalogue: Catalogue, data_dir: Path) -> list[IndexFault]:
+def repair_indexes(catalogue: Catalogue, data_dir: Path) -> list[Fault]:
     """Mend what check_indexes finds, and say what that was. Raises IndexProblem when one is being written to."""
     found = []
     for record, path in _all(catalogue, data_dir):
@@ -72,24 +64,24 @@ def _all(catalogue: Catalogue, data_dir: Path) -> list[tuple[IndexRecord, Path]]
     return [(record, root / name) for name, record in sorted(found.items())]
 
 
-def _faults(record: IndexRecord, path: Path) -> tuple[list[IndexFault], bool]:
+def _faults(record: IndexRecord, path: Path) -> tuple[list[Fault], bool]:
     """What is wrong with an index, and whether its files are there and sound."""
     if not is_index(path):
         gone = f"The index {record.name} is not there, and the catalogue remembers it."
-        return [IndexFault(gone, "It is forgotten.")], False
+        return [Fault(gone, "It is forgotten.")], False
     try:
         with LateInteractionIndex.open(path) as index:
             index.verify()
             lost, unknown = disagreements(index, record)
     except IndexProblem as problem:
-        return [IndexFault(str(problem), "It is removed, and built anew when the program next starts.")], False
+        return [Fault(str(problem), "It is removed, and built anew when the program next starts.")], False
     faults = []
     if lost:
         what = f"The index {record.name} lacks {len(lost):,} passages that it should hold: {_named(lost)}."
-        faults.append(IndexFault(what, "They are indexed when the program next starts."))
+        faults.append(Fault(what, "They are indexed when the program next starts."))
     if unknown:
         what = f"The index {record.name} holds {len(unknown):,} passages that nobody remembers: {_named(unknown)}."
-        faults.append(IndexFault(what, "They leave it, and are indexed anew if they are in the catalogue."))
+        faults.append(Fault(what, "They leave it, and are indexed anew if they are in the catalogue."))
     return faults, True
 
 

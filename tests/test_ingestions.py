@@ -22,12 +22,13 @@ from sqlalchemy import update
 
 from app import ingestions as module
 from app import reading
-from app.corpus_states import SILENT, CorpusState
+from app.corpus_states import CorpusState
 from app.ingestions import Ingestions
 from app.results import UserProblem
 from app.uploads import MOST_FILES, plain_name
 from kb import ingest as ingestion
 from kb.catalogue import Catalogue
+from kb.check import SILENT
 from kb.indexed import IndexRecord, records
 from kb.models import IngestionRunRow
 from kb.records import CatalogueProblem, DocumentRecord, Skipped, Source
@@ -347,7 +348,7 @@ class TestRestart:
         slowly.fails = None
         with working(tmp_path) as made:
             assert state(made).state == "running" and not state(made).stale
-            long_ago = datetime.now(UTC) - timedelta(seconds=SILENT + 5)
+            long_ago = datetime.now(UTC) - SILENT - timedelta(seconds=5)
             with catalogue.database.writing() as session:
                 session.execute(update(IngestionRunRow).values(alive=long_ago, started=long_ago))
             now = state(made)
