@@ -169,11 +169,10 @@ def _form(here: Corpora, shown: list[Any], quiet: dict[str, Any]) -> None:
     told = [kind, files, what, data, name, licence, language]
     kind.input(here.choose, kind, [from_files, what, data, name, licence, language, look, found], **quiet)
     gr.on([files.upload, files.clear], lambda: "", None, found, **quiet)
-    working = {"show_progress": "hidden", "api_visibility": "private"}
     look.click(page_corpora_html.previewing, None, found, **quiet).then(
-        here.preview, told, [shown[0], found], concurrency_limit=1, **working
+        here.preview, told, [shown[0], found], concurrency_limit=1, **{**quiet, "queue": True}
     )
-    start.click(here.start, told, [*shown, files, said, found], concurrency_limit=2, **working)
+    start.click(here.start, told, [*shown, files, said, found], **quiet)
 
 
 class Corpora:
@@ -197,11 +196,13 @@ class Corpora:
         return *self._shown(states), gr.skip() if choices == known else gr.Dropdown(choices=list(choices)), choices
 
     def choose(self, name: str) -> tuple[Any, ...]:
-        """The fields of a kind. Returns (files' column, what, data, name, licence, language, preview, found)."""
+        """The fields of a kind. Returns (files' column, what, data, name, licence, language, preview, found).
+
+        What was typed stays: a field that appears can be typed in before all of its new properties have arrived."""
         kind = KINDS.get(name) or KINDS[UPLOAD]
         return (
             gr.Column(visible=kind.kind == "upload"),
-            gr.Textbox(label=kind.field or "Path", info=kind.about, value="", visible=bool(kind.field)),
+            gr.Textbox(label=kind.field or "Path", info=kind.about, visible=bool(kind.field)),
             gr.Textbox(visible=kind.data),
             gr.Textbox(visible=kind.named),
             gr.Textbox(visible=kind.described),

@@ -64,7 +64,8 @@ def choose_folder(visit: Visit, folder: Path, name: str) -> None:
     page.get_by_role("button", name="Add a corpus").click()
     page.locator("#cc-kind input").click()
     page.get_by_role("option", name="A folder on the machine").click()
-    page.locator("#cc-what :is(input, textarea)").first.wait_for()
+    page.locator("#cc-files").wait_for(state="hidden")
+    page.locator("#cc-what").get_by_text("Its path there. Text, Markdown").wait_for()
     fill(visit, "what", str(folder))
     fill(visit, "name", name)
 
