@@ -75,7 +75,8 @@ def shaped_queries(encoder: Encoder, photos: Sequence[Image.Image]) -> Queries:
     shaped: Queries = {name: [] for name in (str(TEXT), *PATCHES)}
     for number, photo in enumerate(photos):
         square = photo.resize((SQUARE, SQUARE))
-        questions = [QUESTIONS[(number + part) % len(QUESTIONS)] for part in range(len(PARTS))]
+        stride = 1 + number // len(QUESTIONS)  # so that no two photos are asked about alike
+        questions = [QUESTIONS[(number + stride * part) % len(QUESTIONS)] for part in range(len(PARTS))]
         seen = encoder.encode_queries(questions, [_part(square, part) for part in PARTS], [None] * len(PARTS))
         text = np.concatenate([query.vectors[query.text_rows] for query in seen])[:TEXT]
         prefix = np.concatenate([query.vectors[query.prefix_rows] for query in seen])[:PREFIX]

@@ -447,8 +447,9 @@ def test_what_is_far_gets_centroids_of_its_own(lossless, rng, monkeypatch):
     grown = lossless._state.codebook
     assert len(grown.centroids) > len(codebook.centroids)
     np.testing.assert_array_equal(grown.centroids[: len(codebook.centroids)], codebook.centroids)
-    distances = centroids.Lookup(grown.centroids).nearest(np.concatenate(far))[1]
-    assert np.median(distances) < 2 * codebook.radius < centroids.Lookup(codebook.centroids).nearest(far[0])[1].min()
+    distances = centroids.Lookup(grown.centroids, grown.moment).nearest(np.concatenate(far))[1]
+    before = centroids.Lookup(codebook.centroids, codebook.moment)
+    assert np.median(distances) < 2 * codebook.radius < before.nearest(far[0])[1].min()
     with LateInteractionIndex.open(lossless.path) as reader:
         np.testing.assert_array_equal(reader._state.codebook.centroids, grown.centroids)
         assert reader._state.codebook.radius == pytest.approx(grown.radius)
@@ -798,10 +799,10 @@ def test_a_manifest_that_is_not_sound(tmp_path, rng):
     manifest = path / "manifest.json"
     sound = manifest.read_bytes()
     for change, says in (
-        ({"version": 2}, "version 2 and this program reads 3; delete the directory and build the index anew"),
-        ({"version": 4}, "update the program"),
-        ({"version": 4, "files": 7, "checksum": "of another kind"}, "update the program"),
-        ({"version": "3"}, "does not describe"),
+        ({"version": 3}, "version 3 and this program reads 4; delete the directory and build the index anew"),
+        ({"version": 5}, "update the program"),
+        ({"version": 5, "files": 7, "checksum": "of another kind"}, "update the program"),
+        ({"version": "4"}, "does not describe"),
         ({"format": "other"}, "does not describe"),
         ({"dim": 17}, "damaged"),
         ({"extra": 1}, "damaged"),

@@ -223,13 +223,67 @@ def test_residuals_of_unequal_directions_are_kept_better_with_their_spread(nbits
     assert lost[1] < {1: 0.9, 2: 0.8, 4: 0.7, 8: 0.5}[nbits] * lost[0]
 
 
-@pytest.mark.parametrize("nbits", [1, 2, 4, 8])
-def test_levels_are_packed_and_unpacked(nbits):
-    levels, words = quantise.LEVELS[nbits], quantise.WORDS[nbits]
-    assert len(levels) == 2**nbits and (np.diff(levels.astype(int)) > 0).all()
-    for byte in (0, 1, 77, 255):
-        expected = [levels[(byte >> shift) % 2**nbits] for shift in range(0, 8, nbits)]
-        assert words[[byte]].view(np.int8).tolist() == expected
+@pytest.mark.parametrize("nbits", [1, 2, 4])
+def test_what_a_window_of_packed_codes_stands_for(nbits):
+    """Walked through as the encoder does, a dimension at a time."""
+    levels, words = quantise.LEVELS[nbits].tolist(), quantise.WORDS[nbits].view(np.int8).reshape(1024, -1)
+    assert len(levels) == 2 ** (nbits + 1) and levels == sorted(set(levels)) and levels == [-x for x in levels[::-1]]
+    each = 8 // nbits
+    for state, byte in ((state, byte) for state in range(4) for byte in range(256)):
+        before, last = divmod(state, 2)
+        for place, level in enumerate(words[256 * state + byte].tolist()):
+            bit = byte >> (each - 1 - place) & 1
+            rest = byte >> (each + place * (nbits - 1)) & (2 ** (nbits - 1) - 1)
+            subset = [[0, 2], [2, 0], [1, 3], [3, 1]][2 * last + before][bit]
+            assert level == levels[4 * rest + subset]
+            before, last = last, bit
+    for state in range(4):  # no two codes say the same
+        assert len(set(map(tuple, words[256 * state : 256 * state + 256].tolist()))) == 256
+
+
+@pytest.mark.parametrize(("nbits", "dim"), [(1, 11), (2, 6), (4, 3)])
+def test_the_best_path_is_found(rng, monkeypatch, nbits, dim):
+    monkeypatch.setattr(quantise, "NEIGHBOURS", 0)
+    vectors, zeros = rng.normal(size=(200, dim)).astype(np.float32), np.zeros((1, dim), np.float32)
+    codes, eye = np.zeros(200, np.uint16), np.eye(dim, dtype=np.float32)
+    scales, packed = quantise.encode(vectors, zeros, codes, eye, eye, nbits)
+    found = np.square(quantise.decode(scales, packed, zeros, codes, eye, nbits) - vectors).sum(axis=1)
+    width = packed.shape[1]
+    every = np.arange(256**width)
+    every = np.stack([every >> 8 * place & 255 for place in range(width)], axis=1).astype(np.uint8)
+    one = quantise.decode(np.full(len(every), 192, np.uint8), every, zeros, np.zeros(len(every), int), eye, nbits)
+    for vector, scale, left in zip(vectors, scales, found, strict=True):
+        best = np.square(one * quantise.STEPS[scale] / quantise.STEPS[192] - vector).sum(axis=1).min()
+        assert left < 1.03 * best + 1e-6  # numbers are rounded to 127ths before the nearest level is looked up
+
+
+@pytest.mark.parametrize(("nbits", "max_alone", "expected"), [(1, 4.40, 4.95), (2, 9.30, 10.5), (4, 20.22, 22.0)])
+def test_normal_numbers_keep_more_than_levels_alone_can(rng, nbits, max_alone, expected):
+    """In decibels; what levels without a trellis keep at most is in Max (1960), table 1."""
+    numbers = rng.normal(size=(4000, 128)).astype(np.float32)
+    codes, eye = np.zeros(4000, np.uint16), np.eye(128, dtype=np.float32)
+    stored = quantise.encode(numbers, np.zeros((1, 128), np.float32), codes, eye, eye, nbits)
+    again = quantise.decode(*stored, np.zeros((1, 128), np.float32), codes, eye, nbits)
+    kept = -10 * np.log10(np.square(again - numbers).mean())
+    assert max_alone + 0.5 < expected < kept < 6.02 * nbits
+
+
+@pytest.mark.parametrize("nbits", [1, 2, 4])
+def test_each_level_is_the_mean_of_what_is_rounded_to_it(rng, monkeypatch, nbits):
+    monkeypatch.setattr(quantise, "NEIGHBOURS", 0)
+    numbers = rng.normal(size=(20_000, 128)).astype(np.float32)
+    codes, eye = np.zeros(len(numbers), np.uint16), np.eye(128, dtype=np.float32)
+    scales, packed = quantise.encode(numbers, np.zeros((1, 128), np.float32), codes, eye, eye, nbits)
+    again = quantise.decode(scales, packed, np.zeros((1, 128), np.float32), codes, eye, nbits)
+    steps = quantise.STEPS[scales][:, None]
+    chosen, wanted = np.rint(again / steps).astype(int), numbers / steps
+    for level in quantise.LEVELS[nbits].tolist():
+        np.testing.assert_allclose(wanted[chosen == level].mean(), level, atol=4)
+
+
+def test_eight_bits_are_levels_as_they_are():
+    window = np.arange(1024)
+    np.testing.assert_array_equal(quantise.WORDS[8][window], window % 256 - 128)
 
 
 def test_a_vector_that_is_its_centroid_stays_it(rng):

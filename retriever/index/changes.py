@@ -87,7 +87,7 @@ class Change:
         vectors = _vectors(whole)
         sample = segments.sample(whole, centroids.sample_rows(vectors))
         codebook = centroids.grow(self._old.codebook, sample, vectors, _vectors(compressed) + vectors)
-        lookup = Lookup(codebook.centroids)
+        lookup = Lookup(codebook.centroids, codebook.moment)
         fresh = [
             self._segment(
                 segments.compress(

@@ -119,15 +119,17 @@ def scan_codes(codes, begins, ends, table, scores):  # pragma: no cover
 
 @njit(nogil=True, cache=True)
 def unpack_residuals(packed, scales, steps, words, begins, ends, filled, out, scale):  # pragma: no cover
-    """out (n, bytes), of the type of words (256,): what the packed codes of passages' vectors stand for, one passage
-    after another from filled (passages,) on; scale (n,) float32: their steps."""
+    """out (n, bytes), of the type of words (1024,): what the packed codes of passages' vectors stand for, one passage
+    after another from filled (passages,) on, by windows of a byte and the two lowest bits of the one before; scale
+    (n,) float32: their steps."""
     for passage in range(len(begins)):
         to = filled[passage]
         for place in range(begins[passage], ends[passage]):
             scale[to] = steps[scales[place]]
             bytes_of, words_of = packed[place], out[to]
-            for b in range(len(bytes_of)):
-                words_of[b] = words[bytes_of[b]]
+            words_of[0] = words[bytes_of[0]]
+            for b in range(1, len(bytes_of)):
+                words_of[b] = words[(bytes_of[b - 1] & 3) << 8 | bytes_of[b]]
             to += 1
 
 

@@ -28,7 +28,7 @@ PROBES = 48  # centroids whose lists a row looks into
 SCANNED = 20_000  # passages that step 2 scores at most: from the lists, where there are more
 # Passages that step 3 scores: so many among USUAL. Among more, those that are there for each hit grow as the square
 # root of the number of passages, and the others, which are to spare when few are asked for, more slowly.
-CANDIDATES, CANDIDATES_PER_HIT, USUAL = 1_500, 15, 10_000
+CANDIDATES, CANDIDATES_PER_HIT, USUAL = 1_000, 15, 10_000
 FINAL, FINAL_PER_HIT = 8, 1.2  # passages that step 4 scores
 BLOCK_VECTORS = 8_192  # stored vectors that one thread takes at a time: what they need stays near the processor
 SCAN_VECTORS = 131_072  # ... in step 2, which needs only their codes

@@ -28,7 +28,7 @@ from typing import TypeVar
 import numpy as np
 
 FORMAT = "citesight-late-interaction-index"
-VERSION = 3
+VERSION = 4
 MANIFEST = "manifest.json"
 TEMPORARY = MANIFEST + ".tmp"
 LOCK = "writer.lock"
