@@ -456,6 +456,16 @@ def test_what_is_far_gets_centroids_of_its_own(lossless, rng, monkeypatch):
     assert len(list(lossless.path.glob("codebook-*"))) == 1
 
 
+def test_centroids_lie_closer_where_queries_differ_more(rng):
+    sample = rng.normal(size=(4_000, 8)).astype(np.float32)
+    left = {}
+    for name, moment in (("alike", np.eye(8)), ("first", np.diag([1.0] + [0.01] * 7))):
+        found = centroids.train(sample, 100, moment)
+        numbers, _ = centroids.Lookup(found, moment).nearest(sample)
+        left[name] = np.square(sample - found[numbers]).mean(axis=0)
+    assert left["first"][0] < 0.5 * left["alike"][0] and left["first"][1:].mean() > left["alike"][1:].mean()
+
+
 def test_never_more_centroids_than_codes_can_name(rng, monkeypatch):
     monkeypatch.setattr(centroids, "MOST_CENTROIDS", 64)
     sample = rng.normal(size=(4_000, 8)).astype(np.float32)

@@ -4,8 +4,8 @@ A vector is c + S z, where S, the spread, is the same for all: it stretches numb
 to what residuals are like, so that none of the levels they are rounded to is wasted on directions that hardly vary. z
 is step * level, with one step a vector and a code of `nbits` bits for each dimension. Up to 4 bits there are twice as
 many levels as codes: which half of them a code means is told by the codes of the two dimensions before, and the Viterbi
-algorithm finds the best path through these (trellis-coded quantization, Marcellin and Fischer 1990). Errors are a sixth
-smaller so than with levels that each dimension has for itself.
+algorithm finds the best path through these (trellis-coded quantization, Marcellin and Fischer 1990). Errors are 13 %
+smaller so with 2 bits, and 16 % with 4, than with levels that each dimension has for itself.
 
 Encoding looks for the codes and the step that change dot products least, not the vector: the error e counts as e' M e,
 where M is the second moment of what the vectors will be compared with. The dimensions are rounded one after another and
