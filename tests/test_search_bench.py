@@ -17,7 +17,8 @@ from retriever.search_bench import VIEWS, read_vectors, write_vectors
 class BatchEncoder(SmallEncoder):
     def encode_queries(self, questions, images, instructions):
         assert instructions == [None] * len(questions)
-        return [self.encode_query(*asked) for asked in zip(questions, images, strict=True)]
+        longer = [f"{question} {question}" for question in questions]  # real ones have more word pieces than words
+        return [self.encode_query(*asked) for asked in zip(longer, images, strict=True)]
 
 
 @pytest.fixture

@@ -52,8 +52,7 @@ def packed_bytes(dim: int, nbits: int) -> int:
     return -(-dim * nbits // 8)
 
 
-@njit(cache=True)
-def _subset(state, bit):  # pragma: no cover
+def _subset(state, bit):
     """Which of the subsets 0 to 3 of the levels, every fourth of them, a code with this lowest bit is of, after a state
     (Ungerboeck 1982, for four states)."""
     return (state & 1) + 2 * (bit ^ (state >> 1))
@@ -75,7 +74,7 @@ def _words(bits: int) -> np.ndarray:
     for place in range(each):
         so_far = path >> (each - 1 - place)
         rest = (window >> (each + place * (bits - 1))) % 2 ** (bits - 1)
-        levels.append(LEVELS[bits][4 * rest + _subset.py_func(so_far >> 1 & 3, so_far & 1)])
+        levels.append(LEVELS[bits][4 * rest + _subset(so_far >> 1 & 3, so_far & 1)])
     return np.ascontiguousarray(np.stack(levels, axis=1)).view(f"<i{each}")[:, 0]
 
 
@@ -169,6 +168,9 @@ def _steps_to_try(numbers: np.ndarray, nbits: int) -> np.ndarray:
     return np.where(step > 0, np.clip(near, 1, 255), 0).astype(np.uint8)
 
 
+_compiled_subset = njit(_subset)
+
+
 @njit(nogil=True, cache=True, fastmath={"contract", "reassoc"})
 def _round_alone(numbers, tried, feedback, costs, steps, scales, packed):  # pragma: no cover
     """numbers (dim, n) float32; tried (m, n), step bytes; writes the best of them to scales (n,) and the codes of 8
@@ -242,7 +244,7 @@ def _round_by_paths(
                     level = min(max(np.rint(target[j, state, i] * inverse[i]), np.float32(-127)), np.float32(127))
                     place[state, i] = np.int32(level + np.float32(128))
                 for bit in range(2):
-                    subset = _subset(state, bit)
+                    subset = _compiled_subset(state, bit)
                     for i in range(LANES):
                         value[bit, state, i] = values[subset, place[state, i]]
                     for i in range(LANES):
@@ -286,7 +288,7 @@ def _write_path(state, places, by_higher, nearest, nbits, packed):  # pragma: no
     for j in range(len(places) - 1, -1, -1):
         bit = state & 1
         before = (state >> 1) + 2 * by_higher[j, state]
-        rest = np.int64(nearest[_subset(before, bit), places[j, state]])
+        rest = np.int64(nearest[_compiled_subset(before, bit), places[j, state]])
         in_byte = j % each
         code = bit << (each - 1 - in_byte) | rest << (each + in_byte * (nbits - 1))
         packed[j // each] |= np.uint8(code)
