@@ -170,7 +170,7 @@ def _form(here: Corpora, shown: list[Any], quiet: dict[str, Any]) -> None:
     kind.input(here.choose, kind, [from_files, what, data, name, licence, language, look, found], **quiet)
     gr.on([files.upload, files.clear], lambda: "", None, found, **quiet)
     look.click(page_corpora_html.previewing, None, found, **quiet).then(
-        here.preview, told, [shown[0], found], concurrency_limit=1, **{**quiet, "queue": True}
+        here.preview, told, [shown[0], found], concurrency_limit=1, **(quiet | {"queue": True})
     )
     start.click(here.start, told, [*shown, files, said, found], **quiet)
 

@@ -85,6 +85,10 @@ _NEAREST = {
     bits: np.abs(np.arange(-128, 128)[:, None] - LEVELS[bits].reshape(-1, 4).T[:, None]).argmin(axis=2).astype(np.uint8)
     for bits in UPPER_LEVELS
 }
+# Those levels themselves: (4, 256) float32.
+_VALUES = {
+    bits: LEVELS[bits][4 * places + np.arange(4)[:, None]].astype(np.float32) for bits, places in _NEAREST.items()
+}
 
 
 def spread_of(residuals: np.ndarray) -> np.ndarray:
@@ -124,8 +128,8 @@ def encode(
             if nbits == 8:
                 _round_alone(*of_lanes, *how, STEPS, scales[part], packed[part])
             else:
-                levels = LEVELS[nbits].astype(np.float32), _NEAREST[nbits]
-                _round_by_paths(*of_lanes, *how, STEPS, *levels, nbits, scales[part], packed[part])
+                tables = _VALUES[nbits], _NEAREST[nbits]
+                _round_by_paths(*of_lanes, *how, STEPS, *tables, nbits, scales[part], packed[part])
 
     in_parallel(some, range(0, len(vectors), BLOCK))
     return scales, packed
@@ -206,15 +210,11 @@ def _round_alone(numbers, tried, feedback, costs, steps, scales, packed):  # pra
 # Every loop here goes along LANES vectors and is about few arrays, since only such loops are compiled for many at once.
 @njit(nogil=True, cache=True, fastmath={"contract", "reassoc"})
 def _round_by_paths(
-    numbers, tried, feedback, costs, steps, levels, nearest, nbits, scales, packed
+    numbers, tried, feedback, costs, steps, values, nearest, nbits, scales, packed
 ):  # pragma: no cover
-    """The same with codes of nbits, the best path through a trellis; n is at most LANES. levels float32 as in LEVELS,
-    nearest as in _NEAREST; packed (n, bytes) as _words() says."""
+    """The same with codes of nbits, the best path through a trellis; n is at most LANES. values and nearest as in
+    _VALUES and _NEAREST; packed (n, bytes) as _words() says."""
     dim, n = numbers.shape
-    values = np.empty((4, 256), np.float32)
-    for subset in range(4):
-        for place in range(256):
-            values[subset, place] = levels[4 * nearest[subset, place] + subset]
     lowest = np.full(n, np.inf, np.float32)
     step, inverse = np.zeros(LANES, np.float32), np.zeros(LANES, np.float32)
     # By state, of the best path to it: what it costs, the error of its last dimension, what it would have dimensions
