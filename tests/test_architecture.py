@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("app", "generator", "kb", "retriever")
-ALONE = ("wheelcache.py", "hubcache.py", "memory.py")
+ALONE = ("wheelcache.py", "hubcache.py", "hubclient.py", "memory.py")
 
 
 def source_files() -> list[Path]:
@@ -43,7 +43,9 @@ def wrong(place: PurePosixPath, name: str) -> str:
         return f"{part} must not know {target}"
     if target in ("wheelcache", "hubcache") and part == "generator" and not command:
         return "the generator fetches nothing"
-    if place.as_posix() in ALONE and target in (*PARTS, *(PurePosixPath(file).stem for file in ALONE)):
+    if target == "hubclient" and place.as_posix() != "hubcache.py":
+        return "only hubcache asks the Hub"
+    if place.as_posix() in ALONE and target in (*PARTS, "wheelcache", "hubcache", "memory"):
         return f"{place.stem} knows no part of the program"
     if target == "gradio" and not page:
         return "Gradio belongs to app/page*.py"
@@ -86,6 +88,8 @@ def test_every_import_goes_with_the_arrows():
         ("wheelcache.py", "import kb"),
         ("hubcache.py", "from retriever.profiles import FLMR_FILES"),
         ("hubcache.py", "import wheelcache"),
+        ("hubclient.py", "from hubcache import fetch_model"),
+        ("retriever/checkpoints.py", "from hubclient import HubProblem"),
         ("memory.py", "from generator import loading"),
     ],
 )
@@ -105,6 +109,7 @@ def test_a_wrong_import_is_found(place, line):
         ("generator/__main__.py", "from hubcache import fetch_vision_language"),
         ("generator/loading.py", "from memory import free_bytes"),
         ("retriever/profiles.py", "from hubcache import fetch_model\nfrom memory import free_bytes"),
+        ("hubcache.py", "from hubclient import HubProblem"),
         ("app.py", "import gradio\nfrom app.page import build_page"),
         ("app/service.py", "from kb.catalogue import Catalogue\nfrom retriever.index import Hit"),
     ],

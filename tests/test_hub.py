@@ -19,7 +19,8 @@ import huggingface_hub
 import pytest
 from hub_server import HubServer
 
-import hubcache as hub
+import hubcache
+import hubclient
 from hubcache import HubProblem, fetch_dataset, fetch_vision_language
 from retriever.checkpoints import FLMR_FILES
 
@@ -29,8 +30,8 @@ WEIGHTS = 3 << 20
 TOKEN = "hf_secretsecretsecret"
 
 
-def fetch_model(repo: str, cache: Path, progress: hub.Progress = lambda done, total: None) -> Path:
-    return hub.fetch_model(repo, cache, FLMR_FILES, progress)
+def fetch_model(repo: str, cache: Path, progress: hubcache.Progress = lambda done, total: None) -> Path:
+    return hubcache.fetch_model(repo, cache, FLMR_FILES, progress)
 
 
 def write(folder: Path, name: str, content: bytes | str) -> None:
@@ -82,7 +83,7 @@ def server(checkpoint, dataset):
 def waits(monkeypatch) -> list[float]:
     """What would have been waited; nothing is."""
     waited: list[float] = []
-    monkeypatch.setattr(hub, "_sleep", waited.append)
+    monkeypatch.setattr(hubclient, "_sleep", waited.append)
     return waited
 
 
@@ -91,10 +92,10 @@ def surroundings(request, monkeypatch, tmp_path, waits):
     """No token, no proxy; the address is the server's where a test has one."""
     for name in [name for name in os.environ if name.startswith("HF_") or name.lower().endswith("_proxy")]:
         monkeypatch.delenv(name)
-    monkeypatch.setattr(hub.constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
-    monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(hubclient.constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
+    monkeypatch.setattr(hubclient.constants, "HF_HUB_OFFLINE", False)
     if "server" in request.fixturenames:
-        monkeypatch.setattr(hub.constants, "ENDPOINT", request.getfixturevalue("server").url)
+        monkeypatch.setattr(hubclient.constants, "ENDPOINT", request.getfixturevalue("server").url)
     huggingface_hub.close_session()
     yield
     huggingface_hub.close_session()
@@ -119,8 +120,8 @@ def parts(cache: Path) -> list[Path]:
 
 def leave_part(cache: Path, weights: bytes, came: bytes) -> None:
     """What a fetch that was broken off leaves."""
-    file = hub._File("model.safetensors", len(weights), hashlib.sha256(weights).hexdigest())
-    part = hub._partial(cache / "hub" / "models--owner--PreFLMR_tiny", file)
+    file = hubclient.File("model.safetensors", len(weights), hashlib.sha256(weights).hexdigest())
+    part = hubcache._partial(cache / "hub" / "models--owner--PreFLMR_tiny", file)
     write(part.parent, part.name, came)
 
 
@@ -171,7 +172,7 @@ def test_a_complete_checkpoint_needs_no_network(server, tmp_path, monkeypatch):
     folder = fetch_model(MODEL, tmp_path)
     before = len(server.requests)
     assert fetch_model(MODEL, tmp_path) == folder
-    monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(hubclient.constants, "HF_HUB_OFFLINE", True)
     assert fetch_model(MODEL, tmp_path) == folder
     assert len(server.requests) == before
 
@@ -250,7 +251,7 @@ def test_a_progress_that_raises_ends_the_fetch_and_the_next_goes_on_from_there(s
 
 def test_a_listing_of_several_pages_is_read_to_the_end_and_on_the_same_server(checkpoint, tmp_path, monkeypatch):
     with HubServer({MODEL: checkpoint}, page_size=4) as server:
-        monkeypatch.setattr(hub.constants, "ENDPOINT", server.url.replace("127.0.0.1", "localhost"))
+        monkeypatch.setattr(hubclient.constants, "ENDPOINT", server.url.replace("127.0.0.1", "localhost"))
         assert tree(fetch_model(MODEL, tmp_path)) == wanted(checkpoint)
         pages = server.asked("/tree/")
         assert len(pages) > 3 and {page.headers["host"].split(":")[0] for page in pages} == {"localhost"}
@@ -433,8 +434,8 @@ def test_a_connection_that_keeps_breaking_ends_in_a_sentence_and_loses_nothing(s
         fetch_model(MODEL, tmp_path)
     assert "broke off while the file model.safetensors of the model owner/PreFLMR_tiny was fetched" in sentence(problem)
     assert "go on from there" in sentence(problem)
-    assert waits == list(hub.WAITS)
-    tries = len(hub.WAITS) + 1
+    assert waits == list(hubclient.WAITS)
+    tries = len(hubclient.WAITS) + 1
     assert [part.stat().st_size for part in parts(tmp_path)] == [tries * 100_000]
     assert not (tmp_path / "hub/models--owner--PreFLMR_tiny/model.safetensors").exists()
     server.well()
@@ -446,14 +447,14 @@ def test_a_connection_that_keeps_breaking_ends_in_a_sentence_and_loses_nothing(s
 def test_a_connection_that_breaks_often_but_brings_much_is_not_given_up(
     server, checkpoint, tmp_path, waits, monkeypatch
 ):
-    monkeypatch.setattr(hub, "_GOOD_STRETCH", 100_000)
+    monkeypatch.setattr(hubclient, "_GOOD_STRETCH", 100_000)
     server.drop("model.safetensors", after=150_000)
     assert tree(fetch_model(MODEL, tmp_path)) == wanted(checkpoint)
     assert set(waits) == {1.0} and len(waits) == WEIGHTS // 150_000
 
 
 def test_half_a_file_is_not_counted_for_another_with_the_same_content(server, checkpoint, tmp_path, monkeypatch):
-    monkeypatch.setattr(hub, "WAITS", ())
+    monkeypatch.setattr(hubclient, "WAITS", ())
     server.drop("context_tokenizer/vocab.txt", after=1000)
     with pytest.raises(HubProblem):
         fetch_model(MODEL, tmp_path)
@@ -511,8 +512,8 @@ def test_a_range_that_begins_elsewhere_is_not_put_behind_what_is_there(server, c
 
 
 def test_a_server_that_falls_silent_is_not_waited_for_for_ever(server, tmp_path, monkeypatch, waits):
-    monkeypatch.setattr(hub.constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.1)
-    monkeypatch.setattr(hub, "WAITS", (1.0,))
+    monkeypatch.setattr(hubclient.constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.1)
+    monkeypatch.setattr(hubclient, "WAITS", (1.0,))
     server.hold("model.safetensors", after=50_000, times=None)
     with pytest.raises(HubProblem, match="timed out"):
         fetch_model(MODEL, tmp_path)
@@ -551,8 +552,8 @@ def test_who_waits_for_another_fetch_is_told_how_far_that_is_and_has_nothing_lef
 ):
     server.hold("model.safetensors", after=100)
     checked: list[Path] = []
-    digest = hub._digest
-    monkeypatch.setattr(hub, "_digest", lambda path, file: checked.append(path) or digest(path, file))
+    digest = hubcache._digest
+    monkeypatch.setattr(hubcache, "_digest", lambda path, file: checked.append(path) or digest(path, file))
     first = threading.Thread(target=fetch_model, args=(MODEL, tmp_path))
     first.start()
     until(lambda: any(part.stat().st_size == 100 for part in parts(tmp_path)))
@@ -643,7 +644,7 @@ def test_a_server_that_is_not_the_hub_is_named_as_that(server, tmp_path, page, b
 
 
 def test_an_endless_answer_is_cut(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(hub, "_JSON_BYTES", 1000)
+    monkeypatch.setattr(hubclient, "JSON_BYTES", 1000)
     with pytest.raises(HubProblem, match="does not answer as the Hub does"):
         fetch_model(MODEL, tmp_path)
 
@@ -772,7 +773,7 @@ def test_a_token_that_cannot_be_had_is_no_fault_of_the_folder(server, tmp_path, 
     def refuse() -> str:
         raise PermissionError(errno.EACCES, TOKEN)
 
-    monkeypatch.setattr(hub, "get_token", refuse)
+    monkeypatch.setattr(hubclient, "get_token", refuse)
     with pytest.raises(HubProblem) as problem:
         fetch_model(MODEL, tmp_path)
     assert "cannot be had (PermissionError)" in sentence(problem)
@@ -821,7 +822,7 @@ def test_trouble_of_the_server_passes_or_is_named(server, checkpoint, tmp_path, 
     with pytest.raises(HubProblem) as problem:
         fetch_model(MODEL, tmp_path / "other")
     assert f"(status {status})" in sentence(problem)
-    assert waits == [1.0, 2.0, *hub.WAITS]
+    assert waits == [1.0, 2.0, *hubclient.WAITS]
 
 
 def test_a_server_that_asks_for_patience_gets_it(server, checkpoint, tmp_path, waits):
@@ -839,7 +840,7 @@ def test_a_busy_server_that_does_not_say_how_long_is_asked_again_after_short_wai
     with pytest.raises(HubProblem) as problem:
         fetch_model(MODEL, tmp_path)
     assert "is asked for too much at once" in sentence(problem)
-    assert waits == list(hub.WAITS)
+    assert waits == list(hubclient.WAITS)
 
 
 def test_patience_has_an_end(server, tmp_path, waits):
@@ -857,7 +858,7 @@ def test_patience_has_an_end(server, tmp_path, waits):
     server.answer("/tree/", 429, {"Retry-After": "0"})
     with pytest.raises(HubProblem):
         fetch_model(MODEL, tmp_path)
-    assert sum(waits) <= hub.PATIENCE
+    assert sum(waits) <= hubclient.PATIENCE
 
 
 # No way to the server
@@ -866,7 +867,7 @@ def test_patience_has_an_end(server, tmp_path, waits):
 def test_a_server_that_is_not_there_is_named_at_once(checkpoint, tmp_path, monkeypatch, waits):
     with HubServer({MODEL: checkpoint}) as gone:
         url = gone.url
-    monkeypatch.setattr(hub.constants, "ENDPOINT", url)
+    monkeypatch.setattr(hubclient.constants, "ENDPOINT", url)
     with pytest.raises(HubProblem) as problem:
         fetch_model(MODEL, tmp_path)
     said = sentence(problem)
@@ -875,7 +876,7 @@ def test_a_server_that_is_not_there_is_named_at_once(checkpoint, tmp_path, monke
 
 
 def test_a_server_whose_name_is_not_known_is_named_at_once(tmp_path, monkeypatch, waits):
-    monkeypatch.setattr(hub.constants, "ENDPOINT", "https://user:password@hub.invalid")
+    monkeypatch.setattr(hubclient.constants, "ENDPOINT", "https://user:password@hub.invalid")
     with pytest.raises(HubProblem) as problem:
         fetch_model(MODEL, tmp_path)
     assert "hub.invalid does not answer" in sentence(problem) and "password" not in sentence(problem) and waits == []
@@ -885,7 +886,7 @@ def test_a_network_that_goes_away_on_the_way_is_tried_for_again(server, tmp_path
     def kinds(kind: type) -> list[type]:
         return [kind, *(deeper for below in kind.__subclasses__() for deeper in kinds(below))]
 
-    [no_connection] = [kind for kind in kinds(hub.HTTPError) if kind.__name__ == "ConnectError"]
+    [no_connection] = [kind for kind in kinds(hubclient.HTTPError) if kind.__name__ == "ConnectError"]
     real = huggingface_hub.get_session()
 
     def stream(method, url, **more):
@@ -893,18 +894,18 @@ def test_a_network_that_goes_away_on_the_way_is_tried_for_again(server, tmp_path
             raise no_connection("[Errno -3] Temporary failure in name resolution")
         return real.stream(method, url, **more)
 
-    monkeypatch.setattr(hub, "get_session", lambda: SimpleNamespace(stream=stream))
+    monkeypatch.setattr(hubclient, "get_session", lambda: SimpleNamespace(stream=stream))
     with pytest.raises(HubProblem, match="does not answer .*name resolution"):
         fetch_model(MODEL, tmp_path)
-    assert waits == list(hub.WAITS)
+    assert waits == list(hubclient.WAITS)
 
 
 def test_what_the_client_says_is_shown_without_the_token(server, tmp_path, monkeypatch):
     def stream(*_, **__):
-        raise hub.HTTPError(f"Illegal header value b'Bearer {TOKEN}'\nand more")
+        raise hubclient.HTTPError(f"Illegal header value b'Bearer {TOKEN}'\nand more")
 
     monkeypatch.setenv("HF_TOKEN", TOKEN)
-    monkeypatch.setattr(hub, "get_session", lambda: SimpleNamespace(stream=stream))
+    monkeypatch.setattr(hubclient, "get_session", lambda: SimpleNamespace(stream=stream))
     with pytest.raises(HubProblem) as problem:
         fetch_model(MODEL, tmp_path)
     assert "Illegal header value" in sentence(problem)
@@ -912,7 +913,7 @@ def test_what_the_client_says_is_shown_without_the_token(server, tmp_path, monke
 
 @pytest.mark.parametrize("address", ["huggingface.co", "ftp://host", "http://", "http://[bad", "http://host:port", ""])
 def test_an_address_that_is_none_is_refused(tmp_path, monkeypatch, address):
-    monkeypatch.setattr(hub.constants, "ENDPOINT", address)
+    monkeypatch.setattr(hubclient.constants, "ENDPOINT", address)
     with pytest.raises(HubProblem) as problem:
         fetch_model(MODEL, tmp_path)
     assert sentence(problem).startswith("HF_ENDPOINT is not the address")
@@ -927,7 +928,7 @@ def test_a_proxy_that_cannot_be_used_is_named(server, tmp_path, monkeypatch):
 
 
 def test_offline_with_nothing_there_is_a_sentence(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(hubclient.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(HubProblem) as problem:
         fetch_model(MODEL, tmp_path)
     assert sentence(problem).startswith("HF_HUB_OFFLINE is set and the model owner/PreFLMR_tiny was not")
@@ -951,20 +952,20 @@ def test_the_environment_of_a_process_says_where_the_hub_is_and_whether_to_ask_i
 
 def test_too_little_space_is_said_before_anything_is_fetched(server, checkpoint, tmp_path, monkeypatch):
     whole = sum(map(len, wanted(checkpoint).values()))
-    monkeypatch.setattr(hub.shutil, "disk_usage", lambda folder: SimpleNamespace(free=whole - 1))
+    monkeypatch.setattr(hubcache.shutil, "disk_usage", lambda folder: SimpleNamespace(free=whole - 1))
     with pytest.raises(HubProblem) as problem:
         fetch_model(MODEL, tmp_path)
     assert "needs 3.2 MB more, but the disk of" in sentence(problem) and server.served() == 0
-    monkeypatch.setattr(hub.shutil, "disk_usage", lambda folder: SimpleNamespace(free=whole))
+    monkeypatch.setattr(hubcache.shutil, "disk_usage", lambda folder: SimpleNamespace(free=whole))
     fetch_model(MODEL, tmp_path)
 
 
 def test_what_is_there_already_needs_no_space(server, tmp_path, monkeypatch):
     server.drop("model.safetensors", after=WEIGHTS - 1000, times=1)
-    monkeypatch.setattr(hub, "WAITS", ())
+    monkeypatch.setattr(hubclient, "WAITS", ())
     with pytest.raises(HubProblem):
         fetch_model(MODEL, tmp_path)
-    monkeypatch.setattr(hub.shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
+    monkeypatch.setattr(hubcache.shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
     fetch_model(MODEL, tmp_path)
 
 
@@ -994,7 +995,7 @@ def test_a_full_disk_is_named_as_that(server, tmp_path, monkeypatch, code):
     def full(*_):
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(hub.os, "fsync", full)
+    monkeypatch.setattr(hubcache.os, "fsync", full)
     with pytest.raises(HubProblem) as problem:
         fetch_model(MODEL, tmp_path)
     assert sentence(problem).startswith("The disk is full: nothing more fits under")

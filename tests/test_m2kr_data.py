@@ -337,6 +337,6 @@ def test_a_name_that_is_neither_folder_nor_hub_id_is_refused(tmp_path):
 
 def test_a_hub_that_does_not_answer_is_one_sentence_that_names_the_folder_looked_for(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    monkeypatch.setattr("hubcache._sleep", lambda seconds: None)
+    monkeypatch.setattr("hubclient._sleep", lambda seconds: None)
     with pytest.raises(M2KRProblem, match="no folder owner/data, and as a Hub data set it cannot be had: .*"):
         _locate("owner/data", "EVQA", "test", tmp_path, lambda stage, done, total: None)

@@ -14,7 +14,7 @@ import pytest
 from hub_server import HubServer
 from m2kr_support import PASSAGE, question, write_shards, write_task
 
-import hubcache
+import hubclient
 from kb.records import CatalogueProblem, DocumentRecord, Section, Skipped
 from kb.sources import parquet
 
@@ -62,10 +62,10 @@ def hub(tmp_path, monkeypatch):
     """A stand-in for the Hub, without data sets yet."""
     for variable in (name for name in os.environ if name.lower().endswith("_proxy")):
         monkeypatch.delenv(variable)
-    monkeypatch.setattr(hubcache, "WAITS", ())
+    monkeypatch.setattr(hubclient, "WAITS", ())
     with HubServer() as server:
-        monkeypatch.setattr(hubcache.constants, "ENDPOINT", server.url)
-        monkeypatch.setattr(hubcache.constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(hubclient.constants, "ENDPOINT", server.url)
+        monkeypatch.setattr(hubclient.constants, "HF_HUB_OFFLINE", False)
         yield server
 
 
