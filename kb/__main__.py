@@ -190,7 +190,7 @@ def _ingest_once(
         print(f"{report.skipped} could not be taken; python -m kb runs says which and why", file=sys.stderr)
     if report.paused:
         print("paused; the same command goes on where this one ended", file=sys.stderr)
-    elif (report.added or report.updated) and (linked := link_twins(catalogue, report.source)):
+    elif (report.added or report.updated) and (linked := _linked(catalogue, report.source)):
         print(_LINKED.format(report.source, linked))
 
 
@@ -246,7 +246,22 @@ def _repair(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) 
 
 
 def _twins(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
-    print(_LINKED.format(args.corpus, link_twins(catalogue, args.corpus)))
+    print(_LINKED.format(args.corpus, _linked(catalogue, args.corpus)))
+
+
+def _linked(catalogue: Catalogue, corpus: str) -> int:
+    """link_twins() with a bar for each of its stages."""
+    with ExitStack() as stack:
+        bars: dict[str, tqdm] = {}
+
+        def progress(stage: str, done: int, total: int | None) -> None:
+            if stage not in bars:
+                stack.close()  # the bar of the stage before
+                bar = tqdm(total=total, unit=" passages", desc=f"{corpus}, {stage}", file=sys.stderr)
+                bars[stage] = stack.enter_context(bar)
+            bars[stage].update(done - bars[stage].n)
+
+        return link_twins(catalogue, corpus, progress)
 
 
 def _bench(args: argparse.Namespace, settings: Settings) -> None:

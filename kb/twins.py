@@ -13,17 +13,19 @@ from sqlalchemy import delete, select
 
 from kb.bulk import insert_many
 from kb.catalogue import Catalogue
-from kb.duplicates import Twin, twins
+from kb.duplicates import Progress, Twin, twins
 from kb.models import CorpusRow, DocumentRow, PassageRow, TwinRow
 
 _AT_ONCE = 5_000  # passages read at a time
 _LINKED_AT_ONCE = 1_000
 
 
-def link_twins(catalogue: Catalogue, corpus: str) -> int:
+def link_twins(
+    catalogue: Catalogue, corpus: str, progress: Progress = lambda stage, done, total: None
+) -> int:
     """Find the twins among the passages of `corpus`, in the version served, in place of those found before; how many.
 
-    Raises CatalogueProblem."""
+    progress: as twins() calls it. Raises CatalogueProblem."""
     mine = (
         select(PassageRow.id)
         .join(DocumentRow)
@@ -47,7 +49,7 @@ def link_twins(catalogue: Catalogue, corpus: str) -> int:
                 return
             last = rows[-1][0]
 
-    found = twins(texts(), fetch)
+    found = twins(texts(), fetch, progress=progress)
     first = list(islice(found, _LINKED_AT_ONCE))  # the texts are read now
     with catalogue.database.writing() as session:
         session.execute(delete(TwinRow.__table__).where(TwinRow.passage_id.in_(mine)))

@@ -149,7 +149,9 @@ def test_passages_that_say_the_same_are_told_of(run, tmp_path):
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     out = run("ingest", "jsonl", str(tmp_path / "a.jsonl"), "--corpus", "a")[1]
     assert "a: 2 new" in out and "a: 1 passages say what an earlier one says" in out
-    assert run("twins", "a")[1] == "a: 1 passages say what an earlier one says\n"
+    _, out, shown = run("twins", "a")
+    assert out == "a: 1 passages say what an earlier one says\n"
+    assert "a, reading: 2 passages" in shown and "a, comparing" in shown
 
 
 def test_cutting_is_what_is_asked_or_what_the_corpus_has(tmp_path, capsys, wheel_cache):
