@@ -1,7 +1,7 @@
 """The page without a browser: its HTML, its heat maps, its handlers, and `/ask` over HTTP.
 
 The service here is a small one of the test's own, over passages written for the test; the real one is driven
-through a browser in test_e2e.py.
+through a browser in e2e.
 """
 
 from __future__ import annotations

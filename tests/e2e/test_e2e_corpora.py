@@ -1,6 +1,6 @@
 """The Corpora page in a real browser: an ingestion begun, watched by two browsers, read in, and deleted.
 
-`python app.py` with the real encoder, as in test_e2e.py; the folder is the test's own, some of it hostile.
+`python app.py` with the real encoder, the folder is the test's own, some of it hostile.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from browser_support import CHROMIUM
-from test_e2e import ARTEFACTS, LION, PATIENCE, Visit, filled, opened, running
+from e2e_support import ARTEFACTS, LION, PATIENCE, Visit, filled, opened, running
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; apt-get install chromium")
 

@@ -1,0 +1,40 @@
+"""What the tests in a real browser share: the running app, a page opened at it, a photo to draw on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from e2e_support import CHEETAH, PATIENCE, TOWER, Visit, filled, opened, running
+from PIL import Image
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory: pytest.TempPathFactory, wheel_cache: Path) -> Iterator[str]:
+    with running(filled(tmp_path_factory.mktemp("data"), wheel_cache)) as url:
+        yield url
+
+
+@pytest.fixture
+def visit(browser, address: str, request: pytest.FixtureRequest) -> Iterator[Visit]:
+    """A page opened at the app; `indirect` parameters go to the browser's context."""
+    with opened(browser, address, **getattr(request, "param", {})) as seen:
+        yield seen
+
+
+@pytest.fixture
+def ready(visit: Visit) -> Visit:
+    visit.page.locator(".cs-status").wait_for(state="detached", timeout=PATIENCE)
+    return visit
+
+
+@pytest.fixture
+def both(tmp_path: Path) -> Path:
+    """A cheetah on the left and a tower on the right."""
+    with Image.open(CHEETAH) as cheetah, Image.open(TOWER) as tower:
+        photo = Image.new("RGB", (1200, 600))
+        photo.paste(cheetah.convert("RGB").resize((600, 600)), (0, 0))
+        photo.paste(tower.convert("RGB").resize((600, 600)), (600, 0))
+    photo.save(tmp_path / "both.jpg")
+    return tmp_path / "both.jpg"

@@ -1,0 +1,243 @@
+"""A model that answers, in a real browser: what it says streams in, and is held against the evidence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from browser_support import CHROMIUM
+from chat_server import ChatServer, Reply, scored_stream, stream
+from e2e_support import (
+    ARTEFACTS,
+    CHEETAH,
+    HOSTILE,
+    PATIENCE,
+    Visit,
+    contrast,
+    draw,
+    filled,
+    opened,
+    region,
+    running,
+    selecting,
+)
+
+from app.page import EACH, EXAMPLES
+from generator.prompt import OWN_RULES, REWRITING_RULES, RULES, SHORT_RULES
+
+pytest.importorskip("playwright.sync_api")
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; apt-get install chromium")
+
+
+KEY = "sk-secret-0123456789"
+
+
+class Model:
+    """A model behind a server, as far as these tests ask it: it reads which of the prompts it got.
+
+    `said`: what it says to a question with a word; else that a cheetah runs, and where it sleeps."""
+
+    def __init__(self) -> None:
+        self.said: dict[str, Reply] = {}
+
+    def __call__(self, body: dict) -> Reply:
+        rules, content = body["messages"][0]["content"], body["messages"][-1]["content"]
+        text = content if isinstance(content, str) else content[-1]["text"]
+        question = text.splitlines()[-1]
+        if rules == REWRITING_RULES:
+            return stream("How fast can the cheetah run?" if "fast" in question else "Where does the cheetah sleep?")
+        if rules == OWN_RULES:
+            return stream("I would say ", "90 km/h <b>or so</b> [1].", pause=0.05)
+        if rules == SHORT_RULES:
+            speed = re.search(r"run at (\d+ km/h)", text)
+            return scored_stream((speed[1] if speed else "unknown", [-0.3, -0.1]))
+        assert rules == RULES
+        for word, reply in self.said.items():
+            if word in question:
+                return reply
+        lines = text.splitlines()
+        number = lines[lines.index("Cheetah") - 1].removeprefix("<passage ").rstrip(">")
+        said = f"The cheetah can run at 104 km/h [{number}]. It sleeps in trees at noon [{number}]."
+        return stream(*re.findall(r"\S+\s*", said), pause=0.02)
+
+
+@dataclass
+class Modelled:
+    """The running app with a model that answers."""
+
+    address: str
+    server: ChatServer
+    model: Model
+
+
+@pytest.fixture(scope="session")
+def modelled(tmp_path_factory: pytest.TempPathFactory, wheel_cache: Path) -> Iterator[Modelled]:
+    model = Model()
+    folder = filled(tmp_path_factory.mktemp("modelled"), wheel_cache)
+    with ChatServer(model) as server:
+        settings = {"CITESIGHT_MODEL": "small", "CITESIGHT_SERVED_URL": server.url, "CITESIGHT_SERVED_KEY": KEY}
+        with running(folder, **settings) as url:
+            yield Modelled(url, server, model)
+    assert KEY not in (folder / "log").read_text()
+
+
+@pytest.fixture
+def talking(browser, modelled: Modelled, request: pytest.FixtureRequest) -> Iterator[Visit]:
+    """As `ready`, at the app with a model."""
+    with opened(browser, modelled.address, **getattr(request, "param", {})) as seen:
+        seen.page.locator(".cs-status").wait_for(state="detached", timeout=PATIENCE)
+        yield seen
+        assert KEY not in seen.page.content()
+
+
+def test_a_models_answer_streams_and_shows_what_is_not_from_the_evidence(talking: Visit, modelled: Modelled) -> None:
+    page = talking.page
+    page.evaluate(
+        """() => {
+            window.seen = [];
+            new MutationObserver(() => {
+                const said = document.querySelector(".cs-panel[aria-busy] .cs-said");
+                if (said && said.textContent !== window.seen.at(-1)) window.seen.push(said.textContent);
+            }).observe(document.querySelector("#cs-answer"), { childList: true, subtree: true });
+        }"""
+    )
+    page.locator(".cs-try").first.click()
+    said = talking.answered()
+    assert "104 km/h" in said and said.endswith("not from the evidence")
+    streamed = page.evaluate("window.seen")
+    assert len(streamed) > 3 and all(b.startswith(a) for a, b in zip(streamed, streamed[1:], strict=False))
+    assert "It sleeps in trees at noon" in page.locator(".cs-unsupported").inner_text()
+    assert page.locator(".cs-tag").count() == 1
+    assert "104 km/h" in "".join(page.locator(".cs-passage .cs-quote").all_inner_texts())
+    assert "by small at 127.0.0.1" in page.locator(".cs-timing").inner_text()
+    assert page.locator(".cs-own, .cs-candidates").count() == 0
+    page.locator(".cs-unsupported .cs-cite").click()
+    assert talking.pressed() == [page.locator(".cs-cite").first.get_attribute("data-rank")]
+    # Asked again, it is known.
+    asked = len(modelled.server.asked)
+    page.get_by_role("button", name="New conversation").click()
+    page.locator(".cs-empty").wait_for()
+    talking.ask(EXAMPLES[0][2])
+    talking.answered()
+    assert page.locator(".cs-timing").inner_text().startswith("Known from before")
+    assert len(modelled.server.asked) == asked
+
+
+def test_each_passage_alone_and_without_any(talking: Visit) -> None:
+    page = talking.page
+    page.locator("#cs-where button").first.click()
+    page.get_by_label(EACH).check()
+    page.get_by_label("without the evidence").check()
+    talking.give_photo(CHEETAH)
+    page.locator("#cs-photo img").wait_for()
+    talking.ask("How fast can this cat run?")
+    page.locator(".cs-candidates").wait_for(timeout=PATIENCE)
+    assert talking.answered().startswith("104 km/h")
+    rows = [row.locator("td").all_inner_texts() for row in page.locator(".cs-candidates tbody tr").all()]
+    assert len(rows) == 5 and rows[0][1] == "104 km/h" and {row[1] for row in rows[2:]} == {"unknown"}
+    assert rows[0][3] == "67%" and all(re.fullmatch(r"<?\d+%", row[2]) for row in rows)
+    assert page.locator(".cs-own p").inner_text() == "I would say 90 km/h or so."
+    page.locator(".cs-candidates .cs-cite").nth(1).click()
+    assert talking.pressed() == [rows[1][0]]
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["slow", "silent"])
+def test_stopping_ends_the_models_work(talking: Visit, modelled: Modelled, silent: bool) -> None:
+    page = talking.page
+    chunks = stream("It is ", *["very "] * 200).chunks
+    word = "silently" if silent else "slowly"
+    modelled.model.said[word] = Reply(chunks[:1], hold=True) if silent else Reply(chunks, pause=0.3)
+    modelled.server.closed.clear()
+    talking.give_photo(CHEETAH)
+    page.locator("#cs-photo img").wait_for()
+    assert not page.get_by_role("button", name="Stop").is_visible()
+    talking.ask(f"How {word} does this cat walk?")
+    page.get_by_role("button", name="Stop").wait_for()
+    if silent:
+        page.locator(".cs-card").first.wait_for()  # the model is being asked
+        page.wait_for_timeout(500)
+    else:
+        page.locator(".cs-panel[aria-busy] .cs-said", has_text="It is").wait_for(timeout=PATIENCE)
+    assert not page.get_by_role("button", name="Ask", exact=True).is_visible()
+    page.get_by_role("button", name="Stop").click()
+    told = "Stopped. Ask again" if silent else "Stopped before the end; what is here is not the whole answer."
+    page.locator(".cs-note", has_text=told).wait_for()
+    assert page.get_by_role("button", name="Ask", exact=True).is_visible()
+    assert not page.get_by_role("button", name="Stop").is_visible()
+    assert modelled.server.closed.wait(5)
+    assert silent or page.locator(".cs-said").inner_text().startswith("It is")
+    # What was stopped is no part of the conversation, and the next question is answered: after a breath, since Gradio
+    # cancels by session and a question that is sent in the same moment would be cancelled too.
+    page.wait_for_timeout(3_000)
+    talking.ask("How fast can this animal run?")
+    page.locator(".cs-said", has_text="104 km/h").wait_for(timeout=80_000)
+    talking.answered()
+    assert page.locator(".cs-earlier").count() == 0
+
+
+def test_a_model_that_fails_leaves_the_evidence(talking: Visit, modelled: Modelled) -> None:
+    modelled.model.said["heavy"] = Reply(status=404)
+    talking.give_photo(CHEETAH)
+    talking.page.locator("#cs-photo img").wait_for()
+    talking.ask("How heavy is this cat?")
+    talking.page.locator("#cs-problem [role=alert]", has_text="no such model").wait_for(timeout=PATIENCE)
+    assert talking.page.locator(".cs-panel h2").inner_text() == "No answer"
+    assert talking.page.locator(".cs-card").count() == 5 and talking.maps_shown() == ["1"]
+    assert talking.page.get_by_role("button", name="Ask", exact=True).is_visible()
+
+
+def test_a_hostile_model_does_nothing(talking: Visit, modelled: Modelled) -> None:
+    page = talking.page
+    modelled.model.said["hostile"] = stream(*re.findall(r"\S+\s*", f"{HOSTILE} [1] </p></section><h1>Gone</h1>"))
+    talking.give_photo(CHEETAH)
+    page.locator("#cs-photo img").wait_for()
+    talking.ask("How hostile is this cat?")
+    said = talking.answered()
+    assert "The cheetah runs fast." in said and "${window.pwned=1}" in said and "\u202e" not in said
+    panel = page.locator("#cs-answer")
+    assert panel.locator("script, img, svg, a, h1").count() == 0 and panel.locator("section").count() == 1
+    page.locator(".cs-said").hover()
+    talking.ask("How fast is it?")  # told again as an earlier question
+    page.locator(".cs-earlier summary").click()
+    page.locator(".cs-said", has_text="104 km/h").wait_for(timeout=PATIENCE)
+    assert page.locator(".cs-earlier :is(script, img, svg, a, h1)").count() == 0
+    assert page.evaluate("window.pwned") is None
+
+
+@pytest.mark.parametrize(
+    ("talking", "name"),
+    [
+        ({"color_scheme": "light", "viewport": {"width": 390, "height": 844}}, "conversation-phone"),
+        ({"color_scheme": "dark"}, "conversation-dark"),
+    ],
+    indirect=["talking"],
+)
+def test_looks_of_a_conversation(talking: Visit, both: Path, name: str) -> None:
+    page = talking.page
+    ARTEFACTS.mkdir(exist_ok=True)
+    talking.give_photo(both)
+    page.locator("#cs-photo img").wait_for()
+    page.locator("#cs-where button").first.click()
+    page.get_by_label("without the evidence").check()
+    selecting(page).scroll_into_view_if_needed()
+    selecting(page).click()
+    draw(page, "#cs-photo img", 0.05, 0.1, 0.45, 0.9)
+    assert region(page)
+    page.screenshot(path=ARTEFACTS / f"{name}-part.png")
+    talking.ask("How fast can this animal run?")
+    talking.answered()
+    page.get_by_label(EACH).check()
+    talking.ask("How fast can it run?")
+    page.locator(".cs-candidates").wait_for(timeout=PATIENCE)
+    page.locator(".cs-earlier summary").click()
+    page.wait_for_timeout(600)
+    page.screenshot(path=ARTEFACTS / f"{name}.png")
+    page.screenshot(path=ARTEFACTS / f"{name}-whole.png", full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+    for selector in (".cs-asked", ".cs-searched", ".cs-own p", ".cs-candidates th", ".cs-candidates td",
+                     ".cs-earlier summary", ".cs-earlier li span", ".cs-select:visible", "#cs-new"):  # fmt: skip
+        assert contrast(page.locator(selector).first) >= 4.5, selector
