@@ -21,13 +21,13 @@ from PIL import Image
 
 from app.answerers import Answerers, answerers_for
 from app.cache import RecentlyUsed
+from app.finding import evidence_of, find
 from app.indexing import KNOWN_PROBLEMS, Indexer, Progress, index_path
 from app.region import checked_region, cut_out, in_whole
 from app.results import (
     MAX_TURNS,
     WHOLE,
     EvidenceFound,
-    EvidencePassage,
     IndexStatus,
     PartialOwn,
     PartialText,
@@ -39,14 +39,12 @@ from app.results import (
 from app.settings import Settings
 from app.sharing import SharedEncoder
 from generator.answers import Answer, Evidence, Turn, said_with
-from generator.words import STOP_WORDS, words
 from kb.catalogue import Catalogue
 from kb.ingest import ingest
 from kb.records import CorpusInfo
 from kb.sources import SOURCES
 from retriever.encoder import Encoder, QueryVectors
 from retriever.explain import patch_shares
-from retriever.fusion import fuse
 from retriever.images import ImageProblem, as_photo, load_image
 from retriever.index import LateInteractionIndex
 from retriever.profiles import load_encoder
@@ -56,9 +54,6 @@ MAX_QUESTION = 2_000  # characters
 MAX_PASSAGES = 50
 MAX_KNOWN = 200  # answers kept, each about 100 kB
 PATIENCE = 20.0  # seconds a question waits for an encoder that is loading, before it is told to come back
-FUSED = 200  # passages each of the two searches contributes to a fused one, at least
-LEXICAL_WEIGHT = 0.25  # what a place among the passages found by words counts, of one among those found by vectors
-FUSION_CONSTANT = 20.0
 _DELETED = "The collection {} was deleted; choose another one to search in, or add it again."
 
 
@@ -198,7 +193,7 @@ class AnswerService:
                 question, turns, part, _fingerprint(whole),
             )  # fmt: skip
             known = self._known.get(key)
-            if known is not None and self._passages([(p.id, p.score) for p in known.passages], k) == known.passages:
+            if known is not None and self._still_so(known):
                 yield EvidenceFound(known.passages, known.query, known.searched)
                 yield replace(known, cached=True)
                 return
@@ -211,9 +206,9 @@ class AnswerService:
                 query = encoder.encode_query(searched, photo, None if part == WHOLE else whole)
                 query = replace(query, area=in_whole(query.area, part))
                 clock.lap("encode")
-                found = self._search(indexes, query, k, self._telling(searched, photo))
+                found = find(self.catalogue, indexes, query, k, self._words(searched, photo))
                 clock.lap("search")
-                passages = self._passages(found, k)
+                passages = evidence_of(self.catalogue, found, k)
                 clock.lap("passages")
                 yield EvidenceFound(passages, query, searched)
                 clock.skip()  # what the caller did with it is not part of answering either
@@ -272,8 +267,8 @@ class AnswerService:
             with encoder.asking():
                 photo = None if image is None else _photo(image)
                 query = encoder.encode_query(question, photo)
-                found = self._search(indexes, query, k, self._telling(question, photo))
-                return EvidenceFound(self._passages(found, k), query)
+                found = find(self.catalogue, indexes, query, k, self._words(question, photo))
+                return EvidenceFound(evidence_of(self.catalogue, found, k), query)
 
     def regions(self, query: QueryVectors, passage_id: str) -> np.ndarray:
         """Which parts of the photo speak for a passage: (down, across) float32, 0 to 1, the most being 1.
@@ -358,67 +353,16 @@ class AnswerService:
             raise UserProblem(f"There is nothing to search yet, ask again shortly. {status.message}")
         return found
 
-    def _telling(self, question: str, photo: Image.Image | None) -> str:
-        """The words to search the catalogue for: those of the question that are no stop words.
+    def _words(self, question: str, photo: Image.Image | None) -> str:
+        """The question, where the catalogue is to be searched by its words too, else "".
 
-        "" where the index alone is to be asked: without the setting, and for a photo, as the words of a question
-        about one ("Where does this animal live?") do not say what it shows.
-        """
-        if not self.settings.hybrid or photo is not None:
-            return ""
-        return " ".join(
-            word
-            for word in question.split()
-            if any(part not in STOP_WORDS for part in words(word.replace("'", " ").replace("’", " ")))
-        )
+        The words of a question about a photo ("Where does this animal live?") do not say what it shows."""
+        return question if self.settings.hybrid and photo is None else ""
 
-    def _search(
-        self, indexes: dict[str, LateInteractionIndex], query: QueryVectors, k: int, telling: str
-    ) -> list[tuple[str, float]]:
-        """(passage id, late-interaction score), best first: more than k, in case the catalogue lacks some.
-
-        By score; with telling words, by that order and the catalogue's own fused.
-        """
-        depth = 2 * k + 10
-        if not telling:
-            return _ask_indexes(indexes, query, depth)
-        depth = max(depth, FUSED)
-        found = _ask_indexes(indexes, query, depth)
-        texts = [hit for name in indexes for hit in self.catalogue.search_text(telling, depth, name)]
-        texts.sort(key=lambda hit: -hit.score)
-        lexical = [hit.passage.id for hit in texts[:depth]]
-        scores = dict(found)
-        missing = set(lexical) - scores.keys()
-        if missing:
-            scores.update(_ask_indexes(indexes, query, len(missing), missing))
-        # What no index holds yet has no score and is left out, as it is without the words.
-        order = fuse(
-            [[name for name, _ in found], [name for name in lexical if name in scores]],
-            (1.0, LEXICAL_WEIGHT),
-            FUSION_CONSTANT,
-        )
-        return [(name, scores[name]) for name in order]
-
-    def _passages(self, found: Sequence[tuple[str, float]], k: int) -> tuple[EvidencePassage, ...]:
-        scores = dict(found)
-        passages = self.catalogue.passages([passage_id for passage_id, _ in found])[:k]
-        documents = self.catalogue.documents([passage.document_id for passage in passages])
-        descriptions = {document.id: document.description for document in documents}
-        return tuple(
-            EvidencePassage(
-                rank=rank,
-                id=passage.id,
-                title=passage.title,
-                section=passage.section,
-                text=passage.text,
-                url=passage.url,
-                licence=passage.licence,
-                corpus=passage.corpus,
-                score=min(1.0, max(0.0, scores[passage.id])),
-                description=descriptions.get(passage.document_id, ""),
-            )
-            for rank, passage in enumerate(passages, start=1)
-        )
+    def _still_so(self, known: Result) -> bool:
+        """Whether the catalogue says the same of its passages."""
+        found = [(passage.id, passage.score) for passage in known.passages]
+        return evidence_of(self.catalogue, found, len(found)) == known.passages
 
     def _vectors(self, passage_id: str) -> np.ndarray:
         with self._changing:
@@ -427,19 +371,6 @@ class AnswerService:
             if index is not None and passage_id in index:
                 return index.vectors(passage_id)
         raise UserProblem("This passage is no longer in the index; ask the question again.")
-
-
-def _ask_indexes(
-    indexes: dict[str, LateInteractionIndex], query: QueryVectors, count: int, within: set[str] | None = None
-) -> list[tuple[str, float]]:
-    """(passage id, score) of the best `count` of each index, best first."""
-    hits = [
-        hit
-        for index in indexes.values()
-        for hit in index.search(query.vectors, k=count, weights=query.weights, within=within)
-    ]
-    hits.sort(key=lambda hit: -hit.score)
-    return [(hit.id, hit.score) for hit in hits]
 
 
 class _Clock:

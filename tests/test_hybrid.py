@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from small_encoder import ARTICLES, COLOURS, SmallEncoder, embed_sentences, source
 
-from app import service
+from app import finding, service
 from app.answerers import Answerers
 from app.service import AnswerService
 from app.settings import load_settings
@@ -99,15 +99,14 @@ def test_a_question_about_a_photo_is_asked_of_the_index_alone(make):
 
 def test_a_passage_found_by_words_alone_gets_its_late_interaction_score(make, monkeypatch):
     articles = {f"Thing{n}": f"It is a number and {n}." for n in range(40)} | {"Cherry": "Small red fruit."}
-    monkeypatch.setattr(service, "FUSED", 1)
+    monkeypatch.setattr(finding, "FUSED", 1)
     plain, hybrid = make(articles), make(articles, hybrid=True)
     question = "Cherries: and it is a fruit"
     exact = scores(plain, question)["Cherry"]
     assert exact > 0 and "Cherry" not in scores(plain, question, k=12)
-    assert "Cherry" not in [hit_id for hit_id, _ in hybrid._search(
-        hybrid._searchable(["things"]), hybrid.encoder().encode_query(question, None), 1, ""
-    )]  # fmt: skip
-    monkeypatch.setattr(service, "LEXICAL_WEIGHT", 5.0)
+    query = hybrid.encoder().encode_query(question, None)
+    assert "Cherry" not in dict(finding.find(hybrid.catalogue, hybrid._searchable(["things"]), query, 1))
+    monkeypatch.setattr(finding, "LEXICAL_WEIGHT", 5.0)
     assert scores(hybrid, question, k=1) == {"Cherry": pytest.approx(exact)}
 
 
