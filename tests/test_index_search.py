@@ -131,9 +131,20 @@ def test_the_lists_give_each_passage_its_best_gain_once(built, rng, monkeypatch)
             met = segment.list_rows[segment.list_starts[cell] : segment.list_starts[cell + 1]]
             gain[met] = np.maximum(gain[met], scores[cell] - scores[best[5]])
         expected += gain
-    np.testing.assert_allclose(funnel._by_lists(snapshot, table)[:1500], expected, atol=1e-4)
+    for used in (20, kernels.ROWS):  # the others are zero
+        np.testing.assert_allclose(funnel._by_lists(snapshot, table, used)[:1500], expected, atol=1e-4)
     older = replace(segment, list_starts=segment.list_starts[:20])  # from before most centroids
-    assert funnel._by_lists(replace(snapshot, segments=(older, *snapshot.segments[1:])), table).shape == (1500,)
+    assert funnel._by_lists(replace(snapshot, segments=(older, *snapshot.segments[1:])), table, 20).shape == (1500,)
+
+
+def test_the_greatest_of_columns_are_those_of_sorting(rng):
+    table = np.round(rng.normal(size=(3_000, kernels.ROWS)) * 20).astype(np.float32)  # many are equal
+    for columns, count in ((kernels.ROWS, 49), (7, 1), (1, len(table))):
+        best, lines = np.empty((columns, count), np.float32), np.empty((columns, count), np.int64)
+        kernels.greatest_of_columns(table, best, lines)
+        expected = np.argsort(-table[:, :columns], axis=0, kind="stable")[:count].T
+        np.testing.assert_array_equal(lines, expected)
+        np.testing.assert_array_equal(best, np.take_along_axis(table.T[:columns], expected, axis=1))
 
 
 def test_lists_come_first_where_there_are_many_passages(built, rng, monkeypatch):

@@ -56,6 +56,31 @@ def group_rows(units, weighted, count):  # pragma: no cover
 
 
 @njit(nogil=True, cache=True)
+def greatest_of_columns(table, best, lines):  # pragma: no cover
+    """best (columns, count) float32: the greatest numbers of each of the first columns of the table (n, ROWS) float32,
+    greatest first, of equal ones the first; lines (columns, count) int64: where they stand. n >= count."""
+    columns, count = best.shape
+    edge = np.full(ROWS, np.inf, np.float32)  # a number below it is not among the greatest
+    edge[:columns] = -np.inf
+    best[:] = -np.inf
+    for line in range(len(table)):
+        numbers = table[line]
+        any_above = False
+        for column in range(ROWS):
+            any_above |= numbers[column] > edge[column]
+        if any_above:  # of few lines
+            for column in range(columns):
+                number = numbers[column]
+                if number > edge[column]:
+                    place = count - 1
+                    while place > 0 and best[column, place - 1] < number:
+                        best[column, place], lines[column, place] = best[column, place - 1], lines[column, place - 1]
+                        place -= 1
+                    best[column, place], lines[column, place] = number, line
+                    edge[column] = best[column, count - 1]
+
+
+@njit(nogil=True, cache=True)
 def shrink_table(table, small):  # pragma: no cover
     """small (n, ROWS) uint8: how far each number of the table (n, ROWS) float32 is above the lowest of its column, in
     units that make the widest column go from 0 to 255."""

@@ -97,7 +97,8 @@ def _promising(
     with_codes = sum(segment.passages for segment in snapshot.segments if segment.codes is not None)
     coded, whole = np.split(numbers, [np.searchsorted(numbers, with_codes)])  # whole segments are the last
     if len(coded) > SCANNED:
-        coded = _greatest(coded, _by_lists(snapshot, table)[coded], SCANNED)
+        used = 1 + int(np.max(np.flatnonzero(rows.any(axis=1)), initial=0))
+        coded = _greatest(coded, _by_lists(snapshot, table, used)[coded], SCANNED)
     if len(coded) > candidates:
         coded = _greatest(coded, _by_centroids(snapshot, coded, table), candidates)
     both = np.concatenate([coded, whole])
@@ -112,13 +113,15 @@ def _centroid_scores(snapshot: Snapshot, rows: np.ndarray) -> np.ndarray:
     return table.numpy()
 
 
-def _by_lists(snapshot: Snapshot, table: np.ndarray) -> np.ndarray:
-    """Step 1: what each passage of the segments that have lists gains, float32, by passage number.
+def _by_lists(snapshot: Snapshot, table: np.ndarray, used: int) -> np.ndarray:
+    """Step 1: what each passage of the segments that have lists gains, float32, by passage number, from the first
+    `used` rows, after which all are zero.
 
     A passage met in the list of a row's centroid gains that centroid's score above the best one not looked into: what
     a passage not met could at most have had."""
     probes = min(PROBES, len(table) - 1)
-    best, cells = (found.numpy() for found in torch.topk(torch.from_numpy(table).T, probes + 1, dim=1))
+    best, cells = np.empty((used, probes + 1), np.float32), np.empty((used, probes + 1), np.int64)
+    kernels.greatest_of_columns(table, best, cells)
     gains, cells = best[:, :-1] - best[:, -1:], cells[:, :-1]
 
     def gained(item: tuple[Segment, slice]) -> np.ndarray:
