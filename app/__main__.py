@@ -13,13 +13,17 @@ import os
 import sys
 import textwrap
 import warnings
+from contextlib import closing
 
 from app.indexing import problem_sentence
 from app.results import Result, UserProblem
-from app.service import build_service, checked_question
+from app.service import AnswerService, build_service, checked_question
 from app.settings import SettingsProblem, add_answer_options, add_common_options, settings_from
+from app.stoppable import stoppable
 from app.terminal import prepare, printable, refuse
 from retriever.images import ImageProblem, load_image
+
+PAUSE = 0.2  # seconds between two looks at what an answer waits for
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -70,11 +74,22 @@ def _ask(args: argparse.Namespace) -> int:
     service = build_service(settings)
     try:
         prepare(service)
-        result = service.ask_once(args.photo, question)
+        result = _answered(service, args.photo, question)
     finally:
         service.close()
     print(json.dumps(result.as_dict(), indent=2) if args.json else readable(result), flush=True)
     return 0
+
+
+def _answered(service: AnswerService, photo: str, question: str) -> Result:
+    """The result. What it waits for meanwhile, such as a model that is loaded, is said on standard error."""
+    told = ""
+    with closing(stoppable(service.ask(photo, question), PAUSE)) as steps:
+        for step in steps:
+            before, told = told, service.loading() if step is None else told
+            if told and told != before:
+                print(told, file=sys.stderr, flush=True)
+    return step
 
 
 def readable(result: Result) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from small_encoder import ARTICLES, COLOURS, SmallEncoder, source
 
 from app import __main__ as command
 from app import service
+from app.results import EvidencePassage
 from generator.answers import Answer, Citation
 from kb import ingest as ingestion
 from kb.records import CatalogueProblem
@@ -140,6 +142,28 @@ def test_a_model_answers(small, photo, capsys, monkeypatch):
     assert "Nothing answers at 127.0.0.1" in problem(capsys, "ask", photo, "How heavy is it?", *model)
 
 
+def test_it_says_what_an_answer_waits_for(small, photo, capsys, monkeypatch):
+    waited = iter(["", "Loading the model.", "Loading the model.", "Nearly there.", ""])
+    told = []
+
+    def loading(self) -> str:
+        told.append(next(waited, ""))
+        return told[-1]
+
+    def answer(*_):
+        while len(told) < 6:
+            time.sleep(0.01)
+        yield Answer("A cherry.", (), True)
+
+    monkeypatch.setattr(command, "PAUSE", 0.01)
+    monkeypatch.setattr(service.AnswerService, "loading", loading)
+    monkeypatch.setattr("generator.extractive.ExtractiveAnswerer.answer", answer)
+    assert command.main(["ask", photo, "What is it?"]) == 0
+    said = capsys.readouterr()
+    assert said.err.endswith("Loading the model.\nNearly there.\n") and said.err.count("Loading the model.") == 1
+    assert said.out.startswith("A cherry.")
+
+
 def test_a_model_that_cannot_be_used(small, photo, capsys):
     assert "CITESIGHT_MODEL" in problem(capsys, "ask", photo, "What?", "--served-url", "http://localhost:1/v1")
     said = problem(capsys, "ask", photo, "What?", "--model", "small", "--served-url", "localhost")
@@ -186,7 +210,7 @@ def test_usage_is_told_for_a_wrong_command_line(capsys):
 
 
 def test_a_passage_cannot_steer_the_terminal(small):
-    passage = service.EvidencePassage(
+    passage = EvidencePassage(
         1,
         "a",
         "T\x1b[2J\u202eitle",
