@@ -133,14 +133,18 @@ def newest(repo: Repo) -> tuple[str, dict[str, File]]:
 def download(repo: Repo, commit: str, file: File, partial: Path, report: Callable[[int], None]) -> None:
     """Brings what `partial` lacks of the file; `report` is told the bytes that are there.
 
-    Raises HubProblem. What came stays in `partial`, unless its size is wrong."""
+    Raises HubProblem. What came stays in `partial`, unless it is more than the file has."""
 
     def read(answer: Any, start: int) -> None:
         begins = re.match(r"bytes ([0-9]{1,18})-", answer.headers.get("Content-Range", ""))
         at = int(begins[1]) if answer.status_code == 206 and begins else 0  # 200: all of it, whatever was asked for
         length = re.fullmatch(r"[0-9]{1,18}", answer.headers.get("Content-Length", ""))
         packed = answer.headers.get("Content-Encoding", "identity") != "identity"
-        if at not in (0, start) or (length and not packed and at + int(length[0]) != file.size):
+        size = at + int(length[0]) if length and not packed else None
+        if start and answer.status_code == 200 and size != file.size:
+            # Such as a page to log in at, which is not to cost what came before.
+            raise HubProblem(f"{begin(_called(repo, file))} has the wrong size on its way; {_advice()}")
+        if at not in (0, start) or size not in (None, file.size):
             raise damaged(repo, file, partial, "the wrong size")
         with partial.open("ab" if at else "wb") as out:
             report(at)
@@ -162,10 +166,11 @@ def download(repo: Repo, commit: str, file: File, partial: Path, report: Callabl
 def damaged(repo: Repo, file: File, partial: Path, how: str) -> HubProblem:
     """The problem of a file that came with something wrong, which is thrown away."""
     partial.unlink(missing_ok=True)
-    return HubProblem(
-        f"{begin(_called(repo, file))} arrived with {how} and was thrown away; try again, and if that does not help, "
-        f"look for what changes files on the way from {_host()}."
-    )
+    return HubProblem(f"{begin(_called(repo, file))} arrived with {how} and was thrown away; {_advice()}")
+
+
+def _advice() -> str:
+    return f"try again, and if that does not help, look for what changes files on the way from {_host()}."
 
 
 def _called(repo: Repo, file: File) -> str:

@@ -591,6 +591,18 @@ def test_an_answer_of_another_size_is_never_taken_for_the_file(server, tmp_path,
     assert parts(tmp_path) == [] and "model.safetensors" not in tree(tmp_path / "hub/models--owner--PreFLMR_tiny")
 
 
+@pytest.mark.parametrize("measured", [True, False])
+def test_a_page_to_log_in_at_does_not_cost_what_came_before(server, checkpoint, tmp_path, weights, measured):
+    leave_part(tmp_path, weights, weights[:1_000_000])
+    server.measured = measured
+    server.instead("model.safetensors", b"<html>Please log in</html>")
+    with pytest.raises(HubProblem, match="wrong size"):
+        fetch_model(MODEL, tmp_path)
+    server.well()
+    assert tree(fetch_model(MODEL, tmp_path)) == wanted(checkpoint)
+    assert server.asked("model.safetensors")[-1].headers["range"] == "bytes=1000000-"
+
+
 def test_half_a_file_that_was_spoilt_on_disk_is_found_out(server, checkpoint, tmp_path, weights):
     leave_part(tmp_path, weights, b"\0" * 1000)
     with pytest.raises(HubProblem, match="wrong checksum"):
