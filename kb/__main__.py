@@ -26,7 +26,7 @@ from kb.catalogue import Catalogue
 from kb.chunking import Cutting
 from kb.ingest import ingest
 from kb.records import CatalogueProblem, Source, TextHit
-from kb.sources.chosen import CUT, KINDS, Asked, as_request, settled, source_for
+from kb.sources.chosen import CUT, KINDS, Asked, as_request, same_place, settled, source_for
 from kb.twins import link_twins
 from kb.watching import watch
 from wheelcache import WheelProblem
@@ -156,6 +156,8 @@ def _ingest(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) 
         )
     )  # fmt: skip
     source = source_for(asked)
+    if source.whole:
+        _check_whole(catalogue, source.name, asked)
     cutting = _cutting(settings, catalogue, source.name, args) if args.source in CUT else None
 
     def once() -> None:
@@ -165,6 +167,17 @@ def _ingest(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) 
         return once()
     print(f"watching {asked.what}; Ctrl-C ends it", file=sys.stderr)
     watch(Path(asked.what), once, lambda problem: print(f"error: {problem}", file=sys.stderr))
+
+
+def _check_whole(catalogue: Catalogue, corpus: str, asked: Asked) -> None:
+    """A source that gives all there is removes what else its corpus holds. Raises CatalogueProblem if it may do so."""
+    last = catalogue.runs(corpus, 1)
+    there = bool(last) or bool(catalogue.versions(corpus))
+    if there and not same_place(asked, corpus, last[0]["request"] if last else ""):
+        raise CatalogueProblem(
+            f"The corpus {corpus} comes from elsewhere, and what is in it would be removed; choose another name, or "
+            "delete it on the Corpora page first."
+        )
 
 
 def _ingest_once(

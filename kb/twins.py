@@ -23,14 +23,15 @@ _LINKED_AT_ONCE = 1_000
 def link_twins(
     catalogue: Catalogue, corpus: str, progress: Progress = lambda stage, done, total: None
 ) -> int:
-    """Find the twins among the passages of `corpus`, in the version served, in place of those found before; how many.
+    """Find the twins among the passages of `corpus`, in its newest version, in place of those found before; how many.
 
     progress: as twins() calls it. Raises CatalogueProblem."""
+    newest = max((info.version for info in catalogue.versions(corpus)), default=1)
     mine = (
         select(PassageRow.id)
         .join(DocumentRow)
         .join(CorpusRow, CorpusRow.id == DocumentRow.corpus_id)
-        .where(CorpusRow.called == corpus, CorpusRow.served)
+        .where(CorpusRow.called == corpus, CorpusRow.version == newest)
     )
 
     def fetch(numbers: Sequence[int]) -> Mapping[int, str]:

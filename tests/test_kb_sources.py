@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from kb.catalogue import Catalogue
 from kb.chunking import Cutting
 from kb.models import CorpusRow
 from kb.records import CatalogueProblem
-from kb.sources import SOURCES
+from kb.sources import SOURCES, parquet
 from kb.sources.chosen import KINDS, Asked, source_for
 
 
@@ -70,6 +71,40 @@ def test_a_folder(run, tmp_path):
     assert [p[:2] for p in passages(tmp_path, "notes")] == [("Mill", "It grinds."), ("Mill › Wheel", "It turns.")]
 
 
+def test_a_folder_does_not_remove_what_came_from_elsewhere(run, tmp_path):
+    for name in ("notes", "others"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mill.txt").write_text(f"The mill of {name}.")
+    (tmp_path / "a.jsonl").write_text('{"id": 1, "title": "Weir", "text": "It holds."}\n')
+    assert run("ingest", "jsonl", str(tmp_path / "a.jsonl"), "--corpus", "water")[0] == 0
+    assert run("ingest", "folder", str(tmp_path / "notes"), "--corpus", "notes")[0] == 0
+    for corpus, folder in (("water", "notes"), ("notes", "others")):
+        before = passages(tmp_path, corpus)
+        code, _, err = run("ingest", "folder", str(tmp_path / folder), "--corpus", corpus)
+        assert code == 2 and f"The corpus {corpus} comes from elsewhere" in err
+        assert passages(tmp_path, corpus) == before != []
+    (tmp_path / "notes" / "mill.txt").unlink()
+    (tmp_path / "notes" / "weir.txt").write_text("The weir.")
+    assert "1 removed" in run("ingest", "folder", str(tmp_path / "notes"), "--corpus", "notes")[1]
+
+
+def test_a_row_without_an_id_stays_the_same_document(run, tmp_path):
+    (tmp_path / "a.csv").write_text("title,text\nWeir,It holds.\n")
+    assert run("ingest", "csv", str(tmp_path / "a.csv"), "--corpus", "table")[0] == 0
+    again = run("ingest", "csv", str(tmp_path / "a.csv"), "--corpus", "table", "--licence", "CC0", "--language", "en")
+    assert again[1].startswith("table: 0 new, 1 updated")
+    assert passages(tmp_path, "table") == [("Weir", "It holds.", "CC0")]
+
+
+def test_a_path_that_is_not_utf_8(run, tmp_path):
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    folder.mkdir()
+    (folder / "a.txt").write_text("It holds.")
+    assert run("ingest", "folder", str(folder), "--corpus", "notes")[0] == 0
+    assert run("ingest", "folder", str(folder), "--corpus", "notes")[1].startswith("notes: 0 new")
+    assert json.loads(json.loads(run("runs", "--json")[1])[0]["request"])["what"] == str(folder)
+
+
 def test_a_dump(run, tmp_path):
     text = "<revision><id>1</id><text>A '''weir''' holds.</text></revision>"
     page = f"<page><title>Weir</title><ns>0</ns><id>5</id>{text}</page>"
@@ -93,6 +128,9 @@ def test_a_dump(run, tmp_path):
         (["google-search"], "--questions FILE"),
         (["google-search", "--questions", "x"], "CITESIGHT_GOOGLE_KEY"),
         (["m2kr"], "python -m kb ingest m2kr DATASET"),
+        (["wikipedia-vital", "--corpus", "x"], "leave --corpus out"),
+        (["wikipedia-vital", "--licence", "CC0"], "leave --licence out"),
+        (["m2kr", "EVQA", "--language", "en"], "leave --language out"),
         (["nothing"], "There is no source called 'nothing'; the sources are: csv, folder"),
     ],
 )
@@ -118,11 +156,14 @@ def test_every_kind_leads_to_a_source(tmp_path):
         try:
             names[kind] = source_for(replace(asked, kind=kind, what=what)).name
         except CatalogueProblem as problem:
-            assert kind == "wikipedia-dump" and "no dump" in str(problem)
-    fixed = {*SOURCES, "google-search"}
-    assert {kind for kind, name in names.items() if name != "mine"} <= fixed
+            said = "no dump" if kind == "wikipedia-dump" else "leave --corpus out"
+            assert kind in (*SOURCES, "wikipedia-dump") and said in str(problem)
+    assert set(names) == set(KINDS) - {*SOURCES, "wikipedia-dump"} and set(names.values()) == {"mine"}
+    assert all(source_for(Asked(kind)).name == kind for kind in SOURCES)
     assert source_for(Asked("wikipedia-hub", "20231101.en")).name == "wikipedia-20231101.en"
     assert source_for(Asked("m2kr", "EVQA")).name == "m2kr-evqa"
+    assert source_for(Asked("m2kr", "EVQA")).homepage.endswith(parquet.M2KR)
+    assert source_for(Asked("m2kr", "EVQA", licence="CC0")).licence == "CC0"
 
 
 def test_check_and_repair_from_the_command_line(run, tmp_path):

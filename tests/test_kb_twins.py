@@ -7,7 +7,8 @@ from kb_support import record, source
 
 from kb.catalogue import Catalogue
 from kb.check import check
-from kb.corpora import delete_corpus
+from kb.chunking import Cutting
+from kb.corpora import delete_corpus, serve
 from kb.ingest import ingest
 from kb.twins import link_twins
 
@@ -46,3 +47,13 @@ def test_passages_that_say_the_same_are_linked(catalogue, tmp_path, monkeypatch)
     assert link_twins(catalogue, "made-up") == 1 and check(catalogue) == []
     delete_corpus(catalogue, "made-up")
     assert link_twins(catalogue, "made-up") == 0
+
+
+def test_the_version_that_is_to_be_served_is_linked(catalogue, tmp_path):
+    records = [record(number, LONG) for number in range(2)]
+    for most in (500, 400):
+        cutting = Cutting(lambda texts: [len(said.split()) for said in texts], lambda said: [said], most=most)
+        ingest(catalogue, source(records), tmp_path, cutting=cutting)
+    assert link_twins(catalogue, "made-up") == 1 and catalogue.twins(["made-up:doc_0#0"]) == {}
+    serve(catalogue, "made-up", 2)
+    assert [name for name, _ in catalogue.twins(["made-up@2:doc_0#0"])["made-up@2:doc_0#0"]] == ["made-up@2:doc_1#0"]

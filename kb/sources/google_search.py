@@ -66,10 +66,10 @@ class Found:
     rank: int
 
 
-def source(questions: Sequence[str], key: str, engine: str) -> Source:
+def source(questions: Sequence[str], key: str, engine: str, corpus: str = "google-search") -> Source:
     """The source for these questions; `read` raises QuotaReached at its end when searches were left for tomorrow."""
     return Source(
-        name="google-search",
+        name=corpus,
         title="Pages found by Google",
         licence=UNKNOWN_LICENCE,
         language="und",

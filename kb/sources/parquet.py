@@ -49,7 +49,7 @@ def m2kr(
     title: str = "",
     licence: str = UNKNOWN_LICENCE,
 ) -> Source:
-    """The passages of M2KR in a folder (Path) or on the Hub (a name such as M2KR), their ids kept.
+    """The passages of M2KR in a folder (Path) or on the Hub (its name, as the constant M2KR), their ids kept.
 
     dataset: as its folder has it ("EVQA" of EVQA_passages); None for every one. split: "train", "valid" or "test"; None
     for all, of which a passage that is in several comes once. Reading raises CatalogueProblem.
