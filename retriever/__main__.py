@@ -193,8 +193,7 @@ def _explain(args: argparse.Namespace, settings: Settings) -> None:
 
 def _eval_photos(args: argparse.Namespace, settings: Settings) -> None:
     entries = _read(args.labels, ("file", "title"))
-    photos = [(entry["title"], load_image(args.labels.parent / entry["file"])) for entry in entries]
-    _evaluate(args, settings, [(title, photo, PHOTO_QUESTION) for title, photo in photos])
+    _evaluate(args, settings, [(e["title"], args.labels.parent / e["file"], PHOTO_QUESTION) for e in entries])
 
 
 def _eval_questions(args: argparse.Namespace, settings: Settings) -> None:
@@ -202,12 +201,13 @@ def _eval_questions(args: argparse.Namespace, settings: Settings) -> None:
     _evaluate(args, settings, [(entry["title"], None, entry["question"]) for entry in entries])
 
 
-def _evaluate(args: argparse.Namespace, settings: Settings, asked: list[tuple]) -> None:
+def _evaluate(args: argparse.Namespace, settings: Settings, asked: list[tuple[str, Path | None, str]]) -> None:
+    """asked: title wanted, path of the photo if there is one, question. Photos are held one at a time."""
     service = _ready(settings)
     try:
         ranks = [
-            rank_of(title, _titles(service.find(photo, question, DEPTH).passages))
-            for title, photo, question in asked
+            rank_of(title, _titles(service.find(path and load_image(path), question, DEPTH).passages))
+            for title, path, question in asked
         ]
     finally:
         service.close()

@@ -10,15 +10,27 @@ decoders of common photo formats are tried, and it is read into memory first so 
 from __future__ import annotations
 
 import io
+import math
 import stat
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError, features
+from PIL.JpegImagePlugin import get_sampling
 
 MAX_BYTES = 50 * 1024 * 1024
-MAX_PIXELS = 110_000_000  # a little over the largest phone cameras; decoding takes a few hundred MB at worst
+MAX_PIXELS = 110_000_000  # a little over the largest phone cameras; most kinds of file may have fewer, see below
+# Bytes that decoding may take. With what comes after it, load_image took 510 MB at worst, measured with files of the
+# most pixels of every kind; a file that is read comes on top.
+MAX_DECODING = 450_000_000
+# Bytes of them for each pixel, rounded up to what a hostile file makes of it: 4 are the decoded pixel; decoders hold
+# frames (WebP, AVIF, an animated PNG) or a whole strip of 16-bit values (TIFF) beside it.
+_DECODING = {"PNG": 8, "GIF": 8, "BMP": 8, "WEBP": 16, "AVIF": 16, "TIFF": 16}
 MAX_SIDE = 2048  # of the picture returned; encoders look at a few hundred pixels
+TILE = 128  # pixels of the picture returned that are made at a time
 
 # JPEG covers MPO, the two pictures in one file of some cameras.
 FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"] + (["AVIF"] if features.check("avif") else [])
@@ -37,7 +49,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_ORIENTATION = 0x0112
+_ORIENTATION, _TILE_WIDTH, _TILE_LENGTH = 0x0112, 322, 323
 
 _DAMAGED = "The photo is damaged or incomplete and cannot be decoded; try to copy or save it again."
 
@@ -53,15 +65,33 @@ def load_image(source: str | Path | bytes) -> Image.Image:
     animation the first frame. Raises ImageProblem with a sentence for everything that is not such a photo.
     """
     data = source if isinstance(source, bytes) else _read(source)
-    if not data:
-        raise ImageProblem("The photo is empty (0 bytes); choose another file.")
-    if len(data) > MAX_BYTES:
-        raise _too_many_bytes()
-    try:
+    _check_bytes(len(data))
+    with _sentences(data):
+        if data.startswith(b"\x89PNG"):
+            _check_png(data)
+        elif data.startswith((b"II", b"MM")):
+            _check_tiff(data)
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_dimensions(image)
             _decode_small(image)
             return as_photo(image)
+
+
+def check_header(path: Path) -> None:
+    """Raises ImageProblem for a file that shows without being decoded that it is no photo that can be used."""
+    with _sentences(b""):
+        _check_bytes(path.stat().st_size)
+        with path.open("rb") as file:
+            start = file.read(1024)
+    with _sentences(start), Image.open(path, formats=FORMATS) as image:
+        _check_dimensions(image)
+
+
+@contextmanager
+def _sentences(data: bytes) -> Iterator[None]:
+    """Whatever goes wrong with a file that begins like this, as an ImageProblem."""
+    try:
+        yield
     except ImageProblem:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -79,9 +109,11 @@ def as_photo(image: Image.Image) -> Image.Image:
 
     Raises ImageProblem when it has too many pixels or cannot be decoded.
     """
-    _check_dimensions(image)
     try:
+        _check_dimensions(image)
         return _photo(image)
+    except ImageProblem:
+        raise
     except Exception:  # decoders meet broken files with nearly every exception there is, MemoryError included
         raise ImageProblem(_DAMAGED) from None
 
@@ -91,11 +123,7 @@ def _photo(image: Image.Image) -> Image.Image:
     turn = _TURNS.get(_orientation(image))
     profile = image.info.get("icc_profile")
 
-    picture = _eight_bits(image)
-    if picture is image:
-        picture = image.copy()
-    picture.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
-
+    picture = _small(image)
     alpha = picture.getchannel("A") if picture.mode in ("LA", "RGBA") else None
     if alpha is not None:
         picture = picture.convert("L" if picture.mode == "LA" else "RGB")
@@ -136,6 +164,13 @@ def _read(source: str | Path) -> bytes:
         raise ImageProblem(f"The file {shown!r} cannot be read: {reason}.") from None
 
 
+def _check_bytes(size: int) -> None:
+    if not size:
+        raise ImageProblem("The photo is empty (0 bytes); choose another file.")
+    if size > MAX_BYTES:
+        raise _too_many_bytes()
+
+
 def _too_many_bytes() -> ImageProblem:
     return ImageProblem(
         f"The photo's file is larger than {MAX_BYTES // 2**20} MB; save it smaller or as JPEG first."
@@ -146,11 +181,54 @@ def _check_dimensions(image: Image.Image) -> None:
     width, height = image.size
     if width < 1 or height < 1:
         raise ImageProblem("The photo has no pixels; choose another file.")
-    if width * height > MAX_PIXELS:
+    _check_pixels(width, height, min(MAX_PIXELS, MAX_DECODING // _decoding(image)))
+
+
+def _check_pixels(width: int, height: int, most: int) -> None:
+    if width * height > most:
+        jpeg = " or save it as an ordinary JPEG" if width * height <= MAX_PIXELS else ""
         raise ImageProblem(
-            f"The photo has too many pixels ({width} x {height}, more than {MAX_PIXELS // 10**6} million); "
-            "make it smaller first."
+            f"The photo has too many pixels ({width} x {height}, more than {most // 10**6} million); "
+            f"make it smaller first{jpeg}."
         )
+
+
+def _check_png(data: bytes) -> None:
+    """Refuses a PNG with too many pixels: of an animation Pillow makes pictures while it opens the file, before anyone
+    can look at the size."""
+    at = 8
+    while at + 16 <= len(data):
+        length, kind, width, height = struct.unpack_from(">I4sII", data, at)
+        if kind == b"IHDR":
+            _check_pixels(width, height, MAX_DECODING // _DECODING["PNG"])
+        if kind == b"IDAT":
+            return
+        at += 12 + length
+
+
+def _check_tiff(data: bytes) -> None:
+    """Refuses a TIFF whose tiles have too many pixels: a tile is decoded whole, however little of it the photo shows.
+
+    Read here and not by Pillow, which goes by the last of tags that stand twice where the decoder goes by the first."""
+    order, large = "<" if data.startswith(b"II") else ">", b"+" in data[2:4]
+    (start,) = struct.unpack_from(order + ("Q" if large else "I"), data, 8 if large else 4)
+    (count,) = struct.unpack_from(order + ("Q" if large else "H"), data, start)
+    sides = {_TILE_WIDTH: 0, _TILE_LENGTH: 0}
+    for n in range(count):
+        entry = start + (8 + 20 * n if large else 2 + 12 * n)
+        tag, kind = struct.unpack_from(order + "HH", data, entry)
+        if tag in sides:
+            (side,) = struct.unpack_from(order + {3: "H", 4: "I"}[kind], data, entry + (12 if large else 8))
+            sides[tag] = max(sides[tag], side)
+    _check_pixels(*sides.values(), MAX_DECODING // _DECODING["TIFF"])
+
+
+def _decoding(image: Image.Image) -> int:
+    """About how many bytes decoding takes for a pixel."""
+    if image.format in ("JPEG", "MPO"):
+        # It is decoded small, but all coefficients of one that comes in several scans are held, 2 bytes each.
+        return {1: 4, 2: 3}.get(get_sampling(image), 2 * len(image.getbands()))
+    return _DECODING.get(image.format, 4)
 
 
 def _decode_small(image: Image.Image) -> None:
@@ -167,17 +245,69 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """The same picture in mode L, LA, RGB, RGBA or CMYK."""
+def _small(image: Image.Image) -> Image.Image:
+    """A copy in mode L, LA, RGB, RGBA or CMYK with a long side of at most MAX_SIDE.
+
+    It is made tile by tile, since the whole image in another mode would take several times the memory."""
+    shrink = max(1, max(image.size) / MAX_SIDE)
+    width, height = (max(1, round(side / shrink)) for side in image.size)
+    across, down = image.width / width, image.height / height
+    # How far beside a tile the filter looks.
+    beside = [0 if scale == 1 else math.ceil(3 * scale) + 1 for scale in (across, down)]
+    extremes = _extremes(image) if image.mode in ("I", "F") else None
+    picture = None
+    for left, top, right, bottom in _tiles((width, height), TILE):
+        x, y = max(0, math.floor(left * across) - beside[0]), max(0, math.floor(top * down) - beside[1])
+        x_end = min(image.width, math.ceil(right * across) + beside[0])
+        y_end = min(image.height, math.ceil(bottom * down) + beside[1])
+        tile = _eight_bits(image.crop((x, y, x_end, y_end)), extremes)
+        if shrink > 1:
+            # The last tile's end has to be exact: nothing may be asked for beyond it.
+            box = (
+                left * image.width / width - x,
+                top * image.height / height - y,
+                right * image.width / width - x,
+                bottom * image.height / height - y,
+            )
+            tile = tile.resize((right - left, bottom - top), Image.Resampling.LANCZOS, box)
+        if picture is None:
+            picture = Image.new(tile.mode, (width, height))
+        picture.paste(tile, (left, top))
+    return picture
+
+
+def _tiles(size: tuple[int, int], side: int) -> Iterator[tuple[int, int, int, int]]:
+    """Boxes (left, top, right, bottom), no longer than `side`, that together cover the size."""
+    for top in range(0, size[1], side):
+        for left in range(0, size[0], side):
+            yield left, top, min(left + side, size[0]), min(top + side, size[1])
+
+
+def _extremes(image: Image.Image) -> tuple[float, float]:
+    """The least and the greatest value of an image of mode I or F."""
+    low, high = math.inf, -math.inf
+    for box in _tiles(image.size, 1024):
+        values = _numbers(image.crop(box))
+        low, high = min(low, values.min()), max(high, values.max())
+    return low, high
+
+
+def _numbers(image: Image.Image) -> np.ndarray:
+    """The values of an image of mode I or F, (height, width), float64; 0 for what is no number."""
+    return np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0.0, neginf=0.0)
+
+
+def _eight_bits(image: Image.Image, extremes: tuple[float, float] | None) -> Image.Image:
+    """The same picture in mode L, LA, RGB, RGBA or CMYK. extremes: of the whole image that this is of, for I and F."""
     if image.mode.startswith("I;16"):
         # Pillow's own conversion clips at 255; 65535 / 257 is exactly 255.
         values = np.asarray(image).astype(np.uint32)
         return Image.fromarray(((values + 128) // 257).astype(np.uint8))
-    if image.mode in ("I", "F"):
+    if extremes is not None:
         # No range is agreed for these: spread what is there over black to white.
-        values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0.0, neginf=0.0)
-        low, high = values.min(), values.max()
-        return Image.fromarray(((values - low) * (255.0 / max(high - low, 1e-9))).round().astype(np.uint8))
+        low, high = extremes
+        values = (_numbers(image) - low) * (255.0 / max(high - low, 1e-9))
+        return Image.fromarray(values.round().astype(np.uint8))
     if image.mode in ("LA", "RGBA", "CMYK"):
         return image
     if "transparency" in image.info or image.mode in ("PA", "La", "RGBa"):

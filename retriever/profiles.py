@@ -7,7 +7,7 @@ Hub. Knows nothing of passages, indexes or questions.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,6 +33,12 @@ INSTRUCTIONS = (
     "Using the provided image, obtain documents that address the subsequent question:",
     "Obtain documents that address the subsequent question:",
 )
+# What a checkpoint's vectors depend on; its fingerprint is that of these, as far as they are there.
+FILES = (
+    "config.json", "*.safetensors", "query_tokenizer/vocab.txt", "query_tokenizer/tokenizer_config.json",
+    "context_tokenizer/vocab.txt", "context_tokenizer/tokenizer_config.json", "preprocessor_config.json",
+    "processor_config.json",
+)  # fmt: skip
 WORKING_BYTES = 1 << 30  # beside a model's weights: libraries, activations, a batch of passages
 
 
@@ -100,14 +106,13 @@ def _checkpoint(profile: str, folder: Path) -> Encoder:
         # mapping network over patches, and mini were trained on one picture.
         regions=not config.use_transformer_mapping_network,
     )
-    weights = [folder / "config.json", *sorted(folder.glob("*.safetensors"))]
     return Encoder(
         model,
         processor.query_tokenizer,
         processor.context_tokenizer,
         clip_preparation(processor, config.vision_config.patch_size),
         style,
-        f"flmr-{ENCODING_VERSION}-{_digest(weights)}",
+        f"flmr-{ENCODING_VERSION}-{_digest(path for pattern in FILES for path in sorted(folder.glob(pattern)))}",
     )
 
 
@@ -130,7 +135,7 @@ def device_for(profile: str, parameters: int) -> torch.device:
     )
 
 
-def _digest(files: list[Path]) -> str:
+def _digest(files: Iterable[Path]) -> str:
     """Of all that the files hold: gigabytes, at a second or less each."""
     whole = hashlib.sha256()
     for path in files:

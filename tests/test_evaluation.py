@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+import json
+import weakref
+from types import SimpleNamespace
 
+import pytest
+from PIL import Image
+
+from retriever import __main__ as command_line
 from retriever.evaluation import measures, rank_of
 
 
@@ -22,3 +28,22 @@ def test_rank():
 def test_nothing_to_measure():
     with pytest.raises(ValueError):
         measures([])
+
+
+def test_labelled_photos_are_held_one_at_a_time(tmp_path, monkeypatch, capsys):
+    for name in ("one", "two", "three"):
+        Image.new("RGB", (8, 8), "red").save(tmp_path / f"{name}.png")
+    labels = tmp_path / "labels.json"
+    labels.write_text(json.dumps([{"file": f"{name}.png", "title": name} for name in ("one", "two", "three")]))
+    photos = []
+
+    def find(photo, question, depth):
+        assert photo.size == (8, 8) and not any(seen() for seen in photos)
+        photos.append(weakref.ref(photo))
+        return SimpleNamespace(passages=[SimpleNamespace(title="two"), SimpleNamespace(title="one")])
+
+    monkeypatch.setattr(command_line, "_ready", lambda settings: SimpleNamespace(find=find, close=lambda: None))
+    assert command_line.main(["eval-photos", str(labels), "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["questions"] == len(photos) == 3
+    assert result["recall@1"] == 0.3333 and result["recall@5"] == 0.6667 and result["mrr"] == 0.5

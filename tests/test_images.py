@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import struct
+import subprocess
+import sys
 import time
 import tracemalloc
 import zlib
@@ -19,6 +21,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 from retriever import images
 from retriever.images import ImageProblem, as_photo, load_image
 
+ROOT = Path(__file__).resolve().parent.parent
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
 
@@ -206,7 +209,7 @@ def test_a_bomb_is_refused_by_its_header():
     elapsed = time.perf_counter() - began
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert "too many pixels" in sentence and "110 million" in sentence
+    assert "too many pixels" in sentence and "more than 56 million" in sentence and "JPEG" not in sentence
     assert elapsed < 0.5 and peak < 5_000_000
 
 
@@ -215,6 +218,81 @@ def test_a_smaller_bomb_is_refused_by_our_own_limit():
     data = raw_png(12_000, 11_000, 1, 0, b"")
     sentence = problem(data)
     assert "12000 x 11000" in sentence
+
+
+def bomb_of(image: Image.Image, kind: str) -> bytes:
+    """The file of an image as if it had 10,000 x 6,000 pixels."""
+    data = saved(image, kind)
+    if kind == "GIF":
+        return data[:6] + struct.pack("<HH", 10_000, 6_000) + data[10:]
+    return data[:18] + struct.pack("<ii", 10_000, 6_000) + data[26:]
+
+
+@pytest.mark.parametrize("kind", ["GIF", "BMP"])
+def test_what_is_not_decoded_small_may_have_fewer_pixels_and_jpeg_is_named_as_the_way_out(kind):
+    sentence = problem(bomb_of(Image.new("RGB", (4, 4)), kind))
+    assert "10000 x 6000, more than 56 million" in sentence and "or save it as an ordinary JPEG" in sentence
+
+
+@pytest.mark.parametrize(
+    ("mode", "options", "most"),
+    [("RGB", {"subsampling": 2}, 110), ("RGB", {"subsampling": 0}, 75), ("CMYK", {}, 56), ("L", {}, 110)],
+)
+def test_a_jpeg_may_have_as_many_pixels_as_its_coefficients_leave_room_for(mode, options, most):
+    data = saved(Image.new(mode, (16, 16)), "JPEG", **options)
+    frame = data.index(b"\xff\xc0") + 5
+    for pixels, refused in ((most - 1, False), (most + 1, True)):
+        changed = data[:frame] + struct.pack(">HH", pixels * 100, 10_000) + data[frame + 4 :]
+        with Image.open(io.BytesIO(changed)) as image:
+            if refused:
+                with pytest.raises(ImageProblem, match=f"more than {most} million"):
+                    images._check_dimensions(image)
+            else:
+                images._check_dimensions(image)
+
+
+def animated_png(width: int, height: int, before: bytes = b"") -> bytes:
+    """An animated PNG that is all header; its first frame is to be undone, for which Pillow prepares at once."""
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + before
+        + png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0))
+        + png_chunk(b"acTL", struct.pack(">II", 2, 0))
+        + png_chunk(b"fcTL", struct.pack(">IIIIIHHBB", 0, width, height, 0, 0, 1, 1, 2, 1))
+        + png_chunk(b"IDAT", b"")
+    )
+
+
+@pytest.mark.parametrize("before", [b"", png_chunk(b"tEXt", b"a\0b")])
+def test_an_animated_bomb_is_refused_before_it_is_opened(before, monkeypatch):
+    assert "damaged" in problem(animated_png(4, 4, before))
+    monkeypatch.setattr(Image, "open", lambda *args, **options: pytest.fail("opened"))
+    assert "13000 x 13000" in problem(animated_png(13_000, 13_000, before))
+
+
+def tiled_tiff(order: str, large: bool, *sides: tuple[int, int], kind: int = 4) -> bytes:
+    """A red TIFF of 16 x 16 pixels in one tile, with as many tile widths and lengths as are given."""
+    pixels = bytes(RED) * 256
+    tags = [(256, 3, 16), (257, 3, 16), (258, 3, 8), (259, 3, 1), (262, 3, 2), (277, 3, 3)]
+    tags += [(tag, kind, side) for size in sides for tag, side in zip((322, 323), size, strict=True)]
+    tags += [(324, 4, 16), (325, 4, len(pixels))]
+    body = b"".join(
+        struct.pack(order + ("HHQ" if large else "HHI"), tag, kind, 1)
+        + struct.pack(order + {3: "H", 4: "I"}.get(kind, "I"), value).ljust(8 if large else 4, b"\0")
+        for tag, kind, value in sorted(tags, key=lambda entry: entry[0])
+    )
+    start, count = 16 + len(pixels), len(tags)
+    mark = (b"II" if order == "<" else b"MM") + struct.pack(order + "H", 43 if large else 42)
+    head = mark + (struct.pack(order + "HHQ", 8, 0, start) if large else struct.pack(order + "I", start) + bytes(8))
+    return head + pixels + struct.pack(order + ("Q" if large else "H"), count) + body + bytes(8)
+
+
+@pytest.mark.parametrize(("order", "large"), [("<", False), (">", False), ("<", True)])  # Pillow reads no others
+def test_tiles_count_as_what_they_decode_to(order, large):
+    assert load_image(tiled_tiff(order, large, (16, 16))).getpixel((3, 3)) == RED
+    for sides in ([(16_000, 16_000)], [(16_000, 16_000), (16, 16)], [(16, 16), (16_000, 16_000)]):
+        assert "16000 x 16000, more than 28 million" in problem(tiled_tiff(order, large, *sides))
+    assert "damaged" in problem(tiled_tiff(order, large, (16_000, 16_000), kind=17))
 
 
 def test_the_limit_holds_for_made_images_too():
@@ -247,6 +325,79 @@ def test_a_large_photo_is_made_smaller(kind):
     photo = load_image(saved(corners().resize((6000, 3000), Image.Resampling.NEAREST), kind))
     assert photo.size == (2048, 1024)
     assert near(photo.getpixel((100, 100)), RED) and near(photo.getpixel((100, 900)), BLUE)
+
+
+def gradient(mode: str) -> Image.Image:
+    """4,000 x 4,000 pixels that every compressor makes small."""
+    ramp = Image.linear_gradient("L").resize((4000, 4000))
+    if mode == "P":
+        return ramp.convert("P")
+    if mode == "I;16":
+        return Image.fromarray(np.asarray(ramp).astype(np.uint16) * 257)
+    return ramp.convert(mode) if mode in ("L", "F", "I") else ramp.convert("RGB").convert(mode)
+
+
+# Bytes that Python's own memory has grown by at its peak, said by a process that has read only a small photo before.
+PEAK = """
+import resource, sys
+from retriever.images import load_image
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+load_image(sys.argv[1])
+before = peak()
+load_image(sys.argv[2])
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere ru_maxrss is in bytes")
+@pytest.mark.parametrize(
+    ("kind", "mode", "most"),  # bytes for a pixel; decoded, one takes 4, in the modes L and P 1 and in I;16 2
+    [
+        ("TIFF", "F", 10),
+        ("TIFF", "I", 10),
+        ("TIFF", "I;16", 6),
+        ("PNG", "I;16", 6),
+        ("PNG", "RGBA", 9),
+        ("PNG", "LA", 9),
+        ("PNG", "RGB", 8),
+        ("PNG", "P", 5),
+        ("TIFF", "CMYK", 8),
+        ("WEBP", "RGBA", 19),  # of which the decoder needs 16
+    ],
+)
+def test_the_memory_that_a_photo_takes_is_little_more_than_its_decoder_needs(kind, mode, most, tmp_path):
+    options = {"TIFF": {"compression": "tiff_lzw"}, "WEBP": {"lossless": True, "method": 0}}.get(kind, {})
+    image = gradient(mode)
+    (tmp_path / "large").write_bytes(saved(image, kind, **options))
+    (tmp_path / "small").write_bytes(saved(image.crop((0, 0, 8, 8)), kind, **options))
+    command = [sys.executable, "-c", PEAK, str(tmp_path / "small"), str(tmp_path / "large")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert int(done.stdout) / (4000 * 4000) < most
+
+
+def whole(image: Image.Image) -> Image.Image:
+    """The photo made without tiles, of an image that is RGB or goes to it by convert()."""
+    picture = image.convert("RGB")
+    picture.thumbnail((images.MAX_SIDE, images.MAX_SIDE), Image.Resampling.LANCZOS, reducing_gap=None)
+    return picture
+
+
+@pytest.mark.parametrize("size", [(3000, 2500), (2049, 2048), (5000, 3), (3, 5000), (1, 9000), (900, 700)])
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "YCbCr"])
+def test_tiles_leave_no_seams(size, mode):
+    noise = np.random.default_rng(2).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    image = Image.fromarray(noise).convert(mode)
+    wanted, photo = np.asarray(whole(image)).astype(int), np.asarray(as_photo(image)).astype(int)
+    assert photo.shape == wanted.shape and np.abs(photo - wanted).max() <= 1  # the filter's weights are rounded
+
+
+def test_values_are_spread_over_the_whole_of_a_large_image():
+    values = np.zeros((1500, 2500), np.float32)
+    values[:, 1000:], values[0, 0], values[1499, 2499] = 500, np.nan, 1000
+    photo = as_photo(Image.fromarray(values))
+    assert photo.size == (2048, 1229)
+    assert photo.getpixel((100, 600)) == (0, 0, 0) and photo.getpixel((1500, 600)) == (128, 128, 128)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1), (3, 4)])

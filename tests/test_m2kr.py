@@ -73,6 +73,7 @@ def test_recall_and_pseudo_recall_are_those_worked_out_by_hand(tmp_path, data, i
     assert report.counts["questions with an image"] == 2 and report.counts["questions without positives"] == 1
     assert report.counts["vectors"] == sum(len(text.split()) for text in PASSAGES.values())
     assert report.settings["exact"] is exact
+    assert report.settings["stored vectors"] == "8 bits"
 
 
 # What the rows of each task look like: is there a question, an image, an answer?
@@ -359,6 +360,17 @@ def test_another_encoder_has_an_index_and_rankings_of_its_own(tmp_path, data, im
     assert len(other.passages) == 6 and len(other.asked) == 4 and first.rankings != second.rankings
 
 
+@pytest.mark.parametrize(("name", "value"), [("FORMAT_VERSION", 1000), ("NBITS", 4)])
+def test_another_kind_of_index_has_rankings_of_its_own(tmp_path, data, images, monkeypatch, name, value):
+    work = tmp_path / "work"
+    first = evaluate(WordEncoder(), "EVQA", "test", data, images, work)
+    monkeypatch.setattr(sys.modules["retriever.m2kr.evaluate"], name, value)
+    again = WordEncoder()
+    second = evaluate(again, "EVQA", "test", data, images, work)
+    assert len(again.passages) == 6 and len(again.asked) == 4
+    assert Path(first.rankings).parent != Path(second.rankings).parent
+
+
 def test_exact_search_shares_the_index_and_not_the_rankings(tmp_path, data, images):
     work = tmp_path / "work"
     evaluate(WordEncoder(), "EVQA", "test", data, images, work)
@@ -404,7 +416,9 @@ def test_the_report_shows_our_row_beside_the_published_ones(tmp_path, data, imag
     assert table[4][:3] == ["| PreFLMR ViT-L, published", "60.9", "70.8"]
     assert table[5][:3] == ["| PreFLMR ViT-G, published", "62.5", "72.1"]
     assert len({len(row) for row in table}) == 1
-    assert "4 questions, 6 passages; every passage scored" in as_markdown(report, "words")
+    assert "4 questions, 6 passages; the best of 6 candidates scored" in as_markdown(report, "words")
+    exact = evaluate(WordEncoder(), "EVQA", "test", data, images, tmp_path / "work", exact=True)
+    assert "4 questions, 6 passages; every passage scored" in as_markdown(exact, "words")
     assert "Not comparable: the published figures are of 3,750 questions." in as_markdown(report, "words")
 
     first = write_report(report, "words", tmp_path / "out")
@@ -525,4 +539,4 @@ def test_mini_runs_end_to_end_and_ranks_by_its_own_scores(mini, tmp_path, images
         query = mini.encode_query(row["question"] or "", photo)
         scores = {id: contributions(query, rows).sum() for id, rows in vectors.items()}
         assert line["ids"] == sorted(scores, key=scores.get, reverse=True)
-        assert line["scores"] == pytest.approx([scores[id] for id in line["ids"]], abs=2e-3)  # stored in 16 bits
+        assert line["scores"] == pytest.approx([scores[id] for id in line["ids"]], abs=2e-3)  # stored in 8 bits

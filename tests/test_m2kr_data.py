@@ -317,13 +317,28 @@ def test_an_image_that_cannot_be_decoded_names_question_and_file_and_loses_nothi
     data = write_task(tmp_path / "data", "EVQA", rows)
     images = write_photos(tmp_path / "images", *(f"red-{n}.png" for n in range(12)))
     whole = (images / "red-9.png").read_bytes()
-    (images / "red-9.png").write_bytes(whole[:40])
+    (images / "red-9.png").write_bytes(whole[:50])  # its header is sound
     encoder = WordEncoder()
     with pytest.raises(ImageProblem, match=r"image 'red-9\.png' of question 'q9' cannot be used: the photo is damaged"):
         evaluate(encoder, "EVQA", "test", data, images, tmp_path / "work")
     (images / "red-9.png").write_bytes(whole)
     report = evaluate(encoder, "EVQA", "test", data, images, tmp_path / "work")
     assert encoder.batches == [8, 4] and report.recall[1] == 1  # the first eight were not asked again
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda raw: b"", "the photo is empty"),
+        (lambda raw: b"<html>404 not found</html>", "this is not a photo"),
+        (lambda raw: raw[:20], "the photo is damaged"),
+        (lambda raw: raw[:16] + b"\0\0\x75\x30" * 2 + raw[24:], "the photo is damaged"),  # its checksum is off
+    ],
+)
+def test_what_is_no_image_is_found_before_anything_is_encoded(data, images, spoil, said):
+    path = images / "inat" / "red.png"
+    path.write_bytes(spoil(path.read_bytes()))
+    assert f"The image 'inat/red.png' of question 'q1' cannot be used: {said}" in refused(data, images)
 
 
 # -- where the data come from

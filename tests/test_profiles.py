@@ -138,6 +138,23 @@ def test_the_fingerprint_follows_the_weights(checkpoint, encoder, tmp_path):
     assert load_encoder(str(other), tmp_path).fingerprint != encoder.fingerprint
 
 
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        *((f"{which}_tokenizer/vocab.txt", lambda old: f"{old}\nmore") for which in ("query", "context")),
+        *((f"{which}_tokenizer/tokenizer_config.json", lambda old: f"{old}\n") for which in ("query", "context")),
+        ("preprocessor_config.json", lambda old: '{"do_rescale": true}'),
+        ("processor_config.json", lambda old: "{}"),
+    ],
+)
+def test_the_fingerprint_follows_what_texts_and_photos_are_prepared_with(checkpoint, encoder, tmp_path, name, change):
+    folder = tmp_path / "copy"
+    shutil.copytree(checkpoint, folder)
+    path = folder / name
+    path.write_text(change(path.read_text() if path.exists() else ""))
+    assert load_encoder(str(folder), tmp_path).fingerprint != encoder.fingerprint
+
+
 def test_nobody_has_measured_from_which_score_a_checkpoint_is_to_be_believed(encoder, mini):
     assert encoder.min_score == 0 and mini.min_score == 0.5
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retriever.encoder import Encoder
+from retriever.index import FORMAT_VERSION
 
 from .layout import (
     M2KRProblem,
@@ -26,12 +27,12 @@ from .layout import (
 from .photos import Photo, find_photos
 from .protocol import DEPTH, answer_ranks, positive_ranks, recall
 from .published import Task, find_task
-from .ranking import CANDIDATES, QUERIES, Progress, Rankings, build_index, rank_questions
+from .ranking import CANDIDATES, NBITS, QUERIES, Progress, Rankings, build_index, rank_questions
 from .report import Report
 
 SPLITS = ("test", "valid")
 # Part of what results are kept under: raise it when what is searched with or how changes.
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ def check(
     images: Path | None,
     progress: Progress = lambda stage, done, total: None,
 ) -> Checked:
-    """Everything about the data that can be wrong is found here, before anything is encoded. Raises M2KRProblem."""
+    """What can be wrong with the data is found here, before anything is encoded, but for images whose damage only
+    decoding shows. Raises M2KRProblem."""
     task = named_task(dataset, split)
     passages = find_shards(data, f"{task.name}_passages", f"{split}_passages")
     shards = find_shards(data, f"{task.name}_data", split)
@@ -110,8 +112,10 @@ def evaluate(
 def measure(encoder: Encoder, checked: Checked, work: Path, exact: bool, progress: Progress) -> Report:
     """What evaluate() does once the data are checked."""
     task, questions = checked.task, checked.questions
-    # Another encoder or other passages get a folder of their own, other questions a file of their own in it.
-    folder = work / f"{task.name}-{checked.split}-{_key(encoder.fingerprint, checked.passages_key)}"
+    # Another encoder, other passages or another kind of index get a folder of their own, so that rankings of two are
+    # never mixed; other questions get a file of their own in it.
+    kind = f"{FORMAT_VERSION} {NBITS}"
+    folder = work / f"{task.name}-{checked.split}-{_key(encoder.fingerprint, checked.passages_key, kind)}"
     how = "exact" if exact else f"candidates-{CANDIDATES}"
     results = folder / f"rankings-{how}-{_key(checked.questions_key, str(PROTOCOL_VERSION))}.jsonl"
     began = time.perf_counter()
@@ -163,7 +167,7 @@ def measure(encoder: Encoder, checked: Checked, work: Path, exact: bool, progres
             "exact": exact,
             "candidates": None if exact else CANDIDATES,
             "questions encoded at a time": QUERIES,
-            "stored vectors": "float16",
+            "stored vectors": f"{NBITS} bits",
             "instructions": bool(encoder.takes_instructions),
         },
         done_now={"passages encoded": encoded, "questions searched": len(questions) - kept},

@@ -1,4 +1,4 @@
-"""The images that questions name: where they lie, that all are there before any work begins, and reading them.
+"""The images that questions name: where they lie, that each is there and an image before any work begins, reading them.
 
 Knows nothing of encoders or measures. Paths come from the data set, so none may lead out of the folder given; a
 symbolic link inside it may, since that is how a person puts collections of images together.
@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
-from retriever.images import ImageProblem, load_image
+from retriever.images import ImageProblem, check_header, load_image
 
 from .layout import M2KRProblem, Question, shown
 from .published import Task
@@ -30,7 +30,8 @@ class Photo:
 def find_photos(questions: Sequence[Question], folder: Path | None, task: Task) -> list[Photo | None]:
     """Each question's photo, None for one without. Looked for as img_path in the folder, then in folder/<task>.
 
-    Raises M2KRProblem that counts the images that are not there and names the first."""
+    Of each only the header is read. Raises M2KRProblem that counts the images that are not there and names the first,
+    or names one that is no image."""
     with_image = [question for question in questions if question.image is not None]
     if not with_image:
         return [None] * len(questions)
@@ -60,10 +61,7 @@ def open_photo(question: Question, photo: Photo | None) -> Image.Image | None:
     try:
         return load_image(photo.path)
     except ImageProblem as problem:
-        name, reason = shown(question.image), str(problem)
-        raise ImageProblem(
-            f"The image {name} of question {shown(question.id)} cannot be used: {reason[0].lower()}{reason[1:]}"
-        ) from None
+        raise ImageProblem(_unusable(question, problem)) from None
 
 
 def _find(question: Question, folder: Path, task: Task) -> Photo | None:
@@ -80,5 +78,18 @@ def _find(question: Question, folder: Path, task: Task) -> Photo | None:
         except (OSError, ValueError):  # ValueError: a name that no file can have
             continue
         if stat.S_ISREG(about.st_mode):
+            _check_header(question, path)
             return Photo(path, about.st_size)
     return None
+
+
+def _check_header(question: Question, path: Path) -> None:
+    try:
+        check_header(path)
+    except ImageProblem as problem:
+        raise M2KRProblem(_unusable(question, problem)) from None
+
+
+def _unusable(question: Question, problem: ImageProblem) -> str:
+    name, reason = shown(question.image), str(problem)
+    return f"The image {name} of question {shown(question.id)} cannot be used: {reason[0].lower()}{reason[1:]}"

@@ -75,8 +75,10 @@ def as_markdown(report: Report, profile: str) -> str:
             figures = (task.figures.get(name) for name in measures)
             rows.append([f"{model}, published", *("" if figure is None else f"{figure[n]:.1f}" for figure in figures)])
     counts, settings = report.counts, report.settings
-    all_scored = settings["exact"] or counts["passages"] <= settings["candidates"]
-    how = "every passage scored" if all_scored else f"the best {settings['candidates']:,} candidates scored"
+    if settings["exact"]:
+        how = "every passage scored"
+    else:  # not even of few passages are all scored: the index looks at each closely and scores the best of them
+        how = f"the best of {min(settings['candidates'], counts['passages']):,} candidates scored"
     pseudo = "" if report.pseudo_recall is None else "; PR: Pseudo Recall@K by the words of the answers"
     size = f"{counts['questions']:,} questions, {counts['passages']:,} passages"
     notes = [
