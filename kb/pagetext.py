@@ -24,6 +24,7 @@ from typing import IO, Any
 
 from lxml.etree import Element, iterwalk
 
+from kb.exponents import with_exponents
 from kb.records import CatalogueProblem, Section, clean_text
 
 HTML, PLAIN = ("text/html", "application/xhtml+xml"), "text/plain"
@@ -160,7 +161,7 @@ def extract(data: bytes, content_type: str, charset: str = "") -> PageText | Non
         return PageText("", UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, sections) if sections else None
     from trafilatura import bare_extraction, load_html  # slow to import, and needed in the process only
 
-    tree = load_html(text)
+    tree = load_html(with_exponents(text))
     if tree is None:
         return None
     title, language, licence = _title(tree), _language(tree), _licence(tree)

@@ -258,6 +258,19 @@ def test_web_pages_in_other_encodings_and_small_ones():
         pass
 
 
+def test_exponents_in_web_pages_and_markdown():
+    page = LION.replace("<td>300</td>", "<td>3 × 10<sup>2</sup></td>").replace("<h3>Prey", "<h3>Prey of 10<sup>2</sup>")
+    page = page.replace("large cat", "cat of 10<sup>&minus;9</sup> m<sup>2</sup>, H<sub>2</sub>O, 19<sup>th</sup>[1]")
+    found = parse("html", page.encode()).sections
+    assert "cat of 10⁻⁹ m², H2O, 19th[1]" in found[0].text
+    assert found[2].path[-1] == "Prey of 10²" and found[2].text.endswith("zebra | 3 × 10²")
+    assert parse("html", b"<p>10<sup>30</sup> kg").sections[0].text == "10³⁰ kg"
+    note = "## Mass 10<sup>3</sup>\n2 × 10<sup>30</sup> kg <b>of</b> H<sub>2</sub>O, 19<sup>th</sup>\n\n`a<sup>2</sup>`"
+    assert parse("md", note.encode()) == Parsed(
+        "Mass 10³", (Section((), "2 × 10³⁰ kg of H2O, 19th\na<sup>2</sup>"),)
+    )
+
+
 def test_pdfs_that_have_no_text_or_cannot_be_read(tmp_path):
     whole = pdf("Some text.", title="T")
     assert "it is a scan" in why("pdf", pdf(b"0 0 m 9 9 l S", b""))

@@ -548,6 +548,17 @@ def test_the_text_of_a_page():
     )
 
 
+def test_exponents_stay_apart_from_what_they_stand_after():
+    sentence = b"It weighs 2 &times; 10<sup>30</sup> kg, 10<sup>&minus;9</sup> of <i>m</i><sup class=\"x\">2</sup>;"
+    said = b"H<sub>2</sub>O, 19<sup>th</sup><sup class=\"reference\"><a href=\"#1\">[1]</a></sup>."
+    page = article().replace(b"largest of the true foxes", sentence + b" " + said)
+    page = page.replace(b"40 cm", b"10<sup>2</sup> cm")
+    page = page.replace(b"<h2>Range", b"<h2>Range in 10<sup>6</sup> km<sup>2</sup>")
+    found = extract(page, "text/html")
+    assert "It weighs 2 × 10³⁰ kg, 10⁻⁹ of m²; H2O, 19th[1]." in found.sections[0].text
+    assert found.sections[2].text.endswith("Tail | 10² cm") and found.sections[3].path == ("Range in 10⁶ km²",)
+
+
 @pytest.mark.parametrize(
     ("url", "licence"),
     [

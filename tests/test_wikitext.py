@@ -53,6 +53,22 @@ def prose(text: str, language: str = "en") -> str:
         ("open {{unclosed and [[more", "open unclosed and more"),
         ("closed }} here ]] now", "closed here now"),
         ("{{mixed [[a }} b]] c", "b c"),
+        ("{{val|1.9885|e=30|u=kg}} and {{val|6.02e-23}}", "1.9885 × 10³⁰ kg and 6.02 × 10⁻²³"),
+        ("{{val|1|-|3|u=m}}, {{val|1|to|3|u=m2}}, {{val|1|x|3|u=m}}", "1–3 m, 1 to 3 m², 1 × 3 m"),
+        ("{{val|1.2|0.3|e=-5|ul=kg|up=m3}} or {{val|1.2|(3)|e=5}}", "(1.2 ± 0.3) × 10⁻⁵ kg/m³ or 1.2(3) × 10⁵"),
+        ("{{val|5|+1|-2|u=s}}, {{val|e=6|u=s-1}}, {{val|<3}}", "5 +1 −2 s, 10⁶ s⁻¹, <3"),
+        ("2 × 10<sup>30</sup> kg, 10{{sup|-9}} m, 2{{e|9}}, {{10^|6}}", "2 × 10³⁰ kg, 10⁻⁹ m, 2 × 10⁹, 10⁶"),
+        ("''m''<sup>''n''</sup> [[metre|m]]<sup>&minus;2</sup> (ab)<SUP class=x>3</SUP>", "mⁿ m⁻² (ab)³"),
+        ("H<sub>2</sub>O, H{{sub|2}}O and 101<sub>2</sub>", "H2O, H2O and 101₂"),
+        ("19<sup>th</sup>, 1{{sup|st}}, said<sup>[1]</sup>, <sup>14</sup>C", "19th, 1st, said[1], 14C"),
+        ("5{{frac|1|2}} in and {{frac|1|2}} or {{frac|3|1|2}}", "5 1/2 in and 1/2 or 3 1/2"),
+        ("{{convert|1+1/2|mi}} long, {{convert|1.5e6|km2}}", "1 1/2 mi long, 1.5 × 10⁶ km²"),
+        ("{{cvt|-4-1/2|in}}, {{cvt|1//2|mi}}, {{cvt|3|e6m3}}", "-4 1/2 in, 1/2 mi, 3 × 10⁶ m³"),
+        ("{{cvt|5|-|10|km}}, {{cvt|3|to about|6|ft}}, {{cvt|3|±|1|ft}}", "5–10 km, 3 to about 6 ft, 3 ± 1 ft"),
+        ("{{cvt|about 5|km|mi}}, {{cvt|5|ft|11+1/2|in}}, {{cvt||km}}", "about 5 km, 5 ft 11 1/2 in,"),
+        ("{{cvt|9|kgCO2/L}}, {{cvt|9|MPa.m1/2}}, {{cvt|9|m/s2}}", "9 kgCO2/L, 9 MPa.m1/2, 9 m/s²"),
+        ("{{lang|²=x|fr|mot}} {{val|²=3|1}} {{birth date|²|5|1}}", "mot 1 ²"),
+        ("{{start date|1950|May|12}} {{dts|1950|00013|5}} {{dts|1950|5|" + "9" * 5000 + "}}", "1950 1950 1950"),
         ("As of {{as of|2015|lc=y}}, {{frac|1|2}} of {{formatnum:1200}}", "As of as of 2015, 1/2 of 1200"),
     ],
 )
@@ -65,6 +81,9 @@ def test_what_a_sentence_keeps(text, said):
     [
         ("it", "l'''Odissea'' è un poema", "l'Odissea è un poema"),
         ("fr", "au {{s-|XIX|e}} le {{citation|mot juste}} de {{nombre|12|km}}", "au XIXe siècle le mot juste de 12 km"),
+        ("fr", "{{unité|1.6|e=-19|C}}, {{unité|3|m|3|s|-1}}", "1.6 × 10⁻¹⁹ C, 3 m³ s⁻¹"),
+        ("fr", "{{unité|5|à|10|km|2}}", "5 à 10 km²"),
+        ("fr", "au XIX{{e}} siècle, 2{{x10|3}} m{{exp|2}}", "au XIXe siècle, 2 × 10³ m²"),
         ("de", "geboren {{birth date|1950|5|12}}", "geboren 1950-05-12"),
         ("ja", "{{読み仮名|水車|すいしゃ}}と{{仮リンク|粉屋|en|Miller}}", "水車 (すいしゃ)と粉屋"),
         ("zh", "-{zh-hans:软件; zh-hant:軟體}-和-{水}-", "软件和水"),
@@ -98,6 +117,20 @@ def test_sections_are_nested_and_the_apparatus_is_dropped():
 )  # fmt: skip
 def test_the_apparatus_in_other_languages(title):
     assert prose(f"Lead.\n== {title} ==\nGone.") == "Lead."
+
+
+def test_a_title_that_is_apparatus_in_one_language_only():
+    river = "Lead.\n== Source ==\nA spring.\n== Sources ==\nGone."
+    assert prose(river) == "Lead.\nA spring." and prose(river, "fr") == "Lead."
+    letters = "Lead.\n== Literatura ==\nPoems."
+    assert prose(letters, "es") == "Lead.\nPoems." and prose(letters, "cs") == "Lead."
+
+
+def test_quantities_in_headings_facts_and_descriptions():
+    head = "{{Short description|Star of 10<sup>3</sup> suns}}{{Infobox star|mass={{val|2|e=30|u=kg}}}}"
+    article = read_article(f"{head}\n== 10{{{{sup|6}}}} ==\nText.")
+    assert article.description == "Star of 10³ suns"
+    assert article.sections == (Section(("10⁶",), "Text."), Section(("Facts",), "mass: 2 × 10³⁰ kg"))
 
 
 def test_an_infobox_becomes_facts_and_pictures():
@@ -248,6 +281,7 @@ def test_the_library_reads_the_same_prose():
     "unit",
     ["{{", "[[", "{{a|", "{{lang|fr|", "[[a|", "<b>", "{|\n", "[http://a ", "{{{", "'''''a''b'''", "<ref>", "<ref ",
      "<div style=", "'", "''' ", "= ", "== a ==\n", "( ", "-{", "__", "&#", "<!--", "{{x ", "{{ \n", "{{       ",
+     "<sup>1</sup>", "<sup>", "<sup><i>", "x<sup>1</sup>/<sub>2</sub>", "{{sup|2}}", "{{val|1e9|",
      "[[File:", "<gallery>\na.jpg\n", "<nowiki>", "{{infobox|a=", "\n   ", " ,", "(,", "[[a]]", "}}", "]]", "|}"],
 )  # fmt: skip
 def test_time_grows_with_the_length_only(unit):

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from kb.exponents import with_exponents
 from kb.records import Section, clean_text
 
 SECONDS = 60.0  # for a document, the start of the process included
@@ -30,6 +31,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)?(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _CHARSET = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]{1,40})", re.IGNORECASE)
+_RAISED_TAG = re.compile(r"</?su[pb]\b[^<>]*>", re.IGNORECASE)
 _FILE_NAME = re.compile(r"\.(?:docx?|odt|rtf|tex|dvi|pdf|pptx?|indd|qxd|html?)\Z", re.IGNORECASE)
 
 
@@ -150,10 +152,15 @@ def _markdown(data: bytes) -> Parsed:
         elif token.type in ("fence", "code_block"):
             blocks.append((0, token.content))
         elif token.type == "inline":
+            children = token.children or ()
             said = "".join(
-                child.content if child.type in ("text", "code_inline", "image") else " " * child.type.endswith("break")
-                for child in token.children or ()
+                child.content
+                if child.type in ("text", "code_inline", "image") or _raises(child)
+                else " " * child.type.endswith("break")
+                for child in children
             )
+            if any(map(_raises, children)):
+                said = _RAISED_TAG.sub("", with_exponents(said))
             if cells is None:
                 blocks.append((level, said))
             else:
@@ -162,10 +169,14 @@ def _markdown(data: bytes) -> Parsed:
     return _outlined(title, blocks)
 
 
+def _raises(token) -> bool:
+    return token.type == "html_inline" and _RAISED_TAG.match(token.content) is not None
+
+
 def _web_page(data: bytes) -> Parsed:
     from trafilatura import bare_extraction, html2txt, load_html
 
-    text = _decoded_page(data).replace("\0", "")
+    text = with_exponents(_decoded_page(data).replace("\0", ""))
     tree = load_html(text)
     if tree is None:  # a mere piece of a page is not taken for one
         text = f"<html><body>{text}</body></html>"

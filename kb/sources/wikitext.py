@@ -4,17 +4,18 @@ One scan with a stack of open templates, links and tables, 17 MB a second on one
 wikipedia_bench. A parser library makes a tree of objects first: mwparserfromhell, the maintained one, reads 0.9 MB of
 the same a second, 0.7 with strip_code, and takes more than linear time on hostile input (over 25 s for 44 kB of "<ref "
 again and again). 3 MB a second are wanted, so the library only checks this module, in the tests. Nothing is expanded, a
-template outside the lists below is dropped. Knows nothing of dumps.
+template that wikitext_templates.py does not know is dropped. Knows nothing of dumps.
 """
 
 from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 
+from kb.exponents import with_exponents
 from kb.records import Section, clean_text
+from kb.sources.wikitext_templates import template_name, template_text
 
 MAX_DEPTH = 40  # of templates, links and tables in each other, as MediaWiki has it; bounds the work
 MAX_IMAGES = 50
@@ -32,16 +33,16 @@ CATEGORY_WORDS = frozenset(
 )
 
 # Sections that hold no prose of the article: en, de, fr, es, it, nl, pt, ru, pl, ja, zh, sv, no and da, fi, cs, hu, tr,
-# uk, ko, ca, vi, id, ar, fa.
+# uk, ko, ca, vi, id, ar, fa; with the language where the name is prose in another, as the source of a river is.
 DROPPED_SECTIONS = frozenset(
     """see also|references|external links|further reading|notes|notes and references|footnotes|sources|bibliography
     |citations|works cited|references and notes
     |siehe auch|einzelnachweise|weblinks|literatur|anmerkungen|quellen|fußnoten|belege
-    |voir aussi|références|notes et références|liens externes|bibliographie|articles connexes|annexes|lien externe
-    |notes|source
+    |voir aussi|références|notes et références|liens externes|bibliographie|articles connexes|fr:annexes|lien externe
+    |notes|fr:source
     |véase también|referencias|enlaces externos|bibliografía|notas|notas y referencias|lecturas adicionales|fuentes
     |voci correlate|collegamenti esterni|bibliografia|altri progetti|note|fonti
-    |zie ook|externe links|externe link|bronnen|literatuur|referenties|noten|bronnen, noten en/of referenties
+    |zie ook|externe links|externe link|bronnen|literatuur|referenties|nl:noten|bronnen, noten en/of referenties
     |voetnoten
     |ver também|referências|ligações externas|leitura adicional|notas e referências|fontes
     |см. также|примечания|ссылки|литература|источники|комментарии
@@ -52,7 +53,7 @@ DROPPED_SECTIONS = frozenset(
     |se även|referenser|källor|noter|fotnoter|externa länkar
     |se også|referanser|referencer|kilder|eksterne lenker|eksterne henvisninger|eksterne links|litteratur
     |katso myös|lähteet|viitteet|aiheesta muualla|kirjallisuutta
-    |související články|reference|poznámky|externí odkazy|literatura
+    |související články|reference|poznámky|externí odkazy|cs:literatura|pl:literatura
     |kapcsolódó szócikkek|jegyzetek|források|további információk|irodalom
     |ayrıca bakınız|kaynakça|dış bağlantılar|notlar
     |див. також|примітки|посилання|література|джерела
@@ -75,8 +76,6 @@ DISAMBIGUATION = frozenset(
     |пояснение|вишезначна одредница|višeznačna odrednica|razdvojba|razločitev|täpsustuslehekülg|argipen|homónimos
     |apartigilo|แก้กำกวม|बहुविकल्पी|बहुविकल्पी शब्द|দ্ব্যর্থতা নিরসন""".replace("\n", "").replace("    ", "").split("|")
 )
-
-_MONTHS = "January February March April May June July August September October November December".split()
 
 # Elements that go with everything in them, and those whose text means itself.
 _ELEMENT = re.compile(
@@ -104,7 +103,6 @@ _NO_FACT = re.compile(
 _INFOBOX = re.compile(
     r"infobox|.+ infobox$|ficha de |info/|infocaja|карточка|基礎情報|taxobox|automatic taxobox|speciesbox|chembox"
 )
-_NUMBER = re.compile(r"[-+−]?[\d.,/ ]*\d")
 _REDIRECT = re.compile(r"\s*#[^\s#*:;|\[\]{}<>]{2,40}\s*:?\s*\[\[")  # the word has marks in Thai and Hindi
 _TEMPLATE_NAME = re.compile(r"\{\{([^{}|\n]{1,80}+)")
 
@@ -127,7 +125,7 @@ def is_disambiguation(wikitext: str, language: str) -> bool:
     if "__DISAMBIG__" in wikitext:
         return True
     for match in _TEMPLATE_NAME.finditer(wikitext):
-        name = _template_name(match[1])
+        name = template_name(match[1])
         if name in DISAMBIGUATION or f"{language}:{name}" in DISAMBIGUATION:
             return True
         if name.endswith((" disambiguation", "の曖昧さ回避")) or name.startswith("homonymie de "):
@@ -144,7 +142,7 @@ def read_article(
     """The prose of an article. `file_words` and `category_words` are names of those namespaces in lower case."""
     scan = _Scan(language, file_words, category_words)
     text = scan.run(_without_elements(wikitext))
-    sections = _sections(text)
+    sections = _sections(text, language)
     if scan.facts:
         sections.append(Section((FACTS,), "\n".join(scan.facts)))
     return Article(tuple(sections), tuple(scan.images), scan.description)
@@ -251,18 +249,10 @@ class _Scan:
 
     def _template(self, inner: str) -> str:
         name, _, rest = inner.partition("|")
-        name = _template_name(name)
-        known = _SAYING.get(name)
-        if known is not None:
-            return known(*_arguments(rest, self.language))
-        if name in _FIXED:
-            return _FIXED[name]
-        if name.startswith("lang-"):
-            return _first(*_arguments(rest, self.language))
-        if name.startswith("formatnum:"):
-            return name.partition(":")[2].strip()
-        if self.language == "fr" and re.fullmatch(r"(?:\d{1,3}|[ivx]{1,7})?(?:er|re|e|ème)", name):
-            return name
+        name = template_name(name)
+        said = template_text(name, rest, self.language)
+        if said is not None:
+            return said
         if name == "short description" and not self.description:
             self.description = " ".join(_paragraphs(rest.partition("|")[0]))[:MAX_FACT]
         elif _INFOBOX.match(name):
@@ -285,164 +275,7 @@ class _Scan:
                 self.facts.append(f"{key}: {value}")
 
 
-def _template_name(name: str) -> str:
-    return " ".join(name.replace("_", " ").split()).lower()
-
-
-Arguments = tuple[list[str], dict[str, str], str]
-
-
-def _arguments(rest: str, language: str) -> Arguments:
-    """(those by place, those by name, language) of what follows a template's name."""
-    placed: list[str] = []
-    named: dict[str, str] = {}
-    for part in rest.split("|"):
-        key, given, value = part.partition("=")
-        key = key.strip()
-        if given and key.isdigit() and int(key[:4]) == len(placed) + 1:
-            placed.append(value.strip())
-        elif given and re.fullmatch(r"[\w -]{1,40}", key):
-            named[key.lower()] = value.strip()
-        else:
-            placed.append(part.strip())
-    return placed, named, language
-
-
-def _first(placed: list[str], named: dict[str, str], language: str) -> str:
-    given = next((named[key] for key in ("lt", "text", "texte", "quote") if named.get(key)), "")
-    return given or "".join(placed[:1])
-
-
-def _second(placed: list[str], named: dict[str, str], language: str) -> str:
-    return placed[1] if len(placed) > 1 else named.get("text", named.get("texte", ""))
-
-
-def _last(placed: list[str], named: dict[str, str], language: str) -> str:
-    return next((word for word in reversed(placed) if word), "")
-
-
-def _foreign(placed: list[str], named: dict[str, str], language: str) -> str:
-    """A link to another Wikipedia's article: `lt` or the title."""
-    return named.get("lt") or "".join(placed[:1])
-
-
-def _spaced(placed: list[str], named: dict[str, str], language: str) -> str:
-    return " ".join(word for word in placed if word)
-
-
-def _list(placed: list[str], named: dict[str, str], language: str) -> str:
-    items = (line.strip("*# \t") for item in placed for line in item.splitlines())
-    return ", ".join(item for item in items if item)
-
-
-_RANGES = {"to": "to", "-": "–", "–": "–", "and": "and", "or": "or", "x": "×", "×": "×", "by": "by", "to(-)": "to"}
-
-
-def _convert(placed: list[str], named: dict[str, str], language: str) -> str:
-    """{{convert|5|to|10|km|mi}} is "5 to 10 km", {{convert|5|ft|11|in|m}} "5 ft 11 in"."""
-    if not placed or not _NUMBER.fullmatch(placed[0]):
-        return ""
-    said, place = [placed[0]], 1
-    while place + 1 < len(placed) and placed[place] in _RANGES and _NUMBER.fullmatch(placed[place + 1]):
-        said += [_RANGES[placed[place]], placed[place + 1]]
-        place += 2
-    said += placed[place : place + 1]
-    second = placed[place + 1 : place + 3]
-    if len(second) == 2 and _NUMBER.fullmatch(second[0]) and second[1] in ("in", "lb", "oz", "ft"):
-        said += second
-    return " ".join(word for word in said if word)
-
-
-def _date(placed: list[str], named: dict[str, str], language: str) -> str:
-    """{{birth date|1950|5|12}} is "12 May 1950", in other languages 1950-05-12; words stay as they are."""
-    numbers = [word for word in placed[:3] if word.isdigit()]
-    if not numbers or len(numbers[0]) > 4:
-        return placed[0] if placed else ""
-    if len(numbers) > 1 and 1 <= int(numbers[1][:4]) <= 12:
-        if language == "en":
-            return " ".join([*(str(int(day)) for day in numbers[2:]), _MONTHS[int(numbers[1]) - 1], numbers[0]])
-        return "-".join([numbers[0], *(number.zfill(2) for number in numbers[1:])])
-    return numbers[0]
-
-
-def _as_of(placed: list[str], named: dict[str, str], language: str) -> str:
-    return ("as of " if named.get("lc") else "As of ") + _date(placed, named, language)
-
-
-def _nihongo(placed: list[str], named: dict[str, str], language: str) -> str:
-    rest = ", ".join(word for word in placed[1:3] if word)
-    return f"{placed[0] if placed else ''} ({rest})" if rest else _first(placed, named, language)
-
-
-def _fraction(placed: list[str], named: dict[str, str], language: str) -> str:
-    if len(placed) > 2:
-        return f"{placed[0]} {placed[1]}/{placed[2]}"
-    return "/".join(placed) if len(placed) == 2 else "1/" + "".join(placed)
-
-
-def _value(placed: list[str], named: dict[str, str], language: str) -> str:
-    return " ".join(word for word in (placed[0] if placed else "", named.get("u", named.get("ul", ""))) if word)
-
-
-def _century(placed: list[str], named: dict[str, str], language: str) -> str:
-    return f"{''.join(placed[:2])} siècle" if language == "fr" else _first(placed, named, language)
-
-
-def _quotation(placed: list[str], named: dict[str, str], language: str) -> str:
-    return _first(placed, named, language) if language == "fr" else ""  # in English the name of a reference
-
-
-def _chinese(placed: list[str], named: dict[str, str], language: str) -> str:
-    return ", ".join(named[key] for key in ("c", "s", "t", "p") if named.get(key))
-
-
-def _with(before: str) -> Callable[[list[str], dict[str, str], str], str]:
-    return lambda placed, named, language: " ".join(word for word in (before, "–".join(placed[:2])) if word)
-
-
-# The templates that carry text of a sentence, by what they say.
-_SAYING: dict[str, Callable[[list[str], dict[str, str], str], str]] = {
-    name: saying
-    for saying, names in (
-        (_convert, "convert|cvt|convert/spell"),
-        (_second, "lang|langue|langx|tsl"),
-        (_last, "transl|transliteration|translit"),
-        (_foreign, "ill|interlanguage link|lien|仮リンク|link-en|link-ja|internal link helper/en"),
-        (
-            _first,
-            "nowrap|nobr|nobreak|no wrap|small|smaller|big|em|strong|abbr|tooltip|hover|smallcaps|sc|sc2|sup|sub|"
-            "flag|flagu|flagcountry|"
-            "ruby|ruby-ja|quote|blockquote|block quote|quotation|cquote|zitat|cita|citaat|citazione|цитата|"
-            "birth-date|death-date|birth year and age|mvar|var|angbr|sic|w|script|unicode|rtl-lang|s|num|nts|юл|lj",
-        ),
-        (
-            _date,
-            "birth date|birth date and age|death date|death date and age|start date|end date|start date and age|"
-            "film date|dts|bda|dob|release date|launch date",
-        ),
-        (_spaced, "date|date-|fecha|data|nombre|unité|unit|unidad|date de naissance|date de décès"),
-        (_nihongo, "nihongo|nihongo2|nihongo3|読み仮名|korean|linktext"),
-        (_fraction, "frac|sfrac|fraction|vulgar fraction"),
-        (_value, "val"),
-        (_as_of, "as of"),
-        (_century, "s-|sav|siècle"),
-        (_quotation, "citation"),
-        (_chinese, "zh|zh-full"),
-        (_with("c."), "circa|c.|ca"),
-        (_with("fl."), "floruit|fl."),
-        (_list, "ubl|unbulleted list|plainlist|plain list|hlist|flatlist|flowlist|collapsible list|bulleted list"),
-    )
-    for name in names.split("|")
-}
-_FIXED = {
-    "nbsp": " ", "spaces": " ", "snd": " – ", "spnd": " – ", "spaced ndash": " – ", "–": " – ", "ndash": "–",
-    "endash": "–", "en dash": "–", "mdash": "—", "emdash": "—", "em dash": "—", "—": "—", "spaced mdash": " — ",
-    "'": "'", "'s": "'s", "`": "'", '"': '"', "!": "|", "=": "=", "·": " · ", "•": " · ", "dot": " · ", "*": "*",
-    "pi": "π", "minus": "−", "times": "×", "colon": ":", "zwsp": "", "clear": "", "br": " ", "deg": "°",
-}  # fmt: skip
-
-
-def _sections(text: str) -> list[Section]:
+def _sections(text: str, language: str) -> list[Section]:
     """Cuts at headings; sections without prose of their own are only names in the paths of those below."""
     sections: list[Section] = []
     path: list[tuple[int, str]] = []
@@ -466,7 +299,8 @@ def _sections(text: str) -> list[Section]:
             path.pop()
         path.append((level, title))
         if not dropped or level <= dropped:
-            dropped = level if title.lower().rstrip(":") in DROPPED_SECTIONS else 0
+            name = title.lower().rstrip(":")
+            dropped = level if name in DROPPED_SECTIONS or f"{language}:{name}" in DROPPED_SECTIONS else 0
     close()
     return sections
 
@@ -484,6 +318,7 @@ def _paragraphs(text: str) -> list[str]:
     if "[" in text:
         text = _EXTERNAL.sub(r"\1", text)
     if "<" in text:
+        text = with_exponents(text)
         text = _TAG.sub("", _BREAK.sub(" ", text))
     if "__" in text:
         text = _SWITCH.sub("", text)
