@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-from gradio.media import MEDIA_ROOT
 from PIL import Image, UnidentifiedImageError
+from starlette.middleware import Middleware
 
 from app import page_heat, page_html
+from app.page_components import EXAMPLES, NoAddresses, Photo, Ticked, html
 from app.page_corpora import build_corpora
 from app.results import MAX_TURNS, WHOLE, EvidenceFound, PartialOwn, PartialText, UserProblem
 from app.settings import Settings
@@ -40,18 +41,9 @@ MOST_PASSAGES = 20  # the slider's end; the API takes as many as the service doe
 POLL_SECONDS = 1.5
 PAUSE = 0.5  # seconds after which a question that is worked on can be stopped, whatever the model does
 KEEP_PHOTOS = (1800, 6 * 3600)  # seconds: look for old uploads so often, delete those older than this
+SESSIONS = 300  # that the server remembers; each holds the photo and the evidence last shown, up to megabytes
 # What every browser shows; a photo of another kind is shown as the picture that was made of it.
 SHOWN_BY_BROWSERS = {"JPEG", "PNG", "GIF", "WEBP", "BMP"}
-
-# Photographs that come with Gradio: name in the page's address, file, what to ask.
-EXAMPLES = [
-    (name, MEDIA_ROOT / "images" / file, question)
-    for name, file, question in (
-        ("cheetah", "cheetah1.jpg", "How fast can this animal run?"),
-        ("lion", "lion.jpg", "Where does this animal live?"),
-        ("tower", "tower.jpg", "Who designed this tower in Paris?"),
-    )
-]
 
 TOGETHER = "From all passages together"
 EACH = "From each passage alone; the most probable wins"
@@ -73,25 +65,23 @@ def build_page(
         [file for _, file, _ in examples]
     )  # shown from where they lie, neither copied nor deleted
     with gr.Blocks(title="CiteSight", analytics_enabled=False, delete_cache=KEEP_PHOTOS) as page:
-        _html(f'<header class="cs-top"><h1>CiteSight</h1><p>{TAGLINE}</p></header>', elem_id="cs-header")
+        html(f'<header class="cs-top"><h1>CiteSight</h1><p>{TAGLINE}</p></header>', elem_id="cs-header")
         with gr.Tab("Ask") as asking:
-            status = _html(elem_id="cs-status")
+            status = html(elem_id="cs-status")
         with asking, gr.Row(elem_id="cs-main"):
             with gr.Column(elem_id="cs-left"):
-                photo = _raw(
-                    gr.Image(
-                        type="filepath",
-                        sources=["upload", "clipboard", "webcam"],
-                        label="Photo",
-                        height=300,
-                        buttons=[],
-                        alt_text="Your photo",
-                        placeholder="Drop a photo here\nor click to choose one",
-                        elem_id="cs-photo",
-                    )
+                photo = Photo(
+                    type="filepath",
+                    sources=["upload", "clipboard", "webcam"],
+                    label="Photo",
+                    height=300,
+                    buttons=[],
+                    alt_text="Your photo",
+                    placeholder="Drop a photo here\nor click to choose one",
+                    elem_id="cs-photo",
                 )
-                figure = _html(elem_id="cs-figure")
-                _html(SELECT, elem_id="cs-part")
+                figure = html(elem_id="cs-figure")
+                html(SELECT, elem_id="cs-part")
                 # Filled by the page's script, so it must be in the page; see page.js.
                 region = gr.Textbox(label="Part of the photo", elem_id="cs-region")
                 question = gr.Textbox(
@@ -104,13 +94,13 @@ def build_page(
                 ask = gr.Button("Ask", variant="primary", elem_id="cs-ask")
                 stop = gr.Button("Stop", elem_id="cs-stop")
                 new = gr.Button("New conversation", size="sm", elem_id="cs-new")
-                problem = _html(elem_id="cs-problem")
+                problem = html(elem_id="cs-problem")
                 with gr.Column(elem_id="cs-examples"):
-                    _html('<h2 class="cs-small">Try one</h2>')
+                    html('<h2 class="cs-small">Try one</h2>')
                     tries = [(_try_button(name, file, text), file, text) for name, file, text in examples]
                 where = "Where to look" if service.settings.model is None else "Where to look, how to answer"
                 with gr.Accordion(where, open=False, elem_id="cs-where"):
-                    corpora = gr.CheckboxGroup(
+                    corpora = Ticked(
                         label="Collections",
                         info="With none ticked, the usual one is searched.",
                         choices=[],
@@ -126,17 +116,20 @@ def build_page(
                     )
                     each, own = _model_options(service.settings.model is not None)
             with gr.Column(elem_id="cs-right"):
-                earlier = _html(elem_id="cs-earlier")
-                answer = _html(page_html.empty_answer(), elem_id="cs-answer")
-                evidence = _html(elem_id="cs-evidence")
+                earlier = html(elem_id="cs-earlier")
+                answer = html(page_html.empty_answer(), elem_id="cs-answer")
+                evidence = html(elem_id="cs-evidence")
         with gr.Tab("Corpora") as managing:
             refresh = build_corpora(ingestions, service.settings.may_manage, sentence_for)
         timer = gr.Timer(POLL_SECONDS, active=False)
         turns = gr.State([], time_to_live=KEEP_PHOTOS[1])
 
         quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+        asks = [ask.click, question.submit]
+        # The browser does one after the other, so this is gone by the first word of the answer.
+        gr.on(asks, asker.wait, [photo, question], [answer, problem], **quiet)
         asked = gr.on(
-            [ask.click, question.submit],
+            asks,
             asker.respond,
             [photo, question, corpora, passages, region, each, own, turns],
             [answer, evidence, figure, problem, earlier, turns],
@@ -147,11 +140,15 @@ def build_page(
             trigger_mode="always_last",  # one answer at a time in these places, and the last stands
         )
         # Cancelling closes `respond`, and with it the model's work; the script says on the page that it was stopped.
-        stop.click(None, None, None, cancels=[asked], js="() => window.stopped()", **quiet)
+        end = {"fn": None, "inputs": None, "outputs": None, "cancels": [asked], "js": "() => window.stopped()", **quiet}
+        stop.click(**end)
+        # Once it is cancelled, since words that were on their way may have come after the script's.
+        asked.failure(None, js="() => window.stopped(true)")
         conversation = [earlier, turns]
         # In the browser, and before anything that asks the server: later it would take away a part chosen meanwhile.
         whole = {"fn": None, "inputs": None, "outputs": region, "js": "() => ''", **quiet}
-        for happens in (new.click, photo.upload, photo.clear):
+        for happens in (new.click, photo.upload, photo.clear, *(button.click for button, _, _ in tries)):
+            happens(**end)  # else the answer would write itself, and its turn, over what is begun anew
             happens(**whole)
         new.click(asker.start_anew, None, [answer, evidence, figure, problem, *conversation], **quiet)
         photo.upload(asker.check_photo, photo, [photo, figure, problem], **quiet)
@@ -159,7 +156,6 @@ def build_page(
         photo.clear(lambda: ("", ""), None, [figure, problem], **quiet)
         photo.clear(asker.forget, None, conversation, **quiet)
         for button, file, text in tries:
-            button.click(**whole)
             chosen = button.click(_constant((str(file), text, "")), None, [photo, question, figure], **quiet)
             chosen = chosen.then(asker.forget, None, conversation, **quiet)
             chosen.then(None, js="() => document.querySelector('#cs-ask').click()")
@@ -177,7 +173,7 @@ def build_page(
     return page.queue(max_size=32)
 
 
-def _add_endpoint(asker: Asker, photo: gr.Image, question: gr.Textbox) -> None:
+def _add_endpoint(asker: Asker, photo: Photo, question: gr.Textbox) -> None:
     """`/ask`: the same question for `gradio_client`, with plain values in and one JSON object out."""
     corpora = gr.Dropdown(
         [], multiselect=True, allow_custom_value=True, value=[], label="corpora", visible=False
@@ -208,6 +204,14 @@ class Asker:
 
     def __init__(self, service: AnswerService | LateService) -> None:
         self.service = service
+
+    def wait(self, photo: str | None, question: str | None) -> tuple[Any, str]:
+        """What is told before a question has its turn. Returns (answer, problem)."""
+        lacking = _lacking(photo, question)
+        if lacking:
+            return gr.skip(), page_html.error(lacking)
+        # Never twice the same: the browser would leave alone what the script has made of it, that it was stopped.
+        return f"{page_html.working('Waiting for its turn…')}<!-- {secrets.token_hex(4)} -->", ""
 
     def respond(
         self,
@@ -334,14 +338,17 @@ class Asker:
         return (
             page_html.status_line(status),
             gr.Timer(active=busy),
-            gr.CheckboxGroup(choices=choices, value=kept),
+            Ticked(choices=choices, value=kept),
         )
 
     def _maps(self, found: EvidenceFound) -> dict[int, str]:
         """A heat map by rank, for the passages that have one."""
         maps = {}
         for passage in found.passages:
-            shares = self.service.regions(found.query, passage.id)
+            try:
+                shares = self.service.regions(found.query, passage.id)
+            except UserProblem:  # it has left the index since; the question can be answered all the same
+                continue
             if shares.size:
                 maps[passage.rank] = page_heat.heat_address(shares, found.query.area)
         return maps
@@ -365,7 +372,7 @@ def _lacking(photo: str | None, question: str | None) -> str:
     if not photo:
         return "Add a photo first: upload, paste or take one, or pick an example."
     if not Path(photo).is_file():
-        return "The photo has been deleted here after some hours; add it again."
+        return "The photo is no longer kept here; add it again."
     if not (question or "").strip():
         return "Type a question about the photo first."
     return ""
@@ -411,11 +418,6 @@ def _browser_shows(path: str) -> bool:
         return False
 
 
-def _html(value: str = "", **options: Any) -> gr.HTML:
-    """HTML without Gradio's own look for it."""
-    return gr.HTML(value, apply_default_css=False, **options)
-
-
 def _try_button(name: str, file: Path, text: str) -> gr.Button:
     """A button that asks an example; so does opening the page as `/?example=name`."""
     return gr.Button(text, icon=file, size="sm", elem_classes="cs-try", elem_id=f"cs-try-{name}")
@@ -423,29 +425,6 @@ def _try_button(name: str, file: Path, text: str) -> gr.Button:
 
 def _constant(values: tuple[Any, ...]) -> Callable[[], tuple[Any, ...]]:
     return lambda: values
-
-
-def _raw(photo: gr.Image) -> gr.Image:
-    """Let the file through as it was given: Gradio would decode it, and fail on a bad one with a traceback.
-
-    Addresses are not fetched: the server should not go where a stranger sends it. Those of the page's own
-    examples are known without fetching. This holds for as long as handlers give the component values and no
-    updates (`gr.skip` is one too), after which Gradio goes on with a copy that knows nothing of it.
-    """
-    move = photo.async_move_resource_to_block_cache
-
-    async def local_only(path: Any) -> str | None:
-        if isinstance(path, str) and "://" in path:
-            name = path.rsplit("/", 1)[-1]
-            for example, file, _ in EXAMPLES:
-                if name == file.name or path.endswith(f"?example={example}"):
-                    return await move(str(file))
-            raise gr.Error("Give the photo as a file; addresses are not fetched.", print_exception=False)
-        return await move(path)
-
-    photo.preprocess = lambda payload: payload.path if payload else None  # type: ignore[method-assign]
-    photo.async_move_resource_to_block_cache = local_only  # type: ignore[method-assign]
-    return photo
 
 
 def launch(page: gr.Blocks, settings: Settings) -> str:
@@ -465,6 +444,8 @@ def launch(page: gr.Blocks, settings: Settings) -> str:
         favicon_path=STATIC / "icon.svg",
         pwa=False,
         mcp_server=False,
+        state_session_capacity=SESSIONS,
+        app_kwargs={"middleware": [Middleware(NoAddresses)]},
         footer_links=["api"],
         theme=_theme(),
         head=_head(),

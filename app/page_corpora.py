@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from app import page_corpora_html, page_html
+from app.page_components import Chosen, Files, html
 from app.page_corpora_html import Leaf
 from app.results import REFUSED, UserProblem
 
@@ -112,8 +113,8 @@ def build_corpora(
     get: gives None as long as the program is starting. sentence_for: what to tell a person about an exception."""
     here = Corpora(get, sentence_for)
     quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    problem = _html(elem_id="cc-problem")
-    listed = _html(page_corpora_html.starting(), elem_id="cc-corpora")
+    problem = html(elem_id="cc-problem")
+    listed = html(page_corpora_html.starting(), elem_id="cc-corpora")
     # Written by the page's script, so it must be in the page; see corpora.js.
     command = gr.Textbox(label="Command", elem_id="cc-command", max_length=MAX_COMMAND)
     reading = gr.State(Reading(), time_to_live=6 * 3600)
@@ -123,15 +124,15 @@ def build_corpora(
     if may_change:
         _form(here, [problem, *shown], quiet)
     with gr.Column(elem_id="cc-reading"):
-        _html("<h2>Read in a corpus</h2>", elem_id="cc-heading")
+        html("<h2>Read in a corpus</h2>", elem_id="cc-heading")
         with gr.Row(elem_id="cc-find"):
-            chosen = gr.Dropdown([], label="Corpus", elem_id="cc-chosen", filterable=False)
+            chosen = Chosen([], label="Corpus", elem_id="cc-chosen", filterable=False)
             words = gr.Textbox(
                 label="Words", placeholder="Search, or leave it empty to see all", elem_id="cc-words",
                 max_length=MAX_TYPED,
             )  # fmt: skip
             find = gr.Button("Show", elem_id="cc-show")
-        pages = _html(elem_id="cc-pages")
+        pages = html(elem_id="cc-pages")
     read = [pages, reading]
     gr.on([find.click, words.submit, chosen.input], here.search, [chosen, words], [problem, *read], **quiet)
     command.change(
@@ -148,10 +149,9 @@ def _form(here: Corpora, shown: list[Any], quiet: dict[str, Any]) -> None:
         kind = gr.Dropdown(
             list(KINDS), value=UPLOAD, label="Where it comes from", elem_id="cc-kind", filterable=False
         )
-        # A component that is updated becomes another one, to which what _files changes is unknown; so its column is.
         with gr.Column(elem_id="cc-from-files") as from_files:
-            files = _files(gr.File(label="Files", file_count="multiple", height=140, elem_id="cc-files"))
-            _html(f'<p class="cc-quiet">{TAKEN}</p>')
+            files = Files(label="Files", file_count="multiple", height=140, elem_id="cc-files")
+            html(f'<p class="cc-quiet">{TAKEN}</p>')
         what = gr.Textbox(label="Folder", visible=False, elem_id="cc-what", max_length=MAX_TYPED)
         data = gr.Textbox(
             label="Another place", info="A folder on that machine or a data set on the Hub; empty for its authors'.",
@@ -164,8 +164,8 @@ def _form(here: Corpora, shown: list[Any], quiet: dict[str, Any]) -> None:
         with gr.Row(elem_id="cc-begin"):
             look = gr.Button("Preview", elem_id="cc-look")
             start = gr.Button("Start", variant="primary", elem_id="cc-start")
-        said = _html(elem_id="cc-said")
-        found = _html(elem_id="cc-preview")
+        said = html(elem_id="cc-said")
+        found = html(elem_id="cc-preview")
     told = [kind, files, what, data, name, licence, language]
     kind.input(here.choose, kind, [from_files, what, data, name, licence, language, look, found], **quiet)
     gr.on([files.upload, files.clear], lambda: "", None, found, **quiet)
@@ -193,7 +193,7 @@ class Corpora:
         except Exception as problem:
             return self._error(problem), gr.Timer(active=False), gr.skip(), known
         choices = _choices(states)
-        return *self._shown(states), gr.skip() if choices == known else gr.Dropdown(choices=list(choices)), choices
+        return *self._shown(states), gr.skip() if choices == known else Chosen(choices=list(choices)), choices
 
     def choose(self, name: str) -> tuple[Any, ...]:
         """The fields of a kind. Returns (files' column, what, data, name, licence, language, preview, found).
@@ -263,7 +263,7 @@ class Corpora:
             if do == "browse":
                 problem, pages, where = self._read(Reading(corpus))
                 choices = list(_choices(ingestions.states()))
-                return problem, keep, keep, gr.Dropdown(choices=choices, value=corpus), "", pages, where
+                return problem, keep, keep, Chosen(choices=choices, value=corpus), "", pages, where
             problem, pages, where = self._read(_turned(do, about, reading))
             return problem, keep, keep, keep, keep, pages, where
         except Exception as problem:
@@ -384,26 +384,6 @@ def _command(written: str) -> tuple[str, dict[str, str]]:
 def _choices(states: Sequence[CorpusState]) -> tuple[tuple[str, str], ...]:
     """(title, name) of the corpora that can be read in."""
     return tuple((state.title or state.name, state.name) for state in states if state.documents)
-
-
-def _html(value: str = "", **options: Any) -> gr.HTML:
-    """HTML without Gradio's own look for it."""
-    return gr.HTML(value, apply_default_css=False, **options)
-
-
-def _files(files: gr.File) -> gr.File:
-    """Let files through as they were uploaded: what is taken is decided, and told, elsewhere. Addresses are not
-    fetched: the server should not go where a page sends it."""
-    move = files.async_move_resource_to_block_cache
-
-    async def local_only(path: Any) -> str | None:
-        if isinstance(path, str) and "://" in path:
-            raise gr.Error("Give files; addresses are not fetched.", print_exception=False)
-        return await move(path)
-
-    files.preprocess = lambda payload: [file.path for file in payload] if payload else []  # type: ignore
-    files.async_move_resource_to_block_cache = local_only  # type: ignore[method-assign]
-    return files
 
 
 def _paths(files: Any) -> list[Path]:

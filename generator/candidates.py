@@ -88,7 +88,7 @@ _CURRENCY = re.compile(r"(?:US)?[$£€¥]\s?\d[\d,.]*(?:\s(?:thousand|million|b
 _FRACTION = re.compile(
     r"\b(?:one|two|three)[\s-](?:half|third|thirds|quarter|quarters|fifths?|tenths?)\b|\bhalf\b"
 )
-_COUNT = re.compile(rf"(?<![\w.,/]){_QUALIFIER}(?:{_VALUE})(?:\s?(?:–|-|to)\s?{_VALUE})?(?![\d%])")
+_COUNT = re.compile(rf"(?<![\w.,/]){_QUALIFIER}(?:{_VALUE})(?:\s?(?:–|-|to)\s?{_VALUE})?(?![\d%⁰¹²³⁴-⁹⁻])")
 
 _CAP = r"(?:[^\W\d_a-zà-öø-ÿ](?:\.(?:\s?[A-Z]\.)*|[\w’'\-]*))"
 _PARTICLE = (

@@ -202,15 +202,6 @@ def test_huge_passages_take_bounded_time_and_texts(filler):
     assert max(seen, default=0) <= MAX_TEXTS
 
 
-def test_five_ordinary_passages_are_fast():
-    passages = evidence(TOWER, FOX, HARE, LAKE, TOWER)
-    answerer = ExtractiveAnswerer(bag_of_words)
-    started = time.perf_counter()
-    for _ in range(5):
-        final(answerer, "Who designed this tower?", PHOTO, passages)
-    assert (time.perf_counter() - started) / 5 < 0.2
-
-
 # Sentences
 
 

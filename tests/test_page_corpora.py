@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -18,7 +17,7 @@ from gradio_client import Client
 from kb_support import record, source
 from service_support import services, wait_for
 from test_ingestions import Counting, write
-from test_page import HOSTILE, Birds, Seen, assert_harmless
+from test_page import HOSTILE, Birds, Seen, assert_harmless, call, handlers
 
 from app import page_corpora_html as html
 from app.corpus_states import CorpusState
@@ -344,27 +343,9 @@ def served(ingestions: Ingestions) -> Iterator[str]:
     page.close(verbose=False)
 
 
-def handlers(address: str) -> dict[tuple[str, str], int]:
-    """The page's event handlers by (id of the component, event)."""
-    config = httpx.get(f"{address}config").json()
-    ids = {each["id"]: each["props"].get("elem_id") for each in config["components"]}
-    return {
-        (ids.get(target), event): number
-        for number, one in enumerate(config["dependencies"])
-        for target, event in one["targets"]
-    }
-
-
-def call(address: str, number: int, *data: object, **headers: str) -> SimpleNamespace:
-    body = {"data": data, "fn_index": number, "session_hash": "x"}
-    reply = httpx.post(f"{address}gradio_api/run/predict", json=body, headers=headers, timeout=30)
-    said = reply.json().get("data") if reply.text.startswith("{") else None
-    return SimpleNamespace(status=reply.status_code, text=reply.text, said=said or [])
-
-
 def previewing(address: str) -> int:
     """The handler that previews, which comes after the one that says so."""
-    return handlers(address)["cc-look", "click"] + 1
+    return handlers(address)["cc-look", "click"][0] + 1
 
 
 class TestOverHttp:
@@ -373,16 +354,16 @@ class TestOverHttp:
             api = Client(address, verbose=False).view_api(return_format="dict")
             assert list(api["named_endpoints"]) == ["/ask"] and not api["unnamed_endpoints"]
             assert ("cc-start", "click") in handlers(address)
-            number = handlers(address)["cc-command", "change"]
+            number = handlers(address)["cc-command", "change"][0]
             reply = call(address, number, '{"do": "delete", "corpus": "made-up"}', None)
             assert reply.status == 200 and "alert" not in str(reply.said[0])
             wait_for(lambda: ingestions.states() == [])
             # An address in the place of a file is not fetched.
             given = [{"path": "http://127.0.0.1:1/a.txt", "meta": {"_type": "gradio.FileData"}}]
-            begun = call(address, handlers(address)["cc-start", "click"], UPLOAD, given, "", "", "n", "", "")
+            begun = call(address, handlers(address)["cc-start", "click"][0], UPLOAD, given, "", "", "n", "", "")
             assert "addresses are not fetched" in begun.text and ingestions.states() == []
             given = [{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}]
-            call(address, handlers(address)["cc-start", "click"], UPLOAD, given, "", "", "n", "", "")
+            call(address, handlers(address)["cc-start", "click"][0], UPLOAD, given, "", "", "n", "", "")
             assert ingestions.states() == [] and not (ingestions.settings.data_dir / "uploads").exists()
 
     def test_strangers_can_look_and_change_nothing(self, tmp_path: Path) -> None:
@@ -390,10 +371,11 @@ class TestOverHttp:
         with managed(tmp_path / "shut", host="0.0.0.0") as shut, served(shut) as address:
             there = handlers(address)
             assert not {"cc-start", "cc-look", "cc-files", "cc-kind"} & {name for name, _ in there}
+            command = there["cc-command", "change"][0]
             for do in ("delete", "resume", "pause"):
-                reply = call(address, there["cc-command", "change"], json.dumps({"do": do, "corpus": "made-up"}), None)
+                reply = call(address, command, json.dumps({"do": do, "corpus": "made-up"}), None)
                 assert "cannot be changed on this page" in reply.said[0]
-            browsed = call(address, there["cc-command", "change"], '{"do": "browse", "corpus": "made-up"}', None)
+            browsed = call(address, command, '{"do": "browse", "corpus": "made-up"}', None)
             assert "Documents 1 to 20" in browsed.text
             # Whatever else there is, with what the form would have sent.
             form = [FOLDER, None, str(secret), "", "stolen", "", ""]
@@ -408,18 +390,36 @@ class TestOverHttp:
         folder = write(tmp_path / "secret", one="The password is mellon.")
         form = [FOLDER, None, str(folder), "", "stolen", "", ""]
         with served(ingestions) as address:
-            there = handlers(address)
+            command, start = (
+                handlers(address)[each][0] for each in (("cc-command", "change"), ("cc-start", "click"))
+            )
             for asked in (
-                call(address, there["cc-command", "change"], '{"do": "delete", "corpus": "made-up"}', None, host=name),
-                call(address, there["cc-start", "click"], *form, host=name),
+                call(address, command, '{"do": "delete", "corpus": "made-up"}', None, host=name),
+                call(address, start, *form, host=name),
                 call(address, previewing(address), *form, host=name),
             ):
                 assert "mellon" not in asked.text and "cannot be changed on this page" in asked.text
             assert [each.name for each in ingestions.states()] == ["made-up"]
             assert "mellon" in call(address, previewing(address), *form, host="localhost:7860").text
 
+    def test_addresses_are_not_fetched_after_a_start_that_was_refused(self, ingestions: Ingestions) -> None:
+        """Told to leave the files as they are, Gradio makes a new component of them for that session."""
+        with served(ingestions) as address:
+            start = handlers(address)["cc-start", "click"][0]
+            assert "Give the corpus a name" in call(address, start, UPLOAD, [], "", "", "", "", "").text
+            given = [{"path": "http://127.0.0.1:1/a.txt", "meta": {"_type": "gradio.FileData"}}]
+            assert "addresses are not fetched" in call(address, start, UPLOAD, given, "", "", "n", "", "").text
+
+    def test_a_page_that_is_older_than_its_server_can_read(self, ingestions: Ingestions) -> None:
+        with served(ingestions) as address:
+            show = handlers(address)["cc-show", "click"][0]
+            assert "Documents 1 to 20" in call(address, show, "made-up", "", session="old").said[1]
+            assert "no documents here" in call(address, show, "gone", "", session="older").said[1]
+            for name in (["made-up"], 5, "n" * 201):
+                assert "cannot be read" in call(address, show, name, "", session="odd").text
+
     def test_commands_are_bounded(self, ingestions: Ingestions) -> None:
         with served(ingestions) as address:
-            number = handlers(address)["cc-command", "change"]
+            number = handlers(address)["cc-command", "change"][0]
             reply = call(address, number, '{"do": "browse", "corpus": "%s"}' % ("x" * MAX_COMMAND), None)
             assert "cannot be read" in reply.text and reply.status == 200

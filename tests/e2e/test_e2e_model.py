@@ -14,6 +14,7 @@ from e2e_support import (
     ARTEFACTS,
     CHEETAH,
     HOSTILE,
+    LION,
     PATIENCE,
     Visit,
     contrast,
@@ -24,6 +25,7 @@ from e2e_support import (
     running,
     selecting,
 )
+from PIL import Image
 
 from app.page import EACH, EXAMPLES
 from generator.prompt import OWN_RULES, REWRITING_RULES, RULES, SHORT_RULES
@@ -145,12 +147,13 @@ def test_each_passage_alone_and_without_any(talking: Visit) -> None:
     assert talking.pressed() == [rows[1][0]]
 
 
-@pytest.mark.parametrize("silent", [False, True], ids=["slow", "silent"])
-def test_stopping_ends_the_models_work(talking: Visit, modelled: Modelled, silent: bool) -> None:
+@pytest.mark.parametrize("word", ["quickly", "slowly", "silently"])
+def test_stopping_ends_the_models_work(talking: Visit, modelled: Modelled, word: str) -> None:
     page = talking.page
-    chunks = stream("It is ", *["very "] * 200).chunks
-    word = "silently" if silent else "slowly"
-    modelled.model.said[word] = Reply(chunks[:1], hold=True) if silent else Reply(chunks, pause=0.3)
+    silent = word == "silently"
+    chunks = stream("It is ", *["very "] * 500).chunks
+    pause = 0.02 if word == "quickly" else 0.3
+    modelled.model.said[word] = Reply(chunks[:1], hold=True) if silent else Reply(chunks, pause=pause)
     modelled.server.closed.clear()
     talking.give_photo(CHEETAH)
     page.locator("#cs-photo img").wait_for()
@@ -177,6 +180,78 @@ def test_stopping_ends_the_models_work(talking: Visit, modelled: Modelled, silen
     page.locator(".cs-said", has_text="104 km/h").wait_for(timeout=80_000)
     talking.answered()
     assert page.locator(".cs-earlier").count() == 0
+
+
+@pytest.mark.parametrize("change", ["another", "removed", "example"])
+def test_another_photo_ends_the_answer_about_the_last_one(talking: Visit, modelled: Modelled, change: str) -> None:
+    page = talking.page
+    modelled.model.said["slowly"] = stream("It is ", *["very "] * 200, pause=0.1)
+    modelled.model.said["live"] = stream("It lives in Africa.")
+    modelled.server.closed.clear()
+    talking.give_photo(CHEETAH)
+    page.locator("#cs-photo img").wait_for()
+    talking.ask(f"How slowly does this cat walk, {change}?")
+    page.locator(".cs-panel[aria-busy] .cs-said", has_text="It is").wait_for(timeout=PATIENCE)
+    page.locator(".cs-figure").wait_for()
+    if change == "example":
+        page.locator(".cs-try").nth(1).click()
+    else:
+        page.get_by_role("button", name="Change photo").click()
+        page.get_by_role("button", name="Remove Image").click()
+        if change == "another":
+            talking.give_photo(LION)
+            page.locator("#cs-photo img").wait_for()
+        page.locator(".cs-note", has_text="Stopped before the end").wait_for()
+    assert modelled.server.closed.wait(5)
+    if change != "example":
+        # Longer than the answer would have taken to say something more.
+        page.wait_for_timeout(1_500)
+        assert page.locator(".cs-figure, .cs-panel[aria-busy], .cs-earlier").count() == 0
+        if change == "removed":
+            talking.give_photo(LION)
+            page.locator("#cs-photo img").wait_for()
+        talking.ask(EXAMPLES[1][2])
+    page.locator(".cs-said", has_text="It lives in Africa").wait_for(timeout=PATIENCE)
+    talking.answered()
+    assert page.locator(".cs-earlier").count() == 0
+    shown = page.locator(".cs-photo").evaluate("photo => [photo.naturalWidth, photo.naturalHeight]")
+    with Image.open(LION) as lion:
+        assert shown[0] / shown[1] == pytest.approx(lion.width / lion.height, rel=0.01)
+
+
+def test_a_question_that_has_to_wait_is_told_of(browser, talking: Visit, modelled: Modelled) -> None:
+    page = talking.page
+    modelled.model.said["silently"] = Reply(stream("It").chunks[:1], hold=True)
+    with opened(browser, modelled.address) as one, opened(browser, modelled.address) as other:
+        for name, each in (("one", one), ("other", other)):
+            each.give_photo(CHEETAH)
+            each.page.locator("#cs-photo img").wait_for()
+            each.ask(f"How silently does {name} walk?")
+            each.page.locator(".cs-card").first.wait_for(timeout=PATIENCE)
+        talking.ask("How fast can this animal run?")
+        assert "Add a photo first" in talking.problem()  # at once, though there is no place to answer in
+        talking.give_photo(CHEETAH)
+        page.locator("#cs-photo img").wait_for()
+        talking.ask("How fast can this animal run?")
+        waiting = page.locator(".cs-working", has_text="Waiting for its turn")
+        waiting.wait_for()
+        page.get_by_role("button", name="Stop").click()
+        page.locator(".cs-note", has_text="Stopped. Ask again").wait_for()
+        page.wait_for_timeout(3_000)  # as above
+        talking.ask("How fast can this animal run?")
+        waiting.wait_for()
+        one.page.get_by_role("button", name="Stop").click()
+        page.locator(".cs-said", has_text="104 km/h").wait_for(timeout=PATIENCE)
+        assert page.locator("#cs-problem [role=alert]").count() == 0
+        other.page.get_by_role("button", name="Stop").click()
+        other.page.locator(".cs-note").wait_for()
+    # When no more may wait, nothing does.
+    page.route("**/queue/join*", lambda route: route.fulfill(status=503, json={"detail": "Queue is full."}))
+    talking.ask("How fast can it be?")
+    page.get_by_role("alert").get_by_text("Too many questions are waiting").wait_for()
+    page.locator(".cs-note", has_text="Stopped. Ask again").wait_for()
+    page.unroute_all()
+    talking.complaints[:] = [each for each in talking.complaints if "503" not in each]
 
 
 def test_a_model_that_fails_leaves_the_evidence(talking: Visit, modelled: Modelled) -> None:
