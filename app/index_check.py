@@ -6,7 +6,6 @@ something out comes back when the index is next built. Knows nothing of question
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from app.indexing import disagreements, record_of
@@ -31,8 +30,8 @@ def repair_indexes(catalogue: Catalogue, data_dir: Path) -> list[Fault]:
         faults, sound = _faults(record, path)
         found += faults
         if not sound:  # what it was made of is in the catalogue
+            LateInteractionIndex.remove(path)
             record.forget_all()
-            shutil.rmtree(path, ignore_errors=True)
         elif faults:
             with LateInteractionIndex.open(path, write=True) as index:
                 lost, unknown = disagreements(index, record)

@@ -43,11 +43,18 @@ BATCH = 16  # passages encoded at a time, to begin with
 BATCH_SECONDS = 0.3  # what a batch should take: a question waits for one at most
 COMMIT_PASSAGES = 512  # passages made lasting at a time; a crash loses these
 COMMIT_SECONDS = 10.0  # ... or as many as come in this time, so that a new index can soon be asked
+MOST_DELETED = 0.25  # of the passages in an index's files; when there are more, they give their room back
 
 # Each says in one sentence what happened and what to do.
 KNOWN_PROBLEMS = (IndexProblem, CatalogueProblem, EncoderProblem, WheelProblem, GeneratorProblem)
 
 log = logging.getLogger(__name__)
+
+
+class Stopped(BaseException):
+    """Raised by a progress callback to end a download or an ingestion that nobody wants any more.
+
+    Like KeyboardInterrupt no Exception, so that nothing on the way takes it for a problem of its own."""
 
 
 def index_path(data_dir: Path, corpus: str, profile: str, fingerprint: str, version: int = 1) -> Path:
@@ -158,6 +165,9 @@ def build_index(
                 progress(min(total, done + encoded), total)
         commit()
         index.optimize()
+        stats = index.stats()
+        if stats["deleted"] > MOST_DELETED * (stats["passages"] + stats["deleted"]):
+            index.compact()
         committed()
     return encoded
 
@@ -238,25 +248,26 @@ class Indexer:
     def index(self) -> LateInteractionIndex | None:
         """The index as far as it is, open for reading; None before there is one, and when another process has put that
         of a newer version in its place."""
-        if self._index is not None and not is_index(self._index.path):
-            self._index = None
-        return self._index
+        index = self._index  # once: the background thread may put another there
+        return index if index is not None and is_index(index.path) else None
 
     def run(self, listener: Callable[[IndexStatus], None] = lambda status: None) -> IndexStatus:
         """Do all of it now, telling listener of every change of the status.
 
-        Never raises: the status returned, "ready" or "failed", says how it ended.
+        Never raises: the status returned, "ready" or "failed", says how it ended; after `stop` it is as it was.
         """
         self._listener = listener
         doing = "loading the encoder"
         try:
             encoder = self._get_encoder(self._downloading)
+            self._check_stop()
             doing = "opening the index"
             self._open_checked(self._place(encoder, self._served()), encoder)
-            if not self._stop.is_set():
-                doing = "fetching the corpus"
-                self._say("fetching", 0, 0, "Fetching the texts.")
-                self._fetch(self._fetching)
+            self._check_stop()
+            doing = "fetching the corpus"
+            self._say("fetching", 0, 0, "Fetching the texts.")
+            self._fetch(self._fetching)
+            self._check_stop()
             doing = "indexing"
             self._pace.clear()
             self._build(encoder)
@@ -265,14 +276,19 @@ class Indexer:
                 self._say("failed", 0, 0, f"The corpus {self.corpus} is empty; add documents to it first.")
             elif not self._stop.is_set():
                 self._say("ready", total, total, f"All {total:,} passages are indexed.")
+        except Stopped:
+            pass
         except Exception as problem:  # a background thread has nobody else to tell
             done = len(self._index) if self._index is not None else 0
             total = self._status.total if self._status.state == "indexing" else done
-            self._say("failed", done, total, problem_sentence(problem, doing))
+            sentence = problem_sentence(problem, doing)
+            log.warning("the index of %s is not up to date: %s", self.corpus, sentence)  # strangers are not told
+            self._say("failed", done, total, sentence)
         return self._status
 
     def stop(self) -> None:
-        """End the background work after the batch under way, for good, and close the index."""
+        """End the background work, a download where it is and else after the batch under way, for good, and close the
+        index."""
         with self._starting:
             self._stop.set()
         if self._thread is not None:
@@ -298,7 +314,7 @@ class Indexer:
             path,
             progress=self._indexing,
             go_on=lambda: not self._stop.is_set(),
-            committed=lambda: self._reopen(path, encoder) if newest == served or self._index is None else None,
+            committed=lambda: self._reopen(path, encoder) if newest == served or self.index() is None else None,
             version=newest,
         )
         if newest != served and not self._stop.is_set():
@@ -320,36 +336,48 @@ class Indexer:
             shutil.rmtree(root / name, ignore_errors=True)
 
     def _open_checked(self, path: Path, encoder: Encoder) -> None:
-        """Questions are not answered from an index that is damaged."""
-        index = self.index()
-        if index is None or index.path != path:
-            index = open_index(path, encoder)
-        self._index = None
-        if index is not None:
-            index.verify()
-            index.warm_up()
-            self._index = index
+        """Questions are not answered from an index that is damaged; one that was sound before answers them meanwhile.
+
+        Raises IndexProblem."""
+        try:
+            index = self.index()
+            if index is None or index.path != path:
+                index = open_index(path, encoder)
+            if index is not None:
+                index.verify()
+                index.warm_up()
+        except IndexProblem:
+            self._index = None
+            raise
+        self._index = index
 
     def _reopen(self, path: Path, encoder: Encoder) -> None:
         """Questions read by an index of their own, so that closing the one written to disturbs nobody."""
-        if self._index is None:
-            self._index = open_index(path, encoder)
+        index = self.index()
+        if index is None:
+            self._index = index = open_index(path, encoder)
         else:
-            self._index.refresh()
-        if self._index is not None:
-            self._index.warm_up()
+            index.refresh()
+        if index is not None:
+            index.warm_up()
 
     def _say(self, state: str, done: int, total: int, message: str) -> None:
         self._status = IndexStatus(state, done, total, message)
         self._listener(self._status)
 
+    def _check_stop(self) -> None:
+        if self._stop.is_set():
+            raise Stopped("it was not wanted any more")
+
     def _downloading(self, done: int, total: int) -> None:
-        message = "The model is there and is being loaded."
+        self._check_stop()
+        message = "The model is there and is being loaded." if total else "Loading the encoder."
         if done < total:
             message = f"Fetching the model: {done / 1e9:.2f} of {total / 1e9:.2f} GB."
         self._say("starting", done, total, message)
 
     def _fetching(self, done: int, total: int) -> None:
+        self._check_stop()
         self._say("fetching", done, total, f"Fetching the texts: {done:,} of {total:,} documents.")
 
     def _indexing(self, done: int, total: int) -> None:

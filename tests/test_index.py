@@ -4,6 +4,7 @@ import errno
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -539,6 +540,127 @@ def test_only_one_writer_and_any_number_of_readers(tmp_path, rng):
         assert found(reader.search(vectors[3], 1)) == ["p3"]
     LateInteractionIndex.open(path, write=True).close()
     assert "already" in problem(LateInteractionIndex.create, path, DIM)
+
+
+WRITES = {
+    "add": lambda index: index.add(["p90"], [np.ones((3, DIM))]),
+    "delete": lambda index: index.delete(["p1"]),
+    "optimize": lambda index: index.optimize(),
+    "compact": lambda index: index.compact(),
+}
+
+
+@pytest.mark.parametrize("name", WRITES)
+@pytest.mark.parametrize("moved", [True, False])
+def test_a_writer_leaves_what_has_replaced_its_index_alone(tmp_path, rng, name, moved):
+    path = tmp_path / "index"
+    vectors, others = clustered(rng, 8), clustered(rng, 7)
+    with LateInteractionIndex.create(path, DIM) as replaced:
+        replaced.add(names(8), vectors)
+        replaced.delete(["p0"])
+        path.rename(tmp_path / "away") if moved else shutil.rmtree(path)
+        assert "moved, deleted or replaced" in problem(WRITES[name], replaced)
+        assert not path.exists()
+        with LateInteractionIndex.create(path, DIM) as index:
+            index.add(names(4), others[:4])
+            (path / "segment-9.bin").write_text("what the new writer is at")
+            files = {file.name: file.read_bytes() for file in path.iterdir()}
+            assert "moved, deleted or replaced" in problem(WRITES[name], replaced)
+            assert {file.name: file.read_bytes() for file in path.iterdir()} == files
+            assert replaced.generation == 2 and found(replaced.search(vectors[3], 1)) == ["p3"]
+            index.add(names(3, 4), others[4:])
+            index.verify()
+            with LateInteractionIndex.open(path) as reader:
+                assert_same(reader, names(7), others)
+    if moved:
+        with LateInteractionIndex.open(tmp_path / "away", write=True) as index:
+            WRITES[name](index)
+            index.verify()
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_an_index_replaced_during_a_change_stays_what_it_is(tmp_path, rng, small_thresholds, monkeypatch, name):
+    path = tmp_path / "index"
+    with LateInteractionIndex.create(path, DIM) as replaced:
+        replaced.add(names(40), clustered(rng, 40, lengths=(9, 12)))
+        replaced.delete(["p0"])
+        real, made = changes.load, []
+
+        def replaced_meanwhile(*arguments):
+            state = real(*arguments)
+            if not made:  # the files are written, the manifest is not
+                path.rename(tmp_path / "away")
+                made.append(LateInteractionIndex.create(path, DIM))
+                made[0].add(names(3), others)
+                made.append({file.name: file.read_bytes() for file in path.iterdir()})
+            return state
+
+        others = clustered(rng, 3)
+        monkeypatch.setattr(changes, "load", replaced_meanwhile)
+        assert "moved, deleted or replaced" in problem(WRITES[name], replaced)
+        index, files = made
+        assert {file.name: file.read_bytes() for file in path.iterdir()} == files
+        index.delete(["p0"])
+        index.verify()
+        assert_same(index, ["p1", "p2"], others[1:])
+        index.close()
+
+
+def test_no_file_of_another_writer_is_overwritten(empty, rng):
+    number = storage.read_manifest(empty.path).next_file
+    file = empty.path / f"segment-{number}.bin"
+    file.write_text("somebody is writing this")
+    with pytest.raises(FileExistsError):
+        storage.write_parts(empty.path, file.name, [("x", [np.zeros(3)])])
+    assert file.read_text() == "somebody is writing this"
+
+
+def test_a_lock_of_a_file_replaced_before_it_was_locked_is_none(tmp_path, monkeypatch):
+    path = tmp_path / "index"
+    LateInteractionIndex.create(path, DIM).close()
+    real = storage.fcntl.flock
+
+    def late(*arguments):
+        monkeypatch.undo()
+        (path / storage.LOCK).unlink()
+        made.append(storage.WriterLock(path))
+        real(*arguments)
+
+    made = []
+    monkeypatch.setattr(storage.fcntl, "flock", late)
+    assert "moved, deleted or replaced" in problem(LateInteractionIndex.open, path, write=True)
+    made[0].release()
+    LateInteractionIndex.open(path, write=True).close()
+
+
+def test_what_a_killed_creation_left_is_replaced(tmp_path):
+    path = tmp_path / "index"
+    LateInteractionIndex.create(path, DIM).close()
+    (path / storage.MANIFEST).unlink()
+    (path / "codebook-1.bin").write_text("half of")
+    (path / storage.TEMPORARY).write_text("half of")
+    LateInteractionIndex.create(path, DIM).close()
+    with LateInteractionIndex.open(path) as index:
+        index.verify()
+    assert data_files(path) == ["codebook-1.bin"]
+
+
+def test_removing_an_index_waits_for_no_writer_and_takes_all(tmp_path, rng, monkeypatch):
+    path = tmp_path / "index"
+    LateInteractionIndex.remove(path)  # nothing is there
+    with LateInteractionIndex.create(path, DIM) as index:
+        index.add(names(3), clustered(rng, 3))
+        assert "Another process is writing" in problem(LateInteractionIndex.remove, path)
+        index.verify()
+        assert len(index) == 3
+    (path / "folder").mkdir()
+    (path / "folder" / "notes.txt").write_text("x")
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", lambda *_: (_ for _ in ()).throw(PermissionError(errno.EACCES, "Not allowed")))
+        assert "could not be deleted (Not allowed)" in problem(LateInteractionIndex.remove, path)
+    assert "not an index" in problem(LateInteractionIndex.open, path)
+    LateInteractionIndex.remove(path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_reader_follows_through_compression_and_replacement(tmp_path, rng, small_thresholds):

@@ -18,7 +18,7 @@ from kb.chunking import Cutting
 from kb.indexed import IndexRecord, records
 from kb.ingest import ingest
 from kb.records import Section
-from retriever.index import LateInteractionIndex
+from retriever.index import IndexProblem, LateInteractionIndex
 
 
 @pytest.fixture
@@ -61,17 +61,18 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("where", ["add", "delete", "remember", "forget", "optimize"])
+@pytest.mark.parametrize("where", ["add", "delete", "remember", "forget", "optimize", "compact"])
 @pytest.mark.parametrize("call", [1, 2])
 def test_a_kill_at_any_step_is_made_good(catalogue, monkeypatch, path, where, when, call):
     monkeypatch.setattr(indexing, "COMMIT_PASSAGES", 2)
     monkeypatch.setattr(indexing, "BATCH", 2)
+    monkeypatch.setattr(indexing, "MOST_DELETED", 0.1)
     fill(catalogue, monkeypatch)
     build_index(catalogue, "things", SmallEncoder(), path)
     # One changes, one leaves, one comes: every kind of change has something to do.
     changed = {**ARTICLES, "Swan": "A swan is a black bird.", "Frog": "A frog is green.", "Toad": "A toad is brown."}
     fill(catalogue, monkeypatch, "things", changed)
-    owner = LateInteractionIndex if where in ("add", "delete", "optimize") else IndexRecord
+    owner = LateInteractionIndex if where in ("add", "delete", "optimize", "compact") else IndexRecord
     real, calls = getattr(owner, where), []
 
     def dies(self, *args):
@@ -124,6 +125,36 @@ def test_check_names_what_disagrees_and_repair_mends_it(catalogue, monkeypatch, 
     assert "is not there" in fault.what
     repair_indexes(catalogue, tmp_path)
     assert check_indexes(catalogue, tmp_path) == []
+
+
+def test_repair_removes_no_index_that_is_being_written_to(catalogue, monkeypatch, path, tmp_path):
+    fill(catalogue, monkeypatch)
+    build_index(catalogue, "things", SmallEncoder(), path)
+    with open_index(path, SmallEncoder(), write=True):
+        for unsound in ("damaged", "not there"):
+            manifest = path / "manifest.json"
+            manifest.write_text("{}") if unsound == "damaged" else manifest.unlink()
+            files = sorted(path.iterdir())
+            with pytest.raises(IndexProblem, match="Another process is writing"):
+                repair_indexes(catalogue, tmp_path)
+            assert sorted(path.iterdir()) == files and record_of(catalogue, path).count() == len(ARTICLES)
+    assert len(repair_indexes(catalogue, tmp_path)) == 1 and not path.exists()
+    assert record_of(catalogue, path).count() == 0
+
+
+def test_texts_that_change_do_not_make_an_index_larger_for_ever(catalogue, monkeypatch, path):
+    articles = dict(ARTICLES)
+    fill(catalogue, monkeypatch, "things", articles)
+    build_index(catalogue, "things", SmallEncoder(), path)
+    deleted = []
+    for title in ARTICLES:
+        articles[title] = "It is gone."  # too little for the index to join its segments for it
+        fill(catalogue, monkeypatch, "things", articles)
+        build_index(catalogue, "things", SmallEncoder(), path)
+        with open_index(path, SmallEncoder()) as index:
+            deleted.append(index.stats()["deleted"])
+        agree(catalogue, path)
+    assert deleted == [1, 0, 1, 0]  # one of five may stay, two of six are too many
 
 
 def words(most: int) -> Cutting:

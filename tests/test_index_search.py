@@ -1,16 +1,25 @@
 """The steps of a search, one by one against plain definitions, the rounding of residuals, and the benchmark."""
 
 import json
+import os
 import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retriever.index import LateInteractionIndex, changes, kernels, late_interaction, quantise
+from retriever.index import LateInteractionIndex, changes, kernels, late_interaction, parallel, quantise
 from retriever.index import search as funnel
 from retriever.index.bench import bench, lines, overlap, perturbed, plot
 from retriever.index.parallel import evenly, in_parallel
@@ -156,6 +165,20 @@ def test_lists_come_first_where_there_are_many_passages(built, rng, monkeypatch)
         exact = {hit.id for hit in indexes[16].search(query, 10, weights, exact=True)}
         shares.append(len(exact & {hit.id for hit in indexes[16].search(query, 10, weights, candidates=300)}) / 10)
     assert np.mean(shares) >= 0.95
+
+
+def test_more_may_be_asked_for_than_the_lists_usually_leave(built, rng, monkeypatch):
+    vectors, indexes = built
+    query, weights = asked(rng, vectors, 50)
+    for nbits in (4, 16):
+        index = indexes[nbits]
+        everything = index.search(query, 300, weights, candidates=2000)
+        monkeypatch.setattr(funnel, "SCANNED", 100)
+        assert index.search(query, 300, weights, candidates=2000) == everything
+        compressed = {f"p{n}" for n in range(1500)}
+        assert len(index.search(query, 1000, weights, compressed)) == 1000
+        assert len(index.search(query, 1000, weights, compressed, candidates=1)) == 1000
+        monkeypatch.undo()
 
 
 def test_rows_that_point_the_same_way_are_merged(rng):
@@ -394,6 +417,81 @@ def test_work_is_shared_and_kept_in_order():
     assert in_parallel(lambda n: n * n, range(50)) == [n * n for n in range(50)]
     with pytest.raises(ZeroDivisionError):
         in_parallel(lambda n: 1 // n, [1, 0])
+
+
+def threads_of_torch():
+    """How many threads torch uses in a thread that has not used it before."""
+    with ThreadPoolExecutor(1) as fresh:
+        return fresh.submit(torch.get_num_threads).result()
+
+
+@pytest.fixture
+def starting(monkeypatch):
+    """Another thread that starts a pool of three, halted while torch is told of one thread."""
+    usual, real, halted, go_on = torch.get_num_threads(), torch.set_num_threads, threading.Event(), threading.Event()
+
+    def slowly(threads):
+        real(threads)
+        if threads == 1:
+            halted.set()
+            go_on.wait(20)
+
+    torch.set_num_threads(3)
+    parallel._pool.cache_clear()
+    monkeypatch.setattr(torch, "set_num_threads", slowly)
+    with ThreadPoolExecutor() as others:
+        first = others.submit(in_parallel, abs, [-1, 2, -3])
+        assert halted.wait(20)
+        yield others, go_on
+        go_on.set()
+        assert first.result() == [1, 2, 3]
+        monkeypatch.undo()
+        assert threads_of_torch() == torch.get_num_threads() == 3
+        assert parallel._pool.cache_info().currsize == 1
+    parallel._pool.cache_clear()
+    torch.set_num_threads(usual)
+
+
+def test_threads_that_come_while_others_are_started_use_as_many(starting):
+    others, go_on = starting
+    second = others.submit(in_parallel, abs, [-4, 5])
+    time.sleep(0.2)
+    go_on.set()
+    assert second.result() == [4, 5]
+
+
+def test_a_process_forked_while_threads_are_started_can_start_its_own(starting):
+    _, go_on = starting
+    threading.Timer(0.2, go_on.set).start()
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(20)  # ends it should it wait for a lock that nobody holds any more
+        os._exit(0 if in_parallel(abs, [-4, 5]) == [4, 5] and threads_of_torch() == 3 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+# One of the loops, as it runs without a folder to keep what is compiled.
+UNKEPT = """
+import numpy as np
+from retriever.index import kernels
+table = np.random.default_rng(1).normal(size=(50, kernels.ROWS)).astype(np.float32)
+best, lines = np.empty((kernels.ROWS, 1), np.float32), np.empty((kernels.ROWS, 1), np.int64)
+kernels.greatest_of_columns(table, best, lines)
+assert (lines[:, 0] == table.argmax(axis=0)).all() and kernels.greatest_of_columns.signatures
+"""
+
+
+def test_runs_where_nothing_compiled_can_be_kept(tmp_path):
+    package = Path(kernels.__file__).parents[1]
+    shutil.copytree(package / "index", tmp_path / "retriever" / "index", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(package / "__init__.py", tmp_path / "retriever")
+    (tmp_path / "retriever" / "index" / "__pycache__").write_text("")  # in the way of a folder, even for root
+    environment = {"PATH": os.environ["PATH"], "HOME": os.devnull}
+    run = subprocess.run(
+        [sys.executable, "-c", UNKEPT], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert run.returncode == 0, run.stderr
 
 
 def test_bench_measures_the_index_against_exact_search(rng, monkeypatch, tmp_path):

@@ -2,8 +2,8 @@
 
 Segments are joined so that there are few of them and each vector is rewritten a few times only: as soon as the
 segments after one hold JOIN_AT times as many vectors as it does, it and they become one. Whole vectors are compressed
-when there are more than WHOLE_VECTORS of them, those that join them included. It knows nothing of locks, of the
-checks of arguments, or of searching.
+when there are more than WHOLE_VECTORS of them, those that join them included. It knows nothing of the checks of
+arguments, or of searching.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from retriever.index import centroids, segments, storage
 from retriever.index.centroids import Codebook, Lookup
 from retriever.index.segments import MOST_PASSAGES, Piece
 from retriever.index.state import State, codebook_parts, load, load_segment
-from retriever.index.storage import PartFile, Parts
+from retriever.index.storage import PartFile, Parts, WriterLock
 
 TRAIN_AT = 50_000  # vectors from which on there are centroids; fewer are quicker searched one by one
 WHOLE_VECTORS = 1 << 20  # vectors kept whole at most
@@ -29,12 +29,13 @@ class Change:
     """Makes one commit on top of a state. Each method but commit() plans and writes one kind of change and commits it;
     it returns the new state, or the old one where there is nothing to do.
 
-    All raise OSError, and IndexProblem for a damaged file that was to be rewritten. Files written for a commit that
-    did not come about are left for the caller to remove.
+    All raise OSError, and IndexProblem for a damaged file that was to be rewritten or a lock that is lost. Files
+    written for a commit that did not come about are left for the caller to remove.
     """
 
-    def __init__(self, path: Path, state: State) -> None:
+    def __init__(self, path: Path, state: State, lock: WriterLock) -> None:
         self._path = path
+        self._lock = lock
         self._old = state
         self._next_file = state.manifest.next_file
         self._files: dict[str, PartFile] = {}
@@ -144,6 +145,7 @@ class Change:
             files={name: known[name] for name in (*names, codebook_name, deleted_name) if name},
         )
         state = load(self._path, manifest, self._old)
+        self._lock.check()
         storage.write_manifest(self._path, manifest)
         return state
 

@@ -7,12 +7,13 @@ of a segment's vectors belong to each passage looked at. Nothing here knows what
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from retriever.index.compiled import compiled
 
 ROWS = 64  # of every query here, empty ones included: loops of a length that the compiler knows are many times faster
 
 
-@njit(nogil=True, cache=True, fastmath={"contract", "reassoc"})
+@compiled(fastmath={"contract", "reassoc"})
 def group_rows(units, weighted, count):  # pragma: no cover
     """Which of count groups each row belongs to, (n,) int64: rows of a group point nearly the same way.
 
@@ -55,7 +56,7 @@ def group_rows(units, weighted, count):  # pragma: no cover
     return groups
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def greatest_of_columns(table, best, lines):  # pragma: no cover
     """best (columns, count) float32: the greatest numbers of each of the first columns of the table (n, ROWS) float32,
     greatest first, of equal ones the first; lines (columns, count) int64: where they stand. n >= count."""
@@ -80,7 +81,7 @@ def greatest_of_columns(table, best, lines):  # pragma: no cover
                     edge[column] = best[column, count - 1]
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def shrink_table(table, small):  # pragma: no cover
     """small (n, ROWS) uint8: how far each number of the table (n, ROWS) float32 is above the lowest of its column, in
     units that make the widest column go from 0 to 255."""
@@ -100,7 +101,7 @@ def shrink_table(table, small):  # pragma: no cover
             bytes_of[row] = np.uint8((numbers[row] - low[row]) * factor + np.float32(0.5))
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def gain_from_lists(list_starts, list_rows, cells, gains, totals, last_row):  # pragma: no cover
     """Adds to totals (65536,) float32 what each passage gains from the centroids that the query's rows look into.
 
@@ -119,7 +120,7 @@ def gain_from_lists(list_starts, list_rows, cells, gains, totals, last_row):  # 
                     totals[passage] += gain
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def scan_codes(codes, begins, ends, table, scores):  # pragma: no cover
     """scores (passages,) int32: for each row of the query the best entry of the table among the passage's centroids,
     summed. table (centroids, ROWS) uint8. A code beyond the table, which only damage makes, reads its last entry."""
@@ -142,7 +143,7 @@ def scan_codes(codes, begins, ends, table, scores):  # pragma: no cover
         scores[passage] = total
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def unpack_residuals(packed, scales, steps, words, begins, ends, filled, out, scale):  # pragma: no cover
     """out (n, bytes), of the type of words (1024,): what the packed codes of passages' vectors stand for, one passage
     after another from filled (passages,) on, by windows of a byte and the two lowest bits of the one before; scale
@@ -158,7 +159,7 @@ def unpack_residuals(packed, scales, steps, words, begins, ends, filled, out, sc
             to += 1
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def shrink_whole(whole, begins, ends, filled, out, scale):  # pragma: no cover
     """The same for vectors (n, dim) that are stored whole, float16 given as int16: out holds them divided by scale."""
     dim = out.shape[1]
@@ -182,7 +183,7 @@ def shrink_whole(whole, begins, ends, filled, out, scale):  # pragma: no cover
             to += 1
 
 
-@njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nnan", "nsz"})
+@compiled(fastmath={"contract", "reassoc", "nnan", "nsz"})
 def best_of_dots(dots, scale, unit, table, codes, begins, ends, filled, scores):  # pragma: no cover
     """scores (passages,) float32: the sum over rows of the best table[code] + scale * unit * dots of the passage's
     vectors.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shutil
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -86,10 +87,10 @@ class LateInteractionIndex:
             if (path / storage.MANIFEST).exists():
                 raise IndexProblem(f"There is an index at {path} already; open it, or delete the directory first.")
             name = storage.file_name("codebook", 1)
+            storage.remove_others(path, Manifest(dim, nbits, fingerprint, name))  # what a killed writer left
             file = storage.write_parts(path, name, codebook_parts(untrained(dim, queries)))
-            manifest = Manifest(dim, nbits, fingerprint, name, files={name: file})
-            storage.remove_others(path, manifest)
-            storage.write_manifest(path, manifest)
+            lock.check()
+            storage.write_manifest(path, Manifest(dim, nbits, fingerprint, name, files={name: file}))
             return cls(path, read_state(path, None), lock)
         except BaseException as error:
             lock.release()
@@ -129,6 +130,33 @@ class LateInteractionIndex:
                 raise storage.disk_problem(error, path, "opening") from error
             raise
         return cls(path, state, lock)
+
+    @staticmethod
+    def remove(path: str | Path) -> None:
+        """Deletes an index, sound or not, with all that is in its directory; does nothing where there is none.
+
+        Raises IndexProblem if it is being written to or cannot be deleted.
+        """
+        path = Path(path)
+        try:
+            lock = storage.WriterLock(path)
+            try:
+                (path / storage.MANIFEST).unlink(missing_ok=True)  # from here on it is no index, should this be killed
+                for file in path.iterdir():
+                    if file.is_dir():
+                        shutil.rmtree(file)
+                    elif file.name != storage.LOCK:
+                        file.unlink()
+                shutil.rmtree(path)  # the lock's file last, since it says that nobody else may begin here
+            finally:
+                lock.release()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise IndexProblem(
+                f"The index at {path} could not be deleted ({error.strerror or error}); check the directory and its "
+                "permissions and run it again."
+            ) from error
 
     def close(self) -> None:
         """Gives back the right to write. Running searches end well; the index is of no use after."""
@@ -250,8 +278,8 @@ class LateInteractionIndex:
 
         vectors: for each id a (tokens, dim) array with tokens >= 1, kept as float16 until there are many and then
         compressed. Raises ValueError for arguments that do not fit together, IndexProblem for ids that are there
-        already, vectors of another dimension or with numbers that are not finite, an index open for reading only, or
-        a disk that fails.
+        already, vectors of another dimension or with numbers that are not finite, an index open for reading only or
+        moved, deleted or replaced since it was opened, or a disk that fails.
         """
         with self._change("adding passages to") as change:
             fresh = _checked(self._now(), ids, vectors)
@@ -295,7 +323,8 @@ class LateInteractionIndex:
             if self._lock is None:
                 raise IndexProblem(f"The index at {self.path} is open for reading only; open it with write=True.")
             try:
-                yield Change(self.path, state)
+                self._lock.check()
+                yield Change(self.path, state, self._lock)
             except OSError as error:
                 raise storage.disk_problem(error, self.path, doing) from error
             finally:
@@ -305,6 +334,7 @@ class LateInteractionIndex:
         """Makes the state the one on disk, on whichever side of a commit, and removes files of no use."""
         # What fails here the next writer does; until then the manifest says what is valid.
         with contextlib.suppress(OSError, IndexProblem):
+            self._lock.check()  # a directory that has been replaced is not ours to tidy
             self._state = read_state(self.path, self._state)
             storage.remove_others(self.path, self._state.manifest)
 

@@ -17,12 +17,19 @@ import torch
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+# Held while a pool starts, when torch tells other threads that they are to use one thread.
+_starting = threading.Lock()
+# A process that is forked meanwhile would find it held, and that number, for ever.
+os.register_at_fork(before=_starting.acquire, after_in_parent=_starting.release, after_in_child=_starting.release)
+
 
 def in_parallel(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
     """What work says of each item, in their order; raises what it raises. It should let go of the interpreter."""
     if len(items) < 2:
         return [work(item) for item in items]
-    return list(_pool(torch.get_num_threads(), os.getpid()).map(work, items))
+    with _starting:
+        pool = _pool(torch.get_num_threads(), os.getpid())
+    return list(pool.map(work, items))
 
 
 def evenly(count: int, parts: int) -> list[slice]:

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from numba import njit
 
+from retriever.index.compiled import compiled
 from retriever.index.parallel import in_parallel
 
 # What each step byte stands for, (256,) float32: 0 for zero, and from 6e-8 to 240 in steps of 9 %.
@@ -175,7 +176,7 @@ def _steps_to_try(numbers: np.ndarray, nbits: int) -> np.ndarray:
 _compiled_subset = njit(_subset)
 
 
-@njit(nogil=True, cache=True, fastmath={"contract", "reassoc"})
+@compiled(fastmath={"contract", "reassoc"})
 def _round_alone(numbers, tried, feedback, costs, steps, scales, packed):  # pragma: no cover
     """numbers (dim, n) float32; tried (m, n), step bytes; writes the best of them to scales (n,) and the codes of 8
     bits, levels above -128, to packed (n, dim)."""
@@ -208,7 +209,7 @@ def _round_alone(numbers, tried, feedback, costs, steps, scales, packed):  # pra
 
 
 # Every loop here goes along LANES vectors and is about few arrays, since only such loops are compiled for many at once.
-@njit(nogil=True, cache=True, fastmath={"contract", "reassoc"})
+@compiled(fastmath={"contract", "reassoc"})
 def _round_by_paths(
     numbers, tried, feedback, costs, steps, values, nearest, nbits, scales, packed
 ):  # pragma: no cover
@@ -280,7 +281,7 @@ def _round_by_paths(
                 _write_path(state, places[:, :, i], by_higher[:, :, i], nearest, nbits, packed[i])
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _write_path(state, places, by_higher, nearest, nbits, packed):  # pragma: no cover
     """Writes the codes of the path that ends in a state; places and by_higher (dim, STATES) as above."""
     each = 8 // nbits

@@ -25,7 +25,7 @@ from retriever.index.quantise import STEPS, WORDS, decode
 from retriever.index.segments import MOST_PASSAGES, Segment, Snapshot
 
 PROBES = 48  # centroids whose lists a row looks into
-SCANNED = 20_000  # passages that step 2 scores at most: from the lists, where there are more
+SCANNED = 20_000  # passages that step 2 scores where there are more, chosen by the lists; more if step 3 needs more
 # Passages that step 3 scores: so many among USUAL. Among more, those that are there for each hit grow as the square
 # root of the number of passages, and the others, which are to spare when few are asked for, more slowly.
 CANDIDATES, CANDIDATES_PER_HIT, USUAL = 1_000, 15, 10_000
@@ -96,9 +96,10 @@ def _promising(
     table = _centroid_scores(snapshot, rows)
     with_codes = sum(segment.passages for segment in snapshot.segments if segment.codes is not None)
     coded, whole = np.split(numbers, [np.searchsorted(numbers, with_codes)])  # whole segments are the last
-    if len(coded) > SCANNED:
+    scanned = max(SCANNED, candidates)
+    if len(coded) > scanned:
         used = 1 + int(np.max(np.flatnonzero(rows.any(axis=1)), initial=0))
-        coded = _greatest(coded, _by_lists(snapshot, table, used)[coded], SCANNED)
+        coded = _greatest(coded, _by_lists(snapshot, table, used)[coded], scanned)
     if len(coded) > candidates:
         coded = _greatest(coded, _by_centroids(snapshot, coded, table), candidates)
     both = np.concatenate([coded, whole])

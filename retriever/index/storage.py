@@ -178,10 +178,11 @@ def _write_all(handle: int, data: np.ndarray) -> None:
 def write_parts(path: Path, name: str, parts: Parts) -> PartFile:
     """Writes a new file and waits until it is on disk; only a block at a time is held in memory.
 
-    The blocks of a part, at least one, are of one dtype and differ in shape along the first axis only. Raises OSError.
+    The blocks of a part, at least one, are of one dtype and differ in shape along the first axis only. Raises OSError,
+    also if there is a file of that name: nobody's file is ever overwritten.
     """
     written, offset = [], 0
-    with _opened(path / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as handle:
+    with _opened(path / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as handle:
         for part, blocks in parts:
             begin, rows, crc32 = offset, 0, 0
             for block in blocks:
@@ -288,18 +289,37 @@ def _file_number(name: str) -> int | None:
 
 
 class WriterLock:
-    """The right to write to an index directory: one holder at a time, given back when its process ends."""
+    """The right to write to an index directory: one holder at a time, given back when its process ends.
+
+    It is a right to the directory that was there, not to one that somebody has put in its place.
+    """
 
     def __init__(self, path: Path) -> None:
         """Raises IndexProblem if another writer holds it, OSError if the directory cannot be written to."""
+        self._path = path
         self._file = open(path / LOCK, "ab")  # noqa: SIM115 - open as long as the lock is held
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            self.check()  # the file may have been replaced before it was locked
+        except BaseException as error:
             self._file.close()
+            if isinstance(error, BlockingIOError):
+                raise IndexProblem(
+                    f"Another process is writing to the index at {path}; wait until it has finished or stop it."
+                ) from None
+            raise
+
+    def check(self) -> None:
+        """Raises IndexProblem if the directory is not there any more or is another one, OSError."""
+        try:
+            there = os.path.samestat(os.fstat(self._file.fileno()), os.stat(self._path / LOCK))
+        except (FileNotFoundError, NotADirectoryError):
+            there = False
+        if not there:
             raise IndexProblem(
-                f"Another process is writing to the index at {path}; wait until it has finished or stop it."
-            ) from None
+                f"The index at {self._path} was moved, deleted or replaced while it was open for writing, and nothing "
+                "was changed; open it again."
+            )
 
     def release(self) -> None:
         self._file.close()
