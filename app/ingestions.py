@@ -23,7 +23,7 @@ from typing import Any
 
 from app.corpus_states import CorpusState, silent, with_run
 from app.cutting import cutting_for
-from app.indexing import problem_sentence
+from app.indexing import Stopped, problem_sentence
 from app.results import REFUSED, IndexStatus, UserProblem
 from app.service import AnswerService, as_user_problem
 from app.uploads import keep
@@ -32,7 +32,7 @@ from kb.indexed import records
 from kb.ingest import ingest
 from kb.records import CatalogueProblem, DocumentRecord, Skipped
 from kb.sources import SOURCES
-from kb.sources.chosen import CUT, READS_PATH, Asked, as_request, from_request, settled, source_for
+from kb.sources.chosen import CUT, READS_PATH, Asked, as_request, from_request, same_place, settled, source_for
 from kb.sources.folder import preview as preview_folder
 from kb.twins import link_twins
 
@@ -138,7 +138,7 @@ class Ingestions:
                 raise UserProblem(f"{asked.what} does not exist on the machine that runs this page.")
             name = source_for(self._with_keys(asked)).name
             before = self._asked_before(name)
-            if before is not None and not _same(asked, name, before):
+            if before is not None and not same_place(asked, name, before):
                 raise _taken(name)
             self._begin(name, asked)
             return name
@@ -222,10 +222,14 @@ class Ingestions:
         cut = asked.kind in CUT
         job = _Job(corpus, "waiting", as_request(asked), source.title)
 
+        def loading(_done: int, _total: int) -> None:
+            if job.cancelled.is_set():  # then nobody needs the encoder that is fetched
+                raise Stopped
+
         def work() -> None:
             cutting = None
             if cut:  # as the corpus is cut already, else as usual
-                cutting = cutting_for(self._service.encoder(), *(self.catalogue.cutting(corpus) or ()))
+                cutting = cutting_for(self._service.encoder(loading), *(self.catalogue.cutting(corpus) or ()))
             if job.cancelled.is_set():
                 return
 
@@ -295,6 +299,8 @@ class Ingestions:
             if not job.cancelled.is_set():
                 job.state = "starting"
                 work()
+        except Stopped:
+            pass
         except Exception as problem:  # a thread has nobody else to tell
             job.problem = _sentence(problem, f"ingesting {job.corpus}")
         finally:
@@ -391,14 +397,6 @@ class Ingestions:
             return "uploaded files"
         kind = _IN_WORDS.get(asked.kind, asked.kind)
         return " ".join(str(part) for part in (kind, asked.questions or asked.what, asked.data) if part)
-
-
-def _same(asked: Asked, corpus: str, request: str) -> bool:
-    """Whether a corpus that an earlier run was asked for comes from the same place."""
-    if not request:
-        return asked.kind == corpus  # the program itself fetched it
-    before = from_request(request)
-    return (asked.kind, asked.what, asked.data) == (before.kind, before.what, before.data)
 
 
 def _taken(corpus: str) -> UserProblem:

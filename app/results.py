@@ -101,7 +101,8 @@ class Result:
     passages, answer, own, total; from the cache, what they were when it was answered.
     indexed, total: how many passages of the asked corpora could be searched, and how many there are.
     query: kept for `AnswerService.regions`; not part of `as_dict`.
-    answerer: what answered. own: what the model says without any passage, None where that was not asked.
+    answerer: what answered. own: what the model says without any passage, None where that was not asked; where it
+    failed, as far as it came and why.
     cached: whether all this was known from an earlier time.
     """
 

@@ -8,9 +8,10 @@ works. What a person did wrong, or has to wait for, is raised as `UserProblem`, 
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -38,7 +39,8 @@ from app.results import (
 )
 from app.settings import Settings
 from app.sharing import SharedEncoder
-from generator.answers import Answer, Evidence, Turn, said_with
+from generator.answers import Answer, Evidence, GeneratorProblem, Turn, said_with
+from generator.events import CUT
 from kb.catalogue import Catalogue
 from kb.ingest import ingest
 from kb.records import CorpusInfo
@@ -46,7 +48,7 @@ from kb.sources import SOURCES
 from retriever.encoder import Encoder, QueryVectors
 from retriever.explain import patch_shares
 from retriever.images import ImageProblem, as_photo, load_image
-from retriever.index import LateInteractionIndex
+from retriever.index import IndexProblem, LateInteractionIndex
 from retriever.profiles import load_encoder
 from retriever.sentences import load_sentence_encoder
 
@@ -54,7 +56,11 @@ MAX_QUESTION = 2_000  # characters
 MAX_PASSAGES = 50
 MAX_KNOWN = 200  # answers kept, each about 100 kB
 PATIENCE = 20.0  # seconds a question waits for an encoder that is loading, before it is told to come back
+WAITING = 0.2  # seconds between two looks whether who waits for an encoder is to stop
 _DELETED = "The collection {} was deleted; choose another one to search in, or add it again."
+_UNSEARCHABLE = "The collection {} cannot be searched at the moment."
+
+log = logging.getLogger(__name__)
 
 
 class AnswerService:
@@ -133,13 +139,17 @@ class AnswerService:
         corpus = corpus or self.settings.corpus
         if corpus in self._deleted:
             return IndexStatus("failed", 0, 0, _DELETED.format(corpus))
-        return self._indexer(corpus).status()
+        return self._told(corpus, self._indexer(corpus).status())
 
     def statuses(self) -> dict[str, IndexStatus]:
         """`status` of the corpora whose indexing was begun in this process, by name."""
         with self._changing:
             indexers = list(self._indexers.values())
-        return {each.corpus: each.status() for each in indexers if each.busy() or each.status().state != "starting"}
+        return {
+            each.corpus: self._told(each.corpus, each.status())
+            for each in indexers
+            if each.busy() or each.status().state != "starting"
+        }
 
     def loading(self) -> str:
         """What a question that is being answered waits for: a sentence on a model that is being loaded, else ""."""
@@ -164,7 +174,7 @@ class AnswerService:
         turns: the conversation so far, oldest first, which the question may point back at; see `Result.turn`.
         region: the part of the photo that is asked about, as fractions: left, top, right, bottom; None: all of it.
         each: ask the model of each passage alone and take the most probable answer. own: say as well what the model
-        answers without any passage.
+        answers without any passage; where it fails at that, the answer stays and `Result.own` says why.
         Raises UserProblem, when iterated, for what the person can mend or must wait for. Evidence that is too
         weak is no exception: the Result's answer then has `answered` False and a `reason`.
         An answer given before to the same question of the same photo, index and model is given again at once.
@@ -187,7 +197,8 @@ class AnswerService:
             if answerer is None or (own and answerers.own is None):
                 raise UserProblem("That needs a vision-language model and none is set; give one as CITESIGHT_MODEL.")
             clock.skip()  # waiting for the encoder to load is not part of answering
-            generations = tuple((name, index.generation) for name, index in indexes.items())
+            with self._searching(names):
+                generations = tuple((name, index.generation) for name, index in indexes.items())
             key = (
                 encoder.fingerprint, answerers.name, each, own, tuple(names), generations, k, self.settings.hybrid,
                 question, turns, part, _fingerprint(whole),
@@ -206,7 +217,10 @@ class AnswerService:
                 query = encoder.encode_query(searched, photo, None if part == WHOLE else whole)
                 query = replace(query, area=in_whole(query.area, part))
                 clock.lap("encode")
-                found = find(self.catalogue, indexes, query, k, self._words(searched, photo))
+                with self._searching(names):
+                    found = find(self.catalogue, indexes, query, k, self._words(searched, photo))
+                    # Now, since a corpus may be deleted, and its index closed, while the model answers.
+                    counts = [(len(indexes.get(name, ())), self.catalogue.count(name)) for name in names]
                 clock.lap("search")
                 passages = evidence_of(self.catalogue, found, k)
                 clock.lap("passages")
@@ -224,16 +238,21 @@ class AnswerService:
                             yield PartialText(said)
                 clock.lap("answer")
                 without = None
+                complete = True
                 if own:
                     without = ""
-                    with closing(answerers.own(searched, photo, turns)) as pieces:
-                        for piece in pieces:
-                            without = said_with(without, piece)
-                            yield PartialOwn(without)
+                    try:
+                        with closing(answerers.own(searched, photo, turns)) as pieces:
+                            for piece in pieces:
+                                without = said_with(without, piece)
+                                yield PartialOwn(without)
+                    except GeneratorProblem as problem:  # the answer above is there nevertheless
+                        without += f"{CUT} " if without else ""
+                        without += f"This could not be completed: {problem}"
+                        complete = False
                     clock.lap("own")
             if answer is None:
                 raise RuntimeError(f"{type(answerer).__name__} ended without an Answer.")
-            counts = [(len(indexes.get(name, ())), self.catalogue.count(name)) for name in names]
             result = Result(
                 question=question,
                 answer=answer,
@@ -248,7 +267,7 @@ class AnswerService:
                 own=without,
                 region=part,
             )
-            if result.indexed == result.total:
+            if complete and result.indexed == result.total:
                 self._known.put(key, result)
             yield result
 
@@ -260,14 +279,18 @@ class AnswerService:
         return result
 
     def find(self, image: Photo, question: str, k: int, corpus: str | None = None) -> EvidenceFound:
-        """The k best passages alone, however many; for measuring and for commands that answer nothing."""
+        """The k best passages alone, however many; for measuring and for commands that answer nothing.
+
+        Raises UserProblem as `ask` does."""
         with as_user_problem():
-            indexes = self._searchable([corpus or self.settings.corpus])
+            names = [corpus or self.settings.corpus]
+            indexes = self._searchable(names)
             encoder = self.encoder()
             with encoder.asking():
                 photo = None if image is None else _photo(image)
                 query = encoder.encode_query(question, photo)
-                found = find(self.catalogue, indexes, query, k, self._words(question, photo))
+                with self._searching(names):
+                    found = find(self.catalogue, indexes, query, k, self._words(question, photo))
                 return EvidenceFound(evidence_of(self.catalogue, found, k), query)
 
     def regions(self, query: QueryVectors, passage_id: str) -> np.ndarray:
@@ -303,13 +326,20 @@ class AnswerService:
         return index_path(self.settings.data_dir, corpus, self.settings.profile, encoder.fingerprint, version)
 
     def encoder(self, progress: Progress = lambda done, total: None) -> SharedEncoder:
-        """The encoder, loaded when first asked for; progress is told of bytes that have to be fetched for it."""
-        with self._loading:
+        """The encoder, loaded when first asked for, and what answers beside it.
+
+        progress is told of bytes that have to be fetched, and of (0, 0) while another thread loads; what it raises ends
+        this. Raises what loading does, such as EncoderProblem, and GeneratorProblem for a model that cannot be used."""
+        while not self._loading.acquire(timeout=WAITING):
+            progress(0, 0)
+        try:
             if self._encoder is None:
-                encoder = SharedEncoder(self._encoder_loader(progress))
-                self._answerers = self._answerers_factory(encoder, progress)
-                self._encoder = encoder
+                self._encoder = SharedEncoder(self._encoder_loader(progress))
+            if self._answerers is None:
+                self._answerers = self._answerers_factory(self._encoder, progress)
             return self._encoder
+        finally:
+            self._loading.release()
 
     def _checked_corpora(self, corpora: Sequence[str] | None) -> list[str]:
         if corpora is None:
@@ -343,15 +373,38 @@ class AnswerService:
             time.sleep(0.02)
         found = {name: indexer.index() for name, indexer in indexers.items()}
         found = {name: index for name, index in found.items() if index is not None}
-        for index in found.values():
-            index.refresh()  # another process may be adding to it
-        found = {name: index for name, index in found.items() if len(index)}
+        with self._searching(names):
+            for index in found.values():
+                index.refresh()  # another process may be adding to it
+            found = {name: index for name, index in found.items() if len(index)}
         if not found:
-            status = indexers[names[0]].status()
+            status = self._told(names[0], indexers[names[0]].status())
             if status.state == "failed":
                 raise UserProblem(status.message)
             raise UserProblem(f"There is nothing to search yet, ask again shortly. {status.message}")
         return found
+
+    @contextmanager
+    def _searching(self, names: Iterable[str]) -> Iterator[None]:
+        """Around what reads the indexes of those corpora: a deletion closes them and takes their files away.
+
+        Raises UserProblem where that is what went wrong, and for strangers in the place of IndexProblem."""
+        try:
+            yield
+        except (ValueError, IndexProblem) as problem:
+            for name in names:
+                if name in self._deleted:
+                    raise UserProblem(_DELETED.format(name)) from problem
+            if isinstance(problem, ValueError) or self.settings.may_manage:
+                raise
+            log.warning("a question of %s failed: %s", ", ".join(names), problem)
+            raise UserProblem(_UNSEARCHABLE.format(", ".join(names))) from problem
+
+    def _told(self, corpus: str, status: IndexStatus) -> IndexStatus:
+        """A status as those who open the page may know it: why something failed names folders of this machine."""
+        if status.state != "failed" or self.settings.may_manage:
+            return status
+        return replace(status, message=_UNSEARCHABLE.format(corpus))
 
     def _words(self, question: str, photo: Image.Image | None) -> str:
         """The question, where the catalogue is to be searched by its words too, else "".
@@ -366,10 +419,11 @@ class AnswerService:
 
     def _vectors(self, passage_id: str) -> np.ndarray:
         with self._changing:
-            indexes = [indexer.index() for indexer in self._indexers.values()]
-        for index in indexes:
-            if index is not None and passage_id in index:
-                return index.vectors(passage_id)
+            indexes = {name: indexer.index() for name, indexer in self._indexers.items()}
+        with self._searching(indexes):
+            for index in indexes.values():
+                if index is not None and passage_id in index:
+                    return index.vectors(passage_id)
         raise UserProblem("This passage is no longer in the index; ask the question again.")
 
 

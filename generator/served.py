@@ -38,6 +38,7 @@ CONNECT_SECONDS = 10.0
 ATTEMPTS = 4
 FIRST_WAIT = 0.5  # seconds before the second attempt; doubles with each
 LONGEST_WAIT = 20.0  # a person is waiting
+LONGEST_REPLY = 5  # times the timeout, for all of a reply, however steadily it drips
 
 
 class _TryAgain(Exception):
@@ -73,7 +74,8 @@ class ServedModel:
     """A ChatModel (chat.py) behind a server.
 
     `base_url` is the address that /chat/completions is appended to, mostly ending in /v1. `timeout` is how many
-    seconds the server may send no text. Raises GeneratorProblem for an address or a key that cannot be used.
+    seconds the server may send no text; a whole reply may take LONGEST_REPLY times that. Raises GeneratorProblem for an
+    address or a key that cannot be used.
     """
 
     context = None  # the protocol does not tell; the server says so when a prompt is too long
@@ -143,8 +145,7 @@ class ServedModel:
                 if piece.log_probability is not None:
                     total, told = total + piece.log_probability, True
                 if monotonic() > ends:
-                    problem = f"needs more than {self.timeout:g} seconds for a short answer; choose a smaller model"
-                    raise GeneratorProblem(f"The model at {self._host} {problem}.")
+                    raise GeneratorProblem(self._slow(self.timeout, "a short answer"))
         if text and not told:
             problem = "gives no probabilities of its tokens; ask for one answer from all passages instead"
             raise GeneratorProblem(f"The model server at {self._host} {problem}.")
@@ -173,6 +174,7 @@ class ServedModel:
         """The pieces of one request that hold something. Raises _TryAgain for what may go better the next time."""
         host, length = self._host, 0
         heard = monotonic()
+        ends = heard + LONGEST_REPLY * self.timeout
         connection = _Connection()
         try:
             with (
@@ -190,6 +192,8 @@ class ServedModel:
                         length += max(1, len(piece.text))
                     elif monotonic() - heard > self.timeout:
                         raise GeneratorProblem(self._silent())
+                    if monotonic() > ends:
+                        raise GeneratorProblem(self._slow(LONGEST_REPLY * self.timeout, "an answer"))
                     if length > MAX_ANSWER:
                         yield Piece(CUT)
                         return
@@ -207,6 +211,9 @@ class ServedModel:
     def _silent(self) -> str:
         problem = f"said nothing for {self.timeout:g} seconds; ask again or choose a smaller model"
         return f"The model at {self._host} {problem}."
+
+    def _slow(self, seconds: float, what: str) -> str:
+        return f"The model at {self._host} needs more than {seconds:g} seconds for {what}; choose a smaller model."
 
     def _client(self) -> httpx.Client:
         headers = {

@@ -15,6 +15,7 @@ from small_encoder import ARTICLES, COLOURS, GRID, SmallEncoder
 from app import service
 from app.answerers import Answerers
 from app.indexing import Indexer
+from app.page_html import escape, final_answer
 from app.results import MAX_TURNS, WHOLE, EvidenceFound, PartialOwn, PartialText, Result, UserProblem
 from app.service import AnswerService
 from generator.answers import Answer, Candidate, Citation, Evidence, GeneratorProblem, Turn
@@ -63,18 +64,23 @@ class Quoting:
 
 
 class Model:
-    """Answerers of a model: two ways to answer and what it says itself, each told apart."""
+    """Answerers of a model: two ways to answer and what it says itself, each told apart.
+
+    own_problems: by how many pieces of what it says itself came before."""
 
     def __init__(self, problem: Exception | None = None) -> None:
         self.together, self.each = Quoting(problem), Quoting(problem)
+        self.own_problems: dict[int, Exception] = {}
         self.own_asked: list[tuple] = []
         self.own_ended = self.closed = 0
 
     def own(self, question, image, turns):
         self.own_asked.append((question, image, turns))
         try:
-            yield "I think"
-            yield " it is red."
+            for number, piece in enumerate(("I think", " it is red.")):
+                if number in self.own_problems:
+                    raise self.own_problems[number]
+                yield piece
         finally:
             self.own_ended += 1
 
@@ -327,21 +333,71 @@ def test_a_model_that_fails_is_told_after_the_evidence(make):
     assert not one.ask_once(photo("red"), "What is this?").cached
 
 
+@pytest.mark.parametrize(("after", "said"), [(0, ""), (1, "I think … ")])
+def test_an_answer_stays_when_the_model_then_fails_on_its_own(asked, model, after, said):
+    model.own_problems = {after: GeneratorProblem("The model server at here:1 is too busy (status 429).")}
+    result = asked.ask_once(photo("red"), "How heavy is it?", own=True)
+    assert result.answer.answered and result.answer.text == "A cherry [1]"
+    assert result.own == said + "This could not be completed: The model server at here:1 is too busy (status 429)."
+    assert escape(result.own) in final_answer(result)
+    model.own_problems.clear()
+    again = asked.ask_once(photo("red"), "How heavy is it?", own=True)  # asked anew, not known from before
+    assert not again.cached and again.own == "I think it is red."
+
+
+def test_an_answer_stays_when_its_corpus_is_deleted_meanwhile(asked):
+    steps = asked.ask(photo("red"), "What is this?", own=True)
+    next(steps)
+    asked.forget("things")
+    *_, result = steps
+    assert result.answer.answered and (result.indexed, result.total) == (4, 4)
+    assert "was deleted" in refused(asked, photo("red"), "What is this?")
+
+
+def test_a_corpus_deleted_before_it_is_searched_is_told(make):
+    class Forgetting(SmallEncoder):
+        def encode_query(self, question, *args, **named):
+            if question == "Which berry is this?":  # and not what a new index is made for
+                one.forget("things")
+            return super().encode_query(question, *args, **named)
+
+    def find(*args):
+        one.find(*args, k=1)
+
+    one = make(Forgetting())
+    for ask in (one.ask_once, find):
+        one.start()
+        wait_for(lambda: one.status().state == "ready")
+        with pytest.raises(UserProblem, match="The collection things was deleted"):
+            ask(photo("red"), "Which berry is this?")
+
+
 def test_a_model_that_cannot_be_had_is_told_by_the_status(tmp_path, catalogue, monkeypatch):
     fill(catalogue, monkeypatch)
 
+    tries, loaded = [], []
+
     def answerers(encoder, progress):
+        tries.append(encoder)
         progress(1, 2)
         raise GeneratorProblem("The folder holds no checkpoint; give another.")
 
+    def loader(progress):
+        loaded.append(SmallEncoder())
+        return loaded[-1]
+
     with services(tmp_path, catalogue) as make:
-        one = make()
+        one = make(loader)
         one._answerers_factory = answerers
         told = []
         status = one.prepare(told.append)
         assert status.state == "failed" and status.message == "The folder holds no checkpoint; give another."
         assert any("Fetching the model" in each.message for each in told)
         assert refused(one, photo("red"), "What is this?") == status.message
+        assert len(tries) >= 2 and len(loaded) == 1  # what takes long is done once
+        one._answerers_factory = lambda encoder, progress: Model().answerers()
+        assert one.prepare(told.append).state == "ready" and len(loaded) == 1
+        assert one.ask_once(photo("red"), "What is this?").answerer == "a model"
 
 
 def test_closing_the_service_closes_what_answers(asked, model):

@@ -34,6 +34,7 @@ from kb.models import IngestionRunRow
 from kb.records import CatalogueProblem, DocumentRecord, Skipped, Source
 from kb.sources import SOURCES
 from kb.sources.chosen import Asked, as_request, from_request, settled
+from retriever.index import IndexProblem
 
 DOCUMENTS = 40
 
@@ -403,6 +404,27 @@ class TestDeleting:
         wait_for(lambda: getattr(state(ingestions).index, "state", "") == "ready")
         assert state(ingestions).documents == DOCUMENTS
 
+    def test_while_the_encoder_is_fetched(self, tmp_path: Path) -> None:
+        enough, loading = threading.Event(), threading.Event()
+
+        def fetched(progress: Callable[[int, int], None]) -> Counting:
+            loading.set()
+            while not enough.wait(0.01):
+                progress(1, 2)
+            return Counting()
+
+        catalogue = Catalogue(f"sqlite:///{tmp_path / 'catalogue.sqlite'}")
+        with services(tmp_path, catalogue) as build:
+            made = Ingestions(build(fetched))
+            made.start(Asked("folder", str(write(tmp_path / "docs", one="Frogs jump.")), "docs"))
+            assert loading.wait(30)
+            try:
+                made.delete("docs")
+                wait_for(lambda: made.states() == [])
+            finally:
+                enough.set()
+                made.close()
+
     def test_a_run_of_another_program_is_waited_for(self, ingestions: Ingestions, slow, tmp_path, monkeypatch) -> None:
         slowly = slow()
         ingestions.start(Asked("slow"))
@@ -644,6 +666,18 @@ class TestPermission:
             shut.catalogue, source([Skipped("secret.txt", "It is a link.")]), Path("unused"), request=request
         )
         assert "secret" not in repr(shut.states()) and "error" in state(shut).error
+
+    def test_no_path_of_an_index_is_told(self, shut: Ingestions, slow, monkeypatch) -> None:
+        def fail(*_args) -> None:
+            raise IndexProblem("The index at /home/me/secret is damaged; delete it.")
+
+        monkeypatch.setattr("app.indexing.open_index", fail)
+        slow().upto = DOCUMENTS
+        ingestion.ingest(shut.catalogue, SOURCES["slow"], Path("unused"))
+        shut._service.start("slow")
+        wait_for(lambda: getattr(state(shut).index, "state", "") == "failed")
+        assert "secret" not in repr(shut.states())
+        assert state(shut).index.message == "The collection slow cannot be searched at the moment."
 
     @pytest.mark.parametrize(
         ("settings", "allowed"),

@@ -209,6 +209,12 @@ def test_an_answer_that_never_ends_is_cut(monkeypatch):
     assert len(text) == 302 and text.endswith(" …")
 
 
+def test_an_answer_that_drips_is_given_up(monkeypatch):
+    monkeypatch.setattr(served, "LONGEST_REPLY", 0.05)
+    problem, _ = problem_of(Reply([event("on ")] * 40, pause=0.05, hold=True), timeout=5.0)
+    assert "needs more than 0.25 seconds for an answer" in problem
+
+
 @pytest.mark.parametrize("byte", [b"x", b"data: x", b":"])
 def test_a_line_that_never_ends_is_given_up(byte):
     problem, server = problem_of(Reply([byte * 4096], repeat=True))

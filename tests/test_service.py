@@ -21,6 +21,7 @@ from app.sharing import SharedEncoder
 from generator.templates import LOOSE
 from kb.catalogue import Catalogue
 from kb.records import CatalogueProblem
+from retriever.checkpoints import EncoderProblem
 from retriever.index import IndexProblem, LateInteractionIndex
 
 
@@ -488,6 +489,53 @@ def test_what_another_process_adds_is_searched(make, catalogue, monkeypatch, tmp
     assert ready.ask_once(photo("green"), "Which animal jumps?").passages[0].title == "Frog"
 
 
+def test_while_an_index_is_verified_again_it_answers(ready, monkeypatch):
+    verifying, going = threading.Event(), threading.Event()
+    says = []
+
+    def verify(index):
+        verifying.set()
+        assert going.wait(30)
+        if says:
+            raise IndexProblem(says[0])
+
+    monkeypatch.setattr(LateInteractionIndex, "verify", verify)
+    ready.start()
+    assert verifying.wait(30)
+    try:
+        for colour in ("red", "blue"):  # neither of which was asked about before
+            assert ready.ask_once(photo(colour), "What is this?").answer.answered
+    finally:
+        going.set()
+    wait_for(lambda: ready.status().state == "ready")
+    assert ready.ask_once(photo("white"), "What is this?").answer.answered
+    says.append("The index is damaged; delete it.")
+    assert ready.prepare(lambda status: None).message == says[0] == refused(ready, photo("red"), "What?")
+
+
+@pytest.mark.parametrize("managed", [True, False])
+def test_where_an_index_lies_is_told_to_those_who_may_know(make, catalogue, monkeypatch, caplog, managed):
+    fill(catalogue, monkeypatch)
+    one = make(manage=managed)
+    assert one.prepare(lambda status: None).state == "ready"
+    known = "The disk of /home/me/secret is damaged; look at it."
+    said = known if managed else "The collection things cannot be searched at the moment."
+
+    def fail(*_args, **_named):
+        raise IndexProblem(known)
+
+    monkeypatch.setattr(LateInteractionIndex, "search", fail)
+    assert refused(one, photo("red"), "What?") == said
+    assert managed or caplog.text.count(known) == 1
+    caplog.clear()
+    monkeypatch.setattr(LateInteractionIndex, "verify", fail)
+    one.start()
+    wait_for(lambda: one.status().state == "failed")
+    assert one.status().message == one.statuses()["things"].message == said
+    assert known in caplog.text
+    assert refused(one, photo("red"), "What?") == said
+
+
 # --- building
 
 
@@ -593,6 +641,59 @@ def test_stopping_ends_the_thread_and_keeps_what_was_done(make, catalogue, monke
     assert 0 < count < 100
     with open_index(index_path(tmp_path, "things", "mini", "small-1"), encoder) as index:
         assert len(index) == count
+
+
+class Endless:
+    """Something that is fetched until its progress callback raises or the test has seen enough."""
+
+    def __init__(self) -> None:
+        self.enough = threading.Event()
+
+    def __call__(self, *args) -> None:
+        progress = args[-1]
+        while not self.enough.wait(0.01):
+            progress(1, 2)
+        raise EncoderProblem("Nobody stopped it.")
+
+    def ended(self, stop, *args) -> bool:
+        """Whether a call that stops it comes to its end."""
+        thread = threading.Thread(target=stop, args=args)
+        thread.start()
+        thread.join(20)
+        ended = not thread.is_alive()
+        self.enough.set()
+        thread.join()
+        return ended
+
+
+def test_closing_ends_the_download_of_a_model(make, caplog):
+    endless = Endless()
+    one = make(endless)
+    one.start()
+    wait_for(lambda: one.status().total == 2)
+    assert endless.ended(one.close)
+    assert one.status().state == "starting" and not caplog.records
+
+
+def test_deleting_ends_the_fetching_of_a_corpus(make, caplog):
+    endless = Endless()
+    one = make(fetch=endless)
+    one.start()
+    wait_for(lambda: one.status().total == 2)
+    indexer = one._indexer("things")
+    assert endless.ended(one.forget, "things")
+    assert indexer.status().state == "fetching" and not caplog.records
+
+
+def test_deleting_does_not_wait_for_a_model_that_is_fetched_for_another_corpus(make, tmp_path):
+    endless = Endless()
+    one = make(endless)
+    one.start()
+    wait_for(lambda: one.status().total == 2)
+    one.start("more")
+    more = one._indexer("more")
+    assert more.busy() and endless.ended(one.forget, "more")
+    assert not more.busy() and not (tmp_path / "index").exists()
 
 
 def test_corpus_names_cannot_leave_the_data_folder(tmp_path):
