@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import bindparam, func, select, text, update
+from sqlalchemy import Select, bindparam, func, select, text, update
+from sqlalchemy.orm import Session
 
 from kb.catalogue import Catalogue
 from kb.ingest import ENDED
@@ -54,7 +55,7 @@ def _all(catalogue: Catalogue) -> _Found:
         _check_file(catalogue)
         yield from _orphans(catalogue)
         yield from _words(catalogue)
-    for find in (_passages, _positions, _counts, _served, _runs):
+    for find in (_passages, _counts, _positions, _served, _runs):
         yield from find(catalogue)
 
 
@@ -149,15 +150,67 @@ def _passages(catalogue: Catalogue) -> _Found:
     )
 
 
-def _positions(catalogue: Catalogue) -> _Found:
-    """The passages of a document are all there, numbered from 0."""
-    gaps = (
-        select(PassageRow.document_id)
-        .group_by(PassageRow.document_id)
-        .having(func.max(PassageRow.position) + 1 != func.count())
-    )
+def _counts(catalogue: Catalogue) -> _Found:
+    """Each corpus holds what it says it holds. Before `_positions`, which asks for documents: `_lost` takes those for
+    asked for at an earlier time."""
+    wrong: dict[int, str] = {}
+    lost = []
     with catalogue.database.reading() as session:
-        documents = session.scalars(gaps).all()
+        for corpus in session.scalars(select(CorpusRow).order_by(CorpusRow.name)).all():
+            held = _held(session, corpus.id)
+            if held != {name: getattr(corpus, name) for name in held}:
+                wrong[corpus.id] = corpus.name
+                if _lost(session, corpus, held):
+                    lost.append(corpus.name)
+    if not wrong:
+        return
+
+    def mend(catalogue: Catalogue) -> None:
+        for number in wrong:
+            with catalogue.database.writing() as session:
+                # Counted again, since an ingestion may have written meanwhile; the lock has it wait now.
+                locked = select(CorpusRow).where(CorpusRow.id == number).with_for_update()
+                corpus = session.scalars(locked).one_or_none()
+                if corpus is None:
+                    continue
+                held = _held(session, number)
+                if _lost(session, corpus, held):  # in this transaction: once counted, nothing tells of the loss
+                    session.execute(update(DocumentRow).where(DocumentRow.corpus_id == number).values(content_hash=""))
+                session.execute(update(CorpusRow).where(CorpusRow.id == number).values(held))
+
+    what, how = f"The counts of {_named(list(wrong.values()))} are not what is there", "They are counted again"
+    if lost:
+        what += f"; passages are missing from {_named(lost)}, and it cannot be told of which documents"
+        how += f"; ingesting {_named(lost)} again writes every document anew and brings them back"
+    yield Fault(f"{what}.", f"{how}."), mend
+
+
+def _held(session: Session, corpus_id: int) -> dict[str, int]:
+    """What a corpus's counts should be."""
+    documents = session.scalar(select(func.count()).where(DocumentRow.corpus_id == corpus_id))
+    inside = select(func.count(), func.coalesce(func.sum(PassageRow.text_bytes), 0)).join_from(PassageRow, DocumentRow)
+    passages, octets = session.execute(inside.where(DocumentRow.corpus_id == corpus_id)).one()
+    return {"documents": documents or 0, "passages": passages, "text_bytes": int(octets)}
+
+
+def _lost(session: Session, corpus: CorpusRow, held: dict[str, int]) -> bool:
+    """Whether a corpus has lost more passages than its documents are seen to lack: the last of one leave no gap. What a
+    document lacks that is asked for already has been counted as lost before."""
+    theirs = _lacking().where(DocumentRow.corpus_id == corpus.id, DocumentRow.content_hash != "").subquery()
+    return corpus.passages - held["passages"] > (session.scalar(select(func.sum(theirs.c.missing))) or 0)
+
+
+def _lacking() -> Select[tuple[int, int]]:
+    """Documents that lack passages, by number, and how many; of one that has none nobody knows, but it had one."""
+    missing = func.coalesce(func.max(PassageRow.position) + 1, 1) - func.count(PassageRow.position)
+    chosen = select(DocumentRow.id, missing.label("missing")).outerjoin(PassageRow)
+    return chosen.group_by(DocumentRow.id).having(missing != 0)
+
+
+def _positions(catalogue: Catalogue) -> _Found:
+    """A document has passages, numbered from 0 without a gap."""
+    with catalogue.database.reading() as session:
+        documents = session.scalars(_lacking().order_by(DocumentRow.id)).all()
         some = select(DocumentRow.name).where(DocumentRow.id.in_(documents[:_SHOWN])).order_by(DocumentRow.id)
         names = session.scalars(some).all()
     if documents:
@@ -168,37 +221,6 @@ def _positions(catalogue: Catalogue) -> _Found:
             ),
             lambda catalogue: _ask_for(catalogue, documents),
         )
-
-
-def _counts(catalogue: Catalogue) -> _Found:
-    """Each corpus holds what it says it holds."""
-    wrong: dict[int, dict[str, int]] = {}
-    names = []
-    with catalogue.database.reading() as session:
-        documents = dict(
-            session.execute(select(DocumentRow.corpus_id, func.count()).group_by(DocumentRow.corpus_id)).all()
-        )
-        inside = (
-            select(DocumentRow.corpus_id, func.count(), func.sum(PassageRow.text_bytes))
-            .join(DocumentRow)
-            .group_by(DocumentRow.corpus_id)
-        )
-        passages = {number: (count, int(octets)) for number, count, octets in session.execute(inside)}
-        for corpus in session.scalars(select(CorpusRow).order_by(CorpusRow.name)):
-            count, octets = passages.get(corpus.id, (0, 0))
-            held = {"documents": documents.get(corpus.id, 0), "passages": count, "text_bytes": octets}
-            if held != {name: getattr(corpus, name) for name in held}:
-                wrong[corpus.id] = held
-                names.append(corpus.name)
-    if not wrong:
-        return
-
-    def mend(catalogue: Catalogue) -> None:
-        with catalogue.database.writing() as session:
-            for number, held in wrong.items():
-                session.execute(update(CorpusRow).where(CorpusRow.id == number).values(held))
-
-    yield Fault(f"The counts of {_named(names)} are not what is there.", "They are counted again."), mend
 
 
 def _served(catalogue: Catalogue) -> _Found:

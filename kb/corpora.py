@@ -66,13 +66,13 @@ def _delete(catalogue: Catalogue, number: int) -> None:
     last = 0  # rows deleted are still met until they are cleared away, so the search goes on from here
     while True:
         with catalogue.database.writing() as session:
+            _recount(session, number)  # first, so that this and an ingestion lock in the same order
             some = select(DocumentRow.id).where(DocumentRow.corpus_id == number, DocumentRow.id > last)
             documents = session.scalars(some.order_by(DocumentRow.id).limit(_AT_ONCE)).all()
             if not documents:
                 session.execute(delete(CorpusRow).where(CorpusRow.id == number))
                 return
             session.execute(delete(DocumentRow.__table__).where(DocumentRow.id.in_(documents)))
-            _recount(session, number)
         last = documents[-1]
 
 

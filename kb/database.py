@@ -37,6 +37,7 @@ class Database:
         self.url = _parsed(url)
         self.dialect = self.url.get_backend_name()
         self.engine = _engine(self.url)
+        self._reader = _for_reading(self.engine)
         try:
             self.migrate()
         except BaseException:
@@ -46,7 +47,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A session on one consistent state of the database; never waits for a writer."""
-        with self._plainly(), Session(self.engine) as session:
+        with self._plainly(), Session(self._reader) as session:
             yield session
 
     @contextmanager
@@ -145,6 +146,13 @@ def _engine(url: URL) -> Engine:
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _for_reading(engine: Engine) -> Engine:
+    if engine.dialect.name != "postgresql":
+        return engine
+    # Else each statement sees what was committed before it, and two of them do not agree.
+    return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
 
 def _prepare_sqlite(connection, _record) -> None:

@@ -8,10 +8,12 @@ what the sources are.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +35,7 @@ ENDED = "The process ended without a word."  # of a run that could not say why i
 _BATCH = 2_000  # documents written together at most,
 _BATCH_CHARACTERS = 4_000_000  # fewer where they are long,
 _BATCH_SECONDS = 5.0  # and what has come in this time, so that little is lost of a source that is slow
+_ALIVE_SECONDS = 20.0  # between two signs of life, also while a source is long silent
 _MOST_SKIPS = 1_000  # of a run that are kept
 _MOST_IN_A_ROW = 10_000  # of them; then the file is not what it should be
 _LONGEST_NAME = 500  # leaves room for the position in the 512 characters of a passage's name
@@ -68,36 +71,37 @@ def ingest(
     counts: Counter[str] = Counter()  # of what is written
     paused = False
     try:
-        total, given = source.read(cache_dir)
-        total = total if limit is None or total is None else min(limit, total)
-        with catalogue.database.writing() as session:
-            _note(session, run, counts, total=total)
-        keys: set[int] = set()  # of all there is, where what is not among them is to leave
-        below: set[str] = set()
-        if progress is not None:
-            progress(0, total)
-        # The database is at work on one batch while the next is read and cut.
-        with ThreadPoolExecutor(1, "ingest") as writer:
-            written: Future[bool] | None = None
-            for batch in _batches(given, limit):
-                _check(run, batch)
-                if source.whole:
-                    keys.update(hash(key) for key in (*batch.kept, *(record.key for record in batch.records)))
-                    below.update(key for key in batch.kept if key.endswith("/"))
-                pieces = _cut(catalogue, run, batch.records, cutting)
-                if written is not None:
-                    paused = written.result()
-                    if progress is not None:
-                        progress(_seen(counts), total)
-                    if paused:
-                        break
-                written = writer.submit(_write, catalogue, run, batch, pieces, cutting, counts)
-            else:
-                paused = written is not None and written.result()
-        if progress is not None:
-            progress(_seen(counts), total)
-        if not paused and source.whole and limit is None:
-            counts["removed"] = _remove_others(catalogue, run, keys, tuple(below))
+        with _signs_of_life(catalogue, run):
+            total, given = source.read(cache_dir)
+            total = total if limit is None or total is None else min(limit, total)
+            with catalogue.database.writing() as session:
+                _note(session, run, counts, total=total)
+            keys: set[int] = set()  # of all there is, where what is not among them is to leave
+            below: set[str] = set()
+            if progress is not None:
+                progress(0, total)
+            # The database is at work on one batch while the next is read and cut.
+            with ThreadPoolExecutor(1, "ingest") as writer:
+                written: Future[bool] | None = None
+                for batch in _batches(given, limit):
+                    _check(run, batch)
+                    if source.whole:
+                        keys.update(hash(key) for key in (*batch.kept, *(record.key for record in batch.records)))
+                        below.update(key for key in batch.kept if key.endswith("/"))
+                    pieces = _cut(catalogue, run, batch.records, cutting)
+                    if written is not None:
+                        paused = written.result()
+                        if progress is not None:
+                            progress(_seen(counts), total)
+                        if paused:
+                            break
+                    written = writer.submit(_write, catalogue, run, batch, pieces, cutting, counts)
+                else:
+                    paused = written is not None and written.result()
+            if progress is not None:
+                progress(_seen(counts), total)
+            if not paused and source.whole and limit is None:
+                counts["removed"] = _remove_others(catalogue, run, keys, tuple(below))
         with catalogue.database.writing() as session:
             state = "paused" if paused else "finished"
             _note(session, run, counts, state=state, finished=datetime.now(UTC), error="", pausing=False)
@@ -140,8 +144,8 @@ class _Batch:
 
 
 def _batches(given: Iterable[DocumentRecord | Skipped], limit: int | None) -> Iterator[_Batch]:
-    """What a source gives, up to so many documents, in batches; the last may hold none: what was skipped at the end
-    belongs to it. What a source gave before it said that it cannot go on comes before that is raised."""
+    """What a source gives, up to so many documents, in batches, of which some may hold none: what was skipped belongs
+    to one too. What a source gave before it said that it cannot go on comes before that is raised."""
     batch, documents, in_a_row = _Batch(), 0, 0
     began = time.monotonic()
     try:
@@ -157,11 +161,11 @@ def _batches(given: Iterable[DocumentRecord | Skipped], limit: int | None) -> It
                     raise CatalogueProblem(
                         f"Over {_MOST_IN_A_ROW:,} things in a row cannot be taken, {each.where} the last: {each.why}"
                     )
-                continue
-            in_a_row = 0
-            documents += 1
-            batch.records.append(each)
-            batch.characters += sum(map(len, each.texts)) + sum(len(section.text) for section in each.sections)
+            else:
+                in_a_row = 0
+                documents += 1
+                batch.records.append(each)
+                batch.characters += sum(map(len, each.texts)) + sum(len(section.text) for section in each.sections)
             full = len(batch.records) == _BATCH or batch.characters > _BATCH_CHARACTERS
             if full or time.monotonic() - began > _BATCH_SECONDS:
                 yield batch
@@ -274,8 +278,7 @@ def _store(
     cutting: Cutting | None,
 ) -> Counter[str]:
     """Write what is new or changed in `batch`; how many documents were added, updated, unchanged."""
-    # Two ingestions of one corpus take turns, batch by batch (SQLite has but one writer anyway).
-    session.execute(select(CorpusRow.id).where(CorpusRow.id == run.corpus_id).with_for_update())
+    _take_turn(session, run)
     names = {f"{run.corpus}:{record.key}": record for record in batch}
     known = select(DocumentRow.name, DocumentRow.id, DocumentRow.content_hash, DocumentRow.run_id)
     found = session.execute(known.where(DocumentRow.name.in_(names))).all()
@@ -303,6 +306,13 @@ def _store(
     come = _store_passages(session, new | changed, pieces | _passages(late, cutting))
     _count(session, run, len(new), come[0] - gone[0], come[1] - gone[1])
     return Counter(added=len(new), updated=len(changed), unchanged=len(batch) - len(new) - len(changed))
+
+
+def _take_turn(session: Session, run: _Run) -> None:
+    """Wait until no other ingestion is in the middle of a batch of this corpus (SQLite has but one writer anyway).
+
+    Before anything else is locked, so that no two wait for each other."""
+    session.execute(select(CorpusRow.id).where(CorpusRow.id == run.corpus_id).with_for_update())
 
 
 def _delete_passages(session: Session, documents: Sequence[int]) -> tuple[int, int]:
@@ -367,6 +377,7 @@ def _remove_others(catalogue: Catalogue, run: _Run, keys: set[int], below: tuple
     begin = len(run.corpus) + 1
     while True:
         with catalogue.database.writing() as session:
+            _take_turn(session, run)
             some = (
                 select(DocumentRow.id, DocumentRow.name)
                 .where(DocumentRow.corpus_id == run.corpus_id, DocumentRow.id > last)
@@ -395,6 +406,36 @@ def _note(session: Session, run: _Run, counts: Counter[str], **also: object) -> 
         .values(seen=_seen(counts), alive=datetime.now(UTC), **values, **also)
     )
     return bool(session.scalar(select(IngestionRunRow.pausing).where(IngestionRunRow.id == run.id)))
+
+
+@contextmanager
+def _signs_of_life(catalogue: Catalogue, run: _Run) -> Iterator[None]:
+    """Every now and then say that a run goes on, whatever it waits for; never after its end."""
+    ended = threading.Event()
+
+    def work() -> None:
+        while not ended.wait(_ALIVE_SECONDS):
+            try:
+                _say_alive(catalogue, run)
+            except CatalogueProblem:
+                pass  # the run itself will meet it, or it passes
+
+    thread = threading.Thread(target=work, name="alive", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _say_alive(catalogue: Catalogue, run: _Run) -> None:
+    with catalogue.database.writing() as session:
+        session.execute(
+            update(IngestionRunRow)
+            .where(IngestionRunRow.id == run.id, IngestionRunRow.state == "running")
+            .values(alive=datetime.now(UTC))
+        )
 
 
 def _record_stop(catalogue: Catalogue, run_id: int, problem: BaseException) -> None:

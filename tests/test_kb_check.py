@@ -9,7 +9,7 @@ from kb_support import contents, record, source
 from sqlalchemy import text
 
 from kb.catalogue import Catalogue
-from kb.check import check, repair
+from kb.check import _counts, check, repair
 from kb.ingest import ingest
 from kb.models import IngestionRunRow
 from kb.records import CatalogueProblem
@@ -70,10 +70,50 @@ def test_a_passage_that_is_missing(catalogue, tmp_path):
     assert contents(catalogue) == before and check(catalogue) == []
 
 
+def test_passages_whose_loss_leaves_no_gap(catalogue, tmp_path):
+    before = contents(catalogue)
+    change(catalogue, "DELETE FROM passage WHERE name = 'made-up:doc_1#2' OR name LIKE 'made-up:doc_4#%'")
+    counts, lacking = check(catalogue)
+    assert "counts of made-up" in counts.what and "passages are missing from made-up" in counts.what
+    assert "writes every document anew" in counts.mend
+    assert "1 documents lack a passage: made-up:doc_4." in lacking.what
+    assert repair(catalogue) == [counts, lacking]
+    assert check(catalogue) == [lacking] and catalogue.count("made-up") == 14
+    assert ingest(catalogue, source(RECORDS), tmp_path).updated == 6
+    assert contents(catalogue) == before and check(catalogue) == []
+
+
+def test_only_documents_seen_to_lack_a_passage_are_asked_for(url, tmp_path):
+    opened = Catalogue(url)
+    records = [record(n) for n in range(6)]
+    ingest(opened, source(records), tmp_path)
+    before = contents(opened)
+    change(opened, "DELETE FROM passage WHERE name IN ('made-up:doc_1#0', 'made-up:doc_4#0')")
+    counts, lacking = repair(opened)
+    assert counts.what == "The counts of made-up are not what is there."
+    assert "2 documents lack a passage: made-up:doc_1, made-up:doc_4." in lacking.what
+    # What those lack, which is counted by now, does not hide that more is lost.
+    change(opened, "UPDATE corpus SET passages = passages + 1")
+    assert "passages are missing from made-up" in check(opened)[0].what
+    change(opened, "UPDATE corpus SET passages = passages - 1")
+    report = ingest(opened, source(records), tmp_path)
+    assert (report.updated, report.unchanged) == (2, 4)
+    assert contents(opened) == before and check(opened) == []
+    opened.close()
+
+
+def test_counts_are_mended_as_they_are_by_then(catalogue, tmp_path):
+    change(catalogue, "UPDATE corpus SET passages = 3")
+    [(_, mend)] = _counts(catalogue)
+    ingest(catalogue, source([*RECORDS, record(9)]), tmp_path)
+    mend(catalogue)
+    assert check(catalogue) == [] and catalogue.count("made-up") == len(contents(catalogue)) == 19
+
+
 @pytest.mark.parametrize("column", ["documents", "passages", "text_bytes"])
 def test_counts_that_are_wrong(catalogue, column):
     change(catalogue, f"UPDATE corpus SET {column} = {column} + 7")
-    mended(catalogue, "The counts of made-up are not what is there.")
+    mended(catalogue, "The counts of made-up are not what is there")
     assert len(contents(catalogue)) == 18
 
 

@@ -140,6 +140,22 @@ def test_opening_does_not_wait_for_a_writer(url):
     first.close()
 
 
+def test_a_reader_sees_one_state_whatever_is_written_meanwhile(url):
+    first, second = Database(url), Database(url)
+    number = text("SELECT count(*) FROM corpus")
+    with first.reading() as reader:
+        assert reader.scalar(number) == 0
+        with second.writing() as writer:
+            writer.execute(text(_CORPUS))
+        assert reader.scalar(number) == 0
+    with first.reading() as reader:
+        assert reader.scalar(number) == 1
+    with first.writing() as writer:  # by the same connection, which may write again
+        writer.execute(text("DELETE FROM corpus"))
+    first.close()
+    second.close()
+
+
 def test_a_database_of_a_newer_program(url):
     database = Database(url)
     with database.writing() as session:

@@ -12,7 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from kb_support import contents, record, source
+from kb_support import contents, postgresql, record, source
+from sqlalchemy import text
 
 import kb.ingest
 from kb.catalogue import Catalogue
@@ -320,6 +321,91 @@ def test_a_source_with_nothing_to_take_ends(catalogue, tmp_path):
         ingest(catalogue, replace(source([]), read=lambda _: (None, endless)), tmp_path)
     [run] = catalogue.runs()
     assert run["state"] == "failed" and "10,000" in run["error"] and run["skipped"] > len(run["skips"]) == 1_000
+
+
+def test_a_source_of_which_nothing_is_taken_for_long_tells_and_pauses(catalogue, tmp_path, monkeypatch):
+    monkeypatch.setattr(kb.ingest, "_BATCH_SECONDS", -1.0)
+
+    def given():
+        for place in range(50):
+            if place == 5:
+                [run] = catalogue.runs()
+                assert run["skipped"] >= 4  # the last batch may be under way
+                ask_to_pause(catalogue, run["id"])
+            yield Skipped(f"line {place}", "This line is no JSON.")
+
+    report = ingest(catalogue, replace(source([]), read=lambda _: (None, given())), tmp_path)
+    assert report.paused and 5 <= report.skipped < 10
+    assert catalogue.runs()[0]["skipped"] == len(catalogue.runs()[0]["skips"]) == report.skipped
+
+
+def test_a_run_that_waits_for_its_source_says_that_it_goes_on(catalogue, tmp_path, monkeypatch):
+    monkeypatch.setattr(kb.ingest, "_ALIVE_SECONDS", 0.01)
+    real, failed = kb.ingest._say_alive, []
+
+    def say_alive(*about):  # a database that is busy once
+        if not failed:
+            failed.append(about)
+            raise CatalogueProblem("The database is busy.")
+        real(*about)
+
+    monkeypatch.setattr(kb.ingest, "_say_alive", say_alive)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def read(_cache_dir):
+        begun.set()
+        assert go_on.wait(60)
+        return 0, iter(())
+
+    def row() -> IngestionRunRow:
+        with catalogue.database.reading() as session:
+            return session.query(IngestionRunRow).one()
+
+    work = threading.Thread(target=ingest, args=(catalogue, replace(source([]), read=read), tmp_path))
+    work.start()
+    try:
+        assert begun.wait(60)
+        first, until = row().alive, time.monotonic() + 60
+        while row().alive == first and time.monotonic() < until:
+            time.sleep(0.01)
+        assert row().alive > first and row().state == "running" and failed
+    finally:
+        go_on.set()
+        work.join()
+    assert row().state == "finished" and "alive" not in [thread.name for thread in threading.enumerate()]
+    last = row().alive
+    real(catalogue, failed[0][1])
+    assert row().alive == last  # a run that has ended shows no sign of life any more
+
+
+def test_two_folders_ingestions_do_not_wait_for_each_other(tmp_path):
+    """One deletes documents that the other, in the middle of a batch, is about to write."""
+    with postgresql() as url:
+        catalogue = Catalogue(url)
+        report = ingest(catalogue, source([record(n) for n in range(3)]), tmp_path)
+        with catalogue.database.reading() as session:
+            corpus_id = session.get(IngestionRunRow, report.run_id).corpus_id
+        run = kb.ingest._Run(report.run_id, corpus_id, "made-up")
+        removed = []
+        work = threading.Thread(
+            target=lambda: removed.append(kb.ingest._remove_others(catalogue, run, {hash("doc_0")}, ()))
+        )
+        waiting = text(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        with catalogue.database.writing() as session:
+            kb.ingest._take_turn(session, run)
+            work.start()
+            until = time.monotonic() + 60
+            with catalogue.database.engine.connect() as other:
+                while not other.scalar(waiting) and time.monotonic() < until:
+                    other.rollback()
+                    time.sleep(0.01)
+            session.execute(text("UPDATE document SET topic = 'written'"))
+        work.join()
+        assert removed == [2] and catalogue.documents(["made-up:doc_0"])[0].topic == "written"
+        assert len(contents(catalogue)) == 1
+        catalogue.close()
 
 
 def test_what_came_before_a_source_gave_up_is_kept(catalogue, tmp_path):

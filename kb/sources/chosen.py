@@ -87,7 +87,7 @@ def same_place(asked: Asked, corpus: str, request: str) -> bool:
 def source_for(asked: Asked) -> Source:
     """The source that is meant. Raises CatalogueProblem with a sentence on what is missing or makes no sense."""
     kind, what = asked.kind, asked.what
-    if kind not in KINDS:
+    if kind not in KINDS and kind not in SOURCES:
         known = ", ".join(sorted(KINDS))
         raise CatalogueProblem(f"There is no source called {kind!r}; the sources are: {known}.")
     if asked.licence and kind not in _LICENSED:
