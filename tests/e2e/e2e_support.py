@@ -193,6 +193,7 @@ def opened(browser, address: str, **options: object) -> Iterator[Visit]:
     """A page opened at the app, in a context with the options."""
     context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
     page = context.new_page()
+    page.set_default_timeout(PATIENCE)
     seen = Visit(page)
     page.on("request", lambda each: seen.requests.append(each.url))
     page.on("console", lambda each: seen.complaints.append(each.text) if each.type == "error" else None)
