@@ -16,8 +16,9 @@ import warnings
 from contextlib import closing
 
 from app.indexing import problem_sentence
+from app.questions import checked_question
 from app.results import Result, UserProblem
-from app.service import AnswerService, build_service, checked_question
+from app.service import AnswerService, build_service
 from app.settings import SettingsProblem, add_answer_options, add_common_options, settings_from
 from app.stoppable import stoppable
 from app.terminal import prepare, printable, refuse

@@ -7,7 +7,6 @@ works. What a person did wrong, or has to wait for, is raised as `UserProblem`, 
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
 import time
@@ -24,6 +23,7 @@ from app.answerers import Answerers, answerers_for
 from app.cache import RecentlyUsed
 from app.finding import evidence_of, find
 from app.indexing import KNOWN_PROBLEMS, Indexer, Progress, index_path
+from app.questions import checked_count, checked_question, fingerprint_of, opened
 from app.region import checked_region, cut_out, in_whole
 from app.results import (
     MAX_TURNS,
@@ -47,13 +47,11 @@ from kb.records import CorpusInfo
 from kb.sources import SOURCES
 from retriever.encoder import Encoder, QueryVectors
 from retriever.explain import patch_shares
-from retriever.images import ImageProblem, as_photo, load_image
+from retriever.images import ImageProblem
 from retriever.index import IndexProblem, LateInteractionIndex
 from retriever.profiles import load_encoder
 from retriever.sentences import load_sentence_encoder
 
-MAX_QUESTION = 2_000  # characters
-MAX_PASSAGES = 50
 MAX_KNOWN = 200  # answers kept, each about 100 kB
 PATIENCE = 20.0  # seconds a question waits for an encoder that is loading, before it is told to come back
 WAITING = 0.2  # seconds between two looks whether who waits for an encoder is to stop
@@ -184,9 +182,9 @@ class AnswerService:
             clock = _Clock()
             question = checked_question(question, image is not None)
             turns = tuple(turns)[-MAX_TURNS:]
-            k = _checked_count(self.settings.passages if k is None else k)
+            k = checked_count(self.settings.passages if k is None else k)
             names = self._checked_corpora(corpora)
-            whole = None if image is None else _photo(image)
+            whole = None if image is None else opened(image)
             part = checked_region(region, whole) if whole is not None else WHOLE
             photo = None if whole is None else cut_out(whole, part)
             clock.lap("load")
@@ -201,7 +199,7 @@ class AnswerService:
                 generations = tuple((name, index.generation) for name, index in indexes.items())
             key = (
                 encoder.fingerprint, answerers.name, each, own, tuple(names), generations, k, self.settings.hybrid,
-                question, turns, part, _fingerprint(whole),
+                question, turns, part, fingerprint_of(whole),
             )  # fmt: skip
             known = self._known.get(key)
             if known is not None and self._still_so(known):
@@ -287,7 +285,7 @@ class AnswerService:
             indexes = self._searchable(names)
             encoder = self.encoder()
             with encoder.asking():
-                photo = None if image is None else _photo(image)
+                photo = None if image is None else opened(image)
                 query = encoder.encode_query(question, photo)
                 with self._searching(names):
                     found = find(self.catalogue, indexes, query, k, self._words(question, photo))
@@ -453,40 +451,6 @@ def as_user_problem() -> Iterator[None]:
         yield
     except (ImageProblem, *KNOWN_PROBLEMS) as problem:
         raise UserProblem(str(problem)) from problem
-
-
-def checked_question(question: str, has_photo: bool) -> str:
-    """The question without what is not text around or in it. UserProblem if it is empty or too long."""
-    # Lone surrogates, which no tokenizer or database takes, become question marks.
-    question = str(question or "").encode("utf-8", "replace").decode("utf-8").replace("\0", " ").strip()
-    if not question and not has_photo:
-        raise UserProblem("Choose a photo and type a question about it.")
-    if not question:
-        raise UserProblem("Type a question about the photo.")
-    if len(question) > MAX_QUESTION:
-        raise UserProblem(
-            f"The question is {len(question):,} characters long and may have {MAX_QUESTION:,}; shorten it."
-        )
-    return question
-
-
-def _checked_count(k: float) -> int:
-    if isinstance(k, bool) or not isinstance(k, int | float) or k != k // 1 or not 1 <= k <= MAX_PASSAGES:
-        raise UserProblem(
-            f"The number of passages must be a whole number from 1 to {MAX_PASSAGES}, not {k!r}."
-        )
-    return int(k)
-
-
-def _photo(image: Image.Image | str | Path | bytes) -> Image.Image:
-    return as_photo(image) if isinstance(image, Image.Image) else load_image(image)
-
-
-def _fingerprint(photo: Image.Image | None) -> str:
-    """Of what a photo shows, whatever file it came in."""
-    if photo is None:
-        return ""
-    return hashlib.sha256(f"{photo.mode} {photo.size} ".encode() + photo.tobytes()).hexdigest()
 
 
 def build_service(settings: Settings) -> AnswerService:

@@ -67,10 +67,8 @@ def load_image(source: str | Path | bytes) -> Image.Image:
     data = source if isinstance(source, bytes) else _read(source)
     _check_bytes(len(data))
     with _sentences(data):
-        if data.startswith(b"\x89PNG"):
-            _check_png(data)
-        elif data.startswith((b"II", b"MM")):
-            _check_tiff(data)
+        _check_png(data)
+        _check_tiff(data)
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_dimensions(image)
             _decode_small(image)
@@ -83,8 +81,10 @@ def check_header(path: Path) -> None:
         _check_bytes(path.stat().st_size)
         with path.open("rb") as file:
             start = file.read(1024)
-    with _sentences(start), Image.open(path, formats=FORMATS) as image:
-        _check_dimensions(image)
+    with _sentences(start):
+        _check_png(start)
+        with Image.open(path, formats=FORMATS) as image:
+            _check_dimensions(image)
 
 
 @contextmanager
@@ -195,7 +195,9 @@ def _check_pixels(width: int, height: int, most: int) -> None:
 
 def _check_png(data: bytes) -> None:
     """Refuses a PNG with too many pixels: of an animation Pillow makes pictures while it opens the file, before anyone
-    can look at the size."""
+    can look at the size. Other files pass."""
+    if not data.startswith(b"\x89PNG"):
+        return
     at = 8
     while at + 16 <= len(data):
         length, kind, width, height = struct.unpack_from(">I4sII", data, at)
@@ -209,7 +211,10 @@ def _check_png(data: bytes) -> None:
 def _check_tiff(data: bytes) -> None:
     """Refuses a TIFF whose tiles have too many pixels: a tile is decoded whole, however little of it the photo shows.
 
-    Read here and not by Pillow, which goes by the last of tags that stand twice where the decoder goes by the first."""
+    Read here and not by Pillow, which goes by the last of tags that stand twice where the decoder goes by the first.
+    Other files pass."""
+    if not data.startswith((b"II", b"MM")):
+        return
     order, large = "<" if data.startswith(b"II") else ">", b"+" in data[2:4]
     (start,) = struct.unpack_from(order + ("Q" if large else "I"), data, 8 if large else 4)
     (count,) = struct.unpack_from(order + ("Q" if large else "H"), data, start)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms, PngImagePlugin
 
 from retriever import images
-from retriever.images import ImageProblem, as_photo, load_image
+from retriever.images import ImageProblem, as_photo, check_header, load_image
 
 ROOT = Path(__file__).resolve().parent.parent
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -264,10 +264,13 @@ def animated_png(width: int, height: int, before: bytes = b"") -> bytes:
 
 
 @pytest.mark.parametrize("before", [b"", png_chunk(b"tEXt", b"a\0b")])
-def test_an_animated_bomb_is_refused_before_it_is_opened(before, monkeypatch):
+def test_an_animated_bomb_is_refused_before_it_is_opened(before, monkeypatch, tmp_path):
     assert "damaged" in problem(animated_png(4, 4, before))
     monkeypatch.setattr(Image, "open", lambda *args, **options: pytest.fail("opened"))
     assert "13000 x 13000" in problem(animated_png(13_000, 13_000, before))
+    (tmp_path / "bomb.png").write_bytes(animated_png(13_000, 13_000, before))
+    with pytest.raises(ImageProblem, match="13000 x 13000"):
+        check_header(tmp_path / "bomb.png")
 
 
 def tiled_tiff(order: str, large: bool, *sides: tuple[int, int], kind: int = 4) -> bytes:

@@ -123,12 +123,12 @@ def document(row: Mapping[str, object], licence: str, language: str) -> Document
         sections=(Section((), text),),
         images=_images(row),
     )
-    if not key:
-        # Whatever is said of rows that name neither, a row stays the same document.
-        named = _text(row, "language").strip() or UNKNOWN_LANGUAGE, told["licence"] or UNKNOWN_LICENCE
-        key = f"sha256-{replace(record, language=named[0], licence=named[1]).content_hash[:32]}"
-        return replace(record, key=key)
-    return record
+    if key:
+        return record
+    # Whatever is given for rows that name neither, a row stays the same document.
+    language = _text(row, "language").strip() or UNKNOWN_LANGUAGE
+    plain = replace(record, language=language, licence=told["licence"] or UNKNOWN_LICENCE)
+    return replace(record, key=f"sha256-{plain.content_hash[:32]}")
 
 
 def passage(row: Mapping[str, object], id: str, text: str, licence: str, language: str) -> DocumentRecord:
