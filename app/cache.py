@@ -1,4 +1,4 @@
-"""Answers given before, by everything they depend on. Knows nothing of what a question or an answer is."""
+"""The values that were used last, by a key. Knows nothing of what they are."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ import errno
 import logging
 import math
 import secrets
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -21,6 +22,7 @@ from PIL import Image, UnidentifiedImageError
 from starlette.middleware import Middleware
 
 from app import page_heat, page_html
+from app.cache import RecentlyUsed
 from app.page_components import EXAMPLES, NoAddresses, Photo, Ticked, html
 from app.page_corpora import build_corpora
 from app.results import MAX_TURNS, WHOLE, EvidenceFound, PartialOwn, PartialText, UserProblem
@@ -84,6 +86,7 @@ def build_page(
                 html(SELECT, elem_id="cs-part")
                 # Filled by the page's script, so it must be in the page; see page.js.
                 region = gr.Textbox(label="Part of the photo", elem_id="cs-region")
+                number = gr.Number(0, visible=False)  # how many questions this page has asked; see Asker.end
                 question = gr.Textbox(
                     label="Question",
                     placeholder="What would you like to know about it?",
@@ -126,12 +129,13 @@ def build_page(
 
         quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         asks = [ask.click, question.submit]
-        # The browser does one after the other, so this is gone by the first word of the answer.
+        # The browser does one after the other, so these are done by the first word of the answer.
+        gr.on(asks, None, number, number, js="(number) => number + 1", **quiet)
         gr.on(asks, asker.wait, [photo, question], [answer, problem], **quiet)
         asked = gr.on(
             asks,
             asker.respond,
-            [photo, question, corpora, passages, region, each, own, turns],
+            [photo, question, corpora, passages, region, each, own, turns, number],
             [answer, evidence, figure, problem, earlier, turns],
             show_progress="hidden",
             concurrency_limit=2,
@@ -139,17 +143,19 @@ def build_page(
             api_visibility="private",
             trigger_mode="always_last",  # one answer at a time in these places, and the last stands
         )
-        # Cancelling closes `respond`, and with it the model's work; the script says on the page that it was stopped.
-        end = {"fn": None, "inputs": None, "outputs": None, "cancels": [asked], "js": "() => window.stopped()", **quiet}
-        stop.click(**end)
-        # Once it is cancelled, since words that were on their way may have come after the script's.
-        asked.failure(None, js="() => window.stopped(true)")
+        # Once it has ended, since words that were on their way may have come after the script's.
+        asked.then(None, js="() => window.stopped(true)")
         conversation = [earlier, turns]
         # In the browser, and before anything that asks the server: later it would take away a part chosen meanwhile.
         whole = {"fn": None, "inputs": None, "outputs": region, "js": "() => ''", **quiet}
+        stopped = {"fn": None, "inputs": None, "outputs": None, "js": "() => window.stopped()", **quiet}
+        end = {"fn": asker.end, "inputs": number, "outputs": None, **quiet}
+        stop.click(**stopped)
+        stop.click(**end)
         for happens in (new.click, photo.upload, photo.clear, *(button.click for button, _, _ in tries)):
-            happens(**end)  # else the answer would write itself, and its turn, over what is begun anew
+            happens(**stopped)
             happens(**whole)
+            happens(**end)  # else the answer would write itself, and its turn, over what is begun anew
         new.click(asker.start_anew, None, [answer, evidence, figure, problem, *conversation], **quiet)
         photo.upload(asker.check_photo, photo, [photo, figure, problem], **quiet)
         photo.upload(asker.forget, None, conversation, **quiet)
@@ -204,6 +210,20 @@ class Asker:
 
     def __init__(self, service: AnswerService | LateService) -> None:
         self.service = service
+        self._ended: RecentlyUsed[float] = RecentlyUsed(SESSIONS)  # up to which question, by page
+        self._ending = threading.Lock()
+
+    def end(self, number: float | None, page: gr.Request) -> None:
+        """A page wants no answers any more to its questions up to this number.
+
+        Gradio's own cancelling goes by page and handler: it can come late, and then it ends the next question too."""
+        with self._ending:
+            before = self._ended.get(page.session_hash)
+            self._ended.put(page.session_hash, (number or 0) if before is None else max(number or 0, before))
+
+    def _is_ended(self, number: float, page: gr.Request) -> bool:
+        ended = self._ended.get(page.session_hash)
+        return ended is not None and ended >= number
 
     def wait(self, photo: str | None, question: str | None) -> tuple[Any, str]:
         """What is told before a question has its turn. Returns (answer, problem)."""
@@ -223,10 +243,17 @@ class Asker:
         each: str | None,
         own: bool | None,
         turns: list[Turn],
+        number: float | None,
+        page: gr.Request,
     ) -> Iterator[tuple[Any, ...]]:
         """Answer on the page. Yields (answer, evidence, figure, problem, earlier, turns); what is unchanged is skipped.
 
-        region: "left,top,right,bottom" as fractions of the photo, or "" for all of it."""
+        region: "left,top,right,bottom" as fractions of the photo, or "" for all of it. number: of the question, from
+        1; the answer ends without another word when this question is ended, or the page asks a later one."""
+        number = number or 0
+        self.end(number - 1, page)
+        if self._is_ended(number, page):
+            return
         keep = gr.skip()
         lacking = _lacking(photo, question)
         if lacking:
@@ -249,6 +276,8 @@ class Asker:
             asked = self.service.ask(photo, question, corpora or None, int(passages), **how)
             with closing(stoppable(asked, PAUSE)) as steps:
                 for step in steps:
+                    if self._is_ended(number, page):
+                        return
                     if step is None:
                         before, loading = loading, self.service.loading()
                         told = keep
@@ -275,6 +304,8 @@ class Asker:
                         yield done, cards(citations, selected), photo_with_maps(selected), "", keep, talk
         except Exception as problem:  # whatever it was, the person gets a sentence, and keeps what was found
             sentence = page_html.error(sentence_for(problem))
+            if self._is_ended(number, page):
+                return
             if found:
                 yield page_html.unanswered(question), keep, keep, sentence, keep, keep
             else:

@@ -1,8 +1,7 @@
 """Makes an iterator that can be closed while it waits for its next value. Knows nothing of what the values are.
 
-A generator that is at work cannot be closed from outside, and Gradio, told to cancel one, waits until it yields; a
-model that is silent for a minute would hold up whoever asks next. What is waited for in there hears of it by
-generator/stopping.py.
+A generator that is at work cannot be closed from outside, only when it next yields; a model that is silent for a minute
+would hold up whoever asks next. What is waited for in there hears of it by generator/stopping.py.
 """
 
 from __future__ import annotations

@@ -16,6 +16,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -53,6 +55,7 @@ from generator.templates import DISAGREE
 from retriever.images import ImageProblem, load_image
 
 ROOT = Path(__file__).parent.parent
+PAGE = SimpleNamespace(session_hash="one")  # as much of Gradio's request as is looked at
 HERON = "The grey heron wades in shallow water. It stands up to 100 cm tall. Herons eat fish and frogs."
 QUOTE = "It stands up to 100 cm tall."
 HOSTILE = (
@@ -501,7 +504,7 @@ def respond(
     own: bool = False, turns: list[Turn] | None = None,
 ) -> list[tuple]:  # fmt: skip
     """All that the page is told of a question, which asks for five passages of the birds."""
-    return list(Asker(birds).respond(photo, question, ["birds"], 5.0, region, each, own, turns or []))
+    return list(Asker(birds).respond(photo, question, ["birds"], 5.0, region, each, own, turns or [], 1, PAGE))
 
 
 class TestHandlers:
@@ -619,7 +622,7 @@ class TestHandlers:
 
     def test_closing_what_the_page_is_told_stops_the_service(self, birds: Birds, photo: str) -> None:
         birds.hold = threading.Event()
-        steps = Asker(birds).respond(photo, "How tall?", [], 5, "", TOGETHER, False, [])
+        steps = Asker(birds).respond(photo, "How tall?", [], 5, "", TOGETHER, False, [], 1, PAGE)
         while "It stands" not in str(next(steps)[0]):
             pass
         assert all(_skipped(each) for each in next(steps))  # now and then, so that it can be closed
@@ -632,9 +635,57 @@ class TestHandlers:
             assert time.monotonic() < until
             time.sleep(0.01)
 
+    @pytest.mark.parametrize(("ended", "later"), [(3, None), (7, None), (None, 4)])
+    def test_a_question_that_is_ended_or_followed_by_another_says_nothing_more(
+        self, birds: Birds, photo: str, ended: int | None, later: int | None
+    ) -> None:
+        asker, birds.hold, elsewhere = Asker(birds), threading.Event(), SimpleNamespace(session_hash="two")
+        steps = asker.respond(photo, "How tall?", [], 5, "", TOGETHER, False, [], 3, PAGE)
+        while "It stands" not in str(next(steps)[0]):
+            pass
+        for number, page in ((2, PAGE), (9, elsewhere)):  # an earlier one, and another page's
+            asker.end(number, page)
+            assert all(_skipped(each) for each in next(steps))
+        if ended:
+            asker.end(ended, PAGE)
+            asker.end(1, PAGE)  # comes late
+        else:
+            birds.hold.set()
+            list(asker.respond(photo, "How wide?", [], 5, "", TOGETHER, False, [], later, PAGE))
+        assert list(steps) == []
+        birds.hold.set()
+
+    def test_a_question_that_is_ended_before_it_has_its_turn_is_not_asked(self, birds: Birds, photo: str) -> None:
+        asker = Asker(birds)
+        asker.end(2, PAGE)
+        assert list(asker.respond(photo, "How tall?", [], 5, "", TOGETHER, False, [], 2, PAGE)) == []
+        assert birds.how == []
+        assert final(list(asker.respond(photo, "How tall?", [], 5, "", TOGETHER, False, [], 3, PAGE)))[5]
+        # A page that does not number its questions is answered.
+        assert final(list(Asker(birds).respond(photo, "How tall?", [], 5, "", TOGETHER, False, [], None, PAGE)))[5]
+
+    def test_a_question_that_is_ended_fails_silently(
+        self, birds: Birds, photo: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ask, going = birds.ask, threading.Event()
+
+        def failing(*given: object, **how: object):
+            yield next(ask(*given, **how))
+            going.wait(20)
+            raise UserProblem("The model is too busy.")
+
+        monkeypatch.setattr(birds, "ask", failing)
+        asker = Asker(birds)
+        steps = asker.respond(photo, "How tall?", [], 5, "", TOGETHER, False, [], 1, PAGE)
+        while "article" not in str(next(steps)[1]):
+            pass
+        asker.end(1, PAGE)
+        going.set()
+        assert list(steps) == []
+
     def test_a_model_that_is_being_loaded_is_told_of(self, birds: Birds, photo: str) -> None:
         birds.loads, birds.sentence = threading.Event(), "Loading <Large>, 7.2 GB…"
-        steps = Asker(birds).respond(photo, "How tall?", [], 5, "", TOGETHER, False, [])
+        steps = Asker(birds).respond(photo, "How tall?", [], 5, "", TOGETHER, False, [], 1, PAGE)
         while "Loading" not in str(said := next(steps)[0]):
             pass
         assert "Loading &lt;Large&gt;, 7.2 GB…" in said and "cs-working" in said
@@ -647,7 +698,7 @@ class TestHandlers:
     def test_so_many_are_worked_on_at_once(self, birds: Birds, photo: str) -> None:
         birds.hold = threading.Event()
         for _ in range(MOST):
-            steps = Asker(birds).respond(photo, "How tall?", [], 5, "", TOGETHER, False, [])
+            steps = Asker(birds).respond(photo, "How tall?", [], 5, "", TOGETHER, False, [], 1, PAGE)
             while "It stands" not in str(next(steps)[0]):
                 pass
             steps.close()
@@ -860,7 +911,7 @@ class TestEndpoint:
         polled = handlers(served.address)[None, "tick"][-1]
         reply = call(served.address, polled, ["birds", "gone"], session="old")
         assert reply.status == 200 and reply.said[2]["value"] == ["birds"]
-        rest = (3, "", TOGETHER, False, None)
+        rest = (3, "", TOGETHER, False, None, 1)
         told = asked_over_http(served.address, given, "How tall?", ["birds"], *rest, session="older")
         assert "It stands up to 100 cm tall." in told and served.birds.asked[-1][2] == ["birds"]
         told = asked_over_http(served.address, given, "How tall?", ["gone"], *rest, session="oldest")
@@ -910,13 +961,19 @@ class TestEndpoint:
         assert loaded and not [address for address in loaded if "//" in address]
 
 
+def awaited(coroutine: Coroutine) -> object:
+    """What a coroutine returns or raises. In a thread: what drives the browser leaves its loop running in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
+
+
 def test_what_gradio_makes_of_a_component_fetches_nothing_either() -> None:
     """After an update, `gr.skip()` too, Gradio goes on with a new instance that has the arguments of the first."""
     for component in (Photo(type="filepath"), Files(file_count="multiple")):
         again = type(component)(**component.constructor_args)
         with pytest.raises(gr.Error, match="addresses are not fetched"):
-            asyncio.run(again.async_move_resource_to_block_cache("http://127.0.0.1:1/a.jpg"))
-    example = asyncio.run(Photo().async_move_resource_to_block_cache("http://127.0.0.1:1/file=/x/lion.jpg"))
+            awaited(again.async_move_resource_to_block_cache("http://127.0.0.1:1/a.jpg"))
+    example = awaited(Photo().async_move_resource_to_block_cache("http://127.0.0.1:1/file=/x/lion.jpg"))
     assert Path(example).read_bytes() == EXAMPLES[1][1].read_bytes()
 
 

@@ -215,7 +215,7 @@
   });
   addEventListener("resize", () => frame());
 
-  /* Stopping: Gradio ends the work; what has been said stays, and the page says that it was stopped.
+  /* Stopping: the server ends the work; what has been said stays, and the page says that it was stopped.
      later: when it has ended, by which time the next question may be waiting here for its first word. */
   window.stopped = (later = false) => {
     const panel = one(".cs-panel[aria-busy]");

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e_support import CHEETAH, PATIENCE, TOWER, Visit, filled, opened, running
+from e2e_support import CHEETAH, TOWER, Visit, filled, opened, running
 from PIL import Image
 
 
@@ -25,7 +25,7 @@ def visit(browser, address: str, request: pytest.FixtureRequest) -> Iterator[Vis
 
 @pytest.fixture
 def ready(visit: Visit) -> Visit:
-    visit.page.locator(".cs-status").wait_for(state="detached", timeout=PATIENCE)
+    visit.page.locator(".cs-status").wait_for(state="detached")
     return visit
 
 

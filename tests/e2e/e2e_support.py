@@ -166,6 +166,11 @@ class Visit:
     def give_photo(self, file: str | Path) -> None:
         self.page.locator("#cs-photo input[type=file]").first.set_input_files(str(file))
 
+    def remove_photo(self) -> None:
+        """Once a question was answered, when the photo stands as a figure."""
+        self.page.get_by_role("button", name="Change photo").click()
+        self.page.get_by_role("button", name="Remove Image").click()
+
     def ask(self, question: str) -> None:
         self.page.get_by_label("Question").fill(question)
         self.page.get_by_role("button", name="Ask", exact=True).click()
@@ -173,7 +178,7 @@ class Visit:
     def answered(self) -> str:
         """Wait for a finished answer and return its text."""
         said = self.page.locator(".cs-panel:not([aria-busy]) .cs-said")
-        said.wait_for(timeout=PATIENCE)
+        said.wait_for()
         return said.inner_text()
 
     def problem(self) -> str:
