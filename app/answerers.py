@@ -77,12 +77,15 @@ def _chat_model(settings: Settings, progress: Progress) -> ServedModel | LocalMo
     from generator.local import LocalModel
 
     folder = Path(settings.model).expanduser()
-    if not folder.is_dir():
+    name = settings.model
+    if folder.is_dir():
+        name = folder.resolve().name  # the page says it to strangers, who are told no paths
+    else:
         try:
             room = room_checked(settings.model, settings.four_bit, progress)
             folder = fetch_vision_language(settings.model, settings.cache_dir, room)
         except HubProblem as problem:
             raise GeneratorProblem(str(problem)) from problem
-    model = LocalModel(folder, settings.model, settings.four_bit)
+    model = LocalModel(folder, name, settings.four_bit)
     model.check()
     return model

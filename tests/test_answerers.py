@@ -266,7 +266,7 @@ def test_a_model_of_ones_own_answers(checkpoint):
     with answering(model=str(checkpoint)) as one:
         for colour in ("red", "blue"):
             *steps, result = one.ask(photo(colour), "What is this?", k=2, own=True)
-            assert result.answerer == str(checkpoint) and result.answer.text and result.own
+            assert result.answerer == checkpoint.name and result.answer.text and result.own
             said = [step.text for step in steps if isinstance(step, PartialText)]
             assert said[-1] == result.answer.text and all(b.startswith(a) for a, b in zip(said, said[1:], strict=False))
             for citation in result.answer.citations:
