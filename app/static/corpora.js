@@ -4,7 +4,7 @@
   "use strict";
   const all = (selector) => Array.from(document.querySelectorAll(selector));
   const one = (selector) => document.querySelector(selector);
-  const state = { asked: "", focused: "", open: new Set(), sent: 0 };
+  const state = { asked: "", focused: "", open: new Set(), sent: 0, down: null };
 
   function send(command) {
     const field = one("#cc-command textarea, #cc-command input");
@@ -69,6 +69,20 @@
   });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && state.asked) ask(null);
+  });
+
+  // A button that is made anew between press and release, as those of the question above are with every step of what
+  // runs, is another one then, and the browser sees no click.
+  const keyed = (event) => (event.target instanceof Element ? event.target.closest("button[data-key]") : null);
+  document.addEventListener("pointerdown", (event) => {
+    state.down = keyed(event);
+  });
+  document.addEventListener("pointerup", (event) => {
+    const released = keyed(event);
+    if (released && state.down && !state.down.isConnected && released.dataset.key === state.down.dataset.key) {
+      released.click();
+    }
+    state.down = null;
   });
 
   // What had the focus, or was folded out, has it again after its card was drawn anew.

@@ -123,6 +123,18 @@ def test_an_ingestion_from_preview_to_deletion(browser, site: str, notes: Path) 
             )
         page.screenshot(path=str(ARTEFACTS / "corpora-running.png"), full_page=True)
 
+        # A press on a button that is made anew meanwhile is a press.
+        card(second, "notes").locator('[data-do="delete"]').click()
+        keep = card(second, "notes").get_by_role("button", name="Keep it")
+        keep.hover()
+        pressed = keep.element_handle()
+        second.page.mouse.down()
+        second.page.wait_for_function("button => !button.isConnected", arg=pressed)
+        second.page.mouse.up()
+        keep.wait_for(state="detached")
+        second.page.wait_for_timeout(1_500)
+        assert keep.count() == 0
+
         # The second browser pauses it, and the first one sees that and goes on.
         card(second, "notes").get_by_role("button", name="Pause").click()
         card(first, "notes").get_by_text("Paused", exact=True).wait_for()
