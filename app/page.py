@@ -130,8 +130,8 @@ def build_page(
         quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         asks = [ask.click, question.submit]
         # The browser does one after the other, so these are done by the first word of the answer.
-        gr.on(asks, None, number, number, js="(number) => number + 1", **quiet)
-        gr.on(asks, asker.wait, [photo, question], [answer, problem], **quiet)
+        gr.on(asks, None, number, number, js="(number) => window.asking(number)", **quiet)
+        gr.on(asks, asker.wait, [photo, question, number], [answer, problem], **quiet)
         asked = gr.on(
             asks,
             asker.respond,
@@ -143,7 +143,8 @@ def build_page(
             api_visibility="private",
             trigger_mode="always_last",  # one answer at a time in these places, and the last stands
         )
-        # Once it has ended, since words that were on their way may have come after the script's.
+        asked.failure(None, js="() => window.stopped()")
+        # Again once it has ended, since words that were on their way may have come after the script's.
         asked.then(None, js="() => window.stopped(true)")
         conversation = [earlier, turns]
         # In the browser, and before anything that asks the server: later it would take away a part chosen meanwhile.
@@ -225,11 +226,14 @@ class Asker:
         ended = self._ended.get(page.session_hash)
         return ended is not None and ended >= number
 
-    def wait(self, photo: str | None, question: str | None) -> tuple[Any, str]:
-        """What is told before a question has its turn. Returns (answer, problem)."""
+    def wait(
+        self, photo: str | None, question: str | None, number: float | None, page: gr.Request
+    ) -> tuple[Any, str]:
+        """What is told before a question has its turn, which ends those before it. Returns (answer, problem)."""
         lacking = _lacking(photo, question)
         if lacking:
             return gr.skip(), page_html.error(lacking)
+        self.end((number or 0) - 1, page)
         # Never twice the same: the browser would leave alone what the script has made of it, that it was stopped.
         return f"{page_html.working('Waiting for its turn…')}<!-- {secrets.token_hex(4)} -->", ""
 

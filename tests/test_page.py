@@ -635,9 +635,9 @@ class TestHandlers:
             assert time.monotonic() < until
             time.sleep(0.01)
 
-    @pytest.mark.parametrize(("ended", "later"), [(3, None), (7, None), (None, 4)])
+    @pytest.mark.parametrize("how", ["ended", "ended with later ones", "another waits", "another is answered"])
     def test_a_question_that_is_ended_or_followed_by_another_says_nothing_more(
-        self, birds: Birds, photo: str, ended: int | None, later: int | None
+        self, birds: Birds, photo: str, how: str
     ) -> None:
         asker, birds.hold, elsewhere = Asker(birds), threading.Event(), SimpleNamespace(session_hash="two")
         steps = asker.respond(photo, "How tall?", [], 5, "", TOGETHER, False, [], 3, PAGE)
@@ -646,12 +646,16 @@ class TestHandlers:
         for number, page in ((2, PAGE), (9, elsewhere)):  # an earlier one, and another page's
             asker.end(number, page)
             assert all(_skipped(each) for each in next(steps))
-        if ended:
-            asker.end(ended, PAGE)
+        asker.wait(photo, " ", 4, PAGE)  # is no question
+        assert all(_skipped(each) for each in next(steps))
+        if how.startswith("ended"):
+            asker.end(3 if how == "ended" else 7, PAGE)
             asker.end(1, PAGE)  # comes late
+        elif how == "another waits":
+            asker.wait(photo, "How wide?", 4, PAGE)
         else:
             birds.hold.set()
-            list(asker.respond(photo, "How wide?", [], 5, "", TOGETHER, False, [], later, PAGE))
+            list(asker.respond(photo, "How wide?", [], 5, "", TOGETHER, False, [], 4, PAGE))
         assert list(steps) == []
         birds.hold.set()
 
@@ -710,11 +714,12 @@ class TestHandlers:
             time.sleep(0.01)
 
     def test_a_question_is_told_of_before_it_has_its_turn(self, birds: Birds, photo: str) -> None:
-        answer, problem = Asker(birds).wait(photo, "How tall?")
+        answer, problem = Asker(birds).wait(photo, "How tall?", 1, PAGE)
         assert "Waiting for its turn…" in answer and "aria-busy" in answer and problem == ""
-        assert Asker(birds).wait(photo, "How tall?")[0] != answer  # so that the browser shows it again after a stop
+        # Never the same, so that the browser shows it again after a stop.
+        assert Asker(birds).wait(photo, "How tall?", 2, PAGE)[0] != answer
         for lacking in ((None, "How tall?"), (photo, " "), (f"{photo}.gone", "How tall?")):
-            answer, problem = Asker(birds).wait(*lacking)
+            answer, problem = Asker(birds).wait(*lacking, 1, PAGE)
             assert _skipped(answer) and problem == final(respond(birds, *lacking))[3] != ""
 
     def test_a_passage_that_has_left_the_index_has_no_map(

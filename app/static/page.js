@@ -2,7 +2,7 @@
    Listens on the document, because Gradio replaces the contents of its components whenever they change. */
 (() => {
   "use strict";
-  const state = { run: "", rank: "", picked: false, stage: "", wanted: "" };
+  const state = { run: "", rank: "", picked: false, stage: "", wanted: "", stopped: false };
   const all = (selector) => Array.from(document.querySelectorAll(selector));
   const one = (selector) => document.querySelector(selector);
 
@@ -215,11 +215,18 @@
   });
   addEventListener("resize", () => frame());
 
+  window.asking = (number) => {
+    state.stopped = false;
+    return number + 1;
+  };
+
   /* Stopping: the server ends the work; what has been said stays, and the page says that it was stopped.
      later: when it has ended, by which time the next question may be waiting here for its first word. */
   window.stopped = (later = false) => {
+    if (later && !state.stopped) return;
+    state.stopped = true;
     const panel = one(".cs-panel[aria-busy]");
-    if (!panel || (later && panel.classList.contains("cs-working"))) return;
+    if (!panel) return;
     panel.removeAttribute("aria-busy");
     const note = document.createElement("p");
     note.className = "cs-note";

@@ -215,6 +215,23 @@ def test_another_photo_ends_the_answer_about_the_last_one(talking: Visit, modell
         assert shown[0] / shown[1] == pytest.approx(lion.width / lion.height, rel=0.01)
 
 
+def test_another_question_ends_the_answer_to_the_last_one(talking: Visit, modelled: Modelled) -> None:
+    page = talking.page
+    modelled.model.said["slowly"] = stream("It is ", *["very "] * 200, pause=0.1)
+    modelled.model.said["live"] = stream("It lives in Africa.")
+    modelled.server.closed.clear()
+    talking.give_photo(CHEETAH)
+    page.locator("#cs-photo img").wait_for()
+    talking.ask("How slowly does this cat walk, now?")
+    page.locator(".cs-panel[aria-busy] .cs-said", has_text="It is").wait_for()
+    page.get_by_label("Question").fill("Where does this animal live, now?")
+    page.keyboard.press("Enter")
+    assert modelled.server.closed.wait(5)
+    page.locator(".cs-said", has_text="It lives in Africa").wait_for()
+    talking.answered()
+    assert page.locator(".cs-earlier, .cs-note").count() == 0
+
+
 def test_a_question_that_has_to_wait_is_told_of(browser, talking: Visit, modelled: Modelled) -> None:
     page = talking.page
     modelled.model.said["silently"] = Reply(stream("It").chunks[:1], hold=True)
