@@ -127,6 +127,7 @@ class Life(RuleBasedStateMachine):
                 assert stored.shape == array.shape
                 # Usually within 0.03; a vector far from those that were trained on lies in a wide outermost step.
                 np.testing.assert_allclose(stored, array, atol=0 if self.nbits == 16 else 0.4)
+                assert np.abs(stored - array).mean() <= 0.12
             stats = index.stats()
             assert stats["vectors"] == sum(map(len, held.values())) and stats["whole_vectors"] <= stats["vectors"]
         assert self.index.stats()["whole_vectors"] <= 60 or not self.index.stats()["centroids"]

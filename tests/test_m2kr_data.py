@@ -333,6 +333,7 @@ def test_an_image_that_cannot_be_decoded_names_question_and_file_and_loses_nothi
         (lambda raw: b"<html>404 not found</html>", "this is not a photo"),
         (lambda raw: raw[:20], "the photo is damaged"),
         (lambda raw: raw[:16] + b"\0\0\x75\x30" * 2 + raw[24:], "the photo has too many pixels"),
+        (lambda raw: raw[:16] + b"\0\0\0\x30" * 2 + raw[24:], "the photo is damaged"),  # its checksum is off
     ],
 )
 def test_what_is_no_image_is_found_before_anything_is_encoded(data, images, spoil, said):
