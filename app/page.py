@@ -11,7 +11,6 @@ import errno
 import logging
 import math
 import secrets
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -22,7 +21,7 @@ from PIL import Image, UnidentifiedImageError
 from starlette.middleware import Middleware
 
 from app import page_heat, page_html
-from app.cache import RecentlyUsed
+from app.ended import Ended
 from app.page_components import EXAMPLES, NoAddresses, Photo, Ticked, html
 from app.page_corpora import build_corpora
 from app.results import MAX_TURNS, WHOLE, EvidenceFound, PartialOwn, PartialText, UserProblem
@@ -149,12 +148,10 @@ def build_page(
         conversation = [earlier, turns]
         # In the browser, and before anything that asks the server: later it would take away a part chosen meanwhile.
         whole = {"fn": None, "inputs": None, "outputs": region, "js": "() => ''", **quiet}
-        stopped = {"fn": None, "inputs": None, "outputs": None, "js": "() => window.stopped()", **quiet}
-        end = {"fn": asker.end, "inputs": number, "outputs": None, **quiet}
-        stop.click(**stopped)
+        say = "(number) => (window.stopped(), number)"
+        end = {"fn": asker.end, "inputs": number, "outputs": None, "js": say, **quiet}
         stop.click(**end)
         for happens in (new.click, photo.upload, photo.clear, *(button.click for button, _, _ in tries)):
-            happens(**stopped)
             happens(**whole)
             happens(**end)  # else the answer would write itself, and its turn, over what is begun anew
         new.click(asker.start_anew, None, [answer, evidence, figure, problem, *conversation], **quiet)
@@ -211,20 +208,11 @@ class Asker:
 
     def __init__(self, service: AnswerService | LateService) -> None:
         self.service = service
-        self._ended: RecentlyUsed[float] = RecentlyUsed(SESSIONS)  # up to which question, by page
-        self._ending = threading.Lock()
+        self._ended = Ended(SESSIONS)
 
     def end(self, number: float | None, page: gr.Request) -> None:
-        """A page wants no answers any more to its questions up to this number.
-
-        Gradio's own cancelling goes by page and handler: it can come late, and then it ends the next question too."""
-        with self._ending:
-            before = self._ended.get(page.session_hash)
-            self._ended.put(page.session_hash, (number or 0) if before is None else max(number or 0, before))
-
-    def _is_ended(self, number: float, page: gr.Request) -> bool:
-        ended = self._ended.get(page.session_hash)
-        return ended is not None and ended >= number
+        """The page wants no answers any more to its questions up to this number."""
+        self._ended.end(page.session_hash, number or 0)
 
     def wait(
         self, photo: str | None, question: str | None, number: float | None, page: gr.Request
@@ -233,7 +221,7 @@ class Asker:
         lacking = _lacking(photo, question)
         if lacking:
             return gr.skip(), page_html.error(lacking)
-        self.end((number or 0) - 1, page)
+        self._ended.end(page.session_hash, (number or 0) - 1)
         # Never twice the same: the browser would leave alone what the script has made of it, that it was stopped.
         return f"{page_html.working('Waiting for its turn…')}<!-- {secrets.token_hex(4)} -->", ""
 
@@ -255,8 +243,8 @@ class Asker:
         region: "left,top,right,bottom" as fractions of the photo, or "" for all of it. number: of the question, from
         1; the answer ends without another word when this question is ended, or the page asks a later one."""
         number = number or 0
-        self.end(number - 1, page)
-        if self._is_ended(number, page):
+        self._ended.end(page.session_hash, number - 1)
+        if self._ended.has(page.session_hash, number):
             return
         keep = gr.skip()
         lacking = _lacking(photo, question)
@@ -280,7 +268,7 @@ class Asker:
             asked = self.service.ask(photo, question, corpora or None, int(passages), **how)
             with closing(stoppable(asked, PAUSE)) as steps:
                 for step in steps:
-                    if self._is_ended(number, page):
+                    if self._ended.has(page.session_hash, number):
                         return
                     if step is None:
                         before, loading = loading, self.service.loading()
@@ -308,7 +296,7 @@ class Asker:
                         yield done, cards(citations, selected), photo_with_maps(selected), "", keep, talk
         except Exception as problem:  # whatever it was, the person gets a sentence, and keeps what was found
             sentence = page_html.error(sentence_for(problem))
-            if self._is_ended(number, page):
+            if self._ended.has(page.session_hash, number):
                 return
             if found:
                 yield page_html.unanswered(question), keep, keep, sentence, keep, keep

@@ -179,16 +179,21 @@ def test_stopping_ends_the_models_work(talking: Visit, modelled: Modelled, word:
     assert page.locator(".cs-earlier").count() == 0
 
 
-@pytest.mark.parametrize("change", ["another", "removed", "example"])
-def test_another_photo_ends_the_answer_about_the_last_one(talking: Visit, modelled: Modelled, change: str) -> None:
-    page = talking.page
+def ask_slowly(talking: Visit, modelled: Modelled, question: str) -> None:
+    """Ask about the cheetah what takes the model long to say, until it has begun; where it lives it says at once."""
     modelled.model.said["slowly"] = stream("It is ", *["very "] * 200, pause=0.1)
     modelled.model.said["live"] = stream("It lives in Africa.")
     modelled.server.closed.clear()
     talking.give_photo(CHEETAH)
-    page.locator("#cs-photo img").wait_for()
-    talking.ask(f"How slowly does this cat walk, {change}?")
-    page.locator(".cs-panel[aria-busy] .cs-said", has_text="It is").wait_for()
+    talking.page.locator("#cs-photo img").wait_for()
+    talking.ask(question)
+    talking.page.locator(".cs-panel[aria-busy] .cs-said", has_text="It is").wait_for()
+
+
+@pytest.mark.parametrize("change", ["another", "removed", "example"])
+def test_another_photo_ends_the_answer_about_the_last_one(talking: Visit, modelled: Modelled, change: str) -> None:
+    page = talking.page
+    ask_slowly(talking, modelled, f"How slowly does this cat walk, {change}?")
     page.locator(".cs-figure").wait_for()
     if change == "example":
         page.locator(".cs-try").nth(1).click()
@@ -217,13 +222,7 @@ def test_another_photo_ends_the_answer_about_the_last_one(talking: Visit, modell
 
 def test_another_question_ends_the_answer_to_the_last_one(talking: Visit, modelled: Modelled) -> None:
     page = talking.page
-    modelled.model.said["slowly"] = stream("It is ", *["very "] * 200, pause=0.1)
-    modelled.model.said["live"] = stream("It lives in Africa.")
-    modelled.server.closed.clear()
-    talking.give_photo(CHEETAH)
-    page.locator("#cs-photo img").wait_for()
-    talking.ask("How slowly does this cat walk, now?")
-    page.locator(".cs-panel[aria-busy] .cs-said", has_text="It is").wait_for()
+    ask_slowly(talking, modelled, "How slowly does this cat walk, now?")
     page.get_by_label("Question").fill("Where does this animal live, now?")
     page.keyboard.press("Enter")
     assert modelled.server.closed.wait(5)
