@@ -20,6 +20,7 @@ from app.late import LateService
 from app.page import build_page, launch
 from app.results import UserProblem
 from app.settings import SettingsProblem, add_answer_options, add_common_options, settings_from
+from app.upload_limits import own_folder
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -34,6 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
         settings = settings_from(parser.parse_args(arguments))
     except SettingsProblem as problem:
         return _refuse(str(problem))
+    os.environ.setdefault("GRADIO_TEMP_DIR", str(own_folder()))  # where Gradio puts what is uploaded
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # how a container is stopped: as by Ctrl-C
     service = LateService(settings)
     try:

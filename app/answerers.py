@@ -71,7 +71,9 @@ def answerers_for(settings: Settings, embed: Embed, least: float, progress: Prog
 def _chat_model(settings: Settings, progress: Progress) -> ServedModel | LocalModel:
     if settings.served_url is not None:
         key = settings.served_key.get_secret_value() if settings.served_key else None
-        return ServedModel(settings.served_url, settings.model, key)
+        # Strangers are not told what runs where within a network.
+        called = None if settings.may_manage else "the address that is set"
+        return ServedModel(settings.served_url, settings.model, key, called=called)
     # With transformers' vision-language models, which take seconds to import.
     from generator.loading import room_checked
     from generator.local import LocalModel

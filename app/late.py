@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from app.ingestions import Ingestions
-    from app.results import Photo, Result, Step
+    from app.results import Photo, Step
     from app.service import AnswerService
     from kb.records import CorpusInfo
     from retriever.encoder import QueryVectors
@@ -62,11 +62,6 @@ class LateService:
         self, image: Photo, question: str, corpora: Sequence[str] | None = None, k: int | None = None, **how: Any
     ) -> Iterator[Step]:
         return self._get().ask(image, question, corpora, k, **how)
-
-    def ask_once(
-        self, image: Photo, question: str, corpora: Sequence[str] | None = None, k: int | None = None, **how: Any
-    ) -> Result:
-        return self._get().ask_once(image, question, corpora, k, **how)
 
     def regions(self, query: QueryVectors, passage_id: str) -> np.ndarray:
         return self._get().regions(query, passage_id)

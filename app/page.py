@@ -7,26 +7,37 @@ of how an index works.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import math
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from gradio.context import LocalContext
+from gradio.utils import get_upload_folder
 from PIL import Image, UnidentifiedImageError
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 
 from app import page_heat, page_html
 from app.ended import Ended
-from app.page_components import EXAMPLES, NoAddresses, Photo, Ticked, html
+from app.listeners import Listeners
+from app.middleware import Origins, Routes, SafeHeaders
+from app.page_components import Ticked, html
 from app.page_corpora import build_corpora
+from app.page_files import EXAMPLES, NOT_HERE, Page, Photo, placed, refusal
+from app.questions import checked_count
 from app.results import MAX_TURNS, WHOLE, EvidenceFound, PartialOwn, PartialText, UserProblem
 from app.settings import Settings
-from app.stoppable import TooMany, stoppable
+from app.stoppable import Gone, TooMany, last_of, stoppable
+from app.turns import Full, Turns
+from app.upload_limits import MAX_UPLOAD, OLD, UploadLimits, Uploads
 from generator.answers import Citation, Turn
 from retriever.images import MAX_BYTES, ImageProblem, load_image
 
@@ -41,7 +52,12 @@ STATIC = Path(__file__).parent / "static"
 MOST_PASSAGES = 20  # the slider's end; the API takes as many as the service does
 POLL_SECONDS = 1.5
 PAUSE = 0.5  # seconds after which a question that is worked on can be stopped, whatever the model does
-KEEP_PHOTOS = (1800, 6 * 3600)  # seconds: look for old uploads so often, delete those older than this
+AT_ONCE = 2  # questions that are answered at the same time
+WAITING = 32  # that may wait for their turn
+LONGEST = 900.0  # seconds after which an answer is ended, whatever it waits for
+KEEP_PHOTOS = (1800, int(OLD))  # seconds: look for old uploads so often, delete those older than this
+THREADS = 80  # of Gradio's; many more than may wait for their turn
+QUEUED = 200  # events of all kinds that Gradio keeps waiting
 SESSIONS = 300  # that the server remembers; each holds the photo and the evidence last shown, up to megabytes
 # What every browser shows; a photo of another kind is shown as the picture that was made of it.
 SHOWN_BY_BROWSERS = {"JPEG", "PNG", "GIF", "WEBP", "BMP"}
@@ -56,16 +72,15 @@ TAGLINE = "Ask a photo a question. Get an answer that shows its evidence."
 
 def build_page(
     service: AnswerService | LateService, ingestions: Callable[[], Ingestions | None] = lambda: None
-) -> gr.Blocks:
+) -> Page:
     """The page of a service. The service need not have started: the page says how far it is.
 
     ingestions: gives what manages the corpora, once it is there."""
-    asker = Asker(service)
+    listeners = Listeners()
+    asker = Asker(service, listeners)
     examples = [example for example in EXAMPLES if example[1].is_file()]
-    gr.set_static_paths(
-        [file for _, file, _ in examples]
-    )  # shown from where they lie, neither copied nor deleted
-    with gr.Blocks(title="CiteSight", analytics_enabled=False, delete_cache=KEEP_PHOTOS) as page:
+    gr.set_static_paths([placed(file) for _, file, _ in examples])  # neither copied again nor deleted
+    with Page(title="CiteSight", analytics_enabled=False, delete_cache=KEEP_PHOTOS) as page:
         html(f'<header class="cs-top"><h1>CiteSight</h1><p>{TAGLINE}</p></header>', elem_id="cs-header")
         with gr.Tab("Ask") as asking:
             status = html(elem_id="cs-status")
@@ -133,12 +148,11 @@ def build_page(
         gr.on(asks, asker.wait, [photo, question, number], [answer, problem], **quiet)
         asked = gr.on(
             asks,
-            asker.respond,
+            asker.respond_in_turn,
             [photo, question, corpora, passages, region, each, own, turns, number],
             [answer, evidence, figure, problem, earlier, turns],
             show_progress="hidden",
-            concurrency_limit=2,
-            concurrency_id="ask",
+            concurrency_limit=None,  # see Turns
             api_visibility="private",
             trigger_mode="always_last",  # one answer at a time in these places, and the last stands
         )
@@ -160,7 +174,7 @@ def build_page(
         photo.clear(lambda: ("", ""), None, [figure, problem], **quiet)
         photo.clear(asker.forget, None, conversation, **quiet)
         for button, file, text in tries:
-            chosen = button.click(_constant((str(file), text, "")), None, [photo, question, figure], **quiet)
+            chosen = button.click(_chooser(file, text), None, [photo, question, figure], **quiet)
             chosen = chosen.then(asker.forget, None, conversation, **quiet)
             chosen.then(None, js="() => document.querySelector('#cs-ask').click()")
 
@@ -174,7 +188,8 @@ def build_page(
         asked.then(asker.progress, corpora, polled, **quiet)  # a question can set indexing going again
 
         _add_endpoint(asker, photo, question)
-    return page.queue(max_size=32)
+    page.listeners = listeners
+    return page.queue(max_size=QUEUED, api_open=False)
 
 
 def _add_endpoint(asker: Asker, photo: Photo, question: gr.Textbox) -> None:
@@ -198,17 +213,18 @@ def _add_endpoint(asker: Asker, photo: Photo, question: gr.Textbox) -> None:
         "region: the part of the photo that is asked about, [left, top, right, bottom] as fractions of it. "
         "earlier: what earlier answers of the conversation hold as `turn`, in a list, oldest first. "
         "each: ask the model of each passage alone. own: say too what it answers without any passage.",
-        concurrency_limit=2,
-        concurrency_id="ask",
+        concurrency_limit=None,
     )
 
 
 class Asker:
     """The page's event handlers, bound to a service. Only `ask` raises, and only gr.Error."""
 
-    def __init__(self, service: AnswerService | LateService) -> None:
+    def __init__(self, service: AnswerService | LateService, listeners: Listeners) -> None:
         self.service = service
+        self._listeners = listeners
         self._ended = Ended(SESSIONS)
+        self._turns = Turns(AT_ONCE, WAITING)
 
     def end(self, number: float | None, page: gr.Request) -> None:
         """The page wants no answers any more to its questions up to this number."""
@@ -224,6 +240,41 @@ class Asker:
         self._ended.end(page.session_hash, (number or 0) - 1)
         # Never twice the same: the browser would leave alone what the script has made of it, that it was stopped.
         return f"{page_html.working('Waiting for its turn…')}<!-- {secrets.token_hex(4)} -->", ""
+
+    async def respond_in_turn(
+        self,
+        photo: str | None,
+        question: str | None,
+        corpora: list[str] | None,
+        passages: float,
+        region: str | None,
+        each: str | None,
+        own: bool | None,
+        turns: list[Turn],
+        number: float | None,
+        page: gr.Request,
+    ) -> AsyncIterator[tuple[Any, ...]]:
+        """`respond`, when the question has its turn; until then, how many are before it. Holds no thread meanwhile."""
+        keep = gr.skip()
+        try:
+            place = self._turns.enter()
+        except Full:
+            yield page_html.empty_answer(), keep, keep, page_html.error(sentence_for(Full())), keep, keep
+            return
+        with place:
+            told = 0
+            while before := place.before():
+                waiting = page_html.working(waiting_line(before)) if before != told else keep
+                told = before
+                # Also when there is nothing new, so that Gradio can see whether anybody is there.
+                yield waiting, keep, keep, keep, keep, keep
+                await asyncio.sleep(PAUSE)
+                if self._ended.has(page.session_hash, number or 0):
+                    return
+            how = (photo, question, corpora, passages, region, each, own, turns, number, page)
+            with closing(self.respond(*how)) as steps:
+                while (step := await asyncio.to_thread(next, steps, None)) is not None:
+                    yield step
 
     def respond(
         self,
@@ -266,10 +317,13 @@ class Asker:
         try:
             how = {"turns": turns, "region": part, "each": each == EACH, "own": bool(own)}
             asked = self.service.ask(photo, question, corpora or None, int(passages), **how)
+            deadline = time.monotonic() + LONGEST
             with closing(stoppable(asked, PAUSE)) as steps:
                 for step in steps:
                     if self._ended.has(page.session_hash, number):
                         return
+                    if time.monotonic() > deadline:
+                        raise TimeoutError
                     if step is None:
                         before, loading = loading, self.service.loading()
                         told = keep
@@ -313,7 +367,7 @@ class Asker:
         Returns (answer, evidence, figure, problem, earlier, turns)."""
         return page_html.empty_answer(), "", "", "", *self.forget()
 
-    def ask(
+    async def ask(
         self,
         image: str | None,
         question: str | None,
@@ -323,17 +377,27 @@ class Asker:
         earlier: Any = None,
         each: bool = False,
         own: bool = False,
+        page: gr.Request | None = None,
     ) -> dict[str, Any]:
-        """The `/ask` endpoint: `Result.as_dict()`. Raises gr.Error with a sentence."""
+        """The `/ask` endpoint: `Result.as_dict()`. Raises gr.Error with a sentence. Ends when who asked has gone."""
         lacking = _lacking(image, question)
         if lacking:
-            raise gr.Error(lacking, print_exception=False)
+            raise refusal(lacking)
+        gone = self._listeners.gone((page.session_hash, LocalContext.event_id.get(None) or ""))
         try:
-            count = None if passages is None else int(passages)
+            count = None if passages is None else checked_count(passages)
             how = {"turns": _turns(earlier), "region": region, "each": bool(each), "own": bool(own)}
-            return self.service.ask_once(image, question, corpora or None, count, **how).as_dict()
+            with self._turns.enter() as place:
+                while place.before():
+                    if gone():
+                        raise Gone
+                    await asyncio.sleep(PAUSE)
+                deadline = time.monotonic() + LONGEST
+                steps = stoppable(self.service.ask(image, question, _corpora(corpora), count, **how), PAUSE)
+                result = await asyncio.to_thread(last_of, steps, lambda: gone() or time.monotonic() > deadline)
+            return result.as_dict()
         except Exception as problem:
-            raise gr.Error(sentence_for(problem), print_exception=False) from None
+            raise refusal(sentence_for(problem)) from None
 
     def check_photo(self, photo: str | None) -> tuple[Any, Any, str]:
         """Look at a photo as soon as it is given. Returns (photo, figure, problem)."""
@@ -381,8 +445,10 @@ def sentence_for(problem: Exception) -> str:
     """What to tell the person; anything unforeseen goes to the log in full and to the person in general."""
     if isinstance(problem, UserProblem | ImageProblem):
         return str(problem)
-    if isinstance(problem, TooMany):
+    if isinstance(problem, TooMany | Full):
         return "Too many questions are being worked on; ask again in a minute."
+    if isinstance(problem, TimeoutError | Gone):
+        return "The answer took too long and was ended; ask again."
     log.error("a question failed", exc_info=problem)
     if isinstance(problem, OSError) and problem.errno == errno.ENOSPC:
         return "The disk of this machine is full; free some space and ask again."
@@ -391,11 +457,16 @@ def sentence_for(problem: Exception) -> str:
     return "Something unforeseen went wrong, not with your question; try again, or look at the program's log."
 
 
+def waiting_line(before: int) -> str:
+    """What is said while a question waits for so many others to be answered."""
+    return f"Waiting for its turn: {'one question is' if before == 1 else f'{before} questions are'} before it…"
+
+
 def _lacking(photo: str | None, question: str | None) -> str:
     if not photo:
         return "Add a photo first: upload, paste or take one, or pick an example."
     if not Path(photo).is_file():
-        return "The photo is no longer kept here; add it again."
+        return NOT_HERE
     if not (question or "").strip():
         return "Type a question about the photo first."
     return ""
@@ -403,13 +474,25 @@ def _lacking(photo: str | None, question: str | None) -> str:
 
 def _turns(earlier: Any) -> list[Turn]:
     """The turns of a conversation as a program sent them. Raises UserProblem."""
-    try:
-        return [
-            Turn(*(str(part)[:MAX_SAID] for part in (said["question"], said["answer"], said.get("subject", ""))))
-            for said in list(earlier or [])[-MAX_TURNS:]
-        ]
-    except (TypeError, KeyError, AttributeError):
-        raise UserProblem("The earlier turns must be a list of objects with question and answer.") from None
+    wrong = UserProblem("The earlier turns must be a list of objects with question and answer.")
+    if not isinstance(earlier or [], list):
+        raise wrong
+    turns = []
+    for said in (earlier or [])[-MAX_TURNS:]:
+        if not isinstance(said, dict):
+            raise wrong
+        parts = (said.get("question"), said.get("answer"), said.get("subject", ""))
+        if not all(isinstance(part, str) for part in parts):
+            raise wrong
+        turns.append(Turn(*(part[:MAX_SAID] for part in parts)))
+    return turns
+
+
+def _corpora(said: Any) -> list[str] | None:
+    """The names of corpora that a program sent, None where it sent none. Raises UserProblem."""
+    if not isinstance(said or [], list) or not all(isinstance(name, str) for name in said or []):
+        raise UserProblem("The corpora must be a list of names.")
+    return said or None
 
 
 def _region(said: str | None) -> tuple[float, ...] | None:
@@ -443,14 +526,15 @@ def _browser_shows(path: str) -> bool:
 
 def _try_button(name: str, file: Path, text: str) -> gr.Button:
     """A button that asks an example; so does opening the page as `/?example=name`."""
-    return gr.Button(text, icon=file, size="sm", elem_classes="cs-try", elem_id=f"cs-try-{name}")
+    return gr.Button(text, icon=placed(file), size="sm", elem_classes="cs-try", elem_id=f"cs-try-{name}")
 
 
-def _constant(values: tuple[Any, ...]) -> Callable[[], tuple[Any, ...]]:
-    return lambda: values
+def _chooser(file: Path, text: str) -> Callable[[], tuple[str, str, str]]:
+    """Gives an example as (photo, question, figure)."""
+    return lambda: (placed(file), text, "")
 
 
-def launch(page: gr.Blocks, settings: Settings) -> str:
+def launch(page: Page, settings: Settings) -> str:
     """Start serving in the background and return the address. Raises OSError when the port is taken."""
     _, address, _ = page.launch(
         server_name=settings.host,
@@ -468,12 +552,28 @@ def launch(page: gr.Blocks, settings: Settings) -> str:
         pwa=False,
         mcp_server=False,
         state_session_capacity=SESSIONS,
-        app_kwargs={"middleware": [Middleware(NoAddresses)]},
+        max_threads=THREADS,
+        app_kwargs={"middleware": _middleware(page, settings)},
         footer_links=["api"],
         theme=_theme(),
         head=_head(),
     )
     return address
+
+
+def _middleware(page: Page, settings: Settings) -> list[Middleware]:
+    """What a request passes before Gradio, from the outside in."""
+    most = MAX_UPLOAD if settings.may_manage else MAX_BYTES
+    limits = UploadLimits(request=most + (1 << 20), client_bytes=5 * most)
+    return [
+        Middleware(SafeHeaders, framed_by=settings.frame_ancestors),
+        Middleware(Origins, names=settings.names),
+        Middleware(Routes),
+        Middleware(Uploads, folder=Path(get_upload_folder()), limits=limits),
+        Middleware(page.listeners.middleware),
+        # Gradio compresses its files, but not the page, its configuration and what it answers.
+        Middleware(GZipMiddleware),
+    ]
 
 
 def _head() -> str:

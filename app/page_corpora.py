@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from app import page_corpora_html, page_html
-from app.page_components import Chosen, Files, html
+from app.page_components import Chosen, html
 from app.page_corpora_html import Leaf
+from app.page_files import Files
 from app.results import REFUSED, UserProblem
 
 if TYPE_CHECKING:  # they come with the catalogue and the sources, which take seconds to import

@@ -34,7 +34,7 @@ def checked_question(question: str, has_photo: bool) -> str:
 
 def checked_count(k: float) -> int:
     """How many passages are wanted. UserProblem if that is no whole number from 1 to MAX_PASSAGES."""
-    if isinstance(k, bool) or not isinstance(k, int | float) or k != k // 1 or not 1 <= k <= MAX_PASSAGES:
+    if isinstance(k, bool) or not isinstance(k, int | float) or not 1 <= k <= MAX_PASSAGES or k != k // 1:
         raise UserProblem(
             f"The number of passages must be a whole number from 1 to {MAX_PASSAGES}, not {k!r}."
         )

@@ -11,8 +11,6 @@ hosting services use are understood too.
 from __future__ import annotations
 
 import argparse
-import ipaddress
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,10 +18,10 @@ from typing import Any
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from app.hosts import is_loopback, named
+
 # A corpus becomes a folder's name, so nothing that could climb out of the data directory is let in.
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-
-_HOST = re.compile(r"(?:\[([^\[\]]*)\]|([^:\[\]]*))(?::\d+)?")
 
 
 class SettingsProblem(ValueError):
@@ -72,6 +70,22 @@ class Settings(BaseSettings):
         description="whether corpora can be added, paused and deleted on the page (default: only when the page listens "
         "on a loopback address)",
     )
+    allowed_hosts: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9.:\[\]_ -]*$",
+        description="names, with spaces between, under which the page may be asked for, beside the machine's addresses "
+        "and the name it listens on; needed behind a proxy",
+    )
+    framed_by: str = Field(
+        "",
+        pattern=r"^(?:https?://[A-Za-z0-9.*:_-]+(?: +|$))*$",
+        description="sites, as https://example.org with spaces between, whose pages may show this one within them (not "
+        "where corpora can be changed)",
+    )
+    space_host: str | None = Field(
+        None, validation_alias=AliasChoices("SPACE_HOST"), description="the name of the Hugging Face Space this runs in"
+    )
+
     passages: int = Field(5, ge=1, le=50, description="how many passages to find for a question")
     hybrid: bool = Field(
         False, description="for a question without photo, search the catalogue by words as well and fuse the two"
@@ -105,26 +119,32 @@ class Settings(BaseSettings):
     @property
     def may_manage(self) -> bool:
         """Whether those who open the page may change corpora, which includes reading folders of this machine."""
-        return _is_loopback(self.host) if self.manage is None else self.manage
+        return is_loopback(self.host) if self.manage is None else self.manage
 
     def may_manage_as(self, host: str) -> bool:
         """The same for a browser that asks for the page under this name: `Host` of its requests, with or without port.
 
         A page from elsewhere can have its own name lead to a loopback address, and would then be taken for this one."""
-        named = _HOST.fullmatch(host.lower())
-        return self.may_manage and (self.manage is True or (named is not None and _is_loopback(named[1] or named[2])))
+        asked = named(host)
+        return self.may_manage and (self.manage is True or (asked is not None and is_loopback(asked[0])))
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names under which the page may be asked for, beside addresses and those of loopback."""
+        given = [self.host, self.space_host or "", *self.allowed_hosts.split()]
+        return frozenset(found[0] for found in map(named, given) if found is not None)
+
+    @property
+    def frame_ancestors(self) -> tuple[str, ...]:
+        """The origins whose pages may show this one within them. None but Spaces' own while corpora can be changed, so
+        that nobody can have a button pressed that is not seen."""
+        space = ("https://huggingface.co", "https://*.hf.space") if self.space_host else ()
+        return space if self.may_manage else (*space, *self.framed_by.split())
 
     @property
     def cache_dir(self) -> Path:
         """Where fetched model and corpus files are kept."""
         return self.data_dir / "cache"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def load_settings(**overrides: Any) -> Settings:

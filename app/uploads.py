@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.results import UserProblem
+from app.upload_limits import MAX_UPLOAD
 from kb.sources.folder import KINDS
 from kb.sources.lines import shown
 
 TABLES = {".jsonl": "jsonl", ".csv": "csv"}
 ENDINGS = (*KINDS, *TABLES)
 MOST_FILES = 200  # at a time
-MOST_BYTES = 200 << 20  # at a time, in all
 MOST_KEPT = 2_000  # files of a corpus
 _LONGEST = 180  # bytes of a name
 _ODD = re.compile(r"[^\w .()-]+")
@@ -85,8 +85,8 @@ def _checked(files: Sequence[Path]) -> dict[str, Path]:
             size += file.stat().st_size
         except OSError:
             raise UserProblem(f"{shown(name)} is not here any more; upload it again.") from None
-    if size > MOST_BYTES:
-        raise UserProblem(f"These files have {size >> 20} MB and {MOST_BYTES >> 20} MB can be uploaded at a time.")
+    if size > MAX_UPLOAD:
+        raise UserProblem(f"These files have {size >> 20} MB and {MAX_UPLOAD >> 20} MB can be uploaded at a time.")
     return named
 
 

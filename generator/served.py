@@ -74,13 +74,16 @@ class ServedModel:
     """A ChatModel (chat.py) behind a server.
 
     `base_url` is the address that /chat/completions is appended to, mostly ending in /v1. `timeout` is how many
-    seconds the server may send no text; a whole reply may take LONGEST_REPLY times that. Raises GeneratorProblem for an
+    seconds the server may send no text; a whole reply may take LONGEST_REPLY times that. `called` stands for the
+    server's host and port in what is said, where those who read it are not to know them. Raises GeneratorProblem for an
     address or a key that cannot be used.
     """
 
     context = None  # the protocol does not tell; the server says so when a prompt is too long
 
-    def __init__(self, base_url: str, model: str, key: str | None = None, timeout: float = 120.0) -> None:
+    def __init__(
+        self, base_url: str, model: str, key: str | None = None, timeout: float = 120.0, called: str | None = None
+    ) -> None:
         try:
             url = httpx.URL(base_url.strip().rstrip("/") + "/chat/completions")
         except httpx.InvalidURL:
@@ -96,9 +99,9 @@ class ServedModel:
         self.timeout = timeout
         self._model = model
         self._url = url
-        self._host = url.netloc.decode("ascii")
+        self._host = called or url.netloc.decode("ascii")
         self._key = key
-        self.name = f"{model} at {self._host}"
+        self.name = model if called else f"{model} at {self._host}"
 
     def reply(self, messages: Sequence[Message], max_tokens: int) -> Iterator[str]:
         """The reply in pieces as they come, not empty; closing this ends the connection at once, and so does what

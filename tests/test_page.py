@@ -33,10 +33,11 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 from starlette.responses import PlainTextResponse
 
+from app import listeners, page_heat, page_html
 from app import page as page_module
-from app import page_heat, page_html
-from app.page import EACH, EXAMPLES, TOGETHER, Asker, build_page, launch, sentence_for
-from app.page_components import Files, Photo
+from app.listeners import Listeners
+from app.page import AT_ONCE, EACH, EXAMPLES, TOGETHER, Asker, build_page, launch, sentence_for
+from app.page_files import Files, Photo, placed
 from app.results import (
     MAX_TURNS,
     WHOLE,
@@ -50,6 +51,7 @@ from app.results import (
 )
 from app.settings import load_settings
 from app.stoppable import MOST
+from app.turns import Turns
 from generator.answers import Answer, Candidate, Citation, Turn
 from generator.templates import DISAGREE
 from retriever.images import ImageProblem, load_image
@@ -471,9 +473,9 @@ class Birds:
             yield PartialOwn("Tall")
         yield answer
 
-    def ask_once(self, *arguments: object, **how: object) -> object:
-        *_, last = self.ask(*arguments, **how)
-        return SimpleNamespace(as_dict=lambda: {"answer": last.answer.text, "asked": list(arguments[1:])})
+
+def asker_of(birds: Birds) -> Asker:
+    return Asker(birds, Listeners())
 
 
 @pytest.fixture
@@ -504,7 +506,7 @@ def respond(
     own: bool = False, turns: list[Turn] | None = None,
 ) -> list[tuple]:  # fmt: skip
     """All that the page is told of a question, which asks for five passages of the birds."""
-    return list(Asker(birds).respond(photo, question, ["birds"], 5.0, region, each, own, turns or [], 1, PAGE))
+    return list(asker_of(birds).respond(photo, question, ["birds"], 5.0, region, each, own, turns or [], 1, PAGE))
 
 
 class TestHandlers:
@@ -622,7 +624,7 @@ class TestHandlers:
 
     def test_closing_what_the_page_is_told_stops_the_service(self, birds: Birds, photo: str) -> None:
         birds.hold = threading.Event()
-        steps = Asker(birds).respond(photo, "How tall?", [], 5, "", TOGETHER, False, [], 1, PAGE)
+        steps = asker_of(birds).respond(photo, "How tall?", [], 5, "", TOGETHER, False, [], 1, PAGE)
         while "It stands" not in str(next(steps)[0]):
             pass
         assert all(_skipped(each) for each in next(steps))  # now and then, so that it can be closed
@@ -639,7 +641,7 @@ class TestHandlers:
     def test_a_question_that_is_ended_or_followed_by_another_says_nothing_more(
         self, birds: Birds, photo: str, how: str
     ) -> None:
-        asker, birds.hold, elsewhere = Asker(birds), threading.Event(), SimpleNamespace(session_hash="two")
+        asker, birds.hold, elsewhere = asker_of(birds), threading.Event(), SimpleNamespace(session_hash="two")
         steps = asker.respond(photo, "How tall?", [], 5, "", TOGETHER, False, [], 3, PAGE)
         while "It stands" not in str(next(steps)[0]):
             pass
@@ -660,13 +662,13 @@ class TestHandlers:
         birds.hold.set()
 
     def test_a_question_that_is_ended_before_it_has_its_turn_is_not_asked(self, birds: Birds, photo: str) -> None:
-        asker = Asker(birds)
+        asker = asker_of(birds)
         asker.end(2, PAGE)
         assert list(asker.respond(photo, "How tall?", [], 5, "", TOGETHER, False, [], 2, PAGE)) == []
         assert birds.how == []
         assert final(list(asker.respond(photo, "How tall?", [], 5, "", TOGETHER, False, [], 3, PAGE)))[5]
         # A page that does not number its questions is answered.
-        assert final(list(Asker(birds).respond(photo, "How tall?", [], 5, "", TOGETHER, False, [], None, PAGE)))[5]
+        assert final(list(asker_of(birds).respond(photo, "How tall?", [], 5, "", TOGETHER, False, [], None, PAGE)))[5]
 
     def test_a_question_that_is_ended_fails_silently(
         self, birds: Birds, photo: str, monkeypatch: pytest.MonkeyPatch
@@ -679,7 +681,7 @@ class TestHandlers:
             raise UserProblem("The model is too busy.")
 
         monkeypatch.setattr(birds, "ask", failing)
-        asker = Asker(birds)
+        asker = asker_of(birds)
         steps = asker.respond(photo, "How tall?", [], 5, "", TOGETHER, False, [], 1, PAGE)
         while "article" not in str(next(steps)[1]):
             pass
@@ -689,7 +691,7 @@ class TestHandlers:
 
     def test_a_model_that_is_being_loaded_is_told_of(self, birds: Birds, photo: str) -> None:
         birds.loads, birds.sentence = threading.Event(), "Loading <Large>, 7.2 GB…"
-        steps = Asker(birds).respond(photo, "How tall?", [], 5, "", TOGETHER, False, [], 1, PAGE)
+        steps = asker_of(birds).respond(photo, "How tall?", [], 5, "", TOGETHER, False, [], 1, PAGE)
         while "Loading" not in str(said := next(steps)[0]):
             pass
         assert "Loading &lt;Large&gt;, 7.2 GB…" in said and "cs-working" in said
@@ -702,7 +704,7 @@ class TestHandlers:
     def test_so_many_are_worked_on_at_once(self, birds: Birds, photo: str) -> None:
         birds.hold = threading.Event()
         for _ in range(MOST):
-            steps = Asker(birds).respond(photo, "How tall?", [], 5, "", TOGETHER, False, [], 1, PAGE)
+            steps = asker_of(birds).respond(photo, "How tall?", [], 5, "", TOGETHER, False, [], 1, PAGE)
             while "It stands" not in str(next(steps)[0]):
                 pass
             steps.close()
@@ -714,12 +716,12 @@ class TestHandlers:
             time.sleep(0.01)
 
     def test_a_question_is_told_of_before_it_has_its_turn(self, birds: Birds, photo: str) -> None:
-        answer, problem = Asker(birds).wait(photo, "How tall?", 1, PAGE)
+        answer, problem = asker_of(birds).wait(photo, "How tall?", 1, PAGE)
         assert "Waiting for its turn…" in answer and "aria-busy" in answer and problem == ""
         # Never the same, so that the browser shows it again after a stop.
-        assert Asker(birds).wait(photo, "How tall?", 2, PAGE)[0] != answer
+        assert asker_of(birds).wait(photo, "How tall?", 2, PAGE)[0] != answer
         for lacking in ((None, "How tall?"), (photo, " "), (f"{photo}.gone", "How tall?")):
-            answer, problem = Asker(birds).wait(*lacking, 1, PAGE)
+            answer, problem = asker_of(birds).wait(*lacking, 1, PAGE)
             assert _skipped(answer) and problem == final(respond(birds, *lacking))[3] != ""
 
     def test_a_passage_that_has_left_the_index_has_no_map(
@@ -738,28 +740,28 @@ class TestHandlers:
         assert [layer.get("data-rank") for layer in Seen(figure).named("img")] == [None, "2"]
 
     def test_beginning_anew(self, birds: Birds) -> None:
-        assert Asker(birds).forget() == ("", [])
-        answer, *others = Asker(birds).start_anew()
+        assert asker_of(birds).forget() == ("", [])
+        answer, *others = asker_of(birds).start_anew()
         assert "cs-empty" in answer and others == ["", "", "", "", []]
 
     def test_a_bad_photo_is_refused_when_it_is_given(self, birds: Birds, tmp_path: Path) -> None:
         (tmp_path / "text.jpg").write_text("not a photo")
-        value, figure, problem = Asker(birds).check_photo(str(tmp_path / "text.jpg"))
+        value, figure, problem = asker_of(birds).check_photo(str(tmp_path / "text.jpg"))
         assert value is None and figure == "" and 'role="alert"' in problem
 
     def test_what_browsers_cannot_show_is_shown_as_made(
         self, birds: Birds, tmp_path: Path, photo: str
     ) -> None:
         Image.new("CMYK", (30, 20)).save(tmp_path / "print.tif")
-        value, _, problem = Asker(birds).check_photo(str(tmp_path / "print.tif"))
+        value, _, problem = asker_of(birds).check_photo(str(tmp_path / "print.tif"))
         assert value.size == (30, 20) and value.mode == "RGB" and problem == ""
-        assert Asker(birds).check_photo(photo)[0] == photo
+        assert asker_of(birds).check_photo(photo)[0] == photo
 
     def test_polling_goes_on_only_while_there_is_something_to_wait_for(self, birds: Birds) -> None:
         for state, active in (("starting", True), ("fetching", True), ("indexing", True), ("ready", False),
                               ("failed", False)):  # fmt: skip
             birds.state = IndexStatus(state, 1, 2, "A sentence.")
-            line, timer, corpora = Asker(birds).progress([])
+            line, timer, corpora = asker_of(birds).progress([])
             assert timer.active is active
             assert bool(line) is (state != "ready")
             assert corpora.choices == [("Birds (2 passages)", "birds")] and corpora.value == ["birds"]
@@ -831,11 +833,12 @@ class TestEndpoint:
 
     def test_ask(self, served: Served, photo: str) -> None:
         got = served.client.predict(handle_file(photo), "How tall?", ["birds"], 3, api_name="/ask")
-        assert got == {"answer": "It stands up to 100 cm tall. [1]", "asked": ["How tall?", ["birds"], 3]}
+        assert got["answer"] == "It stands up to 100 cm tall. [1]" and got["question"] == "How tall?"
+        assert served.birds.asked[-1][1:] == ("How tall?", ["birds"], 3)
 
     def test_defaults(self, served: Served, photo: str) -> None:
-        got = served.client.predict(image=handle_file(photo), question="How tall?", api_name="/ask")
-        assert got["asked"] == ["How tall?", None, served.birds.settings.passages]
+        served.client.predict(image=handle_file(photo), question="How tall?", api_name="/ask")
+        assert served.birds.asked[-1][1:] == ("How tall?", None, served.birds.settings.passages)
 
     def test_asking_on_and_about_a_part(self, served: Served, photo: str) -> None:
         earlier = [{"question": f"{n}?", "answer": "It swims. [1]", "subject": "Heron"} for n in range(MAX_TURNS + 2)]
@@ -849,7 +852,12 @@ class TestEndpoint:
         served.client.predict(image=handle_file(photo), question="How tall?", api_name="/ask")
         assert served.birds.how[-1] == {"turns": [], "region": None, "each": False, "own": False}
 
-    @pytest.mark.parametrize("earlier", ["x", 5, [1], [{"question": "a"}], {"question": "a", "answer": "b"}])
+    @pytest.mark.parametrize(
+        "earlier",
+        ["x", 5, [1], [None], [{"question": "a"}], {"question": "a", "answer": "b"},
+         [{"question": None, "answer": "b"}], [{"question": ["a"], "answer": "b"}],
+         [{"question": "a", "answer": "b", "subject": {}}]],
+    )  # fmt: skip
     def test_turns_that_are_none(self, served: Served, photo: str, earlier: object) -> None:
         with pytest.raises(AppError, match="The earlier turns must be a list of objects with question and answer."):
             served.client.predict(image=handle_file(photo), question="How tall?", earlier=earlier, api_name="/ask")
@@ -907,7 +915,7 @@ class TestEndpoint:
         for method in ("GET", "HEAD"):
             reply = httpx.request(method, f"{served.address}gradio_api/file={start}example.org/a.txt")
             assert reply.status_code == 403 and not fetched
-        example = httpx.get(f"{served.address}gradio_api/file={EXAMPLES[0][1]}")
+        example = httpx.get(f"{served.address}gradio_api/file={placed(EXAMPLES[0][1])}")
         assert example.status_code == 200 and example.content == EXAMPLES[0][1].read_bytes()
 
     def test_a_page_that_is_older_than_its_server_can_ask(self, served: Served, photo: str) -> None:
@@ -947,11 +955,8 @@ class TestEndpoint:
         got: list[str] = []
 
         def one(number: int) -> None:
-            got.append(
-                served.client.predict(handle_file(photo), f"How tall {number}?", [], 3, api_name="/ask")[
-                    "asked"
-                ][0]
-            )
+            answer = served.client.predict(handle_file(photo), f"How tall {number}?", [], 3, api_name="/ask")
+            got.append(answer["question"])
 
         threads = [threading.Thread(target=one, args=(number,)) for number in range(6)]
         for thread in threads:
@@ -959,6 +964,126 @@ class TestEndpoint:
         for thread in threads:
             thread.join(30)
         assert sorted(got) == [f"How tall {number}?" for number in range(6)]
+
+    def test_who_goes_away_gives_up_the_place(
+        self, served: Served, photo: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """By every way of asking by program: in mid-answer, and never having listened at all."""
+        monkeypatch.setattr(listeners, "PAUSE", 0.2)
+        monkeypatch.setattr(listeners, "PATIENCE", 0.2)
+        served.client.predict(handle_file(photo), "How tall?", api_name="/ask")  # so that the photo is there
+        api = f"{served.address}gradio_api"
+        data = [{"path": str(served.birds.asked[-1][0])}, "How tall?", [], 3, None, None, False, False]
+        ask = next(n for n, each in enumerate(served.page.config["dependencies"]) if each["api_name"] == "ask")
+
+        def by_call(**more: str) -> str:
+            reply = httpx.post(f"{api}/call/ask", json={"data": data, **more})
+            return f"{api}/call/ask/{reply.json()['event_id']}"
+
+        def by_queue() -> str:
+            body = {"data": data, "fn_index": ask, "session_hash": "goes"}
+            httpx.post(f"{api}/queue/join", json=body).raise_for_status()
+            return f"{api}/queue/data?session_hash=goes"
+
+        for way, listens in (
+            (by_call, True), (by_call, False), (lambda: by_call(session_hash="went"), True), (by_queue, True),
+            (by_queue, False),
+        ):  # fmt: skip
+            served.birds.hold, before = threading.Event(), len(served.birds.asked)
+            for _ in range(AT_ONCE + 1):
+                stream = way()
+                if listens:
+                    with httpx.stream("GET", stream, timeout=30):  # which is there once the server has begun it
+                        until = time.monotonic() + 30
+                        while len(served.birds.asked) == before and time.monotonic() < until:
+                            time.sleep(0.02)
+            held, served.birds.hold = served.birds.hold, None
+            # They are silent still, and yet the next one has its turn.
+            answer = served.client.submit(handle_file(photo), "How tall?", [], 3, api_name="/ask").result(30)
+            assert answer["answer"] == "It stands up to 100 cm tall. [1]"
+            held.set()
+
+    def test_so_many_may_wait(self, served: Served, photo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(page_module, "WAITING", 1)
+        asker = asker_of(served.birds)
+        served.birds.hold = threading.Event()
+
+        async def many() -> list[str]:
+            given = (photo, "How tall?", [], 3, None, None, False, False, PAGE)
+            asks = [asyncio.create_task(asker.ask(*given)) for _ in range(AT_ONCE + 2)]
+            done, rest = await asyncio.wait(asks, return_when=asyncio.FIRST_COMPLETED)
+            served.birds.hold.set()
+            with pytest.raises(gr.Error, match="Too many questions are being worked on; ask again in a minute."):
+                await done.pop()
+            return [(await each)["answer"] for each in rest]
+
+        assert awaited(many()) == ["It stands up to 100 cm tall. [1]"] * (AT_ONCE + 1)
+        served.birds.hold = None
+
+    def test_the_page_says_how_many_are_before_a_question(self, served: Served, photo: str) -> None:
+        asker = asker_of(served.birds)
+        served.birds.hold = threading.Event()
+
+        async def told() -> list[str]:
+            ways = [
+                asker.respond_in_turn(
+                    photo, "How tall?", [], 5, "", TOGETHER, False, [], 1, SimpleNamespace(session_hash=str(n))
+                )
+                for n in range(AT_ONCE + 2)
+            ]
+            for way in ways[:AT_ONCE]:
+                while "It stands" not in str((await anext(way))[0]):
+                    pass
+            said = [(await anext(way))[0] for way in ways[AT_ONCE:]]
+            said.append((await anext(ways[-1]))[0])  # nothing new
+            await ways[0].aclose()
+            while _skipped(line := (await anext(ways[-1]))[0]):
+                pass
+            said.append(line)
+            served.birds.hold.set()
+            async for step in ways[AT_ONCE]:
+                said.append(step[0])
+            for way in ways:
+                await way.aclose()
+            return said
+
+        first, second, nothing, moved, *rest = awaited(told())
+        assert "one question is before it" in first and "2 questions are before it" in second
+        assert _skipped(nothing) and "one question is before it" in moved
+        assert "100 cm tall" in rest[-1]
+        served.birds.hold = None
+
+    def test_a_page_that_cannot_wait_is_told_so(self, served: Served, photo: str) -> None:
+        asker = asker_of(served.birds)
+        asker._turns = Turns(0, 0)
+
+        async def told() -> tuple:
+            given = (photo, "How tall?", [], 5, "", TOGETHER, False, [], 1, PAGE)
+            return [step async for step in asker.respond_in_turn(*given)]
+
+        ((answer, *_, problem, _, _),) = awaited(told())
+        assert "cs-empty" in answer and "Too many questions" in problem and 'role="alert"' in problem
+
+    def test_an_answer_that_takes_too_long_is_ended(
+        self, birds: Birds, photo: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(page_module, "LONGEST", -1.0)
+        birds.hold = threading.Event()
+        assert "took too long" in final(respond(birds, photo, "How tall?"))[3]
+        asking = asker_of(birds).ask(photo, "How tall?", [], 3, None, None, False, False, PAGE)
+        with pytest.raises(gr.Error, match="took too long"):
+            awaited(asking)
+        birds.hold.set()
+
+    @pytest.mark.parametrize("corpora", [[["x"]], "x", {"a": 1}, [None], 5])
+    def test_corpora_that_are_none(self, birds: Birds, photo: str, corpora: object) -> None:
+        with pytest.raises(gr.Error, match="The corpora must be a list of names."):
+            awaited(asker_of(birds).ask(photo, "How tall?", corpora, 3, None, None, False, False, PAGE))
+
+    @pytest.mark.parametrize("count", ["5", [5], 0, 51, 2.5, True, float("nan"), float("inf")])
+    def test_a_number_of_passages_that_is_none(self, birds: Birds, photo: str, count: object) -> None:
+        with pytest.raises(gr.Error, match="number of passages"):
+            awaited(asker_of(birds).ask(photo, "How tall?", [], count, None, None, False, False, PAGE))
 
     def test_the_page_names_no_other_machine(self, served: Served) -> None:
         markup = httpx.get(served.address).text

@@ -398,9 +398,21 @@ class TestOverHttp:
                 call(address, start, *form, host=name),
                 call(address, previewing(address), *form, host=name),
             ):
-                assert "mellon" not in asked.text and "cannot be changed on this page" in asked.text
+                assert asked.status == 403 and "not served under this name" in asked.text
             assert [each.name for each in ingestions.states()] == ["made-up"]
             assert "mellon" in call(address, previewing(address), *form, host="localhost:7860").text
+
+    def test_a_name_that_is_allowed_may_look_and_not_change(
+        self, ingestions: Ingestions, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("CITESIGHT_ALLOWED_HOSTS", "photos.example")
+        with served(ingestions) as address:
+            command, name = handlers(address)["cc-command", "change"][0], "photos.example:7860"
+            reply = call(address, command, '{"do": "delete", "corpus": "made-up"}', None, host=name)
+            assert "cannot be changed on this page" in reply.text
+            reply = call(address, command, '{"do": "browse", "corpus": "made-up"}', None, host=name)
+            assert "Documents 1 to 20" in reply.text
+            assert [each.name for each in ingestions.states()] == ["made-up"]
 
     def test_addresses_are_not_fetched_after_a_start_that_was_refused(self, ingestions: Ingestions) -> None:
         """Told to leave the files as they are, Gradio makes a new component of them for that session."""

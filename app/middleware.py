@@ -1,0 +1,98 @@
+"""What every request passes before Gradio sees it: where it comes from, which routes there are, what is said with it.
+
+Knows Gradio's routes by their names, and nothing of questions, photos or corpora.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.hosts import host_is_right, origin_is_right
+
+# The page's own script, style, icons and fonts, the same for everybody.
+_STATIC = re.compile(r"/(?:assets|static|svelte)/[^\\]*|/(?:favicon\.ico|robots\.txt|theme\.css)")
+# Routes of Gradio's that the page has no use for: they run a video converter on what is uploaded, call other servers,
+# or are for who develops with Gradio.
+_CLOSED = re.compile(
+    r"/(?:gradio_api/)?(?:process_recording|proxy=|component_server|custom_component/|stream/|deep_link|runs|run-history/"
+    r"|monitoring|profiling/|vibe-|undo-vibe|dev/|login|logout|token|user|app_id).*",
+    re.IGNORECASE | re.DOTALL,
+)
+_ADDRESS = re.compile(r".*/file=\s*https?:.*", re.IGNORECASE | re.DOTALL)
+
+
+class Origins:
+    """Refuses what comes by a name that is not the server's, or from a page that is not its own (app/hosts.py).
+
+    names: under which the page is served, beside addresses and loopback's names."""
+
+    def __init__(self, app: ASGIApp, names: Collection[str]) -> None:
+        self.app = app
+        self._names = names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        problem = "" if scope["type"] == "lifespan" else self._problem(scope)
+        if problem and scope["type"] == "http":
+            await PlainTextResponse(problem, 403)(scope, receive, send)
+        elif not problem:
+            await self.app(scope, receive, send)
+
+    def _problem(self, scope: Scope) -> str:
+        if scope["type"] != "http":
+            return "Only HTTP is spoken here."
+        if scope["method"] in ("GET", "HEAD") and _STATIC.fullmatch(scope["path"]):
+            return ""
+        headers = Headers(scope=scope)
+        hosts, origins = headers.getlist("host"), headers.getlist("origin")
+        if len(hosts) != 1 or not host_is_right(hosts[0], self._names):
+            return (
+                "This page is not served under this name. Open it by the address of its machine, or have its name put "
+                "into CITESIGHT_ALLOWED_HOSTS where it runs."
+            )
+        if not all(origin_is_right(origin, hosts[0], self._names) for origin in origins):
+            return "Pages of other sites may ask nothing here."
+        return ""
+
+
+class Routes:
+    """Leaves out routes of Gradio's that are not needed, and keeps it from fetching a web address for anybody, as it
+    does under the path of its files."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and _ADDRESS.fullmatch(scope["path"]):
+            await PlainTextResponse("Addresses are not fetched.", 403)(scope, receive, send)
+        elif scope["type"] == "http" and _CLOSED.fullmatch(scope["path"]):
+            await PlainTextResponse("There is nothing here.", 404)(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+
+class SafeHeaders:
+    """What browsers are told with every answer.
+
+    framed_by: the origins whose pages may show this one within them, as in Content-Security-Policy; none by default."""
+
+    def __init__(self, app: ASGIApp, framed_by: Collection[str] = ()) -> None:
+        self.app = app
+        self._headers = {
+            "Content-Security-Policy": f"frame-ancestors {' '.join(framed_by) or chr(39) + 'none' + chr(39)}; "
+            "object-src 'none'; base-uri 'self'",
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "same-origin",
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(self._headers)
+            await send(message)
+
+        await self.app(scope, receive, with_headers if scope["type"] == "http" else send)
