@@ -1,6 +1,7 @@
-"""The command line: `python -m app ask PHOTO "QUESTION"` answers one question, in words or as JSON.
+"""The command line: `python -m app ask PHOTO "QUESTION"` answers one question, in words or as JSON;
+`python -m app eval SET` measures the answers to many.
 
-It knows the service and how to print; the answer goes to standard output, progress and problems to standard
+It knows the service and how to print; what was asked for goes to standard output, progress and problems to standard
 error. Exit code 0, or 2 after one sentence that says what is wrong.
 """
 
@@ -13,15 +14,19 @@ import os
 import sys
 import textwrap
 import warnings
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
 
+from app import evaluating
 from app.indexing import problem_sentence
 from app.questions import checked_question
 from app.results import Result, UserProblem
 from app.service import AnswerService, build_service
-from app.settings import SettingsProblem, add_answer_options, add_common_options, settings_from
+from app.settings import Settings, SettingsProblem, add_answer_options, add_common_options, settings_from
 from app.stoppable import stoppable
 from app.terminal import prepare, printable, refuse
+from generator.eval_command import as_json, photo_paths, show_progress
 from retriever.images import ImageProblem, load_image
 
 PAUSE = 0.2  # seconds between two looks at what an answer waits for
@@ -37,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # a terminal without Unicode still gets its answer
     try:
-        return _ask(args)
+        return args.run(args)
     except KeyboardInterrupt:
         return refuse("Stopped; what has been indexed is kept, and the next start goes on from there.")
     except BrokenPipeError:  # whoever reads has enough, as in `... | head`
@@ -64,6 +69,23 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_common_options(ask)
     add_answer_options(ask)
+    ask.set_defaults(run=_ask)
+    measured = commands.add_parser(
+        "eval",
+        help="measure the answers to questions whose subject is known",
+        description="Ask questions whose subject is known, each on its own: how many answers are about something else, "
+        "how many are right, how often it is silent rightly and needlessly. Several sets are reported together too.",
+    )
+    measured.add_argument(
+        "sets", metavar="SET", nargs="+", type=Path,
+        help="JSON list of {question, title, answers}, optionally file and accepted_titles; no answers: none is right",
+    )  # fmt: skip
+    measured.add_argument("--images", type=Path, metavar="DIR", help="where the photos lie that the records name")
+    measured.add_argument("--list", action="store_true", help="say of each question what became of it")
+    measured.add_argument("--json", action="store_true", help="print JSON")
+    add_common_options(measured)
+    add_answer_options(measured)
+    measured.set_defaults(run=_eval)
     return parser
 
 
@@ -72,13 +94,46 @@ def _ask(args: argparse.Namespace) -> int:
     # Before the minutes that a first index takes.
     question = checked_question(args.question, has_photo=True)
     load_image(args.photo)
+    with _prepared(settings) as service:
+        result = _answered(service, args.photo, question)
+    print(json.dumps(result.as_dict(), indent=2) if args.json else readable(result), flush=True)
+    return 0
+
+
+@contextmanager
+def _prepared(settings: Settings) -> Iterator[AnswerService]:
     service = build_service(settings)
     try:
         prepare(service)
-        result = _answered(service, args.photo, question)
+        yield service
     finally:
         service.close()
-    print(json.dumps(result.as_dict(), indent=2) if args.json else readable(result), flush=True)
+
+
+def _eval(args: argparse.Namespace) -> int:
+    settings = settings_from(args)
+    sets = [evaluating.read_set(path) for path in args.sets]
+    try:
+        photos = [photo_paths(asked, args.images) for asked in sets]
+    except ValueError as problem:
+        raise UserProblem(str(problem)) from None
+    every, reports = [], []
+    with _prepared(settings) as service:
+        for path, asked, of in zip(args.sets, sets, photos, strict=True):
+            judged = evaluating.ask_all(asked, of, service.ask_once, show_progress(path.stem, len(asked)))
+            reports.append(evaluating.report(path.stem, judged))
+            every += judged
+    if len(reports) > 1:
+        reports.append(evaluating.report("together", every))
+    each = [evaluating.listed(one) for one in every] if args.list else []
+    if args.json:
+        found = {"reports": as_json(reports)} | ({"questions": each} if args.list else {})
+        print(json.dumps(found, ensure_ascii=False, indent=2), flush=True)
+        return 0
+    for one in each:
+        cited = "; ".join(one["cited"])
+        print(printable(f"{one['verdict']}: {one['question']} ({one['title']}): {cited}"))
+    print(evaluating.table(reports), flush=True)
     return 0
 
 
