@@ -21,7 +21,7 @@ _UNSEEN = re.compile(
     "[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]"
 )
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
-_SPACED_MARKER = re.compile(r"[ \t]*\[\d{1,3}\]")
+_SPACED_MARKER = re.compile(r"(?<![ \t])[ \t]*\[\d{1,3}\]")
 _MARKER = re.compile(r"\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]([.,;:!?)]*)")
 _STOP = frozenset(
     "a about after all also am an and any are as at be been before being between both but by can "
@@ -82,16 +82,22 @@ def marked(text: str, stems: Iterable[str], quotes: Iterable[tuple[int, int]]) -
     words = [m.span() for m in _WORD.finditer(text) if stem(m.group()) in wanted] if wanted else []
     spans = [(max(0, start), min(len(text), end)) for start, end in quotes if start < end]
     cuts = sorted({0, len(text)}.union(*words, *spans))
+    hits = dict(words)
+    quoted: dict[int, int] = {}
+    for left, right in spans:
+        quoted[left] = max(right, quoted.get(left, 0))
+    hit_until = quoted_until = 0
     pieces: list[str] = []
     quoting = False
     for start, end in zip(cuts, cuts[1:], strict=False):
-        inside = any(left <= start and end <= right for left, right in spans)
+        quoted_until = max(quoted_until, quoted.get(start, 0))
+        inside = start < quoted_until
         if inside != quoting:
             pieces.append('<span class="cs-quote">' if inside else "</span>")
             quoting = inside
         piece = escape(text[start:end])
-        hit = any(left <= start and end <= right for left, right in words)
-        pieces.append(f"<mark>{piece}</mark>" if hit else piece)
+        hit_until = hits.get(start, hit_until)
+        pieces.append(f"<mark>{piece}</mark>" if start < hit_until else piece)
     return "".join(pieces) + ("</span>" if quoting else "")
 
 

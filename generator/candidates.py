@@ -2,12 +2,15 @@
 groups.
 
 Knows nothing of passages or scores: text in, spans out. Rules only, so they miss things; what they find is
-what it looks like.
+what it looks like. Texts are untrusted: a pattern must not try a run again from each of its characters, nor have two
+ways to read one, so runs are possessive (`++`) or bounded and begin where a run begins.
 """
 
 from __future__ import annotations
 
+import math
 import re
+from bisect import bisect_right
 
 from generator.questions import Question
 from generator.words import STOP_WORDS, plain, stem, words
@@ -23,16 +26,17 @@ _YEARS = (
     rf"\d{{2}}(?!\d)){_ERA}?)?"
 )
 _CENTURY = (
-    rf"{_CIRCA}(?:\d{{1,2}}(?:st|nd|rd|th)|[A-Za-z]+(?:st|nd|rd|th))(?:\s(?:to|and|"
-    rf"or)\s\w+(?:st|nd|rd|th))?[\s-](?:century|centuries|millennium){_ERA}?"
+    rf"{_CIRCA}(?:\d{{1,2}}(?:st|nd|rd|th)|(?<![A-Za-z])[A-Za-z]++(?<=st|nd|rd|th))(?:\s(?:to|and|"
+    rf"or)\s\w++(?<=st|nd|rd|th))?[\s-](?:century|centuries|millennium){_ERA}?"
 )
 _DAY = (
     rf"(?:\d{{1,2}}(?:\s?–\s?\d{{1,2}})?\s{_MONTH}(?:\s\d{{1,4}}{_ERA}?)?|"
     rf"{_MONTH}\s\d{{1,2}}(?:,\s\d{{4}})?|{_MONTH}\s\d{{4}})"
 )
+_NUMERAL = r"\d++(?:[.,]\d++)*+"
 _AGO = (
-    r"(?:\d[\d.,]*(?:\s?(?:–|-|to|and)\s?\d[\d.,]*)?\s(?:(?:million|billion|thousand)\s)?(?:years|"
-    r"mya|Ma|Mya)(?:\s(?:ago|BP))?)"
+    rf"(?:(?<!\d)(?<!\d[.,]){_NUMERAL}(?:\s?(?:–|-|to|and)\s?{_NUMERAL})?\s(?:(?:million|billion|thousand)\s)?"
+    r"(?:years|mya|Ma|Mya)(?:\s(?:ago|BP))?)"
 )
 DATE = re.compile(rf"(?:{_DAY}(?:\s?(?:–|-|to)\s?{_DAY})?|{_AGO}|{_CENTURY}|(?<![\d.,$£€]){_YEARS})")
 
@@ -44,17 +48,17 @@ _SMALL = (
     "dozen dozens hundreds thousands millions"
 )
 _NUMBER_WORD = "(?:{})".format("|".join(sorted(_SMALL.split(), key=len, reverse=True)))
-_DIGITS = r"(?:\d+(?:,\d{3})*(?:\.\d+)?|\.\d+)"
+_DIGITS = r"(?:\d++(?:,\d{3})*+(?:\.\d++)?+|\.\d++)"
 _VALUE = (
     rf"(?:{_DIGITS}(?:\s(?:thousand|million|billion|trillion))?|"
-    rf"\b{_NUMBER_WORD}(?:[\s-](?:and\s)?{_NUMBER_WORD})*\b)"
+    rf"\b{_NUMBER_WORD}\b(?:[\s-](?:and\s)?{_NUMBER_WORD}\b){{0,9}}+)"
 )
 _QUALIFIER = (
     r"(?:(?:about|around|approximately|nearly|almost|over|more than|less than|at least|up to|"
     r"roughly|some)\s)?"
 )
 _RANGE = (
-    rf"{_QUALIFIER}[−-]?{_VALUE}(?:\s?±\s?[\d.]+)?(?:\s?(?:–|-|—|to|and|or|by|×|"
+    rf"{_QUALIFIER}[−-]?{_VALUE}(?:\s?±\s?[\d.]++)?(?:\s?(?:–|-|—|to|and|or|by|×|"
     rf"x)\s?{_QUALIFIER}[−-]?{_VALUE})?"
 )
 _UNITS = {
@@ -90,7 +94,7 @@ _FRACTION = re.compile(
 )
 _COUNT = re.compile(rf"(?<![\w.,/]){_QUALIFIER}(?:{_VALUE})(?:\s?(?:–|-|to)\s?{_VALUE})?(?![\d%⁰¹²³⁴-⁹⁻])")
 
-_CAP = r"(?:[^\W\d_a-zà-öø-ÿ](?:\.(?:\s?[A-Z]\.)*|[\w’'\-]*))"
+_CAP = r"(?:[^\W\d_a-zà-öø-ÿ](?>\.(?:\s?[A-Z]\.){0,9}|[\w’'\-]*))"
 _PARTICLE = (
     r"(?:of|de|da|di|del|della|des|du|la|le|von|van|der|den|ten|ibn|ben|bin|al|the|y|e|af|zu|"
     r"I{1,3}|IV|V|VI{1,3}|IX|X)"
@@ -116,7 +120,15 @@ _PLACE_CUE = re.compile(
     r"temperate|city of|"
     r"western|modern-day|present-day|what is now)\s)*)"
 )
+_LOCATED_REACH = 60  # characters behind such a word in which a name is that of a place
 _LOCATED = re.compile(r"\b(?:in|at|on|near|across|throughout|off|along|within|between)\s(?:the\s)?")
+_BEHIND_NOUN = re.compile(
+    r"\s(?:and\s\w++\s\w++\s)?(?:is\s|was\s|are\s|of\s|called\s|named\s)?(?:the\s)?"
+)
+_NAMES_BEFORE = re.compile(rf"(?<!\w)(?:{_CAP}\s)++$")
+_NEXT_NAME = re.compile(
+    rf"(?:, (?:and )?| and )(?:the |northern |southern |eastern |western |central )*+(?={_CAP})"
+)
 _RANKED = (
     r"(?:king|queen|emperor|empress|pharaoh|sultan|president|engineer|architect|artist|painter|sculptor|"
     r"author|writer|"
@@ -172,9 +184,11 @@ def names(text: str) -> list[Span]:
     for match in _NAME.finditer(text):
         start, end = match.span()
         parts = match[0].split(" ")
-        while parts and plain(parts[0].strip(".,'’")) in _NOT_PERSON:
-            start += len(parts[0]) + 1
-            parts = parts[1:]
+        lead = 0
+        while lead < len(parts) and plain(parts[lead].strip(".,'’")) in _NOT_PERSON:
+            start += len(parts[lead]) + 1
+            lead += 1
+        parts = parts[lead:]
         if parts and any(len(p) > 1 for p in parts) and not (len(parts) == 1 and parts[0].isupper()):
             trimmed = (
                 text[start:end].rstrip(".")
@@ -188,19 +202,14 @@ def names(text: str) -> list[Span]:
 
 def _people(text: str) -> list[Span]:
     """Names of two words or more, or behind "by"; not where something is, nor plainly a thing's name."""
-    located = [
-        (cue.end(), cue.end() + 60) for cue in _LOCATED.finditer(text)
-        if (rest := _NAME.match(text, cue.end())) is not None and rest.end() > cue.end()
-    ]  # fmt: skip
+    located = [cue.end() for cue in _LOCATED.finditer(text) if _NAME.match(text, cue.end())]
     spans = []
     for start, end in names(text):
         parts = words(text[start:end])
         if any(w in _NOT_PERSON for w in parts) or any(c.isdigit() for c in text[start:end]):
             continue
-        if any(
-            a <= start < b and "." not in text[a:start] and not re.search(r"\b(?:by|and)\b", text[a:start])
-            for a, b in located
-        ):
+        near = located[bisect_right(located, start - _LOCATED_REACH) : bisect_right(located, start)]
+        if any("." not in text[a:start] and not re.search(r"\b(?:by|and)\b", text[a:start]) for a in near):
             continue
         behind_by = re.search(r"\bby\s(?:[\w’'-]+,?\s){0,8}$", text[max(0, start - 90) : start])
         titled = re.search(rf"\b{_RANKED}\s$", plain(text[max(0, start - 30) : start]))
@@ -219,14 +228,11 @@ def _named(text: str, noun: str) -> list[Span]:
         behind = (
             None
             if word[0][0].isupper()
-            else re.match(
-                r"\s(?:and\s\w+\s\w+\s)?(?:is\s|was\s|are\s|of\s|called\s|named\s)?(?:the\s)?",
-                text[word.end() :],
-            )
+            else _BEHIND_NOUN.match(text, word.end())
         )
-        if behind and (name := _NAME.match(text, word.end() + behind.end())):
+        if behind and (name := _NAME.match(text, behind.end())):
             spans.append((name.start(), name.end() - (name[0][-1] == ".")))
-        before = re.search(rf"(?:{_CAP}\s)+$", text[max(0, word.start() - 60) : word.start()])
+        before = _NAMES_BEFORE.search(text[max(0, word.start() - 60) : word.start()])
         if before and word[0][0].isupper():
             spans.append((max(0, word.start() - 60) + before.start(), word.end()))
     return spans
@@ -241,11 +247,8 @@ def _places(text: str) -> list[Span]:
         if rest is None or re.fullmatch(rf"{_MONTH}|Earth|BC|AD", rest[0].split()[0]):
             continue
         end = rest.end()
-        while more := re.match(
-            rf"(?:, (?:and )?| and )(?:the |northern |southern |eastern |western |central )*(?={_CAP})",
-            text[end:],
-        ):
-            following = _NAME.match(text, end + more.end())
+        while more := _NEXT_NAME.match(text, end):
+            following = _NAME.match(text, more.end())
             if following is None:
                 break
             end = following.end()
@@ -259,8 +262,8 @@ def _taxa(text: str, rank: str) -> list[Span]:
     spans: list[Span] = []
     if rank and rank != "species":
         near = (
-            rf"(?:[\w-]+\s)?{rank}(?:\s(?:of\s)?(?:[a-z-]+\s){{0,4}}?)(?:\(?[A-Z][a-z]+\)?)|"
-            rf"\b[A-Z][a-z]+\s{rank}\b"
+            rf"(?:(?<![\w-])[\w-]++\s)?{rank}(?:\s(?:of\s)?(?:[a-z-]+\s){{0,4}}?)(?:\(?[A-Z][a-z]+\)?)|"
+            rf"\b[A-Z][a-z]++\s{rank}\b"
         )
         spans = [m.span() for m in re.finditer(rf"\b(?:the\s)?(?:{near})", text)]
         endings = {
@@ -269,7 +272,7 @@ def _taxa(text: str, rank: str) -> list[Span]:
         }
         if not spans and rank in endings:
             spans = [m.span() for m in re.finditer(rf"\b{endings[rank]}\b", text)]
-        if not spans and rank == "family" and (m := re.search(r"\b(?:the\s)?[\w-]+\sfamily\b", text)):
+        if not spans and rank == "family" and (m := re.search(r"(?<![\w-])(?:the\s)?[\w-]++\sfamily\b", text)):
             spans = [m.span()]
         return spans
     return [m.span() for m in _BINOMIAL.finditer(text)]
@@ -320,12 +323,13 @@ def pick(question: Question, sentence: str, spans: list[Span], known: set[str]) 
         return None
     wanted = {w for w in question.stems if w not in known or question.kind not in ("person", "place")}
     cues = [m.span() for m in re.finditer(r"[\w'’]+", sentence) if stem(plain(m[0])) in wanted]
+    cue_ends = [end for _, end in cues]
 
     def cost(span: Span) -> float:
-        # A cue before the span binds closer than one behind it.
-        near = min(
-            (span[0] - e if e <= span[0] else 1.5 * max(0, s - span[1]) for s, e in cues), default=60.0
-        )
+        # The last cue before the span, and the next; one before it binds closer than one behind it.
+        at = bisect_right(cue_ends, span[0])
+        before_it = span[0] - cue_ends[at - 1] if at else math.inf
+        near = min(before_it, 1.5 * max(0, cues[at][0] - span[1]) if at < len(cues) else math.inf) if cues else 60.0
         bonus = 0.0
         before = sentence[max(0, span[0] - 60) : span[0]]
         if question.kind == "person":

@@ -24,6 +24,8 @@ _BOUNDARY = re.compile(rf"(?<=[{_ENDS}])|(?<!\s)(?=\s)")
 _OPEN = re.compile(
     rf"(?:!?\[[^\[\]]{{0,{MAX_OPEN}}}(?:\]\([^()]{{0,{MAX_OPEN}}})?|<[^<>\s][^<>]{{0,{MAX_OPEN}}})\Z"
 )
+_LONGEST_OPEN = 2 * MAX_OPEN + len("![](")
+_LOOKED_AT = 64  # characters
 _UNSAFE = re.compile(f"[{UNSAFE}]+")
 _TAG = re.compile(r"<[A-Za-z/!?|｜][^<>]*>|◁/?think▷", re.IGNORECASE)
 _TAG_BEGINS = re.compile(r"<(?=[A-Za-z/!?|｜])")
@@ -81,18 +83,25 @@ def _clean(text: str, count: int, own: set[str]) -> str:
     return text.replace("](", "] (")  # which could be read as a link
 
 
-def _last_boundary(text: str, end: int) -> int:
-    return max((m.start() for m in _BOUNDARY.finditer(text, 0, end)), default=0)
+def _last_boundary(text: str, begin: int, end: int) -> int:
+    """Looked for from the end, since what is near it is looked at again with every piece; 0 where there is none."""
+    while begin < end:
+        nearer = max(begin, end - _LOOKED_AT)
+        found = [m.start() for m in _BOUNDARY.finditer(text, nearer, end)]
+        if found:
+            return found[-1]
+        end = nearer
+    return 0
 
 
-def _settled(text: str) -> int:
-    """How many characters from the beginning can be read without what follows."""
-    end = _last_boundary(text, len(text))
+def _settled(text: str, begin: int, end: int) -> int:
+    """How many characters from the beginning can be read without what follows: up to the last boundary, `end`, unless
+    an open bracket lies before it. No boundary lies before `begin`."""
     for _ in range(MAX_NESTED):
-        opened = _OPEN.search(text, 0, end)
+        opened = _OPEN.search(text, max(0, end - _LONGEST_OPEN), end)
         if opened is None:
             break
-        end = _last_boundary(text, opened.start())
+        end = _last_boundary(text, begin, opened.start())
     return end
 
 
@@ -149,16 +158,23 @@ def plain_pieces(pieces: Iterable[str], passages: Sequence[Evidence]) -> Iterato
     """
     own = {p.url for p in passages if p.url.startswith(("https://", "http://"))}
     waiting, space, begun = "", "", False
+    held = 0  # characters at the beginning of what waits that have no boundary among them
     # First of all without what is unsafe: some of it counts as white space, and then there is none.
     for piece in _spoken(_UNSAFE.sub("", piece) for piece in pieces):
         if isinstance(piece, Anew):
-            waiting, space = "", ""
+            waiting, space, held = "", "", 0
             if begun:
                 yield piece
             begun = False
             continue
         waiting += piece
-        settled = _settled(waiting)
+        last = _last_boundary(waiting, held, len(waiting))
+        if not last:
+            held = len(waiting)
+            continue
+        settled = _settled(waiting, held, last)
+        if settled:
+            held = 0
         ready, waiting = waiting[:settled], waiting[settled:]
         ready = space + _clean(ready, len(passages), own)
         said = ready.rstrip() if begun else ready.strip()

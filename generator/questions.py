@@ -121,7 +121,7 @@ _CUES: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = tuple(
     (re.compile(asked), re.compile(answer))
     for asked, answer in (
         (r"\bwho\b(?! (?:is|was|are|were)\b)|\bwhom?\b[^?]*\bby\b|\bby whom\b",
-         r"(?:\w+ed|written|built|made|drawn|led|found|won|sung|the (?:\w+ )?(?:work|architect|artist|"
+         r"(?:\b\w+ed|written|built|made|drawn|led|found|won|sung|the (?:\w+ )?(?:work|architect|artist|"
          r"author)) (?:\w+ )?by\b"),
         (r"\bhow (?:tall|high)\b|\bheight\b", r"\btall\b|\bhigh\b|\bheight\b|\belevation\b|\baltitude\b"),
         (r"\bhow (?:long|big|large)\b|\blength\b", r"\blong\b|\blengths?\b|\bdiameter\b"),

@@ -10,6 +10,7 @@ contain one.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from dataclasses import dataclass
 
 MAX_TEXT = 20_000  # characters of a passage that are looked at; a lead is 2,000
@@ -23,7 +24,8 @@ UNSAFE = (
     "\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
 )
 _BREAK = re.compile(rf"[{UNSAFE}]+|\n[^\S\n]*\n\s*|\r")
-_STOP = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s)|[。！？]+")
+# A run is read once, from its beginning: tried again from each of its characters, a long one takes quadratic time.
+_STOP = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’»)\]]*+(?=\s)|[。！？]+")
 _BRACKET = re.compile(r"[()\[\]]")
 _BEFORE = re.compile(r"[^\s(\[“\"']+$")
 _NEXT_WORD = re.compile(r"\s+[\"'“‘«(\[]*([^\s,;:]+)")
@@ -78,7 +80,9 @@ def _ends_sentence(text: str, stop: re.Match[str], block_end: int) -> bool:
 
 
 def _in_bracket(brackets: list[tuple[int, int]], position: int) -> bool:
-    return any(start < position < end for start, end in brackets)
+    """The brackets are in order and do not overlap."""
+    last = bisect_left(brackets, (position, 0)) - 1
+    return last >= 0 and position < brackets[last][1]
 
 
 def _brackets(text: str, start: int, end: int) -> list[tuple[int, int]]:

@@ -14,11 +14,7 @@ from generator.questions import Question
 from generator.sentences import Sentence, shown_title, split_sentences
 from generator.words import plain, stem, stems, words
 
-_COPULA = re.compile(
-    r"\b(?:is|are|was|were|refers to|comprises?|constitutes?)\s(?=(?:an?|the|one|any|each|also|sometimes|"
-    r"either|"
-    r"considered|used|made|both|[a-z]+-?[a-z]*)\b)"
-)
+_COPULA = re.compile(r"\b(?:is|are|was|were|refers to|comprises?|constitutes?)\s(?=[a-z]++\b)")
 _OF = re.compile(r"(?<!\bone)\s(?:by|for|of|from|in|on|at|about|named|after)\s")
 _CLAUSE = re.compile(r"[;:]|\b(?:that|which|who|whose|where|when|because|but|and (?:is|was|has))\b")
 _PERSON_NOUN = re.compile(

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
+_FOREIGN = re.compile(r"[^\x00-\x7f]+")
 MAX_WORD = 40
 
 STOP_WORDS = frozenset(
@@ -111,8 +113,14 @@ def stem(word: str) -> str:
 
 def plain(text: str) -> str:
     """Lower case and without accents; the length may change."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(c for c in decomposed if not unicodedata.combining(c))
+    folded = text.casefold()
+    return folded if folded.isascii() else _FOREIGN.sub(lambda run: "".join(map(_plain_character, run[0])), folded)
+
+
+@lru_cache(maxsize=4096)
+def _plain_character(character: str) -> str:
+    # One at a time: a text as a whole is put into canonical order, which takes time quadratic in a run of accents.
+    return "".join(c for c in unicodedata.normalize("NFKD", character) if not unicodedata.combining(c))
 
 
 def words(text: str) -> list[str]:

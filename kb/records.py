@@ -18,6 +18,8 @@ _CONTROL_SPACE = re.compile(r"[\t-\r\x85]")
 # Other control characters and lone surrogates cannot be stored everywhere; the last four only tell a
 # typesetter where a line may break, and would split words that look whole.
 _UNWANTED = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\u00ad\\u200b\\u2060\\ufeff]")
+MAX_MARKS = 30  # combining characters in a row, as Unicode's stream-safe format has it (UAX #15)
+_NO_LETTERS = re.compile(rf"[^\w\s\x00-\u02ff]{{{MAX_MARKS + 1},}}")  # where there may be more
 
 
 class CatalogueProblem(RuntimeError):
@@ -180,7 +182,18 @@ def passage_hash(title: str, section: str, text: str) -> str:
     return hashlib.sha256("\0".join((title, section, text)).encode()).hexdigest()[:32]
 
 
+def _fewer_marks(run: re.Match[str]) -> str:
+    kept, marks = [], 0
+    for character in run[0]:
+        # Some that are no marks are made of nothing else.
+        marks = marks + 1 if unicodedata.combining(unicodedata.normalize("NFD", character)[0]) else 0
+        if marks <= MAX_MARKS:
+            kept.append(character)
+    return "".join(kept)
+
+
 def clean_text(text: str) -> str:
-    """`text` in Unicode form NFC, runs of white space made one space, without stray invisible ones."""
-    kept = _UNWANTED.sub("", _CONTROL_SPACE.sub(" ", unicodedata.normalize("NFC", text)))
+    """`text` in Unicode form NFC, runs of white space made one space, without stray invisible ones, nor more than
+    MAX_MARKS marks on one letter: putting a run of them into order takes time quadratic in its length."""
+    kept = _UNWANTED.sub("", _CONTROL_SPACE.sub(" ", unicodedata.normalize("NFC", _NO_LETTERS.sub(_fewer_marks, text))))
     return " ".join(kept.split())
