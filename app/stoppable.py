@@ -7,7 +7,7 @@ would hold up whoever asks next. What is waited for in there hears of it by gene
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from queue import Empty, SimpleQueue
 from typing import TypeVar
@@ -24,7 +24,11 @@ class TooMany(RuntimeError):
     """So much is at work already that nothing more is begun."""
 
 
-def stoppable(values: Generator[V, None, None], pause: float) -> Iterator[V | None]:
+class Gone(RuntimeError):
+    """Who asked has gone, and the work was ended."""
+
+
+def stoppable(values: Generator[V, None, None], pause: float) -> Generator[V | None, None, None]:
     """The values, made in a thread of their own, and None whenever there was none for `pause` seconds.
 
     What `values` raises is raised here. Closing this iterator ends at once and sets what stops the work of `values`,
@@ -64,3 +68,17 @@ def stoppable(values: Generator[V, None, None], pause: float) -> Iterator[V | No
             yield value
     finally:
         stop.set()
+
+
+def last_of(values: Generator[V | None, None, None], gone: Callable[[], bool]) -> V | None:
+    """The last of the values that `stoppable` gives, for who wants nothing of those before; None where there is none.
+
+    gone is asked at every value and after every pause; as soon as it says True the work is ended. Raises Gone then, and
+    what the values raise."""
+    last = None
+    with closing(values):
+        for value in values:
+            if gone():
+                raise Gone
+            last = last if value is None else value
+    return last

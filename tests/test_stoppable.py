@@ -9,7 +9,7 @@ from collections.abc import Generator
 import pytest
 from service_support import wait_for
 
-from app.stoppable import MOST, TooMany, stoppable
+from app.stoppable import MOST, Gone, TooMany, last_of, stoppable
 from generator.stopping import Stop, current, stopped_by
 
 
@@ -93,6 +93,36 @@ def test_closing_stops_what_is_waited_for_in_there():
     values = stoppable(waiting(), 0.02)
     assert next(values) == 1 and next(values) is None
     values.close()
+    wait_for(lambda: stopped == [True])
+
+
+def test_who_wants_the_last_value_gets_it_and_what_is_raised():
+    assert last_of(stoppable(iter_of([1, 2, 3]), 5), lambda: False) == 3
+    assert last_of(stoppable(iter_of([]), 5), lambda: False) is None
+
+    def failing() -> Generator[int, None, None]:
+        yield 1
+        raise KeyError("gone")
+
+    with pytest.raises(KeyError, match="gone"):
+        last_of(stoppable(failing(), 5), lambda: False)
+
+
+def test_work_ends_when_who_asked_has_gone_though_it_says_nothing():
+    stopped, asked = [], []
+
+    def silent() -> Generator[int, None, None]:
+        yield 1
+        stopped.append(current().wait(20))
+        yield 2
+
+    def gone() -> bool:
+        asked.append(len(asked))
+        return len(asked) > 3  # at the value and after two pauses they were there
+
+    with pytest.raises(Gone):
+        last_of(stoppable(silent(), 0.02), gone)
+    assert asked == [0, 1, 2, 3]
     wait_for(lambda: stopped == [True])
 
 
