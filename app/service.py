@@ -418,11 +418,15 @@ class AnswerService:
     def _vectors(self, passage_id: str) -> np.ndarray:
         with self._changing:
             indexes = {name: indexer.index() for name, indexer in self._indexers.items()}
-        with self._searching(indexes):
-            for index in indexes.values():
-                if index is not None and passage_id in index:
-                    return index.vectors(passage_id)
-        raise UserProblem("This passage is no longer in the index; ask the question again.")
+        problem = UserProblem("This passage is no longer in the index; ask the question again.")
+        for name, index in indexes.items():
+            try:
+                with as_user_problem(), self._searching([name]):
+                    if index is not None and passage_id in index:
+                        return index.vectors(passage_id)
+            except UserProblem as of_this:  # the passage may be in the index of another
+                problem = of_this
+        raise problem
 
 
 class _Clock:

@@ -43,7 +43,9 @@ class Hit:
 
 
 class LateInteractionIndex:
-    """Made by create() or open(). Searching from many threads is safe, also while one of them changes it."""
+    """Made by create() or open(). Searching from many threads is safe, also while one of them changes it.
+
+    Whatever looks at passages raises IndexProblem as well if a file was cut short since the index was opened."""
 
     def __init__(self, path: Path, state: State, lock: storage.WriterLock | None) -> None:
         self.path = path
@@ -178,12 +180,18 @@ class LateInteractionIndex:
             raise ValueError(f"The index at {self.path} is closed.")
         return state
 
+    def _whole(self) -> State:
+        """The state, for who reads its files. Raises IndexProblem if one has been cut short since it was opened."""
+        state = self._now()
+        state.check(self.path)
+        return state
+
     def __len__(self) -> int:
         """How many passages there are."""
-        return self._now().passages
+        return self._whole().passages
 
     def __contains__(self, passage_id: object) -> bool:
-        return self._now().number(passage_id) is not None
+        return self._whole().number(passage_id) is not None
 
     @property
     def dim(self) -> int:
@@ -204,11 +212,11 @@ class LateInteractionIndex:
 
     def ids(self) -> list[str]:
         """All passage ids in the order they were added."""
-        return self._now().ids()
+        return self._whole().ids()
 
     def vectors(self, passage_id: str) -> np.ndarray:
         """The stored vectors (tokens, dim) float32 of a passage. Raises KeyError if it is not there."""
-        state = self._now()
+        state = self._whole()
         number = state.number(passage_id)
         if number is None:
             raise KeyError(passage_id)
@@ -224,7 +232,7 @@ class LateInteractionIndex:
     def stats(self) -> dict:
         """Counts and sizes: passages, vectors (neither counts what is deleted), deleted passages, dim, nbits,
         fingerprint, generation, centroids, segments, whole_vectors (not compressed yet), bytes, bytes_per_vector."""
-        state = self._now()
+        state = self._whole()
         manifest, pieces = state.manifest, state.pieces
         return {
             "passages": state.passages,
@@ -262,6 +270,7 @@ class LateInteractionIndex:
         with self._changing:
             state = self._now()
             if self._lock is not None:
+                state.check(self.path)
                 return False  # nobody else can have written
             found = read_state(self.path, state)
             if found is state:
@@ -319,7 +328,7 @@ class LateInteractionIndex:
     def _change(self, doing: str) -> Iterator[Change]:
         """One change, after which only the files of a valid commit are left, however it ends."""
         with self._changing:
-            state = self._now()
+            state = self._whole()
             if self._lock is None:
                 raise IndexProblem(f"The index at {self.path} is open for reading only; open it with write=True.")
             try:
@@ -373,7 +382,7 @@ class LateInteractionIndex:
         exact: bool = False,
     ) -> list[list[Hit]]:
         """What search() finds for each query, all among the same passages; weights: those of each query."""
-        state = self._now()
+        state = self._whole()
         if k < 1:
             raise ValueError("k must be at least 1.")
         if candidates is not None and candidates < 1:
@@ -390,6 +399,7 @@ class LateInteractionIndex:
         for query, some in checked:
             hits = []
             if found and len(query):
+                state.check(self.path)  # again for each, since many take long
                 hits = funnel.search(state.snapshot, query, some, k, allowed, looked_at, exact)
                 self._forget(state, found if exact else looked_at)
             results.append([Hit(state.id(number), score) for number, score in hits])

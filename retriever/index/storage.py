@@ -17,6 +17,7 @@ import contextlib
 import errno
 import fcntl
 import json
+import mmap
 import os
 import re
 import zlib
@@ -199,7 +200,9 @@ def write_parts(path: Path, name: str, parts: Parts) -> PartFile:
 
 def map_parts(path: Path, name: str, file: PartFile, unchecked: Collection[str] = ()) -> dict[str, np.ndarray]:
     """The arrays of a part file by name, read-only and backed by the file; all but unchecked ones are compared with
-    their checksums. Raises IndexProblem for a file that is damaged, OSError for one that cannot be read."""
+    their checksums. Raises IndexProblem for a file that is damaged, OSError for one that cannot be read.
+
+    Reading what a file has lost since it was mapped kills the process, so see check_mapped()."""
     _check_size(path, name, file.size)
     content = np.asarray(np.memmap(path / name, np.uint8, "r"))
     arrays = {}
@@ -210,6 +213,18 @@ def map_parts(path: Path, name: str, file: PartFile, unchecked: Collection[str] 
         size = int(np.prod(part.shape)) * dtype.itemsize
         arrays[part.name] = content[begin : begin + size].view(dtype).reshape(part.shape)
     return arrays
+
+
+def check_mapped(path: Path, name: str, mapping: mmap.mmap) -> None:
+    """Raises IndexProblem if a mapped file has been cut short since, wherever it lies by now; one call of the system.
+
+    The system sends SIGBUS, which nothing here can survive, to who reads beyond a file's end. A file that is cut short
+    between this and the reading, which is milliseconds later, still does that: nobody can be kept from cutting a file
+    (locks bind only those who ask for them), and a copy in memory would take what mapping is there to save. Nor is it
+    seen when a file was cut and filled up again, with something else: that is for verify()."""
+    found = mapping.size()  # of the file
+    if found < len(mapping):
+        raise _wrong_size(path, name, found, len(mapping))
 
 
 def check(path: Path, name: str, file: PartFile) -> None:
@@ -232,10 +247,14 @@ def _check_size(path: Path, name: str, size: int) -> None:
             f"The index at {path} lacks its file {name}; rebuild it or restore it from a backup."
         ) from None
     if found != size:
-        raise IndexProblem(
-            f"The file {name} of the index at {path} {'is cut short' if found < size else 'has grown'} "
-            f"({found} of {size} bytes); rebuild the index or restore it from a backup."
-        )
+        raise _wrong_size(path, name, found, size)
+
+
+def _wrong_size(path: Path, name: str, found: int, size: int) -> IndexProblem:
+    return IndexProblem(
+        f"The file {name} of the index at {path} {'is cut short' if found < size else 'has grown'} "
+        f"({found} of {size} bytes); rebuild the index or restore it from a backup."
+    )
 
 
 def _damaged(path: Path, name: str, part: Part) -> IndexProblem:
