@@ -196,9 +196,9 @@ class AnswerService:
                 raise UserProblem("That needs a vision-language model and none is set; give one as CITESIGHT_MODEL.")
             clock.skip()  # waiting for the encoder to load is not part of answering
             with self._searching(names):
-                generations = tuple((name, index.generation) for name, index in indexes.items())
+                states = tuple((name, index.identity, index.generation) for name, index in indexes.items())
             key = (
-                encoder.fingerprint, answerers.name, each, own, tuple(names), generations, k, self.settings.hybrid,
+                encoder.fingerprint, answerers.name, each, own, tuple(names), states, k, self.settings.hybrid,
                 question, turns, part, fingerprint_of(whole),
             )  # fmt: skip
             known = self._known.get(key)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import tracemalloc
+from dataclasses import replace
 
 import faiss
 import numpy as np
@@ -213,8 +214,10 @@ def test_same_input_same_files_and_results(tmp_path, rng, small_thresholds):
             results.append(index.search(query, 10, candidates=20))
     assert results[0] == results[1]
     assert len(list((tmp_path / "a").iterdir())) > 3
-    for file in (tmp_path / "a").iterdir():
-        assert file.read_bytes() == (tmp_path / "b" / file.name).read_bytes()
+    for name in data_files(tmp_path / "a"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    one, other = (storage.read_manifest(tmp_path / name) for name in ("a", "b"))
+    assert one == replace(other, identity=one.identity)
 
 
 def test_scale_and_zero_rows(empty, rng):
@@ -914,6 +917,45 @@ def test_what_is_no_index(tmp_path):
     (tmp_path / "file").write_text("x")
     assert "File exists" in problem(LateInteractionIndex.create, tmp_path / "file")
     assert "not an index" in problem(LateInteractionIndex.open, tmp_path / "file")
+
+
+def test_an_index_made_anew_in_the_same_place_is_another(tmp_path, rng):
+    identities = set()
+    for _ in range(2):
+        with LateInteractionIndex.create(tmp_path / "index", DIM) as index:
+            made = index.identity
+            index.add(names(2), clustered(np.random.default_rng(1), 2))
+            reader = LateInteractionIndex.open(tmp_path / "index")
+            index.add(names(2, 2), clustered(rng, 2))
+            assert index.identity == made == reader.identity
+        with LateInteractionIndex.open(tmp_path / "index") as again:
+            assert again.identity == made
+        identities.add(made)
+        reader.close()
+        LateInteractionIndex.remove(tmp_path / "index")
+    assert len(identities) == 2
+
+
+def test_an_index_without_an_identity_is_told_from_others_and_given_one(tmp_path, rng):
+    identities = []
+    for seed in (1, 2):
+        path = tmp_path / str(seed)
+        with LateInteractionIndex.create(path, DIM, "a") as index:
+            index.add(names(3), clustered(np.random.default_rng(seed), 3, lengths=(4, 5)))
+        content = json.loads((path / storage.MANIFEST).read_text())  # as it was before there were any
+        del content["identity"], content["checksum"]
+        (path / storage.MANIFEST).write_text(json.dumps({**content, "checksum": storage._checksum(content)}))
+        reader = LateInteractionIndex.open(path)
+        with LateInteractionIndex.open(path) as other:
+            identities += [reader.identity]
+            assert other.identity == reader.identity
+        with LateInteractionIndex.open(path, write=True) as index:
+            assert index.identity == reader.identity
+            index.delete(["p1"])
+            identities += [index.identity]
+        assert reader.refresh() and reader.identity == identities[-1] == storage.read_manifest(path).identity
+        reader.close()
+    assert len(set(identities)) == 4
 
 
 def test_another_model(tmp_path):

@@ -11,7 +11,7 @@ import logging
 import shutil
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -89,10 +89,11 @@ class LateInteractionIndex:
             if (path / storage.MANIFEST).exists():
                 raise IndexProblem(f"There is an index at {path} already; open it, or delete the directory first.")
             name = storage.file_name("codebook", 1)
-            storage.remove_others(path, Manifest(dim, nbits, fingerprint, name))  # what a killed writer left
+            manifest = Manifest(dim, nbits, fingerprint, name, storage.new_identity())
+            storage.remove_others(path, manifest)  # what a killed writer left
             file = storage.write_parts(path, name, codebook_parts(untrained(dim, queries)))
             lock.check()
-            storage.write_manifest(path, Manifest(dim, nbits, fingerprint, name, files={name: file}))
+            storage.write_manifest(path, replace(manifest, files={name: file}))
             return cls(path, read_state(path, None), lock)
         except BaseException as error:
             lock.release()
@@ -204,6 +205,11 @@ class LateInteractionIndex:
     @property
     def fingerprint(self) -> str:
         return self._now().manifest.fingerprint
+
+    @property
+    def identity(self) -> str:
+        """What no other index has; one deleted and made anew in the same place gets another."""
+        return storage.identity_of(self._now().manifest)
 
     @property
     def generation(self) -> int:

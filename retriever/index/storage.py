@@ -16,10 +16,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
 import json
 import mmap
 import os
 import re
+import secrets
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -75,6 +77,7 @@ class Manifest:
     nbits: int
     fingerprint: str
     codebook: str
+    identity: str = ""  # of this index and no other; "" in those made before there were any, until they are changed
     generation: int = 0  # counts commits
     next_file: int = 2  # no file has had this number
     deleted: str = ""
@@ -85,6 +88,18 @@ class Manifest:
     def size(self) -> int:
         """Bytes of all files but the manifest."""
         return sum(file.size for file in self.files.values())
+
+
+def new_identity() -> str:
+    return secrets.token_hex(16)
+
+
+def identity_of(manifest: Manifest) -> str:
+    """What tells the index of a manifest from all others, also from one made anew in its place.
+
+    One that was given none yet is known by all that its manifest says, the checksums of its files among it."""
+    content = json.dumps(asdict(manifest), sort_keys=True).encode()
+    return manifest.identity or f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def disk_problem(error: OSError, path: Path, doing: str) -> IndexProblem:
