@@ -279,7 +279,7 @@ class Indexer:
         except Stopped:
             pass
         except Exception as problem:  # a background thread has nobody else to tell
-            done = len(self._index) if self._index is not None else 0
+            done = self._searchable()
             total = self._status.total if self._status.state == "indexing" else done
             sentence = problem_sentence(problem, doing)
             log.warning("the index of %s is not up to date: %s", self.corpus, sentence)  # strangers are not told
@@ -296,6 +296,13 @@ class Indexer:
         if self._index is not None:
             self._index.close()
             self._index = None
+
+    def _searchable(self) -> int:
+        """How many passages can be searched as it is now."""
+        try:
+            return 0 if self._index is None else len(self._index)
+        except IndexProblem:
+            return 0
 
     def _served(self) -> int:
         """The version that is asked."""

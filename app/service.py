@@ -196,9 +196,9 @@ class AnswerService:
                 raise UserProblem("That needs a vision-language model and none is set; give one as CITESIGHT_MODEL.")
             clock.skip()  # waiting for the encoder to load is not part of answering
             with self._searching(names):
-                generations = tuple((name, index.generation) for name, index in indexes.items())
+                states = tuple((name, index.identity, index.generation) for name, index in indexes.items())
             key = (
-                encoder.fingerprint, answerers.name, each, own, tuple(names), generations, k, self.settings.hybrid,
+                encoder.fingerprint, answerers.name, each, own, tuple(names), states, k, self.settings.hybrid,
                 question, turns, part, fingerprint_of(whole),
             )  # fmt: skip
             known = self._known.get(key)
@@ -418,11 +418,15 @@ class AnswerService:
     def _vectors(self, passage_id: str) -> np.ndarray:
         with self._changing:
             indexes = {name: indexer.index() for name, indexer in self._indexers.items()}
-        with self._searching(indexes):
-            for index in indexes.values():
-                if index is not None and passage_id in index:
-                    return index.vectors(passage_id)
-        raise UserProblem("This passage is no longer in the index; ask the question again.")
+        problem = UserProblem("This passage is no longer in the index; ask the question again.")
+        for name, index in indexes.items():
+            try:
+                with as_user_problem(), self._searching([name]):
+                    if index is not None and passage_id in index:
+                        return index.vectors(passage_id)
+            except UserProblem as of_this:  # the passage may be in the index of another
+                problem = of_this
+        raise problem
 
 
 class _Clock:

@@ -10,17 +10,19 @@ import numpy as np
 import pytest
 from PIL import Image
 from service_support import fill, photo, refused, services, wait_for
-from small_encoder import ARTICLES, COLOURS, GRID, SmallEncoder
+from small_encoder import ARTICLES, COLOURS, GRID, SmallEncoder, source
 
 from app import service
 from app.answerers import Answerers
 from app.indexing import Indexer
+from app.ingestions import Ingestions
 from app.page_html import escape, final_answer
 from app.results import MAX_TURNS, WHOLE, EvidenceFound, PartialOwn, PartialText, Result, UserProblem
 from app.service import AnswerService
 from generator.answers import Answer, Candidate, Citation, Evidence, GeneratorProblem, Turn
 from generator.followups import standalone
 from kb.catalogue import Catalogue
+from kb.sources import SOURCES, chosen
 
 CHERRY = Turn("What is this?", "Cherry [1].", "Cherry")
 NO_MODEL = "That needs a vision-language model and none is set; give one as CITESIGHT_MODEL."
@@ -473,6 +475,24 @@ def test_new_passages_are_looked_at(asked, model, catalogue, monkeypatch):
     assert asked.prepare(lambda status: None).state == "ready"
     result = asked.ask_once(photo("green"), "Which animal jumps?")
     assert not result.cached and result.passages[0].title == "Frog" and model.together.begun == 2
+
+
+def test_a_corpus_made_anew_under_its_name_is_another(asked, model, catalogue, monkeypatch):
+    managed = Ingestions(asked)
+    green = photo("green"), "Which animal jumps?", None, 2
+    before = asked.ask_once(*green)
+    assert asked.ask_once(*green).cached
+    managed.delete("things")
+    wait_for(lambda: managed.states() == [])
+    # The passages found before are in it again, and the index has been changed as often.
+    articles = {**ARTICLES, "Frog": "A frog is a green animal that jumps."}
+    monkeypatch.setitem(SOURCES, "things", source("things", articles))
+    managed.start(chosen.Asked("things"))
+    wait_for(lambda: asked.status().state == "ready")
+    result = asked.ask_once(*green)
+    assert not result.cached and result.passages[0].title == "Frog" and model.together.begun == 2
+    assert result.passages[1] == replace(before.passages[0], rank=2)
+    managed.close()
 
 
 def test_a_passage_that_says_something_else_now_is_read_again(asked, model, catalogue, monkeypatch):

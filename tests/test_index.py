@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import tracemalloc
+from dataclasses import replace
 
 import faiss
 import numpy as np
@@ -213,8 +214,10 @@ def test_same_input_same_files_and_results(tmp_path, rng, small_thresholds):
             results.append(index.search(query, 10, candidates=20))
     assert results[0] == results[1]
     assert len(list((tmp_path / "a").iterdir())) > 3
-    for file in (tmp_path / "a").iterdir():
-        assert file.read_bytes() == (tmp_path / "b" / file.name).read_bytes()
+    for name in data_files(tmp_path / "a"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    one, other = (storage.read_manifest(tmp_path / name) for name in ("a", "b"))
+    assert one == replace(other, identity=one.identity)
 
 
 def test_scale_and_zero_rows(empty, rng):
@@ -916,6 +919,45 @@ def test_what_is_no_index(tmp_path):
     assert "not an index" in problem(LateInteractionIndex.open, tmp_path / "file")
 
 
+def test_an_index_made_anew_in_the_same_place_is_another(tmp_path, rng):
+    identities = set()
+    for _ in range(2):
+        with LateInteractionIndex.create(tmp_path / "index", DIM) as index:
+            made = index.identity
+            index.add(names(2), clustered(np.random.default_rng(1), 2))
+            reader = LateInteractionIndex.open(tmp_path / "index")
+            index.add(names(2, 2), clustered(rng, 2))
+            assert index.identity == made == reader.identity
+        with LateInteractionIndex.open(tmp_path / "index") as again:
+            assert again.identity == made
+        identities.add(made)
+        reader.close()
+        LateInteractionIndex.remove(tmp_path / "index")
+    assert len(identities) == 2
+
+
+def test_an_index_without_an_identity_is_told_from_others_and_given_one(tmp_path, rng):
+    identities = []
+    for seed in (1, 2):
+        path = tmp_path / str(seed)
+        with LateInteractionIndex.create(path, DIM, "a") as index:
+            index.add(names(3), clustered(np.random.default_rng(seed), 3, lengths=(4, 5)))
+        content = json.loads((path / storage.MANIFEST).read_text())  # as it was before there were any
+        del content["identity"], content["checksum"]
+        (path / storage.MANIFEST).write_text(json.dumps({**content, "checksum": storage._checksum(content)}))
+        reader = LateInteractionIndex.open(path)
+        with LateInteractionIndex.open(path) as other:
+            identities += [reader.identity]
+            assert other.identity == reader.identity
+        with LateInteractionIndex.open(path, write=True) as index:
+            assert index.identity == reader.identity
+            index.delete(["p1"])
+            identities += [index.identity]
+        assert reader.refresh() and reader.identity == identities[-1] == storage.read_manifest(path).identity
+        reader.close()
+    assert len(set(identities)) == 4
+
+
 def test_another_model(tmp_path):
     LateInteractionIndex.create(tmp_path / "index", DIM, "model-a").close()
     sentence = problem(LateInteractionIndex.open, tmp_path / "index", fingerprint="model-b")
@@ -1034,6 +1076,83 @@ def test_searching_damaged_vectors_does_not_crash(all_kinds):
     run = subprocess.run([sys.executable, "-c", SEARCHER, str(all_kinds)], capture_output=True, text=True, timeout=100)
     assert run.returncode == 0, run.stderr
     assert set(run.stdout.split()) == set(segments.LARGE)
+
+
+# Cuts every file of an index that is open to several lengths, and then looks: in a process of its own, which reading
+# beyond a file's end kills. What each way of looking says must be what opening it says.
+CUTTER = """
+import os
+import sys
+from pathlib import Path
+import numpy as np
+from retriever.index import IndexProblem, LateInteractionIndex, storage
+path = Path(sys.argv[1])
+query = np.random.default_rng(1).normal(size=(4, 16)).astype(np.float32)
+known = storage.read_manifest(path).files
+
+def said(call):
+    try:
+        call()
+    except IndexProblem as problem:
+        return str(problem)
+
+def looks(index, change):
+    yield "search", lambda: index.search(query, 3)
+    yield "exact", lambda: index.search(query, 3, exact=True)
+    yield "some", lambda: index.search(query, 3, candidates=4, within=["p1", "p2"])
+    yield "tested", lambda: index.search_batch([query, query], within=lambda name: name == "p7")
+    yield "len", lambda: len(index)
+    yield "in", lambda: "p1" in index
+    yield "ids", index.ids
+    yield "vectors", lambda: index.vectors("p1")
+    yield "alignment", lambda: index.alignment(query, "p59")
+    yield "stats", index.stats
+    yield "refresh", index.refresh
+    yield "verify", index.verify
+    yield "warm_up", index.warm_up
+    if change:
+        yield "add", lambda: index.add(["fresh"], [query])
+        yield "delete", lambda: index.delete(["p1"])
+        yield "optimize", index.optimize
+        yield "compact", index.compact
+
+for name, file in known.items():
+    sound = (path / name).read_bytes()
+    for number, length in enumerate({0, 1, 64, file.size // 2, file.size - 4096, file.size - 1}):
+        if not 0 <= length < file.size:
+            continue
+        for write in (False, True):
+            index = LateInteractionIndex.open(path, write=write)
+            if number % 2:
+                index.search(query, 3, exact=True)
+                index.ids()
+            os.truncate(path / name, length)
+            opening = said(lambda: LateInteractionIndex.open(path))
+            assert "cut short" in opening, opening
+            of_segment = name.startswith("segment")  # the others have been read by now
+            for way, call in looks(index, write and of_segment):
+                sentence = said(call)
+                expected = opening if of_segment or way == "verify" else None
+                assert sentence == expected, (name, length, way, sentence)
+                print(name.split("-")[0], way)
+            (path / name).unlink()
+            (path / name).write_bytes(sound)
+            if not write:
+                index.refresh()
+                assert index.search(query, 3, exact=True) and "p59" in index
+            index.close()
+"""
+
+
+def test_a_file_cut_short_while_it_is_open_is_refused_as_when_it_is_opened(all_kinds):
+    run = subprocess.run(
+        [sys.executable, "-c", CUTTER, str(all_kinds)],
+        capture_output=True, text=True, timeout=100, env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout[-300:] + run.stderr
+    looked = set(run.stdout.splitlines())
+    assert len([one for one in looked if one.startswith("segment")]) == 17
+    assert "codebook search" in looked and "deleted vectors" in looked
 
 
 def test_damage_is_not_copied_under_a_new_checksum(all_kinds):

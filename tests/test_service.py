@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 
@@ -468,6 +469,44 @@ def test_a_damaged_index_is_refused_with_a_sentence(make, catalogue, monkeypatch
     status = one.prepare(lambda status: None)
     assert status.state == "failed" and says in status.message
     assert says in refused(one, photo("red"), "What?")
+
+
+def test_an_index_cut_short_while_it_is_served_is_refused_and_the_others_answer(make, catalogue, monkeypatch, tmp_path):
+    fill(catalogue, monkeypatch, "more", {"Ruby": "A ruby is a red stone that shines."})
+    fill(catalogue, monkeypatch)
+    one = make()
+    for name in ("things", "more"):
+        assert one.prepare(lambda status: None, name).state == "ready"
+    result = one.ask_once(photo("red"), "What shines?", ["more"])
+    path = index_path(tmp_path, "things", "mini", "small-1")
+    [segment] = path.glob("segment-*")
+    content = segment.read_bytes()
+    os.truncate(segment, len(content) - 1)  # of the last page, so that a program that reads on lives to tell
+    with pytest.raises(IndexProblem, match="cut short") as opening:
+        LateInteractionIndex.open(path)
+    assert refused(one, photo("red"), "What is this?") == str(opening.value)
+    assert refused(one, photo("red"), "What is this?", ["more", "things"]) == str(opening.value)
+    assert one.ask_once(photo("red"), "Which stone is it?", ["more"]).passages[0].title == "Ruby"
+    assert one.regions(result.query, result.passages[0].id).shape == GRID
+    with pytest.raises(UserProblem, match="cut short"):
+        one.regions(result.query, "things:nothing#0")
+    segment.unlink()
+    segment.write_bytes(content)  # from a backup
+    assert one.ask_once(photo("red"), "What is this?").passages[0].title == "Cherry"
+
+
+def test_indexing_that_finds_a_file_cut_short_says_so(make, catalogue, monkeypatch, tmp_path):
+    fill(catalogue, monkeypatch)
+    one = make()
+    assert one.prepare(lambda status: None).state == "ready"
+    [segment] = index_path(tmp_path, "things", "mini", "small-1").glob("segment-*")
+
+    def cut(*_args, **_named):
+        os.truncate(segment, segment.stat().st_size - 1)
+
+    monkeypatch.setattr(indexing, "delete_older", cut)  # after it was found sound
+    status = one.prepare(lambda status: None)
+    assert status.state == "failed" and "cut short" in status.message and status.done == 0
 
 
 def test_a_second_builder_gets_a_sentence_and_still_answers(make, catalogue, monkeypatch, tmp_path):

@@ -137,6 +137,7 @@ class Change:
         known = was.files | self._files
         manifest = replace(
             was,
+            identity=was.identity or storage.new_identity(),
             generation=was.generation + 1,
             next_file=self._next_file,
             codebook=codebook_name,

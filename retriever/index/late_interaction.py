@@ -11,7 +11,7 @@ import logging
 import shutil
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +43,9 @@ class Hit:
 
 
 class LateInteractionIndex:
-    """Made by create() or open(). Searching from many threads is safe, also while one of them changes it."""
+    """Made by create() or open(). Searching from many threads is safe, also while one of them changes it.
+
+    Whatever looks at passages raises IndexProblem as well if a file was cut short since the index was opened."""
 
     def __init__(self, path: Path, state: State, lock: storage.WriterLock | None) -> None:
         self.path = path
@@ -87,10 +89,11 @@ class LateInteractionIndex:
             if (path / storage.MANIFEST).exists():
                 raise IndexProblem(f"There is an index at {path} already; open it, or delete the directory first.")
             name = storage.file_name("codebook", 1)
-            storage.remove_others(path, Manifest(dim, nbits, fingerprint, name))  # what a killed writer left
+            manifest = Manifest(dim, nbits, fingerprint, name, storage.new_identity())
+            storage.remove_others(path, manifest)  # what a killed writer left
             file = storage.write_parts(path, name, codebook_parts(untrained(dim, queries)))
             lock.check()
-            storage.write_manifest(path, Manifest(dim, nbits, fingerprint, name, files={name: file}))
+            storage.write_manifest(path, replace(manifest, files={name: file}))
             return cls(path, read_state(path, None), lock)
         except BaseException as error:
             lock.release()
@@ -178,12 +181,18 @@ class LateInteractionIndex:
             raise ValueError(f"The index at {self.path} is closed.")
         return state
 
+    def _whole(self) -> State:
+        """The state, for who reads its files. Raises IndexProblem if one has been cut short since it was opened."""
+        state = self._now()
+        state.check(self.path)
+        return state
+
     def __len__(self) -> int:
         """How many passages there are."""
-        return self._now().passages
+        return self._whole().passages
 
     def __contains__(self, passage_id: object) -> bool:
-        return self._now().number(passage_id) is not None
+        return self._whole().number(passage_id) is not None
 
     @property
     def dim(self) -> int:
@@ -198,17 +207,22 @@ class LateInteractionIndex:
         return self._now().manifest.fingerprint
 
     @property
+    def identity(self) -> str:
+        """What no other index has; one deleted and made anew in the same place gets another."""
+        return storage.identity_of(self._now().manifest)
+
+    @property
     def generation(self) -> int:
         """How many changes were made since create()."""
         return self._now().manifest.generation
 
     def ids(self) -> list[str]:
         """All passage ids in the order they were added."""
-        return self._now().ids()
+        return self._whole().ids()
 
     def vectors(self, passage_id: str) -> np.ndarray:
         """The stored vectors (tokens, dim) float32 of a passage. Raises KeyError if it is not there."""
-        state = self._now()
+        state = self._whole()
         number = state.number(passage_id)
         if number is None:
             raise KeyError(passage_id)
@@ -224,7 +238,7 @@ class LateInteractionIndex:
     def stats(self) -> dict:
         """Counts and sizes: passages, vectors (neither counts what is deleted), deleted passages, dim, nbits,
         fingerprint, generation, centroids, segments, whole_vectors (not compressed yet), bytes, bytes_per_vector."""
-        state = self._now()
+        state = self._whole()
         manifest, pieces = state.manifest, state.pieces
         return {
             "passages": state.passages,
@@ -262,6 +276,7 @@ class LateInteractionIndex:
         with self._changing:
             state = self._now()
             if self._lock is not None:
+                state.check(self.path)
                 return False  # nobody else can have written
             found = read_state(self.path, state)
             if found is state:
@@ -319,7 +334,7 @@ class LateInteractionIndex:
     def _change(self, doing: str) -> Iterator[Change]:
         """One change, after which only the files of a valid commit are left, however it ends."""
         with self._changing:
-            state = self._now()
+            state = self._whole()
             if self._lock is None:
                 raise IndexProblem(f"The index at {self.path} is open for reading only; open it with write=True.")
             try:
@@ -373,7 +388,7 @@ class LateInteractionIndex:
         exact: bool = False,
     ) -> list[list[Hit]]:
         """What search() finds for each query, all among the same passages; weights: those of each query."""
-        state = self._now()
+        state = self._whole()
         if k < 1:
             raise ValueError("k must be at least 1.")
         if candidates is not None and candidates < 1:
@@ -390,6 +405,7 @@ class LateInteractionIndex:
         for query, some in checked:
             hits = []
             if found and len(query):
+                state.check(self.path)  # again for each, since many take long
                 hits = funnel.search(state.snapshot, query, some, k, allowed, looked_at, exact)
                 self._forget(state, found if exact else looked_at)
             results.append([Hit(state.id(number), score) for number, score in hits])

@@ -52,17 +52,22 @@ class Segment:
         """(P,) uint32, how many vectors each passage has."""
         return np.diff(self.starts)
 
+    @cached_property
+    def mapping(self) -> mmap.mmap | None:
+        """What backs its arrays; None for a segment in memory."""
+        base = self.starts
+        while isinstance(base, np.ndarray):
+            base = base.base
+        return base if isinstance(base, mmap.mmap) else None
+
     def id_bytes(self, row: int) -> bytes:
         return self.ids[self.id_starts[row] : self.id_starts[row + 1]].tobytes()
 
     def forget(self) -> None:
         """Takes the file out of this process's memory; what is looked at again comes back, as a rule from the system's
         cache."""
-        base = self.starts
-        while isinstance(base, np.ndarray):
-            base = base.base
-        if isinstance(base, mmap.mmap):
-            base.madvise(mmap.MADV_DONTNEED)
+        if self.mapping is not None:
+            self.mapping.madvise(mmap.MADV_DONTNEED)
 
     def rows(self, encoded: bytes, hashed: np.uint64) -> Iterator[int]:
         """The passages with that id; deleted ones too."""

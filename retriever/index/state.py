@@ -15,7 +15,7 @@ import numpy as np
 from retriever.index import segments, storage
 from retriever.index.centroids import Codebook
 from retriever.index.segments import LARGE, Piece, Segment, Snapshot, decode_id, encode_id
-from retriever.index.storage import Manifest, Parts
+from retriever.index.storage import IndexProblem, Manifest, Parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +46,14 @@ class State:
     @cached_property
     def vectors(self) -> int:
         return sum(piece.vectors for piece in self.pieces)
+
+    def check(self, path: Path) -> None:
+        """Raises IndexProblem if a file that is read from as it lies on disk has been cut short; see check_mapped().
+
+        The codebook, and what is deleted, are in memory."""
+        for piece in self.pieces:
+            if piece.segment.mapping is not None:
+                storage.check_mapped(path, piece.segment.name, piece.segment.mapping)
 
     def ids(self) -> list[str]:
         """The ids of all passages that are not deleted, in the order of adding."""
@@ -87,6 +95,11 @@ class State:
 
 def read_state(path: Path, old: State | None) -> State:
     """The state on disk now, or old if that is it still. Raises IndexProblem."""
+    try:
+        if old is not None:
+            old.check(path)
+    except IndexProblem:
+        old = None  # nothing of it is of use; what lies there now may be
 
     def read(manifest: Manifest) -> State:
         return old if old is not None and old.manifest == manifest else load(path, manifest, old)
@@ -113,7 +126,7 @@ def load(path: Path, manifest: Manifest, old: State | None) -> State:
     else:
         arrays = storage.map_parts(path, manifest.codebook, manifest.files[manifest.codebook])
         centroids, radius = arrays["centroids"].astype(np.float32), float(arrays["radius"][0])
-        codebook = Codebook(centroids, radius, arrays["spread"].astype(np.float32), arrays["moment"])
+        codebook = Codebook(centroids, radius, arrays["spread"].astype(np.float32), arrays["moment"].copy())
     deleted = {}
     if manifest.deleted:
         deleted = storage.map_parts(path, manifest.deleted, manifest.files[manifest.deleted])

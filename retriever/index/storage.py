@@ -16,9 +16,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
 import json
+import mmap
 import os
 import re
+import secrets
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -74,6 +77,7 @@ class Manifest:
     nbits: int
     fingerprint: str
     codebook: str
+    identity: str = ""  # of this index and no other; "" in those made before there were any, until they are changed
     generation: int = 0  # counts commits
     next_file: int = 2  # no file has had this number
     deleted: str = ""
@@ -84,6 +88,18 @@ class Manifest:
     def size(self) -> int:
         """Bytes of all files but the manifest."""
         return sum(file.size for file in self.files.values())
+
+
+def new_identity() -> str:
+    return secrets.token_hex(16)
+
+
+def identity_of(manifest: Manifest) -> str:
+    """What tells the index of a manifest from all others, also from one made anew in its place.
+
+    One that was given none yet is known by all that its manifest says, the checksums of its files among it."""
+    content = json.dumps(asdict(manifest), sort_keys=True).encode()
+    return manifest.identity or f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def disk_problem(error: OSError, path: Path, doing: str) -> IndexProblem:
@@ -199,7 +215,9 @@ def write_parts(path: Path, name: str, parts: Parts) -> PartFile:
 
 def map_parts(path: Path, name: str, file: PartFile, unchecked: Collection[str] = ()) -> dict[str, np.ndarray]:
     """The arrays of a part file by name, read-only and backed by the file; all but unchecked ones are compared with
-    their checksums. Raises IndexProblem for a file that is damaged, OSError for one that cannot be read."""
+    their checksums. Raises IndexProblem for a file that is damaged, OSError for one that cannot be read.
+
+    Reading what a file has lost since it was mapped kills the process, so see check_mapped()."""
     _check_size(path, name, file.size)
     content = np.asarray(np.memmap(path / name, np.uint8, "r"))
     arrays = {}
@@ -210,6 +228,18 @@ def map_parts(path: Path, name: str, file: PartFile, unchecked: Collection[str] 
         size = int(np.prod(part.shape)) * dtype.itemsize
         arrays[part.name] = content[begin : begin + size].view(dtype).reshape(part.shape)
     return arrays
+
+
+def check_mapped(path: Path, name: str, mapping: mmap.mmap) -> None:
+    """Raises IndexProblem if a mapped file has been cut short since, wherever it lies by now; one call of the system.
+
+    The system sends SIGBUS, which nothing here can survive, to who reads beyond a file's end. A file that is cut short
+    between this and the reading, which is milliseconds later, still does that: nobody can be kept from cutting a file
+    (locks bind only those who ask for them), and a copy in memory would take what mapping is there to save. Nor is it
+    seen when a file was cut and filled up again, with something else: that is for verify()."""
+    found = mapping.size()  # of the file
+    if found < len(mapping):
+        raise _wrong_size(path, name, found, len(mapping))
 
 
 def check(path: Path, name: str, file: PartFile) -> None:
@@ -232,10 +262,14 @@ def _check_size(path: Path, name: str, size: int) -> None:
             f"The index at {path} lacks its file {name}; rebuild it or restore it from a backup."
         ) from None
     if found != size:
-        raise IndexProblem(
-            f"The file {name} of the index at {path} {'is cut short' if found < size else 'has grown'} "
-            f"({found} of {size} bytes); rebuild the index or restore it from a backup."
-        )
+        raise _wrong_size(path, name, found, size)
+
+
+def _wrong_size(path: Path, name: str, found: int, size: int) -> IndexProblem:
+    return IndexProblem(
+        f"The file {name} of the index at {path} {'is cut short' if found < size else 'has grown'} "
+        f"({found} of {size} bytes); rebuild the index or restore it from a backup."
+    )
 
 
 def _damaged(path: Path, name: str, part: Part) -> IndexProblem:
