@@ -138,6 +138,25 @@ class Catalogue:
         with self.database.reading() as session:
             return [_passage(*row) for row in session.execute(theirs)]
 
+    def titled(self, titles: Sequence[str], corpora: Sequence[str], limit: int = 2000) -> dict[str, list[str]]:
+        """The ids of the passages of documents with exactly these titles in those corpora, by title; titles of no
+        document are left out. At most `limit` ids in all, in the order in which they came."""
+        found: dict[str, list[str]] = {}
+        chosen = (
+            select(PassageRow.name, DocumentRow.title)
+            .join(PassageRow.document)
+            .join(DocumentRow.corpus)
+            .where(CorpusRow.served, CorpusRow.called.in_(list(corpora)))
+            .order_by(PassageRow.document_id, PassageRow.position)
+        )
+        wanted = list(dict.fromkeys(titles))
+        with self.database.reading() as session:
+            for start in range(0, len(wanted), _IDS_AT_ONCE):
+                theirs = chosen.where(DocumentRow.title.in_(wanted[start : start + _IDS_AT_ONCE])).limit(limit)
+                for passage, title in session.execute(theirs):
+                    found.setdefault(title, []).append(passage)
+        return found
+
     def twins(self, ids: Sequence[str]) -> dict[str, list[tuple[str, float]]]:
         """The ids of the passages that say what each of `ids` says, found by kb/twins.py, and how nearly (1 is the
         same); a passage that has none is left out."""

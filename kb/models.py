@@ -13,6 +13,7 @@ from sqlalchemy import (
     Dialect,
     Float,
     ForeignKey,
+    Index,
     String,
     Text,
     TypeDecorator,
@@ -75,6 +76,7 @@ class DocumentRow(Base):
     """
 
     __tablename__ = "document"
+    __table_args__ = (Index("ix_document_title", "title", postgresql_using="hash"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     corpus_id: Mapped[int] = mapped_column(ForeignKey("corpus.id", ondelete="CASCADE"), index=True)

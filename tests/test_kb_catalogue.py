@@ -49,6 +49,13 @@ def titles(hits) -> list[str]:
     return [hit.passage.title for hit in hits]
 
 
+def test_passages_by_their_exact_titles(catalogue):
+    found = catalogue.titled(["Whale", "whale", "Whal", "AT&T", "Whale"], ["made-up", "nope"])
+    assert found == {"Whale": ["made-up:doc_0#0", "made-up:doc_0#1"], "AT&T": ["made-up:doc_2#0"]}
+    assert catalogue.titled(["Whale"], ["made-up"], limit=1) == {"Whale": ["made-up:doc_0#0"]}
+    assert catalogue.titled(["Whale"], ["nope"]) == {} == catalogue.titled([], ["made-up"])
+
+
 def test_passages_in_the_order_asked(catalogue):
     asked = [
         "made-up:doc_3#0",

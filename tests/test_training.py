@@ -1,37 +1,21 @@
-"""Training without photographs: the tables, the drawn features, the made questions, the loss that falls."""
+"""Training without photographs: the drawn features, the made questions, the loss that falls."""
 
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from retriever.mini import load_mini
+from retriever.recognition import concepts
 from retriever.training import train_mini as training
-from retriever.training.concepts import TABLES, _weights, load_concepts
 from retriever.training.features import FeatureSampler
 from retriever.training.questions import Article, mentions, text_questions
 
 TITLES = {"Cheetah", "Guitar", "Rose", "Eiffel Tower", "Dog"}
-
-
-def test_tables_hold_distributions():
-    concepts = load_concepts(TITLES)
-    assert concepts.titles == sorted(TITLES)
-    assert concepts.drawn.sum() == pytest.approx(1) and np.allclose(concepts.classes.sum(1), 1)
-    cheetah = concepts.classes[concepts.titles.index("Cheetah")]
-    assert cheetah.argmax() == 293  # ImageNet's cheetah
-    assert _weights("3:0.5 10-13:0.4 3:0.1")[[3, 10, 13]].tolist() == pytest.approx([0.6, 0.1, 0.1])
-
-
-def test_every_class_has_an_article():
-    folder = training.Path(training.__file__).parent
-    lines = [line for t in TABLES for line in (folder / t).read_text(encoding="utf-8").splitlines()]
-    seen = sum(_weights(line.split("\t")[2]) for line in lines if not line.startswith("#"))
-    assert (seen > 0).all()
 
 
 @torch.no_grad()
@@ -81,10 +65,10 @@ def test_best_match_is_maxsim_with_its_gradient():
 
 @pytest.mark.slow
 def test_a_short_training_learns_and_saves_what_loads(wheel_cache, tmp_path, monkeypatch):
-    concepts = load_concepts(set(_some_titles()))
+    known = concepts.load_concepts(set(_some_titles()))
     articles = [
         Article(t, f"The {t.lower()} is what this text number {i} is about, and nothing else is.", f"Thing {i}")
-        for i, t in enumerate(concepts.titles)
+        for i, t in enumerate(known.titles)
     ]
     for name, value in {"TEXT_STEPS": 40, "PHOTO_STEPS": 40, "NEIGHBOURS": 10, "ANY_ARTICLE": 10}.items():
         monkeypatch.setattr(training, name, value)
@@ -97,6 +81,6 @@ def test_a_short_training_learns_and_saves_what_loads(wheel_cache, tmp_path, mon
 
 
 def _some_titles() -> list[str]:
-    folder = training.Path(training.__file__).parent
-    lines = (folder / TABLES[0]).read_text(encoding="utf-8").splitlines()
+    folder = Path(concepts.__file__).parent
+    lines = (folder / concepts.TABLES[0]).read_text(encoding="utf-8").splitlines()
     return [line.split("\t")[0] for line in lines if not line.startswith("#")][:150]

@@ -3,7 +3,8 @@
 Both towers stay as they are. First the text projection and the token weights learn from questions made of the
 articles; then, against the articles' vectors now fixed, the vision projection and the mapping network learn from
 photograph features drawn out of the classifier (features.py) for subjects that a table says look like its classes
-(concepts.py). All draws are seeded. Knows nothing of catalogues; articles come in, a file of weights goes out.
+(recognition/concepts.py). All draws are seeded. Knows nothing of catalogues; articles come in, a file of weights goes
+out.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from transformers import PreTrainedTokenizerBase
 from ..encoder import PASSAGE_TOKENS, TOKEN_BUDGET, passage_text
 from ..flmr import FLMRModelForRetrieval, tokenize_documents, tokenize_queries
 from ..mini import QUERY_TOKENS, TOWERS, load_mini
-from .concepts import FIRST_ARTEFACT, Concepts, load_concepts
+from ..recognition.concepts import FIRST_ARTEFACT, Concepts, load_concepts
 from .features import FeatureSampler
 from .questions import ANIMAL_QUESTIONS, PHOTO_QUESTIONS, Article, mentions, text_questions
 
