@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STATIC = Path(__file__).parent / "static"
+STYLES = ("page", "corpora")
+SCRIPTS = ("base", "page", "part", "photo", "corpora")  # base first: the others use what is in it
 MOST_PASSAGES = 20  # the slider's end; the API takes as many as the service does
 POLL_SECONDS = 1.5
 PAUSE = 0.5  # seconds after which a question that is worked on can be stopped, whatever the model does
@@ -169,7 +171,9 @@ def build_page(
             happens(**whole)
             happens(**end)  # else the answer would write itself, and its turn, over what is begun anew
         new.click(asker.start_anew, None, [answer, evidence, figure, problem, *conversation], **quiet)
-        photo.upload(asker.check_photo, photo, [photo, figure, problem], **quiet)
+        photo.upload(None, js="() => window.checking(true)", **quiet)
+        checked = photo.upload(asker.check_photo, photo, [photo, figure, problem], **quiet)
+        checked.then(None, js="() => window.checking(false)", **quiet)
         photo.upload(asker.forget, None, conversation, **quiet)
         photo.clear(lambda: ("", ""), None, [figure, problem], **quiet)
         photo.clear(asker.forget, None, conversation, **quiet)
@@ -578,10 +582,9 @@ def _middleware(page: Page, settings: Settings) -> list[Middleware]:
 
 def _head() -> str:
     """The page's own style and script. Not through Gradio's `css`, which rewrites selectors, but not all."""
-    style, script = ((STATIC / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     style, script = (
-        joined + (STATIC / name).read_text(encoding="utf-8")
-        for joined, name in ((style, "corpora.css"), (script, "corpora.js"))
+        "".join((STATIC / f"{name}.{kind}").read_text(encoding="utf-8") for name in names)
+        for kind, names in (("css", STYLES), ("js", SCRIPTS))
     )
     return f"<style>{style}</style><script>{script}</script>"
 

@@ -2,8 +2,7 @@
    pressed is written as JSON into a hidden field, whose change the program acts on. */
 (() => {
   "use strict";
-  const all = (selector) => Array.from(document.querySelectorAll(selector));
-  const one = (selector) => document.querySelector(selector);
+  const { all, one, settled } = window.citesight;
   const state = { asked: "", focused: "", open: new Set(), sent: 0, down: null };
 
   function send(command) {
@@ -143,13 +142,5 @@
     }
   }
 
-  let waiting = false;
-  new MutationObserver(() => {
-    if (waiting) return;
-    waiting = true;
-    requestAnimationFrame(() => {
-      waiting = false;
-      settle();
-    });
-  }).observe(document.documentElement, { childList: true, subtree: true });
+  settled(settle);
 })();

@@ -1,22 +1,9 @@
-/* Selecting evidence: a citation or a card is pressed, the card is marked and the photo shows its heat map.
-   Listens on the document, because Gradio replaces the contents of its components whenever they change. */
+/* The Ask page: a citation or a card is pressed, the card is marked and the photo shows its heat map; answers are
+   stopped, and what Gradio itself reports is said in place. */
 (() => {
   "use strict";
   const state = { run: "", rank: "", picked: false, stage: "", wanted: "", stopped: false };
-  const all = (selector) => Array.from(document.querySelectorAll(selector));
-  const one = (selector) => document.querySelector(selector);
-
-  function announce(text) {
-    let region = one("#cs-announce");
-    if (!region) {
-      region = document.createElement("div");
-      region.id = "cs-announce";
-      region.className = "cs-sr";
-      region.setAttribute("aria-live", "polite");
-      document.body.append(region);
-    }
-    region.textContent = text;
-  }
+  const { all, one, managing, announce, settled } = window.citesight;
 
   function show(rank) {
     all(".cs-card").forEach((card) => card.classList.toggle("cs-selected", card.dataset.rank === rank));
@@ -67,16 +54,6 @@
       show(state.rank);
       return;
     }
-    if (target.closest(".cs-select")) {
-      if (part.box || part.choosing) {
-        choose(null, false);
-      } else {
-        // From the keyboard there is nothing to draw with: begin with a frame that the arrow keys move.
-        choose(event.detail === 0 ? [0.25, 0.25, 0.75, 0.75] : null, event.detail !== 0);
-        if (event.detail === 0) one(".cs-hole")?.focus();
-      }
-      return;
-    }
     if (target.closest(".cs-change")) {
       one("#cs-main")?.classList.add("cs-choosing");
       one("#cs-photo button, #cs-photo input")?.focus();
@@ -86,134 +63,6 @@
     // A text selection inside a card is somebody copying, not choosing.
     if (card && !String(getSelection())) select(card.dataset.rank);
   });
-
-  /* Choosing a part of the photo: a frame over whichever picture of it is shown. What is chosen is written into the
-     hidden field that goes with the question: "left,top,right,bottom" as fractions, or nothing for all of it. */
-  const part = { box: null, choosing: false, from: null };
-  const LEAST = 0.03;
-  const STEP = 0.02;
-  const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
-
-  function picture() {
-    const shown = [one(".cs-photo"), one("#cs-photo img")];
-    return shown.find((image) => image && image.offsetParent !== null && image.naturalWidth > 0) ?? null;
-  }
-
-  // Where the picture itself is inside its element, which may be wider or higher than it.
-  function drawn(image) {
-    const scale = Math.min(image.clientWidth / image.naturalWidth, image.clientHeight / image.naturalHeight);
-    const width = image.naturalWidth * scale;
-    const height = image.naturalHeight * scale;
-    return {
-      left: image.offsetLeft + (image.clientWidth - width) / 2,
-      top: image.offsetTop + (image.clientHeight - height) / 2,
-      width,
-      height,
-    };
-  }
-
-  function write() {
-    const field = one("#cs-region textarea, #cs-region input");
-    const value = part.box ? part.box.map((edge) => edge.toFixed(4)).join(",") : "";
-    if (!field || field.value === value) return;
-    field.value = value;
-    field.dispatchEvent(new Event("input", { bubbles: true }));
-  }
-
-  function frame() {
-    const image = picture();
-    const shown = image !== null && (part.box !== null || part.choosing);
-    all(".cs-frame").forEach((each) => {
-      if (!shown || each.parentElement !== image.parentElement) each.remove();
-    });
-    all(".cs-select").forEach((button) => {
-      const chosen = part.box !== null && !part.choosing;
-      const name = chosen ? "Whole photo" : part.choosing ? "Draw on it…" : "Select a part";
-      if (button.textContent !== name) button.textContent = name;
-      button.setAttribute("aria-pressed", String(part.choosing || chosen));
-    });
-    if (!shown) return;
-    let pane = image.parentElement.querySelector(".cs-frame");
-    if (!pane) {
-      pane = document.createElement("div");
-      pane.className = "cs-frame";
-      const hole = document.createElement("div");
-      hole.className = "cs-hole";
-      hole.tabIndex = 0;
-      hole.setAttribute("role", "group");
-      pane.append(hole);
-      image.parentElement.append(pane);
-    }
-    const at = drawn(image);
-    Object.assign(pane.style, {
-      left: `${at.left}px`, top: `${at.top}px`, width: `${at.width}px`, height: `${at.height}px`,
-    });
-    pane.classList.toggle("cs-choosing-part", part.choosing);
-    const hole = pane.firstElementChild;
-    hole.hidden = part.box === null;
-    if (part.box) {
-      const [left, top, right, bottom] = part.box;
-      Object.assign(hole.style, {
-        left: `${left * 100}%`, top: `${top * 100}%`, width: `${(right - left) * 100}%`, height: `${(bottom - top) * 100}%`,
-      });
-      const from = `${Math.round(left * 100)} to ${Math.round(right * 100)} percent across`;
-      hole.setAttribute("aria-label", `Part of the photo that is asked about, ${from}, ${Math.round(top * 100)} to ${Math.round(bottom * 100)} percent down. Arrow keys move it, with Shift they resize it, Escape clears it.`);
-    }
-  }
-
-  function choose(box, choosing) {
-    part.box = box;
-    part.choosing = choosing;
-    write();
-    frame();
-  }
-
-  function place(event) {
-    const area = one(".cs-frame").getBoundingClientRect();
-    return [clamp((event.clientX - area.left) / area.width, 0, 1), clamp((event.clientY - area.top) / area.height, 0, 1)];
-  }
-
-  document.addEventListener("pointerdown", (event) => {
-    if (!part.choosing || !(event.target instanceof Element) || !event.target.closest(".cs-frame")) return;
-    event.preventDefault();
-    part.from = place(event);
-  });
-  document.addEventListener("pointermove", (event) => {
-    if (!part.from) return;
-    const [x, y] = place(event);
-    const [left, top] = part.from;
-    part.box = [Math.min(left, x), Math.min(top, y), Math.max(left, x), Math.max(top, y)];
-    frame();
-  });
-  document.addEventListener("pointerup", () => {
-    if (!part.from) return;
-    part.from = null;
-    const box = part.box;
-    const enough = box && box[2] - box[0] >= LEAST && box[3] - box[1] >= LEAST;
-    choose(enough ? box : null, !enough); // a mere click draws nothing: go on choosing
-    if (enough) announce("A part of the photo is chosen; ask about it.");
-  });
-  document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && (part.choosing || document.activeElement?.matches(".cs-hole"))) {
-      choose(null, false);
-      return;
-    }
-    const arrows = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, -STEP], ArrowDown: [0, STEP] };
-    const move = arrows[event.key];
-    if (!move || !part.box || !document.activeElement?.matches(".cs-hole")) return;
-    event.preventDefault();
-    let [left, top, right, bottom] = part.box;
-    if (event.shiftKey) {
-      right = clamp(right + move[0], left + LEAST, 1);
-      bottom = clamp(bottom + move[1], top + LEAST, 1);
-    } else {
-      const x = clamp(move[0], -left, 1 - right);
-      const y = clamp(move[1], -top, 1 - bottom);
-      [left, right, top, bottom] = [left + x, right + x, top + y, bottom + y];
-    }
-    choose([left, top, right, bottom], false);
-  });
-  addEventListener("resize", () => frame());
 
   window.asking = (number) => {
     state.stopped = false;
@@ -240,8 +89,6 @@
 
   /* What Gradio itself reports (an upload that failed, a server that is gone) comes as a passing notice in its
      own words. It is said in place instead, and stays until the next thing happens. */
-  const managing = () => one('button[role="tab"][aria-selected="true"]')?.textContent.trim() === "Corpora";
-
   function sentence(notice) {
     return managing() ? told(notice).replace(/^The photo(?:'s file)?/, "The file") : told(notice);
   }
@@ -270,6 +117,7 @@
     place.textContent = text;
     one(managing() ? "#cc-problem" : "#cs-problem")?.after(place);
   }
+  window.citesight.say = say;
 
   // Called by Gradio once the page is up: `/?example=lion` asks that example.
   window.openExample = () => {
@@ -294,13 +142,6 @@
       state.wanted = "";
       example.click();
     }
-    const field = one("#cs-region textarea, #cs-region input");
-    if (field) {
-      field.tabIndex = -1; // nobody sees it
-      one("#cs-region").setAttribute("aria-hidden", "true");
-    }
-    if (field && !field.value && part.box && !part.from) part.box = null; // another photo, or a new conversation
-    frame();
     const evidence = one(".cs-evidence");
     const run = evidence ? evidence.dataset.run : "";
     if (run !== state.run) {
@@ -330,13 +171,5 @@
     }
   }
 
-  let waiting = false;
-  new MutationObserver(() => {
-    if (waiting) return;
-    waiting = true;
-    requestAnimationFrame(() => {
-      waiting = false;
-      settle();
-    });
-  }).observe(document.documentElement, { childList: true, subtree: true });
+  settled(settle);
 })();

@@ -6,6 +6,7 @@ what a person gets.
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import socket
@@ -17,6 +18,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
+from PIL import Image
 
 from app.page import EXAMPLES
 from kb.catalogue import Catalogue
@@ -264,11 +268,32 @@ def painted(page, photo: str) -> dict[str, float]:
     return page.locator(photo).evaluate(
         """image => {
             const box = image.getBoundingClientRect();
-            const scale = Math.min(box.width / image.naturalWidth, box.height / image.naturalHeight);
+            const fits = Math.min(box.width / image.naturalWidth, box.height / image.naturalHeight);
+            const scale = getComputedStyle(image).objectFit === "scale-down" ? Math.min(1, fits) : fits;
             const width = image.naturalWidth * scale, height = image.naturalHeight * scale;
             return { x: box.x + (box.width - width) / 2, y: box.y + (box.height - height) / 2, width, height };
         }"""
     )
+
+
+def coloured(page, colour: tuple[int, int, int]) -> tuple[float, float, float, float]:
+    """Where on the screen there is a colour: left, top, right, bottom, in pixels. Looked for in what is painted."""
+    with Image.open(io.BytesIO(page.screenshot())) as shot:
+        near = (np.abs(np.asarray(shot.convert("RGB")).astype(int) - colour) < 12).all(axis=2)
+    down, across = np.nonzero(near)
+    return float(across.min()), float(down.min()), float(across.max() + 1), float(down.max() + 1)
+
+
+def dropped(page, selector: str, *files: str | Path) -> None:
+    """Files dragged in from outside and dropped on the middle of an element, as the browser gets them from the system:
+    where the page does not take them, the browser leaves it for the file."""
+    box = page.locator(selector).bounding_box()
+    at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    data = {"items": [], "files": [str(file) for file in files], "dragOperationsMask": 1}
+    browser = page.context.new_cdp_session(page)
+    for happens in ("dragEnter", "dragOver", "drop"):
+        browser.send("Input.dispatchDragEvent", {"type": happens, **at, "data": data})
+    browser.detach()
 
 
 def selecting(page):

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from browser_support import CHROMIUM
-from e2e_support import LION, Visit, draw, painted, region, selecting
+from e2e_support import LION, Visit, coloured, draw, painted, region, selecting
+from PIL import Image
 
 pytest.importorskip("playwright.sync_api")
 
@@ -107,3 +108,114 @@ def test_a_part_of_the_photo_with_the_keyboard(ready: Visit, both: Path) -> None
     page.locator(".cs-stage .cs-hole").focus()
     page.keyboard.press("Escape")
     assert region(page) == [] and page.locator(".cs-frame").count() == 0
+
+
+BLUE = (0, 0, 255)
+
+
+def quartered(folder: Path, size: tuple[int, int]) -> Path:
+    """A red picture whose lower right quarter is blue."""
+    picture = Image.new("RGB", size, "red")
+    picture.paste(BLUE, (size[0] // 2, size[1] // 2, *size))
+    picture.save(folder / "quartered.png")
+    return folder / "quartered.png"
+
+
+@pytest.mark.parametrize("size", [(100, 100), (40, 160), (900, 60)])
+def test_a_frame_is_where_it_is_drawn_however_small_the_photo(ready: Visit, tmp_path: Path, size) -> None:
+    """The frame is drawn round the blue that is on the screen, so no rule of how pictures are fitted is assumed."""
+    page = ready.page
+
+    def drawn_round_the_blue() -> tuple[list[float], float]:
+        selecting(page).click()
+        page.mouse.move(5, 5)
+        left, top, right, bottom = coloured(page, BLUE)
+        page.mouse.move(left + 0.5, top + 0.5)
+        page.mouse.down()
+        page.mouse.move((left + right) / 2, (top + bottom) / 2)
+        page.mouse.move(right, bottom)
+        page.mouse.up()
+        page.locator(".cs-hole:visible").wait_for()
+        hole = page.locator(".cs-hole").bounding_box()
+        assert [hole["x"], hole["y"]] == pytest.approx([left, top], abs=1.5)
+        assert [hole["width"], hole["height"]] == pytest.approx([right - left, bottom - top], abs=2)
+        return region(page), min(right - left, bottom - top)
+
+    ready.give_photo(quartered(tmp_path, size))
+    page.locator("#cs-photo img").wait_for()
+    page.wait_for_function("document.querySelector('#cs-photo img').naturalWidth > 0")
+    got, pixels = drawn_round_the_blue()
+    assert got == pytest.approx([0.5, 0.5, 1, 1], abs=1 / pixels)
+    ready.ask("What is this?")
+    ready.answered()
+    page.locator(".cs-stage .cs-hole").wait_for()
+    selecting(page).click()  # the whole photo again
+    page.get_by_role("button", name="Plain photo").click()
+    got, pixels = drawn_round_the_blue()
+    assert got == pytest.approx([0.5, 0.5, 1, 1], abs=2.5 / pixels)  # its edge is blurred there
+
+
+def test_a_frame_is_moved_and_resized_with_the_mouse(ready: Visit, both: Path) -> None:
+    page = ready.page
+    ready.give_photo(both)
+    page.locator("#cs-photo img").wait_for()
+    selecting(page).click()
+    draw(page, "#cs-photo img", 0.2, 0.2, 0.6, 0.8)
+
+    def drag(start: tuple[float, float], end: tuple[float, float]) -> None:
+        photo = painted(page, "#cs-photo img")
+        x0, y0, x1, y1 = (
+            photo[side] + at * photo[size]
+            for at, side, size in zip((*start, *end), "xyxy", ("width", "height") * 2, strict=True)
+        )
+        page.mouse.move(x0, y0)
+        page.mouse.down()
+        page.mouse.move((x0 + x1) / 2, (y0 + y1) / 2)
+        page.mouse.move(x1, y1)
+        page.mouse.up()
+
+    drag((0.4, 0.5), (0.5, 0.55))
+    assert region(page) == pytest.approx([0.3, 0.25, 0.7, 0.85], abs=0.01)
+    drag((0.5, 0.5), (1.5, 1.5))  # as far as the photo goes, and as large as it was
+    assert region(page) == pytest.approx([0.6, 0.4, 1, 1], abs=0.01)
+    drag((0.61, 0.42), (0.11, 0.22))  # by its corners
+    assert region(page) == pytest.approx([0.1, 0.2, 1, 1], abs=0.01)
+    drag((0.99, 0.22), (0.59, 0.02))
+    assert region(page) == pytest.approx([0.1, 0, 0.6, 1], abs=0.01)
+    drag((0.59, 0.98), (0.0, 0.5))  # never through itself
+    left, top, right, bottom = region(page)
+    assert [left, top, bottom] == pytest.approx([0.1, 0, 0.52], abs=0.02) and 0.02 < right - left < 0.06
+    assert page.evaluate("document.activeElement.className") == "cs-hole"
+    ready.ask("What is this?")
+    ready.answered()
+
+
+@pytest.mark.parametrize(
+    "visit", [{"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}], indirect=True
+)
+def test_a_frame_is_drawn_moved_and_resized_with_a_finger(ready: Visit, both: Path) -> None:
+    page = ready.page
+    ready.give_photo(both)
+    page.locator("#cs-photo img").wait_for()
+    selecting(page).scroll_into_view_if_needed()
+    selecting(page).tap()
+    page.locator("#cs-photo img").scroll_into_view_if_needed()
+    browser = page.context.new_cdp_session(page)
+
+    def drag(start: tuple[float, float], end: tuple[float, float]) -> None:
+        photo = painted(page, "#cs-photo img")
+        steps = [tuple(a + (b - a) * step / 4 for a, b in zip(start, end, strict=True)) for step in range(5)]
+        points = [{"x": photo["x"] + x * photo["width"], "y": photo["y"] + y * photo["height"]} for x, y in steps]
+        browser.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": points[:1]})
+        for point in points[1:]:
+            browser.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [point]})
+        browser.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+    drag((0.2, 0.2), (0.6, 0.8))
+    assert region(page) == pytest.approx([0.2, 0.2, 0.6, 0.8], abs=0.01)
+    drag((0.4, 0.5), (0.5, 0.4))
+    assert region(page) == pytest.approx([0.3, 0.1, 0.7, 0.7], abs=0.01)
+    drag((0.68, 0.66), (0.88, 0.96))
+    assert region(page) == pytest.approx([0.3, 0.1, 0.9, 1], abs=0.01)
+    handles = page.locator(".cs-handle").evaluate_all("all => all.map(each => each.getBoundingClientRect().width)")
+    assert len(handles) == 4 and min(handles) >= 24

@@ -1,0 +1,35 @@
+/* What the page's scripts share: finding things, saying things, and being told that the page has changed. Gradio
+   replaces the contents of its components whenever they change, so nothing is kept hold of: it is looked up anew. */
+window.citesight = (() => {
+  "use strict";
+  const all = (selector) => Array.from(document.querySelectorAll(selector));
+  const one = (selector) => document.querySelector(selector);
+  const managing = () => one('button[role="tab"][aria-selected="true"]')?.textContent.trim() === "Corpora";
+
+  // For those who hear the page.
+  function announce(text) {
+    let region = one("#cs-announce");
+    if (!region) {
+      region = document.createElement("div");
+      region.id = "cs-announce";
+      region.className = "cs-sr";
+      region.setAttribute("aria-live", "polite");
+      document.body.append(region);
+    }
+    region.textContent = text;
+  }
+
+  // Each listener is called after the page has changed, once a frame at most, in the order they came.
+  const listeners = [];
+  let waiting = false;
+  new MutationObserver(() => {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => {
+      waiting = false;
+      listeners.forEach((listener) => listener());
+    });
+  }).observe(document.documentElement, { childList: true, subtree: true });
+
+  return { all, one, managing, announce, settled: (listener) => listeners.push(listener) };
+})();

@@ -1,0 +1,83 @@
+/* A photo is given by a drop anywhere on the page, or by pasting: Gradio's box takes one only while it is empty, and
+   removes its photo when another is dropped on it. What is dropped or pasted goes to the field of that box. */
+(() => {
+  "use strict";
+  const { one, managing, announce, say, settled } = window.citesight;
+  // given: what is to be handed on; checking: the program looks at the one before; own: what is dragged is the page's.
+  const state = { given: null, checking: false, own: false };
+
+  function hand() {
+    const input = one("#cs-photo input[type=file]");
+    if (!state.given || state.checking || !input) return; // later, when the page has changed
+    const files = new DataTransfer();
+    files.items.add(state.given);
+    state.given = null;
+    input.files = files.files;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+
+  function give(file) {
+    say("");
+    state.given = file;
+    hand();
+  }
+
+  /* Called by Gradio when a photo has arrived and again when it was looked at. What comes meanwhile waits, or the
+     answer about the photo before would put that back in its place. */
+  window.checking = (busy) => {
+    state.checking = busy;
+    if (busy) return;
+    if (one("#cs-photo img")) announce("The photo is there.");
+    hand();
+  };
+
+  const isPicture = (file) => file.type === "" || file.type.startsWith("image/"); // "": unknown here; it is looked at
+  const editable = (target) => target instanceof Element && target.closest("input, textarea, [contenteditable]");
+
+  function dropped(transfer) {
+    const items = Array.from(transfer.items).filter((item) => item.kind === "file");
+    const files = items.filter((item) => !item.webkitGetAsEntry?.()?.isDirectory).map((item) => item.getAsFile());
+    const file = files.find((each) => each && isPicture(each));
+    if (file) give(file);
+    else if (items.length) say("This is not a photo; drop a picture, such as a JPEG, PNG or WebP file.");
+    else say("Addresses are not fetched; save the picture first, then drop its file here.");
+  }
+
+  /* Before Gradio: these are handled here, also what would make the browser leave the page for the file. Text that is
+     dragged is nobody's concern, and on the other page files belong into their box. */
+  function dragged(event) {
+    const types = event.dataTransfer?.types ?? [];
+    const foreign = types.includes("Files") || (types.includes("text/uri-list") && !editable(event.target));
+    const own = state.own && !editable(event.target);
+    if (!foreign && !own) return;
+    const field = event.target instanceof Element && event.target.closest("#cc-files");
+    if (managing() && field && !state.own) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const taken = !state.own && !managing();
+    event.dataTransfer.dropEffect = taken ? "copy" : "none";
+    const left = event.type === "drop" || (event.type === "dragleave" && event.relatedTarget === null);
+    document.body.classList.toggle("cs-dropping", taken && !left);
+    if (event.type === "drop" && taken) dropped(event.dataTransfer);
+  }
+
+  ["dragenter", "dragover", "dragleave", "drop"].forEach((type) => addEventListener(type, dragged, true));
+  addEventListener("dragstart", () => (state.own = true), true);
+  // No mouse moves while something is dragged. A drag whose beginning has left the page has no end.
+  ["dragend", "mousemove"].forEach((type) => addEventListener(type, () => (state.own = false), true));
+
+  addEventListener(
+    "paste",
+    (event) => {
+      const picture = Array.from(event.clipboardData?.files ?? []).find((file) => file.type.startsWith("image/"));
+      const text = editable(event.target) && event.clipboardData?.getData("text/plain").trim();
+      if (!picture || text || managing()) return;
+      event.preventDefault();
+      event.stopPropagation();
+      give(picture);
+    },
+    true,
+  );
+
+  settled(hand);
+})();
