@@ -20,7 +20,7 @@ _STATIC = re.compile(r"/(?:assets|static|svelte)/[^\\]*|/(?:favicon\.ico|robots\
 # or are for who develops with Gradio.
 _CLOSED = re.compile(
     r"/(?:gradio_api/)?(?:process_recording|proxy=|component_server|custom_component/|stream/|deep_link|runs|run-history/"
-    r"|monitoring|profiling/|vibe-|undo-vibe|dev/|login|logout|token|user|app_id).*",
+    r"|monitoring|profiling/|vibe-|undo-vibe|dev/|login|logout|token|user).*",
     re.IGNORECASE | re.DOTALL,
 )
 _ADDRESS = re.compile(r".*/file=\s*https?:.*", re.IGNORECASE | re.DOTALL)

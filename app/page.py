@@ -15,6 +15,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 
 from app import page_heat, page_html
+from app.conversations import Conversations, Kept
 from app.ended import Ended
 from app.listeners import Listeners
 from app.middleware import Origins, Routes, SafeHeaders
@@ -50,7 +52,7 @@ log = logging.getLogger(__name__)
 
 STATIC = Path(__file__).parent / "static"
 STYLES = ("page", "corpora")
-SCRIPTS = ("base", "page", "part", "photo", "corpora")  # base first: the others use what is in it
+SCRIPTS = ("base", "page", "kept", "part", "photo", "corpora")  # base first: the others use what is in it
 MOST_PASSAGES = 20  # the slider's end; the API takes as many as the service does
 POLL_SECONDS = 1.5
 PAUSE = 0.5  # seconds after which a question that is worked on can be stopped, whatever the model does
@@ -103,6 +105,7 @@ def build_page(
                 # Filled by the page's script, so it must be in the page; see page.js.
                 region = gr.Textbox(label="Part of the photo", elem_id="cs-region")
                 number = gr.Number(0, visible=False)  # how many questions this page has asked; see Asker.end
+                conversation = gr.Textbox("", visible=False)  # its id, by which it is kept; see kept.js
                 question = gr.Textbox(
                     label="Question",
                     placeholder="What would you like to know about it?",
@@ -151,17 +154,17 @@ def build_page(
         asked = gr.on(
             asks,
             asker.respond_in_turn,
-            [photo, question, corpora, passages, region, each, own, turns, number],
+            [photo, question, corpora, passages, region, each, own, turns, number, conversation],
             [answer, evidence, figure, problem, earlier, turns],
             show_progress="hidden",
             concurrency_limit=None,  # see Turns
             api_visibility="private",
             trigger_mode="always_last",  # one answer at a time in these places, and the last stands
         )
-        asked.failure(None, js="() => window.stopped()")
+        asked.failure(None, js="() => window.brokenOff()")
         # Again once it has ended, since words that were on their way may have come after the script's.
         asked.then(None, js="() => window.stopped(true)")
-        conversation = [earlier, turns]
+        talk = [earlier, turns]
         # In the browser, and before anything that asks the server: later it would take away a part chosen meanwhile.
         whole = {"fn": None, "inputs": None, "outputs": region, "js": "() => ''", **quiet}
         say = "(number) => (window.stopped(), number)"
@@ -170,20 +173,22 @@ def build_page(
         for happens in (new.click, photo.upload, photo.clear, *(button.click for button, _, _ in tries)):
             happens(**whole)
             happens(**end)  # else the answer would write itself, and its turn, over what is begun anew
-        new.click(asker.start_anew, None, [answer, evidence, figure, problem, *conversation], **quiet)
+        new.click(asker.start_anew, [photo, conversation], [answer, evidence, figure, problem, *talk], **quiet)
         photo.upload(None, js="() => window.checking(true)", **quiet)
-        checked = photo.upload(asker.check_photo, photo, [photo, figure, problem], **quiet)
+        checked = photo.upload(asker.check_photo, [photo, conversation], [photo, figure, problem], **quiet)
         checked.then(None, js="() => window.checking(false)", **quiet)
-        photo.upload(asker.forget, None, conversation, **quiet)
-        photo.clear(lambda: ("", ""), None, [figure, problem], **quiet)
-        photo.clear(asker.forget, None, conversation, **quiet)
+        photo.upload(asker.forget, None, talk, **quiet)
+        photo.clear(asker.clear_photo, conversation, [figure, problem], **quiet)
+        photo.clear(asker.forget, None, talk, **quiet)
         for button, file, text in tries:
             chosen = button.click(_chooser(file, text), None, [photo, question, figure], **quiet)
-            chosen = chosen.then(asker.forget, None, conversation, **quiet)
+            chosen = chosen.then(asker.forget, None, talk, **quiet)
             chosen.then(None, js="() => document.querySelector('#cs-ask').click()")
 
         polled = [status, timer, corpora]
         page.load(asker.progress, corpora, polled, **quiet)
+        shown = [conversation, photo, question, region, answer, evidence, figure, problem, *talk]
+        page.load(asker.restore, [conversation, question], shown, js="() => window.conversation()", **quiet)
         page.load(None, js="() => window.openExample()")
         timer.tick(asker.progress, corpora, polled, **quiet)
         asking.select(asker.progress, corpora, polled, **quiet)
@@ -229,6 +234,7 @@ class Asker:
         self._listeners = listeners
         self._ended = Ended(SESSIONS)
         self._turns = Turns(AT_ONCE, WAITING)
+        self._kept = Conversations(SESSIONS, OLD)
 
     def end(self, number: float | None, page: gr.Request) -> None:
         """The page wants no answers any more to its questions up to this number."""
@@ -256,9 +262,12 @@ class Asker:
         own: bool | None,
         turns: list[Turn],
         number: float | None,
+        conversation: str | None,
         page: gr.Request,
     ) -> AsyncIterator[tuple[Any, ...]]:
-        """`respond`, when the question has its turn; until then, how many are before it. Holds no thread meanwhile."""
+        """`respond`, when the question has its turn; until then, how many are before it. Holds no thread meanwhile.
+
+        What the page shows is kept as it goes, by the conversation's id."""
         keep = gr.skip()
         try:
             place = self._turns.enter()
@@ -276,9 +285,14 @@ class Asker:
                 if self._ended.has(page.session_hash, number or 0):
                     return
             how = (photo, question, corpora, passages, region, each, own, turns, number, page)
+            kept = Kept(photo, question or "", region or "", turns=tuple(turns), complete=False)
             with closing(self.respond(*how)) as steps:
                 while (step := await asyncio.to_thread(next, steps, None)) is not None:
+                    kept = _with_step(kept, step)
+                    self._kept.keep(conversation, kept)
                     yield step
+            if not self._ended.has(page.session_hash, number or 0):
+                self._kept.keep(conversation, replace(kept, complete=True))
 
     def respond(
         self,
@@ -365,11 +379,33 @@ class Asker:
         """A conversation begun anew. Returns (earlier, turns)."""
         return "", []
 
-    def start_anew(self) -> tuple[Any, ...]:
+    def start_anew(self, photo: str | None, conversation: str | None) -> tuple[Any, ...]:
         """As `forget`, and the page as it was before the first question but for the photo.
 
         Returns (answer, evidence, figure, problem, earlier, turns)."""
+        self._kept.keep(conversation, Kept(photo))
         return page_html.empty_answer(), "", "", "", *self.forget()
+
+    def clear_photo(self, conversation: str | None) -> tuple[str, str]:
+        """Without a photo nothing is kept. Returns (figure, problem)."""
+        self._kept.keep(conversation, Kept())
+        return "", ""
+
+    def restore(self, conversation: str | None, typed: str | None) -> tuple[Any, ...]:
+        """What the page showed before it was loaded anew, with what was typed in it last.
+
+        Returns (id, photo, question, region, answer, evidence, figure, problem, earlier, turns)."""
+        kept = self._kept.of(conversation)
+        if kept is None:
+            return conversation, gr.skip(), typed or gr.skip(), *[gr.skip()] * 7
+        photo, problem = kept.photo, ""
+        if photo is not None and not Path(photo).is_file():
+            photo, problem = None, page_html.error(NOT_HERE)
+        answer = kept.answer or page_html.empty_answer()
+        if not kept.complete:
+            answer = page_html.broken_off(answer)
+        shown = (answer, kept.evidence, kept.figure, problem, kept.earlier, list(kept.turns))
+        return conversation, photo, typed or kept.question, kept.region, *shown
 
     async def ask(
         self,
@@ -403,13 +439,15 @@ class Asker:
         except Exception as problem:
             raise refusal(sentence_for(problem)) from None
 
-    def check_photo(self, photo: str | None) -> tuple[Any, Any, str]:
-        """Look at a photo as soon as it is given. Returns (photo, figure, problem)."""
+    def check_photo(self, photo: str | None, conversation: str | None) -> tuple[Any, Any, str]:
+        """Look at a photo as soon as it is given, and begin anew with it. Returns (photo, figure, problem)."""
+        self._kept.keep(conversation, Kept(photo))
         if photo is None:
             return None, "", ""
         try:
             picture = load_image(photo)
         except Exception as problem:
+            self._kept.keep(conversation, Kept())
             return None, "", page_html.error(sentence_for(problem))
         return (photo if _browser_shows(photo) else picture), "", ""
 
@@ -459,6 +497,19 @@ def sentence_for(problem: Exception) -> str:
     if isinstance(problem, MemoryError):
         return "This machine ran out of memory; close something and ask again."
     return "Something unforeseen went wrong, not with your question; try again, or look at the program's log."
+
+
+def _with_step(kept: Kept, step: tuple[Any, ...]) -> Kept:
+    """What is kept, with what the page is told now: (answer, evidence, figure, problem, earlier, turns)."""
+    names = ("answer", "evidence", "figure", None, "earlier", "turns")
+    told = {name: said for name, said in zip(names, step, strict=True) if name and not _skips(said)}
+    if "turns" in told:
+        told["turns"] = tuple(told["turns"])
+    return replace(kept, **told)
+
+
+def _skips(said: Any) -> bool:
+    return isinstance(said, dict)  # Gradio's word for leaving as it is
 
 
 def waiting_line(before: int) -> str:

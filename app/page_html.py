@@ -199,6 +199,19 @@ def unanswered(question: str) -> str:
     )
 
 
+def broken_off(answer: str) -> str:
+    """An answer as far as it came, when no more will come of it."""
+    said = "cs-said" in answer
+    how = "; what is here is not all of it" if said else " before it began"
+    note = (
+        f'<p class="cs-note">The answer was broken off{how}. '
+        '<button type="button" class="cs-retry" data-again="#cs-ask">Retry</button></p>'
+    )
+    if not said:
+        return f'<section class="cs-panel cs-abstained" aria-label="Answer">{note}</section>'
+    return answer.replace(' aria-busy="true"', "").removesuffix("</section>") + f"{note}</section>"
+
+
 def earlier(turns: Sequence[Turn]) -> str:
     """The questions and answers before this one, folded away; nothing where there are none."""
     if not turns:

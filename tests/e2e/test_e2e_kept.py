@@ -1,0 +1,137 @@
+"""A conversation outlives its page: a reload, a connection that is lost, a server that ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+import pytest
+from browser_support import CHROMIUM
+from chat_server import stream
+from e2e_support import ARTEFACTS, CHEETAH, LION, PATIENCE, TOWER, Visit, filled, opened, running
+from test_e2e_model import KEY, modelled, talking  # noqa: F401
+
+pytest.importorskip("playwright.sync_api")
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; apt-get install chromium")
+
+
+def shown(visit: Visit) -> dict[str, object]:
+    """What of a conversation is on the page."""
+    page = visit.page
+    return {
+        "question": page.get_by_label("Question").input_value(),
+        "answer": page.locator(".cs-said").inner_text(),
+        "earlier": page.locator(".cs-earlier li").count(),
+        "cards": page.locator(".cs-card").count(),
+        "maps": page.locator(".cs-layer").count(),
+        "photo": page.locator(".cs-photo").get_attribute("src")[:200],
+    }
+
+
+def reloaded(visit: Visit) -> None:
+    with visit.page.expect_response("**/run/predict"):
+        visit.page.reload()
+
+
+def test_a_reload_keeps_everything_and_the_conversation_goes_on(ready: Visit, browser, address: str) -> None:
+    ready.give_photo(CHEETAH)
+    ready.ask("How fast can this animal run?")
+    ready.answered()
+    ready.ask("Where does it live?")
+    ready.page.locator(".cs-earlier").wait_for()
+    ready.answered()
+    before, place = shown(ready), ready.page.url
+    assert before["earlier"] == 1 and before["cards"] and before["maps"]
+    reloaded(ready)
+    ready.page.locator(".cs-said").wait_for()
+    assert shown(ready) == before and ready.page.url == place
+    ready.ask("What is this?")
+    ready.page.locator(".cs-earlier li").nth(1).wait_for(state="attached")
+    assert "Cheetah" in ready.answered()
+    # Only who knows the address sees it.
+    with opened(browser, address) as other:
+        assert other.page.locator(".cs-said").count() == 0 and other.page.url != place
+
+
+def test_what_was_begun_anew_stays_so(ready: Visit) -> None:
+    ready.give_photo(LION)
+    ready.ask("Where does this animal live?")
+    ready.answered()
+    ready.page.get_by_role("button", name="New conversation").click()
+    ready.page.locator(".cs-empty").wait_for()
+    reloaded(ready)
+    ready.page.locator("#cs-photo img").first.wait_for()
+    assert ready.page.locator(".cs-said").count() == 0
+    # A photo that is given instead has no answers of the other.
+    ready.ask("Where does this animal live?")
+    ready.answered()
+    ready.page.get_by_role("button", name="Change photo").click()
+    with ready.page.expect_response("**/run/predict"):
+        ready.give_photo(TOWER)
+    ready.page.locator(".cs-earlier").wait_for(state="detached")
+    reloaded(ready)
+    ready.page.locator("#cs-photo img").first.wait_for()
+    assert ready.page.locator(".cs-said").count() == 0
+
+
+def test_a_lost_connection_loses_nothing(ready: Visit) -> None:
+    """Gradio loads the page anew when the connection is there again."""
+    ready.give_photo(CHEETAH)
+    ready.ask("How fast can this animal run?")
+    ready.answered()
+    before = shown(ready)
+    ready.page.evaluate("window.before = true")
+    ready.page.context.set_offline(True)
+    ready.page.get_by_label("Question").fill("Where does it live?")
+    ready.page.get_by_role("button", name="Ask", exact=True).click()
+    ready.page.get_by_text("cannot be reached").wait_for()
+    ready.page.context.set_offline(False)
+    ready.page.wait_for_function("window.before === undefined")
+    ready.page.locator(".cs-said").wait_for()
+    assert shown(ready) == {**before, "question": "Where does it live?"}
+    ready.complaints.clear()  # of the connection that was lost
+    ready.page.get_by_role("button", name="Ask", exact=True).click()
+    ready.page.locator(".cs-earlier").wait_for()
+
+
+def test_a_reload_in_mid_answer_offers_to_ask_again(talking: Visit, modelled) -> None:  # noqa: F811
+    modelled.model.said["slowly"] = stream("It can run ", "at 104 km/h [1]. ", *["It sleeps. "] * 100, pause=0.2)
+    talking.give_photo(CHEETAH)
+    talking.ask("How slowly does this animal run?")
+    talking.page.locator(".cs-said", has_text="It can run at 104").wait_for()
+    reloaded(talking)
+    talking.complaints.clear()  # of the stream that the reload ended
+    talking.page.get_by_text("The answer was broken off; what is here is not all of it.").wait_for()
+    assert "It can run" in talking.page.locator(".cs-said").inner_text()
+    assert talking.page.locator(".cs-panel[aria-busy]").count() == 0 and talking.page.locator(".cs-card").count()
+    modelled.model.said["slowly"] = stream("It can run at 104 km/h [1].")
+    talking.page.get_by_role("button", name="Retry").click()
+    talking.page.locator(".cs-panel.cs-answer:not([aria-busy])").wait_for()
+    assert "It can run at 104 km/h" in talking.answered() and not talking.page.get_by_text("broken off").count()
+
+
+def test_a_server_that_ends_in_mid_answer(browser, modelled, tmp_path: Path, wheel_cache: Path) -> None:  # noqa: F811
+    modelled.model.said["long"] = stream("It can run ", "at 104 km/h [1]. ", *["It sleeps. "] * 200, pause=0.2)
+    settings = {"CITESIGHT_MODEL": "small", "CITESIGHT_SERVED_URL": modelled.server.url, "CITESIGHT_SERVED_KEY": KEY}
+    with running(filled(tmp_path, wheel_cache), **settings) as url:
+        page = browser.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.goto(url)
+        page.get_by_role("button", name="Ask", exact=True).wait_for()
+        page.locator(".cs-status").wait_for(state="detached")
+        seen = Visit(page)
+        seen.give_photo(CHEETAH)
+        seen.ask("How long does this animal run?")
+        try:
+            page.locator(".cs-said", has_text="It can run at 104").wait_for(timeout=20000)
+        except Exception:
+            print("SAID", page.locator("body").inner_text()); raise
+        (app,) = [each for each in psutil.Process().children() if str(tmp_path) in each.cmdline()]
+        app.kill()
+        page.get_by_text("The answer was broken off; what is here is not all of it.").wait_for()
+        assert "It can run at 104" in page.locator(".cs-said").inner_text()
+        ask = page.get_by_role("button", name="Ask", exact=True)
+        assert ask.is_visible() and ask.is_enabled() and page.locator("[aria-busy=true]").count() == 0
+        page.screenshot(path=str(ARTEFACTS / "server-gone.png"))
+        page.close()
