@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 STATIC = Path(__file__).parent / "static"
 STYLES = ("page", "corpora")
-SCRIPTS = ("base", "page", "part", "photo", "corpora")  # base first: the others use what is in it
+SCRIPTS = ("base", "page", "corpora", "errors", "part", "photo")  # each uses what is in those before it
 MOST_PASSAGES = 20  # the slider's end; the API takes as many as the service does
 POLL_SECONDS = 1.5
 PAUSE = 0.5  # seconds after which a question that is worked on can be stopped, whatever the model does
@@ -85,6 +85,7 @@ def build_page(
                 )
                 figure = html(elem_id="cs-figure")
                 html(SELECT, elem_id="cs-part")
+                unfit = html(elem_id="cs-unfit")  # what is wrong with the photo, beside it
                 # Filled by the page's script, so it must be in the page; see page.js.
                 region = gr.Textbox(label="Part of the photo", elem_id="cs-region")
                 number = gr.Number(0, visible=False)  # how many questions this page has asked; see Asker.end
@@ -124,7 +125,7 @@ def build_page(
                 answer = html(page_html.empty_answer(), elem_id="cs-answer")
                 evidence = html(elem_id="cs-evidence")
         with gr.Tab("Corpora") as managing:
-            refresh = build_corpora(ingestions, service.settings.may_manage, sentence_for)
+            refresh = build_corpora(ingestions, service.settings.may_manage, sentence_for, may_go_better)
         timer = gr.Timer(POLL_SECONDS, active=False)
         turns = gr.State([], time_to_live=KEEP_PHOTOS[1])
 
@@ -149,16 +150,16 @@ def build_page(
         asked.then(None, js="() => window.stopped(true)")
         conversation = [earlier, turns]
         # In the browser, and before anything that asks the server: later it would take away a part chosen meanwhile.
-        whole = {"fn": None, "inputs": None, "outputs": region, "js": "() => ''", **quiet}
+        fresh = {"fn": None, "inputs": None, "outputs": [region, problem, unfit], "js": "() => ['', '', '']", **quiet}
         say = "(number) => (window.stopped(), number)"
         end = {"fn": asker.end, "inputs": number, "outputs": None, "js": say, **quiet}
         stop.click(**end)
         for happens in (new.click, photo.upload, photo.clear, *(button.click for button, _, _ in tries)):
-            happens(**whole)
+            happens(**fresh)
             happens(**end)  # else the answer would write itself, and its turn, over what is begun anew
         new.click(asker.start_anew, None, [answer, evidence, figure, problem, *conversation], **quiet)
         photo.upload(None, js="() => window.checking(true)", **quiet)
-        checked = photo.upload(asker.check_photo, photo, [photo, figure, problem], **quiet)
+        checked = photo.upload(asker.check_photo, photo, [photo, figure, unfit], **quiet)
         checked.then(None, js="() => window.checking(false)", **quiet)
         photo.upload(asker.forget, None, conversation, **quiet)
         photo.clear(lambda: ("", ""), None, [figure, problem], **quiet)
@@ -224,10 +225,9 @@ class Asker:
         """What is told before a question has its turn, which ends those before it. Returns (answer, problem)."""
         lacking = _lacking(photo, question)
         if lacking:
-            return gr.skip(), page_html.error(lacking)
+            return gr.skip(), page_html.anew(page_html.error(lacking), number)
         self._ended.end(page.session_hash, (number or 0) - 1)
-        # Never twice the same: the browser would leave alone what the script has made of it, that it was stopped.
-        return f"{page_html.working('Waiting for its turn…')}<!-- {secrets.token_hex(4)} -->", ""
+        return page_html.anew(page_html.working("Waiting for its turn…"), number), ""
 
     def respond(
         self,
@@ -253,7 +253,7 @@ class Asker:
         keep = gr.skip()
         lacking = _lacking(photo, question)
         if lacking:
-            yield keep, keep, keep, page_html.error(lacking), keep, keep
+            yield keep, keep, keep, page_html.anew(page_html.error(lacking), number), keep, keep
             return
         history = page_html.earlier(turns)
         yield page_html.working("Looking at the photo and searching…"), "", keep, "", history, keep
@@ -299,7 +299,7 @@ class Asker:
                         talk = [*turns, step.turn()][-MAX_TURNS:]
                         yield done, cards(citations, selected), photo_with_maps(selected), "", keep, talk
         except Exception as problem:  # whatever it was, the person gets a sentence, and keeps what was found
-            sentence = page_html.error(sentence_for(problem))
+            sentence = page_html.error(sentence_for(problem), "#cs-ask" if may_go_better(problem) else "")
             if self._ended.has(page.session_hash, number):
                 return
             if found:
@@ -393,6 +393,11 @@ def sentence_for(problem: Exception) -> str:
     if isinstance(problem, MemoryError):
         return "This machine ran out of memory; close something and ask again."
     return "Something unforeseen went wrong, not with your question; try again, or look at the program's log."
+
+
+def may_go_better(problem: Exception) -> bool:
+    """Whether it makes sense to try the same again."""
+    return problem.again if isinstance(problem, UserProblem) else not isinstance(problem, ImageProblem)
 
 
 def _lacking(photo: str | None, question: str | None) -> str:
