@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from anyio import to_thread
 from gradio.context import LocalContext
 from gradio.utils import get_upload_folder
 from PIL import Image, UnidentifiedImageError
@@ -52,7 +53,7 @@ log = logging.getLogger(__name__)
 
 STATIC = Path(__file__).parent / "static"
 STYLES = ("page", "corpora")
-SCRIPTS = ("base", "page", "kept", "part", "photo", "corpora")  # base first: the others use what is in it
+SCRIPTS = ("base", "page", "corpora", "errors", "kept", "part", "photo")  # each uses what is in those before it
 MOST_PASSAGES = 20  # the slider's end; the API takes as many as the service does
 POLL_SECONDS = 1.5
 PAUSE = 0.5  # seconds after which a question that is worked on can be stopped, whatever the model does
@@ -102,6 +103,7 @@ def build_page(
                 )
                 figure = html(elem_id="cs-figure")
                 html(SELECT, elem_id="cs-part")
+                unfit = html(elem_id="cs-unfit")  # what is wrong with the photo, beside it
                 # Filled by the page's script, so it must be in the page; see page.js.
                 region = gr.Textbox(label="Part of the photo", elem_id="cs-region")
                 number = gr.Number(0, visible=False)  # how many questions this page has asked; see Asker.end
@@ -142,7 +144,7 @@ def build_page(
                 answer = html(page_html.empty_answer(), elem_id="cs-answer")
                 evidence = html(elem_id="cs-evidence")
         with gr.Tab("Corpora") as managing:
-            refresh = build_corpora(ingestions, service.settings.may_manage, sentence_for)
+            refresh = build_corpora(ingestions, service.settings.may_manage, sentence_for, may_go_better)
         timer = gr.Timer(POLL_SECONDS, active=False)
         turns = gr.State([], time_to_live=KEEP_PHOTOS[1])
 
@@ -166,16 +168,16 @@ def build_page(
         asked.then(None, js="() => window.stopped(true)")
         talk = [earlier, turns]
         # In the browser, and before anything that asks the server: later it would take away a part chosen meanwhile.
-        whole = {"fn": None, "inputs": None, "outputs": region, "js": "() => ''", **quiet}
+        fresh = {"fn": None, "inputs": None, "outputs": [region, problem, unfit], "js": "() => ['', '', '']", **quiet}
         say = "(number) => (window.stopped(), number)"
         end = {"fn": asker.end, "inputs": number, "outputs": None, "js": say, **quiet}
         stop.click(**end)
         for happens in (new.click, photo.upload, photo.clear, *(button.click for button, _, _ in tries)):
-            happens(**whole)
+            happens(**fresh)
             happens(**end)  # else the answer would write itself, and its turn, over what is begun anew
         new.click(asker.start_anew, [photo, conversation], [answer, evidence, figure, problem, *talk], **quiet)
         photo.upload(None, js="() => window.checking(true)", **quiet)
-        checked = photo.upload(asker.check_photo, [photo, conversation], [photo, figure, problem], **quiet)
+        checked = photo.upload(asker.check_photo, [photo, conversation], [photo, figure, unfit], **quiet)
         checked.then(None, js="() => window.checking(false)", **quiet)
         photo.upload(asker.forget, None, talk, **quiet)
         photo.clear(asker.clear_photo, conversation, [figure, problem], **quiet)
@@ -187,7 +189,7 @@ def build_page(
 
         polled = [status, timer, corpora]
         page.load(asker.progress, corpora, polled, **quiet)
-        shown = [conversation, photo, question, region, answer, evidence, figure, problem, *talk]
+        shown = [conversation, photo, question, region, answer, evidence, figure, unfit, *talk]
         page.load(asker.restore, [conversation, question], shown, js="() => window.conversation()", **quiet)
         page.load(None, js="() => window.openExample()")
         timer.tick(asker.progress, corpora, polled, **quiet)
@@ -246,10 +248,9 @@ class Asker:
         """What is told before a question has its turn, which ends those before it. Returns (answer, problem)."""
         lacking = _lacking(photo, question)
         if lacking:
-            return gr.skip(), page_html.error(lacking)
+            return gr.skip(), page_html.anew(page_html.error(lacking), number)
         self._ended.end(page.session_hash, (number or 0) - 1)
-        # Never twice the same: the browser would leave alone what the script has made of it, that it was stopped.
-        return f"{page_html.working('Waiting for its turn…')}<!-- {secrets.token_hex(4)} -->", ""
+        return page_html.anew(page_html.working("Waiting for its turn…"), number), ""
 
     async def respond_in_turn(
         self,
@@ -272,7 +273,7 @@ class Asker:
         try:
             place = self._turns.enter()
         except Full:
-            yield page_html.empty_answer(), keep, keep, page_html.error(sentence_for(Full())), keep, keep
+            yield page_html.empty_answer(), keep, keep, page_html.error(sentence_for(Full()), "#cs-ask"), keep, keep
             return
         with place:
             told = 0
@@ -284,10 +285,12 @@ class Asker:
                 await asyncio.sleep(PAUSE)
                 if self._ended.has(page.session_hash, number or 0):
                     return
+            # Of a generator that gives nothing at all Gradio would make an empty page.
+            yield keep, keep, keep, keep, keep, keep
             how = (photo, question, corpora, passages, region, each, own, turns, number, page)
             kept = Kept(photo, question or "", region or "", turns=tuple(turns), complete=False)
             with closing(self.respond(*how)) as steps:
-                while (step := await asyncio.to_thread(next, steps, None)) is not None:
+                while (step := await to_thread.run_sync(next, steps, None, abandon_on_cancel=True)) is not None:
                     kept = _with_step(kept, step)
                     self._kept.keep(conversation, kept)
                     yield step
@@ -318,7 +321,7 @@ class Asker:
         keep = gr.skip()
         lacking = _lacking(photo, question)
         if lacking:
-            yield keep, keep, keep, page_html.error(lacking), keep, keep
+            yield keep, keep, keep, page_html.anew(page_html.error(lacking), number), keep, keep
             return
         history = page_html.earlier(turns)
         yield page_html.working("Looking at the photo and searching…"), "", keep, "", history, keep
@@ -367,7 +370,7 @@ class Asker:
                         talk = [*turns, step.turn()][-MAX_TURNS:]
                         yield done, cards(citations, selected), photo_with_maps(selected), "", keep, talk
         except Exception as problem:  # whatever it was, the person gets a sentence, and keeps what was found
-            sentence = page_html.error(sentence_for(problem))
+            sentence = page_html.error(sentence_for(problem), "#cs-ask" if may_go_better(problem) else "")
             if self._ended.has(page.session_hash, number):
                 return
             if found:
@@ -394,7 +397,7 @@ class Asker:
     def restore(self, conversation: str | None, typed: str | None) -> tuple[Any, ...]:
         """What the page showed before it was loaded anew, with what was typed in it last.
 
-        Returns (id, photo, question, region, answer, evidence, figure, problem, earlier, turns)."""
+        Returns (id, photo, question, region, answer, evidence, figure, unfit, earlier, turns)."""
         kept = self._kept.of(conversation)
         if kept is None:
             return conversation, gr.skip(), typed or gr.skip(), *[gr.skip()] * 7
@@ -434,7 +437,7 @@ class Asker:
                     await asyncio.sleep(PAUSE)
                 deadline = time.monotonic() + LONGEST
                 steps = stoppable(self.service.ask(image, question, _corpora(corpora), count, **how), PAUSE)
-                result = await asyncio.to_thread(last_of, steps, lambda: gone() or time.monotonic() > deadline)
+                result = await to_thread.run_sync(last_of, steps, lambda: gone() or time.monotonic() > deadline)
             return result.as_dict()
         except Exception as problem:
             raise refusal(sentence_for(problem)) from None
@@ -515,6 +518,11 @@ def _skips(said: Any) -> bool:
 def waiting_line(before: int) -> str:
     """What is said while a question waits for so many others to be answered."""
     return f"Waiting for its turn: {'one question is' if before == 1 else f'{before} questions are'} before it…"
+
+
+def may_go_better(problem: Exception) -> bool:
+    """Whether it makes sense to try the same again."""
+    return problem.again if isinstance(problem, UserProblem) else not isinstance(problem, ImageProblem)
 
 
 def _lacking(photo: str | None, question: str | None) -> str:

@@ -9,6 +9,7 @@ app/ingestions.py refuses what is sent to it nevertheless.
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,6 +37,7 @@ PASSAGES = 50  # of a document at first, and more each time
 MOST_PASSAGES = 1000
 MAX_COMMAND = 4_000  # characters
 MAX_TYPED = 2_000
+PRESSED = ".cc-pressed"  # the button in a card or in what is read that was pressed last; see corpora.js
 
 
 @dataclass(frozen=True)
@@ -107,14 +109,18 @@ class Reading:
 
 
 def build_corpora(
-    get: Callable[[], Ingestions | None], may_change: bool, sentence_for: Callable[[Exception], str]
+    get: Callable[[], Ingestions | None],
+    may_change: bool,
+    sentence_for: Callable[[Exception], str],
+    may_go_better: Callable[[Exception], bool],
 ) -> dict[str, Any]:
     """The contents of the tab, within its context; returned is the event that brings them up to date.
 
-    get: gives None as long as the program is starting. sentence_for: what to tell a person about an exception."""
-    here = Corpora(get, sentence_for)
+    get: gives None as long as the program is starting. sentence_for: what to tell a person about an exception;
+    may_go_better: whether trying again makes sense after it."""
+    here = Corpora(get, sentence_for, may_go_better)
     quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    problem = html(elem_id="cc-problem")
+    problem = html(elem_id="cc-problem")  # of the buttons on cards and in what is read; see corpora.js
     listed = html(page_corpora_html.starting(), elem_id="cc-corpora")
     # Written by the page's script, so it must be in the page; see corpora.js.
     command = gr.Textbox(label="Command", elem_id="cc-command", max_length=MAX_COMMAND)
@@ -123,7 +129,7 @@ def build_corpora(
     known = gr.State((), time_to_live=6 * 3600)  # the names of the corpora that can be read in
     shown = [listed, timer]
     if may_change:
-        _form(here, [problem, *shown], quiet)
+        _form(here, shown, quiet)
     with gr.Column(elem_id="cc-reading"):
         html("<h2>Read in a corpus</h2>", elem_id="cc-heading")
         with gr.Row(elem_id="cc-find"):
@@ -133,9 +139,10 @@ def build_corpora(
                 max_length=MAX_TYPED,
             )  # fmt: skip
             find = gr.Button("Show", elem_id="cc-show")
+        unread = html(elem_id="cc-unread")
         pages = html(elem_id="cc-pages")
     read = [pages, reading]
-    gr.on([find.click, words.submit, chosen.input], here.search, [chosen, words], [problem, *read], **quiet)
+    gr.on([find.click, words.submit, chosen.input], here.search, [chosen, words], [unread, *read], **quiet)
     command.change(
         here.command, [command, reading], [problem, *shown, chosen, words, *read], trigger_mode="multiple", **quiet
     )
@@ -145,7 +152,7 @@ def build_corpora(
 
 
 def _form(here: Corpora, shown: list[Any], quiet: dict[str, Any]) -> None:
-    """What begins an ingestion; `shown` are the problem, the list and the timer."""
+    """What begins an ingestion; `shown` are the list and the timer."""
     with gr.Accordion("Add a corpus", open=False, elem_id="cc-add"):
         kind = gr.Dropdown(
             list(KINDS), value=UPLOAD, label="Where it comes from", elem_id="cc-kind", filterable=False
@@ -165,23 +172,30 @@ def _form(here: Corpora, shown: list[Any], quiet: dict[str, Any]) -> None:
         with gr.Row(elem_id="cc-begin"):
             look = gr.Button("Preview", elem_id="cc-look")
             start = gr.Button("Start", variant="primary", elem_id="cc-start")
+        problem = html(elem_id="cc-unbegun")
         said = html(elem_id="cc-said")
         found = html(elem_id="cc-preview")
     told = [kind, files, what, data, name, licence, language]
     kind.input(here.choose, kind, [from_files, what, data, name, licence, language, look, found], **quiet)
     gr.on([files.upload, files.clear], lambda: "", None, found, **quiet)
     look.click(page_corpora_html.previewing, None, found, **quiet).then(
-        here.preview, told, [shown[0], found], concurrency_limit=1, **(quiet | {"queue": True})
+        here.preview, told, [problem, found], concurrency_limit=1, **(quiet | {"queue": True})
     )
-    start.click(here.start, told, [*shown, files, said, found], **quiet)
+    start.click(here.start, told, [problem, *shown, files, said, found], **quiet)
 
 
 class Corpora:
     """The page's event handlers. None of them raises."""
 
-    def __init__(self, get: Callable[[], Ingestions | None], sentence_for: Callable[[Exception], str]) -> None:
+    def __init__(
+        self,
+        get: Callable[[], Ingestions | None],
+        sentence_for: Callable[[Exception], str],
+        may_go_better: Callable[[Exception], bool],
+    ) -> None:
         self._get = get
         self._sentence_for = sentence_for
+        self._may_go_better = may_go_better
 
     def look(self, known: tuple[tuple[str, str], ...]) -> tuple[Any, ...]:
         """How everything is now. Returns (list, timer, corpora to read in, the same for the next time).
@@ -225,7 +239,7 @@ class Corpora:
                 asked = self._asked(kind, what, data, (name or "").strip() or "preview", licence, language)
                 found = ingestions.preview(asked, PREVIEWED)
         except Exception as problem:
-            return self._error(problem), ""
+            return self._error(problem, "#cc-look"), ""
         return "", page_corpora_html.preview(found)
 
     def start(
@@ -243,11 +257,11 @@ class Corpora:
             said = f"{begun} is being ingested. You can close this page meanwhile; it goes on."
             return "", *self._shown(ingestions.states()), None, page_corpora_html.told(said), ""
         except Exception as problem:
-            return self._error(problem), gr.skip(), gr.skip(), gr.skip(), "", gr.skip()
+            return self._error(problem, "#cc-start"), gr.skip(), gr.skip(), gr.skip(), "", gr.skip()
 
     def search(self, corpus: str | None, words: str | None) -> tuple[str, str, Reading]:
         """Begin to read in a corpus, or in what of it has some words. Returns (problem, pages, where)."""
-        return self._read(Reading(corpus or "", (words or "").strip()[:MAX_TYPED]))
+        return self._read(Reading(corpus or "", (words or "").strip()[:MAX_TYPED]), "#cc-show")
 
     def command(self, written: str, reading: Reading, request: gr.Request | None = None) -> tuple[Any, ...]:
         """Do what a button in the page's HTML says. Returns (problem, list, timer, chosen, words, pages, where)."""
@@ -262,31 +276,34 @@ class Corpora:
                 changes[do](corpus)
                 return "", *self._shown(ingestions.states()), keep, keep, keep, keep
             if do == "browse":
-                problem, pages, where = self._read(Reading(corpus))
+                problem, pages, where = self._read(Reading(corpus), PRESSED)
                 choices = list(_choices(ingestions.states()))
                 return problem, keep, keep, Chosen(choices=choices, value=corpus), "", pages, where
-            problem, pages, where = self._read(_turned(do, about, reading))
+            problem, pages, where = self._read(_turned(do, about, reading), PRESSED)
             return problem, keep, keep, keep, keep, pages, where
         except Exception as problem:
-            return self._error(problem), *([keep] * 6)
+            return self._error(problem, PRESSED), *([keep] * 6)
 
-    def _read(self, where: Reading) -> tuple[str, str, Reading]:
+    def _read(self, where: Reading, button: str) -> tuple[str, str, Reading]:
         try:
             ingestions = self._ready()
             if not where.corpus and not where.open:
                 raise UserProblem("Choose a corpus to read in first.")
             return "", _pages(ingestions.catalogue, where), where
         except Exception as problem:
-            return self._error(problem), gr.skip(), where
+            return self._error(problem, button), gr.skip(), where
 
     def _shown(self, states: Sequence[CorpusState]) -> tuple[Any, Any]:
         allowed = self._ready().allowed
         return page_corpora_html.corpora(states, allowed), gr.Timer(active=any(state.busy for state in states))
 
-    def _error(self, problem: Exception) -> str:
+    def _error(self, problem: Exception, button: str = "") -> str:
+        """What went wrong; `button`: the selector of the one that Retry presses where that makes sense."""
         if isinstance(problem, NotYet):
-            return page_html.error("The program is still starting; try again in a moment.")
-        return page_html.error(self._sentence_for(problem))
+            sentence, again = "The program is still starting; try again in a moment.", True
+        else:
+            sentence, again = self._sentence_for(problem), self._may_go_better(problem)
+        return page_html.anew(page_html.error(sentence, button if again else ""), secrets.token_hex(4))
 
     def _ready(self, request: gr.Request | None = None) -> Ingestions:
         """What manages the corpora; with a request, only when that may change them. Raises NotYet and UserProblem."""

@@ -390,9 +390,18 @@ def photo_figure(
     )
 
 
-def error(sentence: str) -> str:
-    """A sentence about what went wrong, announced at once; nothing for an empty one."""
-    return f'<p class="cs-error" role="alert">{escape(sentence)}</p>' if sentence else ""
+def error(sentence: str, again: str = "") -> str:
+    """A sentence about what went wrong, announced at once; nothing for an empty one.
+
+    again: the selector of the button that Retry presses, which app/static/errors.js does; "" for no Retry."""
+    retry = f' <button type="button" class="cs-retry" data-again="{escape(again)}">Retry</button>' if again else ""
+    return f'<p class="cs-error" role="alert">{escape(sentence)}{retry}</p>' if sentence else ""
+
+
+def anew(words: str, mark: object) -> str:
+    """Words that differ from the same ones with another mark: what is set to what it was, a browser leaves as the
+    page's script has made of it, which has said that an answer was stopped, or shown an error already."""
+    return f"{words}<!-- {escape(str(mark))} -->"
 
 
 def status_line(status: IndexStatus) -> str:

@@ -32,7 +32,13 @@ REFUSED = (
 
 
 class UserProblem(Exception):
-    """Something the person asking can act on; str() is one plain sentence."""
+    """Something the person asking can act on; str() is one plain sentence.
+
+    again: whether asking the same again may go better, since it was not what was asked that went wrong."""
+
+    def __init__(self, sentence: str, again: bool = False) -> None:
+        super().__init__(sentence)
+        self.again = again
 
 
 @dataclass(frozen=True)

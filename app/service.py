@@ -378,8 +378,8 @@ class AnswerService:
         if not found:
             status = self._told(names[0], indexers[names[0]].status())
             if status.state == "failed":
-                raise UserProblem(status.message)
-            raise UserProblem(f"There is nothing to search yet, ask again shortly. {status.message}")
+                raise UserProblem(status.message, again=True)
+            raise UserProblem(f"There is nothing to search yet, ask again shortly. {status.message}", again=True)
         return found
 
     @contextmanager
@@ -396,7 +396,7 @@ class AnswerService:
             if isinstance(problem, ValueError) or self.settings.may_manage:
                 raise
             log.warning("a question of %s failed: %s", ", ".join(names), problem)
-            raise UserProblem(_UNSEARCHABLE.format(", ".join(names))) from problem
+            raise UserProblem(_UNSEARCHABLE.format(", ".join(names)), again=True) from problem
 
     def _told(self, corpus: str, status: IndexStatus) -> IndexStatus:
         """A status as those who open the page may know it: why something failed names folders of this machine."""
@@ -418,7 +418,7 @@ class AnswerService:
     def _vectors(self, passage_id: str) -> np.ndarray:
         with self._changing:
             indexes = {name: indexer.index() for name, indexer in self._indexers.items()}
-        problem = UserProblem("This passage is no longer in the index; ask the question again.")
+        problem = UserProblem("This passage is no longer in the index; ask the question again.", again=True)
         for name, index in indexes.items():
             try:
                 with as_user_problem(), self._searching([name]):
@@ -454,7 +454,7 @@ def as_user_problem() -> Iterator[None]:
     try:
         yield
     except (ImageProblem, *KNOWN_PROBLEMS) as problem:
-        raise UserProblem(str(problem)) from problem
+        raise UserProblem(str(problem), again=not isinstance(problem, ImageProblem)) from problem
 
 
 def build_service(settings: Settings) -> AnswerService:

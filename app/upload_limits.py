@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from anyio import to_thread
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -105,7 +106,7 @@ class Uploads:
         self._coming += upload.size
         try:
             coming = self._coming
-            if not await asyncio.to_thread(make_room, self._folder, coming, self._limits.share):
+            if not await to_thread.run_sync(make_room, self._folder, coming, self._limits.share):
                 raise Refused(507, "There is no room for uploads at the moment; try again later.")
             listened = _Listened(receive, send, self._limits.request)
             try:

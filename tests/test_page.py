@@ -551,6 +551,7 @@ class TestHandlers:
         ("raised", "told"),
         [
             (UserProblem("The index is of another model; make it again."), "The index is of another model"),
+            (UserProblem("The model's server does not answer.", again=True), "server does not answer"),
             (RuntimeError("/secret/place"), "Something unforeseen went wrong"),
             (OSError(errno.ENOSPC, "No space left", "/secret/place"), "disk of this machine is full"),
             (MemoryError(), "ran out of memory"),
@@ -569,6 +570,8 @@ class TestHandlers:
             assert evidence.count("<article") == 2 and "cs-layer" in figure
         else:
             assert "cs-empty" in answer and evidence == figure == ""
+        again = getattr(raised, "again", True)  # what is wrong with the question itself stays so
+        assert ('class="cs-retry" data-again="#cs-ask"' in problem) is again
 
     def test_a_conversation_grows_and_is_told(self, birds: Birds, photo: str) -> None:
         turns: list[Turn] = []

@@ -22,7 +22,7 @@ from test_page import HOSTILE, Birds, Seen, assert_harmless, call, handlers
 from app import page_corpora_html as html
 from app.corpus_states import CorpusState
 from app.ingestions import Ingestions
-from app.page import build_page, launch, sentence_for
+from app.page import build_page, launch, may_go_better, sentence_for
 from app.page_corpora import KINDS, MAX_COMMAND, PASSAGES, PER_PAGE, UPLOAD, Corpora, Reading
 from app.page_corpora_html import Leaf
 from app.results import IndexStatus
@@ -173,7 +173,7 @@ def managed(folder: Path, **settings) -> Iterator[Ingestions]:
 
 @pytest.fixture
 def page(ingestions: Ingestions) -> Corpora:
-    return Corpora(lambda: ingestions, sentence_for)
+    return Corpora(lambda: ingestions, sentence_for, may_go_better)
 
 
 def skipped(value: object) -> bool:
@@ -192,7 +192,7 @@ def titles(markup: str) -> list[str]:
 
 class TestHandlers:
     def test_while_the_program_starts(self) -> None:
-        page = Corpora(lambda: None, sentence_for)
+        page = Corpora(lambda: None, sentence_for, may_go_better)
         listed, timer, choices, known = page.look(())
         assert "Starting" in listed and timer.active is True and skipped(choices) and known == ()
         assert "still starting" in page.search("made-up", "")[0]

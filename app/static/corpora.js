@@ -3,7 +3,7 @@
 (() => {
   "use strict";
   const { all, one, settled } = window.citesight;
-  const state = { asked: "", focused: "", open: new Set(), sent: 0, down: null };
+  const state = { asked: "", focused: "", open: new Set(), sent: 0, down: null, pressed: "" };
 
   function send(command) {
     const field = one("#cc-command textarea, #cc-command input");
@@ -15,6 +15,8 @@
 
   function pressed(button) {
     const { do: what, corpus, document: opened, last } = button.dataset;
+    state.pressed = button.dataset.key;
+    all("#cc-problem .cs-error").forEach((said) => (said.dataset.past = "")); // it was about another button
     send({ do: what, ...(corpus && { corpus }), ...(opened && { document: opened }), ...(last && { last }) });
     if (what === "browse") one("#cc-heading")?.scrollIntoView({ behavior: "auto", block: "start" });
     if (what === "open" || what === "before" || what === "after") state.up = true;
@@ -109,6 +111,26 @@
   });
   let opened = false;
 
+  /* What went wrong with a button is said after it, not where the program puts it, which may be out of sight. */
+  function beside() {
+    const pressed = state.pressed && one(`.cc-do[data-key="${CSS.escape(state.pressed)}"]`);
+    all(".cc-pressed").forEach((button) => button !== pressed && button.classList.remove("cc-pressed"));
+    if (pressed && !pressed.classList.contains("cc-pressed")) pressed.classList.add("cc-pressed");
+    const said = one("#cc-problem .cs-error");
+    const here = one(".cc-here");
+    const past = said?.dataset.past !== undefined;
+    if (said) said.hidden = past || Boolean(pressed);
+    if (here && (!said || past || here.previousElementSibling !== pressed)) here.remove();
+    if (!said || past || !pressed || one(".cc-here")) return;
+    const copy = said.cloneNode(true);
+    copy.classList.add("cc-here");
+    copy.dataset.key = "what went wrong";
+    copy.hidden = false;
+    if (said.dataset.copied === undefined) delete copy.dataset.seen;
+    said.dataset.copied = said.dataset.seen = "";
+    pressed.after(copy);
+  }
+
   function settle() {
     const there = tabs();
     if (!opened && there.length) {
@@ -128,6 +150,7 @@
       }
     });
     one("#cc-command textarea, #cc-command input")?.setAttribute("tabindex", "-1");
+    beside();
     all("details[data-key]").forEach((each) => {
       if (state.open.has(each.dataset.key) && !each.open) each.open = true;
     });

@@ -1,9 +1,9 @@
 /* The Ask page: a citation or a card is pressed, the card is marked and the photo shows its heat map; answers are
-   stopped, and what Gradio itself reports is said in place. */
+   stopped. */
 (() => {
   "use strict";
   const state = { run: "", rank: "", picked: false, stage: "", wanted: "", stopped: false };
-  const { all, one, managing, announce, settled } = window.citesight;
+  const { all, one, announce, settled } = window.citesight;
 
   function show(rank) {
     all(".cs-card").forEach((card) => card.classList.toggle("cs-selected", card.dataset.rank === rank));
@@ -87,53 +87,13 @@
     announce(note.textContent);
   };
 
-  /* What Gradio itself reports (an upload that failed, a server that is gone) comes as a passing notice in its
-     own words. It is said in place instead, and stays until the next thing happens. */
-  function sentence(notice) {
-    return managing() ? told(notice).replace(/^The photo(?:'s file)?/, "The file") : told(notice);
-  }
-
-  function told(notice) {
-    if (/maximum allowed size/i.test(notice)) {
-      return `The photo's file is too large (${notice.match(/[\d.]+ ?[kmg]b/i)?.[0] ?? "see the log"} at most); save it smaller first.`;
-    }
-    if (/HTTP 5\d\d|internal server error/i.test(notice)) {
-      return "The photo could not be stored here, perhaps because the disk is full; try again later or with a smaller file.";
-    }
-    if (/currently busy/i.test(notice)) return "Too many questions are waiting; ask again in a minute.";
-    if (/connect|network|fetch|reach/i.test(notice)) {
-      return "The program that answers cannot be reached; see that it is running, then reload this page.";
-    }
-    return notice;
-  }
-
-  function say(text) {
-    one("#cs-notice")?.remove();
-    if (!text) return;
-    const place = document.createElement("p");
-    place.id = "cs-notice";
-    place.className = "cs-error";
-    place.setAttribute("role", "alert");
-    place.textContent = text;
-    one(managing() ? "#cc-problem" : "#cs-problem")?.after(place);
-  }
-  window.citesight.say = say;
-
   // Called by Gradio once the page is up: `/?example=lion` asks that example.
   window.openExample = () => {
     state.wanted = new URLSearchParams(location.search).get("example") ?? "";
     settle();
   };
 
-  document.addEventListener("input", () => say(""));
-  document.addEventListener("click", () => say(""));
-
   function settle() {
-    const notices = all('[data-testid="toast-body"].error [data-testid="toast-text"]');
-    const fresh = notices.filter((notice) => notice.dataset.said === undefined);
-    fresh.forEach((notice) => (notice.dataset.said = ""));
-    if (fresh.length) say(sentence(fresh[fresh.length - 1].textContent.trim()));
-    if (fresh.some((notice) => /currently busy/i.test(notice.textContent))) window.stopped(); // it waits for nothing
     one("#cs-status")?.setAttribute("aria-live", "polite");
     // The picture on an example's button would be read as the button's own text over again.
     all('.cs-try img:not([alt=""])').forEach((picture) => picture.setAttribute("alt", ""));

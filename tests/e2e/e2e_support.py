@@ -187,8 +187,10 @@ class Visit:
         return said.inner_text()
 
     def problem(self) -> str:
-        alert = self.page.locator("#cs-problem [role=alert]")
+        """The sentence about what went wrong on this page, once it is in view and has the focus."""
+        alert = self.page.locator("#cs-left [role=alert]:focus")
         alert.wait_for(timeout=15_000)
+        assert in_view(alert)
         return alert.inner_text()
 
     def pressed(self) -> list[str]:
@@ -275,6 +277,12 @@ def painted(page, photo: str) -> dict[str, float]:
             return { x: box.x + (box.width - width) / 2, y: box.y + (box.height - height) / 2, width, height };
         }"""
     )
+
+
+def in_view(element) -> bool:
+    """Whether all of an element is on the screen."""
+    box, screen = element.bounding_box(), element.page.viewport_size
+    return box is not None and 0 <= box["y"] and box["y"] + box["height"] <= screen["height"]
 
 
 def coloured(page, colour: tuple[int, int, int]) -> tuple[float, float, float, float]:

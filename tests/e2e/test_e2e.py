@@ -128,7 +128,7 @@ def test_what_is_missing_is_said_in_place(ready: Visit) -> None:
     ready.page.get_by_text("20,000 characters").wait_for()
     ready.ask("Where do lions live?")
     ready.answered()
-    assert ready.page.locator("#cs-problem [role=alert]").count() == 0
+    assert ready.page.locator("#cs-left [role=alert]").count() == 0
 
 
 def test_bad_files_get_a_sentence_and_the_next_photo_an_answer(ready: Visit, tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_bad_files_get_a_sentence_and_the_next_photo_an_answer(ready: Visit, tmp
         assert page.locator("#cs-photo img").count() == 0
         ready.give_photo(LION)
         page.locator("#cs-photo img").wait_for()
-        page.locator("#cs-problem [role=alert]").wait_for(state="detached")
+        page.locator("#cs-left [role=alert]").wait_for(state="detached")
         page.get_by_role("button", name="Remove Image").click()
     assert "not a photo" in told["text.jpg"] and "pixels" in told["bomb.png"]
     for sentence in told.values():
@@ -340,7 +340,7 @@ def test_a_follow_up_and_a_conversation_begun_anew(ready: Visit) -> None:
 
     page.get_by_role("button", name="New conversation").click()
     page.locator(".cs-empty").wait_for()
-    assert page.locator(".cs-earlier, .cs-evidence, .cs-figure, #cs-problem [role=alert]").count() == 0
+    assert page.locator(".cs-earlier, .cs-evidence, .cs-figure, #cs-left [role=alert]").count() == 0
     assert page.locator("#cs-photo img").is_visible()
     ready.ask("How tall is it?")
     ready.answered()

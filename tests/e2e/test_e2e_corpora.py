@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from browser_support import CHROMIUM
-from e2e_support import ARTEFACTS, LION, Visit, filled, opened, running
+from e2e_support import ARTEFACTS, LION, Visit, filled, in_view, opened, running
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; apt-get install chromium")
 
@@ -228,7 +228,7 @@ def test_strangers_see_no_form_and_no_buttons_that_change(browser, shut: str) ->
         visit.page.evaluate(
             "document.querySelector('.cc-do').dataset.do = 'delete'; document.querySelector('.cc-do').click()"
         )
-        visit.page.get_by_text("Corpora cannot be changed on this page").wait_for(timeout=15_000)
+        visit.page.locator(".cs-error:visible", has_text="Corpora cannot be changed on this page").wait_for()
         corpora(visit)
         assert "8 documents" in card(visit, "small-test").inner_text()
 
@@ -247,6 +247,35 @@ def test_it_fits_a_phone(browser, site: str, scheme: str) -> None:
         visit.page.screenshot(path=str(ARTEFACTS / f"corpora-phone-{scheme}.png"), full_page=True)
         width = visit.page.evaluate("document.documentElement.scrollWidth")
         assert width <= 390
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_what_goes_wrong_is_said_where_it_went_wrong(browser, site: str, width: int) -> None:
+    with opened(browser, site, viewport={"width": width, "height": 700}) as visit:
+        page = visit.page
+        corpora(visit)
+        page.get_by_role("button", name="Add a corpus").click()
+        for said, near in (
+            ("Give the corpus a name first.", "#cc-start"),
+            ("Choose a corpus to read in first.", "#cc-show"),
+        ):
+            for _ in range(2):  # and the same again
+                page.locator(near).click()
+                error = page.locator(".cs-error:focus", has_text=said)
+                error.wait_for()
+                assert in_view(error) and page.locator(".cs-error:visible", has_text=said).count() == 1
+                assert 0 < error.bounding_box()["y"] - page.locator(near).bounding_box()["y"] < 100
+                page.locator("#cc-name :is(input, textarea)").focus()
+        # A button of a card, which is drawn anew when anything happens.
+        browse = card(visit, "small-test").locator('[data-do="browse"]')
+        browse.evaluate("button => (button.dataset.do = 'resume')")
+        changed = card(visit, "small-test").locator('[data-do="resume"]').first
+        changed.click()
+        error = card(visit, "small-test").locator(".cs-error:focus")
+        error.wait_for()
+        assert in_view(error) and page.locator(".cs-error:visible", has_text=error.inner_text()).count() == 1
+        card(visit, "small-test").locator('[data-do="delete"]').click()
+        page.keyboard.press("Escape")
 
 
 def test_by_keyboard(browser, site: str) -> None:

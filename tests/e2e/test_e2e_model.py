@@ -19,6 +19,7 @@ from e2e_support import (
     contrast,
     draw,
     filled,
+    in_view,
     opened,
     region,
     running,
@@ -260,20 +261,32 @@ def test_a_question_that_has_to_wait_is_told_of(browser, talking: Visit, modelle
     page.route("**/queue/join*", lambda route: route.fulfill(status=503, json={"detail": "Queue is full."}))
     talking.ask("How fast can it be?")
     page.get_by_role("alert").get_by_text("Too many questions are waiting").wait_for()
+    assert in_view(page.locator(".cs-error:focus"))
     page.locator(".cs-note", has_text="Stopped. Ask again").wait_for()
     page.unroute_all()
+    page.get_by_role("button", name="Retry").click()
+    assert "104 km/h" in talking.answered()
     talking.complaints[:] = [each for each in talking.complaints if "503" not in each]
 
 
+@pytest.mark.parametrize("talking", [{}, {"viewport": {"width": 390, "height": 844}}], indirect=True)
 def test_a_model_that_fails_leaves_the_evidence(talking: Visit, modelled: Modelled) -> None:
+    page = talking.page
     modelled.model.said["heavy"] = Reply(status=404)
     talking.give_photo(CHEETAH)
-    talking.page.locator("#cs-photo img").wait_for()
-    talking.ask("How heavy is this cat?")
-    talking.page.locator("#cs-problem [role=alert]", has_text="no such model").wait_for()
-    assert talking.page.locator(".cs-panel h2").inner_text() == "No answer"
-    assert talking.page.locator(".cs-card").count() == 5 and talking.maps_shown() == ["1"]
-    assert talking.page.get_by_role("button", name="Ask", exact=True).is_visible()
+    page.locator("#cs-photo img").wait_for()
+    talking.ask(f"How heavy is this cat, seen {page.viewport_size['width']} wide?")  # asked before, it were known
+    page.locator(".cs-error:focus", has_text="no such model").wait_for()
+    assert in_view(page.locator(".cs-error:focus"))  # on a phone too, where the answer is gone to
+    assert page.locator(".cs-panel h2").inner_text() == "No answer"
+    assert page.locator(".cs-card").count() == 5 and talking.maps_shown() == ["1"]
+    assert page.get_by_role("button", name="Ask", exact=True).is_visible()
+    # Trying again, when it may go better.
+    modelled.model.said["heavy"] = stream("It weighs 30 kg.")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Retry"
+    page.keyboard.press("Enter")
+    assert "30 kg" in talking.answered() and page.locator("#cs-left [role=alert]").count() == 0
 
 
 def test_a_hostile_model_does_nothing(talking: Visit, modelled: Modelled) -> None:

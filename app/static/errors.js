@@ -1,0 +1,89 @@
+/* What went wrong is said beside the control that it is about; here it is brought into view and given the focus, and
+   its Retry presses that control again. What Gradio itself reports (an upload that failed, a server that is gone) comes
+   as a passing notice in its own words: it is said in place instead, and stays until the next thing happens. */
+(() => {
+  "use strict";
+  const { all, one, managing, settled } = window.citesight;
+  const state = { typing: false }; // whether something was typed since the last press: then the focus is left alone
+
+  function told(notice) {
+    const given = /HTTP (?:4\d\d|507): ([^<>]{1,300}\.)/.exec(notice); // a sentence of the server's own
+    if (given) return given[1];
+    if (/maximum allowed size/i.test(notice)) {
+      return `The photo's file is too large (${notice.match(/[\d.]+ ?[kmg]b/i)?.[0] ?? "see the log"} at most); save it smaller first.`;
+    }
+    if (/HTTP 5\d\d|internal server error/i.test(notice)) {
+      return "The photo could not be stored here, perhaps because the disk is full; try again later or with a smaller file.";
+    }
+    if (/currently busy/i.test(notice)) return "Too many questions are waiting; ask again in a minute.";
+    if (/connect|network|fetch|reach/i.test(notice)) {
+      return "The program that answers cannot be reached; see that it is running, then reload this page.";
+    }
+    return notice;
+  }
+
+  // After which control a notice is said, and what Retry presses.
+  function about(notice) {
+    const uploading = /maximum allowed size|HTTP \d|internal server error|upload/i.test(notice);
+    if (managing()) return [uploading && one("#cc-files") ? "#cc-files" : "#cc-problem", ""];
+    if (uploading) return ["#cs-unfit", ""];
+    return ["#cs-problem", /currently busy/i.test(notice) ? "#cs-ask" : ""];
+  }
+
+  // Says a sentence after the element; "" says nothing any more.
+  function say(text, after = "#cs-unfit", again = "") {
+    one("#cs-notice")?.remove();
+    if (!text) return;
+    const place = document.createElement("p");
+    place.id = "cs-notice";
+    place.className = "cs-error";
+    place.setAttribute("role", "alert");
+    place.textContent = text;
+    if (again) {
+      const retry = document.createElement("button");
+      retry.type = "button";
+      retry.className = "cs-retry";
+      retry.dataset.again = again;
+      retry.textContent = "Retry";
+      place.append(" ", retry);
+    }
+    one(after)?.after(place);
+  }
+  window.citesight.say = say;
+
+  document.addEventListener("input", (event) => {
+    say("");
+    if (event.isTrusted && event.target.matches("textarea, input[type=text]")) state.typing = true;
+  });
+  document.addEventListener("click", (event) => {
+    const retry = event.target instanceof Element ? event.target.closest(".cs-retry") : null;
+    say("");
+    state.typing = false;
+    if (retry) one(retry.dataset.again)?.click();
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") state.typing = false;
+  });
+
+  settled(() => {
+    const notices = all('[data-testid="toast-body"].error [data-testid="toast-text"]');
+    const fresh = notices.filter((notice) => notice.dataset.said === undefined);
+    fresh.forEach((notice) => (notice.dataset.said = ""));
+    if (fresh.length) {
+      const notice = fresh[fresh.length - 1].textContent.trim();
+      const sentence = managing() ? told(notice).replace(/^The photo(?:'s file)?/, "The file") : told(notice);
+      say(sentence, ...about(notice));
+    }
+    if (fresh.some((notice) => /currently busy/i.test(notice.textContent))) window.stopped(); // it waits for nothing
+
+    const unseen = all('#cs-main .cs-error[role="alert"], .tabitem .cs-error[role="alert"]').filter(
+      (error) => error.dataset.seen === undefined && error.checkVisibility(),
+    );
+    unseen.forEach((error) => (error.dataset.seen = ""));
+    const error = unseen[unseen.length - 1];
+    if (!error || error.closest("#cs-status")) return;
+    error.tabIndex = -1;
+    if (!state.typing) error.focus({ preventScroll: true });
+    error.scrollIntoView({ behavior: "auto", block: "nearest" });
+  });
+})();
