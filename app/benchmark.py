@@ -61,7 +61,7 @@ def measure_everything(service: AnswerService, settings: Settings) -> dict[str, 
     report = {f"{step}_ms": statistics.median(a.timings[step] for a in answers) for step in answers[0].timings}
     report["query_vectors"] = statistics.median(len(a.query.vectors) for a in answers)
     report["start_to_answer_seconds"] = _seconds(lambda: _ask_afresh(settings))
-    report["peak_memory_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    report["peak_memory_gb"] = peak_memory() / 1e9
     return _encoding(service, settings) | report
 
 
@@ -84,6 +84,11 @@ def measure_index(service: AnswerService, settings: Settings, folder: Path, copi
     queries = {name: each[:: max(1, len(each) // asked)][:asked] for name, each in queries.items()}
     bits = NBITS if copies == 1 else NBITS[:1]
     return bench(lambda: perturbed(passages, copies), queries, bits, sample)
+
+
+def peak_memory() -> int:
+    """Bytes that were resident of this process at most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _encoding(service: AnswerService, settings: Settings) -> dict[str, float]:

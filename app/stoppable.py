@@ -12,12 +12,14 @@ from contextlib import closing
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
+from app.workers import Worker
 from generator.stopping import Stop, stopped_by
 
 V = TypeVar("V")
 
-MOST = 8  # threads at work at once, those included whose values nobody waits for any more
+MOST = 8  # at work at once, those included whose values nobody waits for any more
 _running = threading.BoundedSemaphore(MOST)
+_idle: list[Worker] = []  # of the MOST threads at most that there ever are; who worked last is next
 
 
 class TooMany(RuntimeError):
@@ -29,7 +31,7 @@ class Gone(RuntimeError):
 
 
 def stoppable(values: Generator[V, None, None], pause: float) -> Generator[V | None, None, None]:
-    """The values, made in a thread of their own, and None whenever there was none for `pause` seconds.
+    """The values, made in another thread, and None whenever there was none for `pause` seconds.
 
     What `values` raises is raised here. Closing this iterator ends at once and sets what stops the work of `values`,
     which is closed when it next yields. Raises TooMany.
@@ -50,10 +52,15 @@ def stoppable(values: Generator[V, None, None], pause: float) -> Generator[V | N
         except BaseException as raised:
             problem = raised
         finally:
-            _running.release()
+            _idle.append(worker)
+            _running.release()  # after which another may be given to this worker; it is done after this
             made.put((None, problem, True))
 
-    threading.Thread(target=work, name="answer", daemon=True).start()
+    try:
+        worker = _idle.pop()
+    except IndexError:
+        worker = Worker("answer")
+    worker.give(work)
     try:
         while True:
             try:

@@ -18,6 +18,7 @@ from PIL import Image
 
 from app.benchmark import measure_everything, measure_index
 from app.indexing import problem_sentence
+from app.load_bench import measure_load
 from app.results import EvidencePassage, UserProblem
 from app.service import AnswerService, build_service
 from app.settings import Settings, SettingsProblem, add_common_options, settings_from
@@ -103,6 +104,10 @@ def _parser() -> argparse.ArgumentParser:
     m2kr.add_arguments(evaluation)
     bench = add("bench", _bench, "measure encoding, searching and answering on this machine")
     bench.add_argument("--json", action="store_true", help="print JSON")
+    bench.add_argument(
+        "--load", type=_positive, metavar="N", help="measure only memory and speed while users ask N questions"
+    )
+    bench.add_argument("--users", type=_positive, default=50, metavar="N", help="with --load: users (default: 50)")
     bench.add_argument(
         "--vectors", type=Path, metavar="DIR", help="measure only the index, on the vectors there, made the first time"
     )
@@ -252,6 +257,9 @@ def _bench(args: argparse.Namespace, settings: Settings) -> None:
         raise UserProblem("Drawing needs matplotlib; install it with: pip install -r requirements-dev.txt")
     service = _ready(settings) if args.vectors is None else build_service(settings)
     try:
+        if args.load is not None:
+            _print_figures(measure_load(service, args.load, args.users), args.json)
+            return
         if args.vectors is None:
             _print_figures(measure_everything(service, settings), args.json)
             return

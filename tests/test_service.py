@@ -6,19 +6,23 @@ import json
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from PIL import Image
 from service_support import fill, photo, refused, services, wait_for
-from small_encoder import ARTICLES, COLOURS, GRID, SmallEncoder
+from small_encoder import ARTICLES, COLOURS, GRID, SmallEncoder, embed_sentences
 
 from app import indexing, service
 from app.answerers import Answerers
 from app.indexing import Indexer, build_index, index_path, open_index
 from app.results import IndexStatus
 from app.service import EvidenceFound, PartialText, Result, UserProblem
+from app.settings import load_settings
 from app.sharing import SharedEncoder
+from app.stoppable import MOST, stoppable
+from generator.answers import Answer
 from generator.templates import LOOSE
 from kb.catalogue import Catalogue
 from kb.records import CatalogueProblem
@@ -323,6 +327,75 @@ def test_encoder_calls_do_not_overlap():
     for thread in threads:
         thread.join()
     assert not failures
+
+
+def test_models_work_in_one_thread_and_searches_in_another_whoever_asks(tmp_path, monkeypatch):
+    """As the page does, as `/ask` does, for heat maps, and by commands; else memory grows with those who ask."""
+    threads = {"models": set(), "search": set()}
+
+    def noted(kind, call):
+        def noting(*args, **named):
+            threads[kind].add(threading.current_thread())
+            return call(*args, **named)
+
+        return noting
+
+    class Noting(SmallEncoder):
+        encode_query = noted("models", SmallEncoder.encode_query)
+        encode_passages = noted("models", SmallEncoder.encode_passages)
+
+    class Sentences:
+        embed_sentences = staticmethod(noted("models", embed_sentences))
+
+    monkeypatch.setattr(service, "load_encoder", lambda *_args: Noting())
+    monkeypatch.setattr(service, "load_sentence_encoder", lambda *_args: Sentences())
+    monkeypatch.setattr(service, "patch_shares", noted("search", service.patch_shares))
+    one = service.build_service(load_settings(data_dir=tmp_path, corpus="things"))
+    fill(one.catalogue, monkeypatch)
+    assert one.prepare(lambda status: None).state == "ready"
+    monkeypatch.setattr(LateInteractionIndex, "search", noted("search", LateInteractionIndex.search))
+    monkeypatch.setattr(LateInteractionIndex, "vectors", noted("search", LateInteractionIndex.vectors))
+
+    def page(colour):
+        for step in stoppable(one.ask(photo(colour), "How heavy is it?"), 5):
+            if isinstance(step, EvidenceFound):
+                assert one.regions(step.query, step.passages[0].id).shape == GRID
+
+    def program(colour):
+        assert one.ask_once(photo(colour), "How heavy is it?").passages
+        assert one.find(photo(colour), "What is this?", 2).passages
+
+    with ThreadPoolExecutor(8) as askers:
+        asked = [askers.submit(way, colour) for colour in COLOURS for way in (page, program)]
+        assert [each.result() for each in asked] == [None] * 8
+    one.close()
+    assert {kind: len(each) for kind, each in threads.items()} == {"models": 1, "search": 1}
+    for thread in threads["models"] | threads["search"]:
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def test_models_that_say_nothing_keep_nobody_from_evidence(make, catalogue, monkeypatch):
+    going = threading.Event()
+
+    class Silent:
+        def answer(self, question, image, passages, turns=()):
+            going.wait(30)
+            yield Answer("Nothing.", (), False, "")
+
+    fill(catalogue, monkeypatch)
+    one = make(answerers=Answerers("silent", Silent()))
+    one.prepare(lambda status: None)
+    asked = [stoppable(one.ask(photo("red"), f"What is number {number}?"), 0.02) for number in range(MOST)]
+    try:
+        for steps in asked:
+            found = next(step for step in steps if step is not None)
+            assert one.regions(found.query, found.passages[0].id).shape == GRID
+            assert next(steps) is None
+        assert one.find(photo("blue"), "What is this?", 1).passages[0].title == "Sapphire"
+    finally:
+        going.set()
+    assert [[step for step in steps if step is not None][-1].answer.text for steps in asked] == ["Nothing."] * MOST
 
 
 def test_many_threads_get_their_own_answers(ready):

@@ -82,6 +82,14 @@ def test_there_are_only_so_many_at_a_time():
     assert list(stoppable(iter_of([1]), 5)) == [1]
 
 
+def test_one_after_another_are_made_in_the_same_thread():
+    def made_in() -> Generator[threading.Thread, None, None]:
+        yield threading.current_thread()
+
+    threads = {value for _ in range(20) for value in stoppable(made_in(), 5) if value is not None}
+    assert len(threads) == 1 and threading.current_thread() not in threads
+
+
 def test_closing_stops_what_is_waited_for_in_there():
     stopped = []
 
