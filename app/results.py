@@ -106,6 +106,14 @@ class Subject:
         """Whether the photo may show what a passage of this title is about."""
         return any(guess.title == title and guess.may for guess in self.guesses)
 
+    def said(self) -> str:
+        """In a few words: "likely Lion (97 %)"; "" where nothing is known but the order of the guesses."""
+        if self.word == NAMED:
+            return f"{self.title}, by what the question says"
+        if self.word == UNKNOWN or self.probability is None:
+            return self.word
+        return f"{self.word} {self.title} ({self.probability:.0%})"
+
     def as_dict(self) -> dict[str, Any]:
         def share(guess: Guess) -> float | None:
             return None if guess.probability is None else round(guess.probability, 3)

@@ -43,6 +43,8 @@ def find_subject(
     # Only where the corpora have what the classes speak for most is it known how often the first title is right.
     if query.sight is None or not titles or titles[0] not in of_titles:
         return _unmeasured(ranked, totals)
+    if query.sight.of_text:
+        return Subject(tuple(Guess(*each, None, False) for each in zip(ranked, totals, strict=True)), UNKNOWN)
     return _measured(ranked, totals, added, query.sight)
 
 
@@ -52,12 +54,12 @@ def _unmeasured(ranked: Sequence[str], totals: Sequence[float]) -> Subject:
 
 
 def _measured(ranked: Sequence[str], totals: Sequence[float], added: Mapping[str, float], sight: Sight) -> Subject:
-    """The other titles share what the first one leaves, as the classes speak for them."""
+    """The other titles share what the first one leaves, as the classes speak for them, and are no more probable."""
     lead = totals[0] - totals[1] if len(totals) > 1 else totals[0]
     undecided = confidence.entropy(sight.classes)
     first = confidence.probability(lead, undecided)
     rest = sum(added[title] for title in ranked[1:]) or 1.0
-    chances = [first, *((1 - first) * added[title] / rest for title in ranked[1:])]
+    chances = [first, *(min(first, (1 - first) * added[title] / rest) for title in ranked[1:])]
     word = LIKELY if first >= confidence.LIKELY else MAY_BE if first >= confidence.MAY_BE else UNKNOWN
     guesses = tuple(
         Guess(title, total, chance, word != UNKNOWN and (place == 0 or chance >= confidence.LOOK_ALIKE))

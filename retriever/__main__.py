@@ -217,7 +217,7 @@ def _fit_recognition(args: argparse.Namespace, settings: Settings) -> None:
         found = [service.find(load_image(args.labels.parent / e["file"]), PHOTO_QUESTION, 1).subject for e in entries]
     finally:
         service.close()
-    pairs = [(each, e["title"]) for each, e in zip(found, entries, strict=True) if each and each.word]
+    pairs = [(each, e["title"]) for each, e in zip(found, entries, strict=True) if each and each.probability]
     if len({each.title == title for each, title in pairs}) < 2:
         raise UserProblem("Fitting needs photographs that a model with classes recognises, and some that it does not.")
     measured = np.array([(each.lead, each.undecided) for each, _ in pairs])

@@ -18,6 +18,7 @@ from .concepts import CLASSES, load_concepts
 ABOUT = {"is": 1.0, "kind": 0.5}
 LOOKS = 0.5  # of the probability that the tables of looks give a subject
 TITLES = 30  # the most titles that a photo speaks for
+SCREENSHOT = 916  # "website": what the classifier calls any picture of a screen with text
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,11 @@ class Sight:
 
     classes: np.ndarray
     titles: dict[str, float]
+
+    @property
+    def of_text(self) -> bool:
+        """Whether it is most like a screenshot: what that shows is its text, which nobody here reads."""
+        return int(self.classes.argmax()) == SCREENSHOT
 
 
 class Tables:
