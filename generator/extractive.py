@@ -212,7 +212,10 @@ def _unrecognised(writer: _Writer) -> Answer:
 def _refusal(writer: _Writer, reason: str, numbers: Sequence[int] = ()) -> Answer:
     writer.text += reason
     for i, number in enumerate(numbers):
-        writer.text += (t.COMMA if i < len(numbers) - 1 else t.AND) if i else t.GUESSES
+        if i:
+            writer.text += t.COMMA if i < len(numbers) - 1 else t.AND
+        else:
+            writer.text += t.GUESS_ONE if len(numbers) == 1 else t.GUESS_MANY
         writer.title(number)
         writer.mark(number)
     writer.text += t.STOP

@@ -18,7 +18,8 @@ PHOTO_IF = "If the photo shows "
 ALTERNATIVES = "It could also be: "
 
 UNRECOGNISED = "I do not recognise what the photo shows"
-GUESSES = "; the nearest guesses are "
+GUESS_ONE = "; the nearest guess is "
+GUESS_MANY = "; the nearest guesses are "
 NO_PERSONS = "I do not recognise persons; name the person in the question"
 
 NOT_SAID = "The evidence I found does not say: "
@@ -67,7 +68,8 @@ FIXED = tuple(
             PHOTO_IF,
             ALTERNATIVES,
             UNRECOGNISED,
-            GUESSES,
+            GUESS_ONE,
+            GUESS_MANY,
             NO_PERSONS,
             NOT_SAID,
             NO_PASSAGE,
