@@ -151,6 +151,8 @@ def _answered(service: AnswerService, photo: str, question: str) -> Result:
 def readable(result: Result) -> str:
     """The result as text for a terminal: the answer, the quotes it rests on, the passages found."""
     lines = [printable(result.answer.text), ""]
+    if result.subject is not None and result.subject.word:
+        lines += [printable(f"The photo: {result.subject.said()}"), ""]
     for sentence in result.answer.unsupported:
         lines += [*_paragraph("Not from the evidence: ", sentence), ""]
     if result.answer.citations:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
-from app.results import WHOLE, EvidencePassage, IndexStatus, Region, Result
+from app.results import WHOLE, EvidencePassage, IndexStatus, Region, Result, Subject
 from generator.answers import Candidate, Citation, Turn
 from generator.templates import DISAGREE
 
@@ -186,7 +186,7 @@ def final_answer(result: Result) -> str:
         searched = f'<p class="cs-searched">Searched for: <q dir="auto">{escape(result.searched)}</q></p>'
     return (
         f'<section class="cs-panel {kind}" aria-label="Answer"><h2>{heading}</h2>{_asked(result.question)}{searched}'
-        f'<p class="cs-said" dir="auto">{said}</p>{advice}{_own(result.own)}'
+        f'{_shown(result.subject)}<p class="cs-said" dir="auto">{said}</p>{advice}{_own(result.own)}'
         f'{_candidates(result.answer.candidates, titles)}{"".join(notes)}</section>'
     )
 
@@ -227,6 +227,12 @@ def earlier(turns: Sequence[Turn]) -> str:
 
 def _asked(question: str) -> str:
     return f'<p class="cs-asked" dir="auto">{escape(question)}</p>' if question else ""
+
+
+def _shown(subject: Subject | None) -> str:
+    """What the photo shows, as far as anybody can tell."""
+    said = "" if subject is None else subject.said()
+    return f'<p class="cs-note" dir="auto">The photo: {escape(said)}</p>' if said else ""
 
 
 def _said(text: str, titles: dict[int, str], unsupported: Iterable[str]) -> str:
@@ -346,6 +352,7 @@ def _card(
     )
     about = f'<span class="cs-about">{escape(passage.description)}</span>' if passage.description else ""
     section = f" › {escape(passage.section)}" if passage.section else ""
+    seen = f'<span class="cs-about">recognised at sight, +{passage.seen:.2f}</span>' if passage.seen >= 0.005 else ""
     share = max(0, min(100, round(passage.score * 100)))
     rank = passage.rank
     return (
@@ -353,7 +360,7 @@ def _card(
         f'<h3><button type="button" class="cs-pick" data-rank="{rank}" id="cs-pick-{rank}" '
         f'aria-pressed="{"true" if selected else "false"}">'
         f'<span class="cs-rank"><span class="cs-sr">Passage </span>{rank}</span>'
-        f'<span class="cs-title" dir="auto">{title}{section}{about}</span>'
+        f'<span class="cs-title" dir="auto">{title}{section}{about}{seen}</span>'
         f"{'<span class=cs-cited>cited</span>' if quotes else ''}"
         f'<span class="cs-score" title="Mean similarity of the question and photo to this passage, 0 to 1">'
         f'<span class="cs-sr">score </span>{passage.score:.2f}'

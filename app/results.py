@@ -58,9 +58,81 @@ class IndexStatus:
     message: str
 
 
+# How sure it is what a photo shows.
+LIKELY, MAY_BE, UNKNOWN = "likely", "may be", "not recognised"
+NAMED = "named in the question"
+GUESSES_TOLD = 4
+ALIKE = 0.99  # a photo does not tell a title from the first by a score of this share of its own
+
+
+@dataclass(frozen=True)
+class Guess:
+    """An article that a photo may belong to. `score`: of its best passage and the photo alone. `probability` that it is
+    the right one, None where nobody has measured that. `may`: whether it is to be answered from."""
+
+    title: str
+    score: float
+    probability: float | None
+    may: bool
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a photo shows: `guesses`, the most probable first, never none.
+
+    word: LIKELY, MAY_BE or UNKNOWN; NAMED where it is what the question says of a photo that does not tell; "" where
+    nobody has measured how often such photos are recognised. lead: what the first guess's score has more than the
+    second's. undecided: the entropy of the photo's classes, in nats. Both 0 where word is "".
+    """
+
+    guesses: tuple[Guess, ...]
+    word: str = ""
+    lead: float = 0.0
+    undecided: float = 0.0
+
+    @property
+    def title(self) -> str:
+        return self.guesses[0].title
+
+    @property
+    def probability(self) -> float | None:
+        return self.guesses[0].probability
+
+    @property
+    def leading(self) -> tuple[str, ...]:
+        """The titles whose passages come before all others: the first guess; where nobody has measured how sure it is,
+        with what the photo does not tell from it; the nearest guesses where nothing is recognised."""
+        if self.word == UNKNOWN:
+            return tuple(guess.title for guess in self.guesses[:GUESSES_TOLD])
+        if self.word:
+            return (self.title,)
+        return tuple(guess.title for guess in self.guesses if guess.score >= ALIKE * self.guesses[0].score)
+
+    def shows(self, title: str) -> bool:
+        """Whether the photo may show what a passage of this title is about."""
+        return any(guess.title == title and guess.may for guess in self.guesses)
+
+    def said(self) -> str:
+        """In a few words: "likely Lion (97 %)"; "" where nothing is known but the order of the guesses."""
+        if self.word == NAMED:
+            return f"{self.title}, by what the question says"
+        if self.word == UNKNOWN or self.probability is None:
+            return self.word
+        return f"{self.word} {self.title} ({self.probability:.0%})"
+
+    def as_dict(self) -> dict[str, Any]:
+        def share(guess: Guess) -> float | None:
+            return None if guess.probability is None else round(guess.probability, 3)
+
+        told = [{"title": guess.title, "probability": share(guess)} for guess in self.guesses[:GUESSES_TOLD]]
+        return {**told[0], "word": self.word, "guesses": told}
+
+
 @dataclass(frozen=True)
 class EvidencePassage:
-    """One found passage. `score` is the mean cosine similarity of the query's vectors, 0..1."""
+    """One found passage. `score` is the mean cosine similarity of the query's vectors, 0..1; `seen` is what the photo's
+    own classes add to it for the order, 0 where they say nothing of its title. `shown`: whether the photo may show what
+    it is about; None where the question is not about a photo."""
 
     rank: int  # 1 is the best; Citation.number is the rank of the passage it cites
     id: str
@@ -72,16 +144,19 @@ class EvidencePassage:
     score: float
     section: str = ""  # the titles of the sections it lies in; empty where the passage is of no section
     description: str = ""  # a few words on what the passage is about; empty where the corpus has none
+    seen: float = 0.0
+    shown: bool | None = None
 
 
 @dataclass(frozen=True)
 class EvidenceFound:
-    """First step of an answer: the passages, best first, the query vectors for `regions`, and the question that was
-    searched for, which stands alone."""
+    """First step of an answer: the passages, best first, the query vectors for `regions`, the question that was
+    searched for, which stands alone, and what the photo shows; None where the question is not about a photo."""
 
     passages: tuple[EvidencePassage, ...]
     query: QueryVectors
     searched: str = ""
+    subject: Subject | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +185,7 @@ class Result:
     answerer: what answered. own: what the model says without any passage, None where that was not asked; where it
     failed, as far as it came and why.
     cached: whether all this was known from an earlier time.
+    subject: what the photo shows; None where the question is not about a photo.
     """
 
     question: str
@@ -125,6 +201,7 @@ class Result:
     own: str | None = None
     region: Region = WHOLE
     cached: bool = False
+    subject: Subject | None = None
 
     def turn(self) -> Turn:
         """This question and answer as what a next question may point back at."""
@@ -138,6 +215,7 @@ class Result:
             "question": self.question,
             "searched": self.searched,
             "region": list(self.region),
+            "subject": None if self.subject is None else self.subject.as_dict(),
             "turn": asdict(self.turn()),
             "answer": self.answer.text,
             "answered": self.answer.answered,

@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,14 +20,17 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from app.about import asks_of_another, helped_by, names_in, said_to_be
 from app.answerers import Answerers, answerers_for
 from app.cache import RecentlyUsed
-from app.finding import evidence_of, find
+from app.finding import Found, evidence_of, find, find_shown
 from app.indexing import KNOWN_PROBLEMS, Indexer, Progress, index_path
 from app.questions import checked_count, checked_question, fingerprint_of, opened
 from app.region import checked_region, cut_out, in_whole
 from app.results import (
+    LIKELY,
     MAX_TURNS,
+    NAMED,
     WHOLE,
     EvidenceFound,
     IndexStatus,
@@ -36,10 +39,12 @@ from app.results import (
     Photo,
     Result,
     Step,
+    Subject,
     UserProblem,
 )
 from app.settings import Settings
 from app.sharing import SharedEncoder
+from app.subjects import find_subject
 from app.workers import Worker
 from generator.answers import Answer, Evidence, GeneratorProblem, Turn, said_with
 from generator.events import CUT
@@ -90,6 +95,7 @@ class AnswerService:
         self._answerers: Answerers | None = None
         self._search = Worker("search")
         self._known: RecentlyUsed[Result] = RecentlyUsed(MAX_KNOWN)
+        self._subjects: RecentlyUsed[Subject] = RecentlyUsed(MAX_KNOWN)
         self._loading = threading.Lock()
         self._indexers: dict[str, Indexer] = {}
         self._deleted: set[str] = set()  # corpora that no question is to bring back
@@ -201,13 +207,14 @@ class AnswerService:
             clock.skip()  # waiting for the encoder to load is not part of answering
             with self._searching(names):
                 states = tuple((name, index.identity, index.generation) for name, index in indexes.items())
+            shown = fingerprint_of(whole)
             key = (
                 encoder.fingerprint, answerers.name, each, own, tuple(names), states, k, self.settings.hybrid,
-                question, turns, part, fingerprint_of(whole),
+                question, turns, part, shown,
             )  # fmt: skip
             known = self._known.get(key)
             if known is not None and self._still_so(known):
-                yield EvidenceFound(known.passages, known.query, known.searched)
+                yield EvidenceFound(known.passages, known.query, known.searched, known.subject)
                 yield replace(known, cached=True)
                 return
             clock.lap("load")
@@ -220,17 +227,26 @@ class AnswerService:
                 query = replace(query, area=in_whole(query.area, part))
                 clock.lap("encode")
                 with self._searching(names):
-                    found = self._search.run(find, self.catalogue, indexes, query, k, self._words(searched, photo))
+                    subject = None
+                    if photo is not None:
+                        same = (encoder.fingerprint, tuple(names), states, part, shown)
+                        subject = self._search.run(self._subject, indexes, query, same)
+                        if subject is not None and self._of_another(searched, subject, names):
+                            photo, subject, query = None, None, encoder.encode_query(searched, None)
+                    words = self._words(searched, photo)
+                    found, subject = self._search.run(self._find, indexes, query, k, words, searched, subject)
                     # Now, since a corpus may be deleted, and its index closed, while the model answers.
                     counts = [(len(indexes.get(name, ())), self.catalogue.count(name)) for name in names]
                 clock.lap("search")
-                passages = evidence_of(self.catalogue, found, k)
+                passages = evidence_of(self.catalogue, found, k, subject, query.sight)
                 clock.lap("passages")
-                yield EvidenceFound(passages, query, searched)
+                yield EvidenceFound(passages, query, searched, subject)
                 clock.skip()  # what the caller did with it is not part of answering either
                 answer = None
                 said = ""
-                evidence = [Evidence(each.id, each.title, each.text, each.url, each.score) for each in passages]
+                evidence = [
+                    Evidence(each.id, each.title, each.text, each.url, each.score, each.shown) for each in passages
+                ]
                 with closing(answerer.answer(searched, photo, evidence, turns)) as pieces:
                     for piece in pieces:
                         if isinstance(piece, Answer):
@@ -268,6 +284,7 @@ class AnswerService:
                 answerer=answerers.name,
                 own=without,
                 region=part,
+                subject=subject,
             )
             if complete and result.indexed == result.total:
                 self._known.put(key, result)
@@ -292,8 +309,12 @@ class AnswerService:
                 photo = None if image is None else opened(image)
                 query = encoder.encode_query(question, photo)
                 with self._searching(names):
-                    found = self._search.run(find, self.catalogue, indexes, query, k, self._words(question, photo))
-                return EvidenceFound(evidence_of(self.catalogue, found, k), query)
+                    subject = None
+                    if photo is not None:
+                        subject = self._search.run(find_subject, self.catalogue, indexes, query)
+                    words = self._words(question, photo)
+                    found, subject = self._search.run(self._find, indexes, query, k, words, question, subject)
+                return EvidenceFound(evidence_of(self.catalogue, found, k, subject, query.sight), query, "", subject)
 
     def regions(self, query: QueryVectors, passage_id: str) -> np.ndarray:
         """Which parts of the photo speak for a passage: (down, across) float32, 0 to 1, the most being 1.
@@ -417,10 +438,47 @@ class AnswerService:
         The words of a question about a photo ("Where does this animal live?") do not say what it shows."""
         return question if self.settings.hybrid and photo is None else ""
 
+    def _subject(
+        self, indexes: Mapping[str, LateInteractionIndex], query: QueryVectors, shown: Hashable
+    ) -> Subject | None:
+        """What the query's photo shows; `shown` names the photo, its part, the model and what is searched. It depends
+        on nothing else, so that it is looked for once, however much is asked."""
+        known = self._subjects.get(shown)
+        if known is None:
+            known = find_subject(self.catalogue, indexes, query)
+            if known is not None:
+                self._subjects.put(shown, known)
+        return known
+
+    def _of_another(self, question: str, subject: Subject, names: Sequence[str]) -> bool:
+        return asks_of_another(question, subject, lambda titles: self.catalogue.titled(titles, names))
+
+    def _find(
+        self,
+        indexes: Mapping[str, LateInteractionIndex],
+        query: QueryVectors,
+        k: int,
+        words: str,
+        question: str,
+        subject: Subject | None,
+    ) -> tuple[Found, Subject | None]:
+        """What was found and, for a question about a photo, what the photo shows, also by what the question says."""
+        if subject is None:
+            return find(self.catalogue, indexes, query, k, words), None
+        subject = said_to_be(question, subject)
+        found = find_shown(self.catalogue, indexes, query, subject, k)
+        if subject.word not in (LIKELY, NAMED) and names_in(question):
+            nearest = self.catalogue.passages([name for name, _ in sorted(found, key=lambda each: -each[1])])
+            helped = helped_by(question, subject, ((passage.title, passage.text) for passage in nearest))
+            if helped is not subject:
+                return find_shown(self.catalogue, indexes, query, helped, k), helped
+        return found, subject
+
     def _still_so(self, known: Result) -> bool:
         """Whether the catalogue says the same of its passages."""
         found = [(passage.id, passage.score) for passage in known.passages]
-        return evidence_of(self.catalogue, found, len(found)) == known.passages
+        sight = known.query.sight
+        return evidence_of(self.catalogue, found, len(found), known.subject, sight) == known.passages
 
     def _vectors(self, passage_id: str) -> np.ndarray:
         with self._changing:

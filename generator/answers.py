@@ -20,13 +20,15 @@ MAX_PASSAGES = 10  # that an answerer looks at
 @dataclass(frozen=True)
 class Evidence:
     """A retrieved passage. `score` is 0..1, how well it matched the query; the list an answerer gets has
-    the best first, as a rule in the order of the scores."""
+    the best first, as a rule in the order of the scores. `shown`: whether the photo that the question is about may show
+    what the passage is about; None where that is not known or the question is not about a photo."""
 
     id: str
     title: str
     text: str
     url: str
     score: float
+    shown: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 from generator import templates as t
 from generator.answers import MAX_PASSAGES, Answer, Citation, Evidence, Turn
 from generator.followups import standalone
-from generator.questions import Question, read_question
+from generator.questions import Question, asks_who, read_question
 from generator.scoring import Choice, Limits, choose
 from generator.sentences import Sentence, shown_title, split_sentences
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 TYPED = frozenset(t.WANTED) - {"any", "reason"}
+GUESSES = 3  # told of a photo that is not recognised
 
 
 class _Writer:
@@ -84,6 +85,8 @@ class ExtractiveAnswerer:
         asked = read_question(question)
         if not asked.stems and asked.kind == "any" and image is not None:
             asked = replace(asked, kind="identity", deictic=True)
+        if image is not None and any(passage.shown is not None for passage in passages):
+            asked = replace(asked, deictic=True)  # it is about the photo, whatever its words
         writer = _Writer(passages)
         said = 0
         for done in self._write(writer, asked, image is not None, passages):
@@ -101,6 +104,10 @@ class ExtractiveAnswerer:
             yield _silent(writer, t.NO_PASSAGE)
         elif not asked.stems and asked.kind in ("any", "yesno"):
             yield _silent(writer, t.NO_QUESTION)
+        elif photo and asked.kind == "identity" and asks_who(asked):
+            yield _refusal(writer, t.NO_PERSONS)
+        elif photo and all(passage.shown is False for passage in passages):
+            yield _unrecognised(writer)
         elif max(passage.score for passage in passages) < self.limits.passage_score:
             yield _silent(writer, t.LOOSE, [1])
         elif asked.kind == "identity" and not photo:
@@ -112,7 +119,7 @@ class ExtractiveAnswerer:
             pointed = photo and asked.deictic
             if pointed:
                 likely = self.limits.shown * passages[0].score
-                choices = [c for c in choices if passages[c.number - 1].score >= likely]
+                choices = [c for c in choices if _may_be_shown(passages[c.number - 1], likely)]
             usable = [c for c in choices if c.fits or asked.kind not in TYPED]
             if not choices and not pointed:
                 yield _silent(writer, t.LOOSE)
@@ -141,10 +148,10 @@ class ExtractiveAnswerer:
         if first is not None:
             writer.sentence(1, first)
             yield None
+        likely = self.limits.near * passages[0].score
         near = [
             n for n, p in enumerate(passages[:4], start=1)
-            if n > 1 and p.score >= self.limits.near * passages[0].score and shown_title(p.title)
-            and p.title != passages[0].title
+            if n > 1 and _may_be_shown(p, likely) and shown_title(p.title) and p.title != passages[0].title
         ]  # fmt: skip
         for i, number in enumerate(near):
             writer.text += t.COMMA if i else t.LINE + t.ALTERNATIVES
@@ -164,7 +171,8 @@ class ExtractiveAnswerer:
             writer.mark(best.number)
             writer.text += t.LINE
         elif titled:
-            if photo and asked.deictic and best.number > 1:
+            first = writer.passages[0].title
+            if photo and asked.deictic and writer.passages[best.number - 1].title != first:
                 writer.text += t.PHOTO_IF
             writer.title(best.number)
             writer.text += t.COLON
@@ -185,6 +193,33 @@ class ExtractiveAnswerer:
             writer.sentence(second.number, second.sentence)
             yield None
         yield writer.finish(True)
+
+
+def _may_be_shown(passage: Evidence, likely: float) -> bool:
+    """By what the photo says of it; where that is not known, by a score of `likely` at least."""
+    return passage.score >= likely if passage.shown is None else passage.shown
+
+
+def _unrecognised(writer: _Writer) -> Answer:
+    """Say that the photo is not recognised, and what it is most like."""
+    numbers: dict[str, int] = {}
+    for number, passage in enumerate(writer.passages, start=1):
+        if title := shown_title(passage.title):
+            numbers.setdefault(title, number)
+    return _refusal(writer, t.UNRECOGNISED, [*numbers.values()][:GUESSES])
+
+
+def _refusal(writer: _Writer, reason: str, numbers: Sequence[int] = ()) -> Answer:
+    writer.text += reason
+    for i, number in enumerate(numbers):
+        if i:
+            writer.text += t.COMMA if i < len(numbers) - 1 else t.AND
+        else:
+            writer.text += t.GUESS_ONE if len(numbers) == 1 else t.GUESS_MANY
+        writer.title(number)
+        writer.mark(number)
+    writer.text += t.STOP
+    return writer.finish(False, reason)
 
 
 def _supporting(passages: Sequence[Evidence], best: Choice, choices: Sequence[Choice]) -> Choice | None:

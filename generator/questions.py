@@ -62,6 +62,9 @@ _IDENTITY_REST = re.compile(
     r"here|called|please|exactly|supposed to be|i see|i am looking at|"
     r"(?:in|on) (?:the|this|my) (?:photo|picture|image)))*\W*$"
 )
+_PERSON = re.compile(
+    r"\bwho\b|\bwhos\b|\b(?:this|that|the) (?:person|man|woman|boy|girl|guy|lady|gentleman|actor|actress|singer)\b"
+)
 _ASKS_RANK = r"(?:{})".format("|".join(RANKS))
 _RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (kind, re.compile(pattern))
@@ -171,6 +174,11 @@ def _is_identity(asked: str) -> re.Match[str] | None:
     if rest is not None and not _IDENTITY_REST.match(rest):
         return None
     return match
+
+
+def asks_who(question: Question) -> bool:
+    """Whether a question for what is shown asks for a person."""
+    return _PERSON.search(plain(question.text)) is not None
 
 
 def read_question(text: str) -> Question:

@@ -110,6 +110,8 @@ def choose(
         phrase = None if is_title else _phrase(asked, sentence, subject)
         fits = phrase is not None or is_title
         closeness = min(1.0, max(0.0, subject.score / top)) / math.sqrt(subject.number) - 1
+        if passages[0].shown and subject.title == subjects[0].title:
+            closeness = 0.0  # what the photo shows is all its passages' subject, however well each fits the question
         score = (
             limits.similarity * similarity
             + limits.overlap * _overlap(weights, content, subject.title_stems)

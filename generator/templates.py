@@ -17,6 +17,11 @@ ALSO = "Also, "
 PHOTO_IF = "If the photo shows "
 ALTERNATIVES = "It could also be: "
 
+UNRECOGNISED = "I do not recognise what the photo shows"
+GUESS_ONE = "; the nearest guess is "
+GUESS_MANY = "; the nearest guesses are "
+NO_PERSONS = "I do not recognise persons; name the person in the question"
+
 NOT_SAID = "The evidence I found does not say: "
 NO_PASSAGE = "no passage was found"
 NO_QUESTION = "there was no question to answer"
@@ -62,6 +67,10 @@ FIXED = tuple(
             ALSO,
             PHOTO_IF,
             ALTERNATIVES,
+            UNRECOGNISED,
+            GUESS_ONE,
+            GUESS_MANY,
+            NO_PERSONS,
             NOT_SAID,
             NO_PASSAGE,
             NO_QUESTION,

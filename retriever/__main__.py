@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from app.benchmark import measure_everything, measure_index
@@ -36,6 +37,7 @@ from retriever.m2kr import command as m2kr
 from retriever.mini import WEIGHTS
 from retriever.picture import check_writable, save_picture
 from retriever.profiles import load_encoder
+from retriever.recognition import confidence
 from retriever.training.questions import Article
 from retriever.training.train_mini import train_mini
 
@@ -84,10 +86,15 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--json", action="store_true", help="print JSON; then a picture is drawn only with --output")
     explain.add_argument("--output", type=Path, metavar="PNG", help="the picture (default: explanation.png)")
     photos = add("eval-photos", _eval_photos, "measure how well labelled photos find their articles")
-    photos.add_argument("labels", type=Path, help="JSON list of {file, title}; files lie beside it")
+    photos.add_argument("labels", type=Path, help="JSON list of {file, title, maybe group}; files lie beside it")
+    photos.add_argument("--apart", default="", metavar="TITLE", help="measure photos of this title apart")
+    fitted = add(
+        "fit-recognition", _fit_recognition, "fit, and measure by folds, how sure it is that a photo is recognised"
+    )
+    fitted.add_argument("labels", type=Path, help="JSON list of {file, title}; files lie beside it")
     questions = add("eval-questions", _eval_questions, "measure how well questions find their articles")
     questions.add_argument("questions", type=Path, help="JSON list of {question, title}")
-    for command in (search, photos, questions):
+    for command in (search, photos, questions, fitted):
         command.add_argument("--json", action="store_true", help="print JSON")
     for command in (search, questions):
         command.add_argument(
@@ -198,7 +205,9 @@ def _explain(args: argparse.Namespace, settings: Settings) -> None:
 
 def _eval_photos(args: argparse.Namespace, settings: Settings) -> None:
     entries = _read(args.labels, ("file", "title"))
-    _evaluate(args, settings, [(e["title"], args.labels.parent / e["file"], PHOTO_QUESTION) for e in entries])
+    groups = [args.apart if e["title"] == args.apart else str(e.get("group", "")) for e in entries]
+    asked = [(e["title"], args.labels.parent / e["file"], PHOTO_QUESTION) for e in entries]
+    _evaluate(args, settings, asked, groups)
 
 
 def _eval_questions(args: argparse.Namespace, settings: Settings) -> None:
@@ -206,8 +215,34 @@ def _eval_questions(args: argparse.Namespace, settings: Settings) -> None:
     _evaluate(args, settings, [(entry["title"], None, entry["question"]) for entry in entries])
 
 
-def _evaluate(args: argparse.Namespace, settings: Settings, asked: list[tuple[str, Path | None, str]]) -> None:
-    """asked: title wanted, path of the photo if there is one, question. Photos are held one at a time."""
+def _fit_recognition(args: argparse.Namespace, settings: Settings) -> None:
+    entries = _read(args.labels, ("file", "title"))
+    service = _ready(settings)
+    try:
+        found = [service.find(load_image(args.labels.parent / e["file"]), PHOTO_QUESTION, 1).subject for e in entries]
+    finally:
+        service.close()
+    pairs = [(each, e["title"]) for each, e in zip(found, entries, strict=True) if each and each.probability]
+    if len({each.title == title for each, title in pairs}) < 2:
+        raise UserProblem("Fitting needs photographs that a model with classes recognises, and some that it does not.")
+    measured = np.array([(each.lead, each.undecided) for each, _ in pairs])
+    right = np.array([each.title == title for each, title in pairs])
+    report = confidence.report(measured, right)
+    if args.json:
+        print(json.dumps(report, indent=2))
+        return
+    for name, value in report.items():
+        print(f"{name:28} {value}")
+
+
+def _evaluate(
+    args: argparse.Namespace,
+    settings: Settings,
+    asked: list[tuple[str, Path | None, str]],
+    groups: Sequence[str] = (),
+) -> None:
+    """asked: title wanted, path of the photo if there is one, question. Photos are held one at a time. groups: the
+    group of each, "" for none; each group is measured by itself too."""
     service = _ready(settings)
     try:
         ranks = [
@@ -216,13 +251,22 @@ def _evaluate(args: argparse.Namespace, settings: Settings, asked: list[tuple[st
         ]
     finally:
         service.close()
-    result = {"questions": len(ranks), **{k: round(v, 4) for k, v in measures(ranks).items()}}
+    result = _measured(ranks)
+    apart = {
+        group: _measured([rank for rank, theirs in zip(ranks, groups, strict=True) if theirs == group])
+        for group in sorted(set(groups) - {""})
+    }
     if args.json:
-        print(json.dumps(result, indent=2))
+        print(json.dumps(result | ({"groups": apart} if apart else {}), indent=2))
         return
     for (title, _, question), rank in zip(asked, ranks, strict=True):
         print(f"{rank or f'>{DEPTH}':>5}  {title}  ({question})")
-    print("  ".join(f"{name} {value}" for name, value in result.items()))
+    for group, figures in [*apart.items(), ("", result)]:
+        print("  ".join([*([group] if group else []), *(f"{name} {value}" for name, value in figures.items())]))
+
+
+def _measured(ranks: Sequence[int | None]) -> dict[str, float]:
+    return {"questions": len(ranks), **{k: round(v, 4) for k, v in measures(ranks).items()}}
 
 
 def _m2kr(args: argparse.Namespace, settings: Settings) -> None:

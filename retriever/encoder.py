@@ -7,7 +7,7 @@ passages come from, or of how models are found (profiles.py).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from transformers import PreTrainedTokenizerBase
 from .batching import TOKEN_BUDGET, batches_by_length
 from .flmr import FLMRModelForRetrieval, query_text, tokenize_documents, tokenize_queries
 from .flmr.processing import BLANK_PHOTO
+from .recognition.sight import Sight, Tables
 from .vision import WHOLE, PreparedPhoto
 from .word_pieces import WordPieces
 
@@ -35,6 +36,7 @@ class QueryVectors:
     text_rows, prefix_rows, patch_rows: where each kind lies; empty when there is no image.
     grid: patches down and across the photo; (0, 0) without one.
     area: the part of the photo that the grid covers, as fractions of its width and height: left, top, right, bottom.
+    sight: what the model's own classes of the photo say of article titles; None where it has none, or no photo.
     """
 
     vectors: np.ndarray
@@ -45,6 +47,25 @@ class QueryVectors:
     tokens: list[str]
     grid: tuple[int, int]
     area: tuple[float, float, float, float] = WHOLE
+    sight: Sight | None = None
+
+    def of_photo(self) -> QueryVectors:
+        """The rows that the photo alone makes, whatever is asked: the prefix rows, or the patches where a model has
+        none. Raises ValueError without a photo."""
+        rows = self.prefix_rows if self.prefix_rows.stop > self.prefix_rows.start else self.patch_rows
+        if rows.stop <= rows.start:
+            raise ValueError("the query has no rows of a photo")
+        weights = self.weights[rows]
+        return replace(
+            self,
+            vectors=self.vectors[rows],
+            weights=weights / weights.sum(),
+            text_rows=slice(0, 0),
+            prefix_rows=slice(0, len(weights)) if rows is self.prefix_rows else slice(0, 0),
+            patch_rows=slice(0, 0) if rows is self.prefix_rows else slice(0, len(weights)),
+            tokens=[],
+            grid=(0, 0) if rows is self.prefix_rows else self.grid,
+        )
 
 
 @dataclass(frozen=True)
@@ -83,6 +104,7 @@ class Encoder:
 
     fingerprint: says which model made vectors; vectors of different fingerprints must not meet.
     min_score: the score under which nothing that was found is to the point, 0 where nobody has measured it.
+    tables: what the classes of the model's vision projection say of titles, for one that has classes.
     """
 
     def __init__(
@@ -94,6 +116,7 @@ class Encoder:
         style: QueryStyle,
         fingerprint: str,
         min_score: float = 0.0,
+        tables: Tables | None = None,
     ) -> None:
         self.model = model
         self.query_tokenizer = query_tokenizer
@@ -103,6 +126,7 @@ class Encoder:
         self.min_score = min_score
         self.dim: int = model.config.dim
         self._prepare = prepare
+        self._tables = tables
         self._pieces = WordPieces(context_tokenizer.backend_tokenizer)
         self._budget = TOKEN_BUDGET if model.device.type == "cpu" else GPU_TOKEN_BUDGET
 
@@ -184,12 +208,23 @@ class Encoder:
             pixels = None
             if shape is not None:
                 pixels = torch.stack([pixels_of[i] for i in members]).to(self.model.device, self.model.dtype)
-            out = self.model.query(ids[members], mask[members], pixels)
+            if pixels is None or self._tables is None:
+                out, sights = self.model.query(ids[members], mask[members], pixels), None
+            else:
+                pooled, patches = self.model.vision_features(pixels)
+                out = self.model.query(ids[members], mask[members], image_features=pooled, patch_features=patches)
+                sights = self._sights(pooled)
             rows, weights = out.late_interaction_output.cpu(), out.vector_weights.cpu()
             for number, i in enumerate(members):
                 photo = None if images[i] is None else photos[i]
-                result[i] = self._query_vectors(ids[i].tolist(), rows[number], weights[number], shape, photo)
+                made = self._query_vectors(ids[i].tolist(), rows[number], weights[number], shape, photo)
+                result[i] = made if sights is None else replace(made, sight=sights[number])
         return result
+
+    def _sights(self, pooled: torch.Tensor) -> list[Sight]:
+        """Of each photo, by its pooled features (B, regions, hidden)."""
+        classes = self.model.query_vision_projection.hidden(pooled[:, 0]).float().cpu().numpy()
+        return [self._tables.sight(each) for each in classes]
 
     def _query_text(self, question: str, image: Image.Image | None, instruction: str | None) -> str:
         if self.style.instructions is None:

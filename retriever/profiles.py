@@ -23,6 +23,7 @@ from .checkpoints import MINI, PUBLISHED, EncoderProblem, checkpoint_folder
 from .encoder import Encoder, QueryStyle
 from .flmr import CheckpointProblem, FLMRConfig, FLMRModelForRetrieval, FLMRProcessor
 from .mini import QUERY_TOKENS, WEIGHTS, load_mini
+from .recognition.sight import Tables
 from .vision import clip_preparation, prepare_photo
 
 MINI_MIN_SCORE = 0.5  # every question the corpus answers and every labelled photo scored above 0.53
@@ -83,7 +84,7 @@ def _mini(cache_dir: Path) -> Encoder:
         ) from problem
     style = QueryStyle(QUERY_TOKENS)
     name = f"mini-{ENCODING_VERSION}-{trained}"
-    return Encoder(model, tokenizer, tokenizer, prepare_photo, style, name, MINI_MIN_SCORE)
+    return Encoder(model, tokenizer, tokenizer, prepare_photo, style, name, MINI_MIN_SCORE, Tables())
 
 
 def _checkpoint(profile: str, folder: Path) -> Encoder:

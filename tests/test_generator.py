@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from generator.measure import final
 from generator.questions import MAX_QUESTION, read_question
 from generator.scoring import MAX_TEXTS, Limits
 from generator.sentences import MAX_SENTENCE, split_sentences
+from generator.templates import NO_PERSONS, UNRECOGNISED
 from generator.words import stems
 
 PHOTO = Image.new("RGB", (4, 4))
@@ -56,6 +58,49 @@ def ask(question, passages, image=None, **limits):
     assert "".join(pieces) == answer.text
     assert unsupported_spans(answer, passages) == []
     return answer
+
+
+def seen(passages, *shown):
+    return [replace(passage, shown=may) for passage, may in zip(passages, shown, strict=True)]
+
+
+def test_an_answer_is_about_what_the_photo_shows_whatever_the_words_of_the_question():
+    plain = ("Marsh cat", "The marsh cat is a small cat. It sleeps in the day.")
+    near = evidence(plain, FOX, scores=[0.87, 0.86])
+    question = "How fast can one run?"  # points at nothing by its words
+    assert "40–52 km/h" in ask(question, near, PHOTO).text
+    silent = ask(question, seen(near, True, False), PHOTO)
+    assert not silent.answered and "Marsh cat [1]" in silent.text and "40–52" not in silent.text
+    low = seen(evidence(plain, FOX, scores=[0.87, 0.7]), True, True)
+    assert ask(question, low, PHOTO).text.startswith("If the photo shows Marsh fox: ")
+    same = seen(evidence(("Marsh fox", "The marsh fox is small."), FOX, scores=[0.87, 0.3]), True, True)
+    assert ask(question, same, PHOTO).text.startswith("Marsh fox: 40–52 km/h")
+
+
+def test_what_is_not_recognised_is_said_with_the_nearest_guesses():
+    found = seen(evidence(FOX, HARE, FOX, LAKE, TOWER), *[False] * 5)
+    for question in ("What is this?", "How fast can it run?", "Which family?"):
+        answer = ask(question, found, PHOTO)
+        assert not answer.answered and answer.reason == UNRECOGNISED
+        assert answer.text == (
+            "I do not recognise what the photo shows; the nearest guesses are Marsh fox [1], Marsh hare [2] and "
+            "Lake Orla [4]."
+        )
+    assert ask("What is this?", found[:1], PHOTO).text.endswith("; the nearest guess is Marsh fox [1].")
+    assert "40–52 km/h" in ask("How fast can the marsh fox run?", found).text  # no photo, nothing to recognise
+
+
+@pytest.mark.parametrize("question", ["Who is this?", "Who is he?", "Who's this man?", "What is this person called?"])
+def test_nobody_is_recognised(question):
+    answer = ask(question, seen(evidence(FOX, HARE), True, True), PHOTO)
+    assert not answer.answered and answer.reason == NO_PERSONS and answer.citations == ()
+    assert answer.text == "I do not recognise persons; name the person in the question."
+
+
+def test_things_are_no_persons():
+    assert ask("What is this?", seen(evidence(FOX, HARE), True, False), PHOTO).text.startswith("Marsh fox [1]")
+    who = ask("Who designed it?", seen(evidence(TOWER, LAKE), True, False), PHOTO)
+    assert who.answered and "Ada Holm" in who.text
 
 
 def test_what_a_photo_shows_is_not_taken_from_a_far_passage():

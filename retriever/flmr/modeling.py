@@ -107,6 +107,10 @@ class FLMRMultiLayerPerceptron(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.model(x)
 
+    def hidden(self, x: torch.Tensor) -> torch.Tensor:
+        """What the hidden layer holds after its activation; with a softmax, probabilities."""
+        return self.model[:2](x)
+
 
 class FLMRMappingNetwork(nn.Module):
     """BERT layers over the patches that look across at the question (PreFLMR, section 3.1)."""
@@ -303,7 +307,7 @@ class FLMRModelForRetrieval(PreTrainedModel):
             if patches is None:
                 raise ValueError("the mapping network needs patch_features beside image_features")
             if self.config.transformer_mapping_reads_projection:
-                patches = self.query_vision_projection.model[:2](patches)
+                patches = self.query_vision_projection.hidden(patches)
             hidden = self.transformer_mapping_input_linear(patches.flatten(0, 1))
             question = states[:, : self.config.transformer_mapping_cross_attention_length]
             hidden = self.transformer_mapping_network(hidden, question.repeat_interleave(regions, 0))

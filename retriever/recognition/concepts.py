@@ -27,14 +27,14 @@ class Concepts:
     classes: np.ndarray
 
 
-def load_concepts(known: set[str]) -> Concepts:
-    """The tables' lines whose title is in `known`; a title in both tables is averaged."""
+def load_concepts(known: set[str] | None = None) -> Concepts:
+    """The tables' lines whose title is in `known`, or all; a title in both tables is averaged."""
     rows: dict[str, list[tuple[int, np.ndarray]]] = {}
     for table in TABLES:
         for line in (Path(__file__).parent / table).read_text(encoding="utf-8").splitlines():
             if line and not line.startswith("#"):
                 title, prior, classes = line.split("\t")
-                if title in known:
+                if known is None or title in known:
                     rows.setdefault(title, []).append((int(prior), _weights(classes)))
     titles = sorted(rows)
     drawn = np.array([np.mean([DRAWN[prior] for prior, _ in rows[t]]) for t in titles])

@@ -1,0 +1,85 @@
+"""Whether a question that comes with a photo is about what the photo shows."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.about import asks_of_another, helped_by, names_in, said_to_be
+from app.results import LIKELY, MAY_BE, NAMED, UNKNOWN, Guess, Subject
+
+ARTICLES = {"Eiffel Tower", "India", "Cheetah", "Paris", "World War II", "Animal", "Lion", "Africa", "Speed"}
+
+
+def shown(word: str, *titles: str) -> Subject:
+    return Subject(tuple(Guess(title, 1.0, 0.5, place == 0) for place, title in enumerate(titles)), word)
+
+
+LION = shown(LIKELY, "Lion", "Cougar")
+
+
+def titled(titles):
+    return {title for title in titles if title in ARTICLES}
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "How tall is the Eiffel Tower?",
+        "Who built the Eiffel Tower and when was it opened?",
+        "How fast is a cheetah?",
+        "When did World War II begin?",
+        "Who is Angela Merkel married to?",
+        "When was Paris founded?",
+        "What is the capital of India?",
+    ],
+)
+def test_a_question_that_names_a_subject_of_its_own_is_not_about_the_photo(question):
+    assert asks_of_another(question, LION, titled)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "How heavy can males get?",
+        "What do they eat?",
+        "How many are left in India?",
+        "Which European country has the most?",
+        "Does this live in Africa like the Cheetah?",
+        "Is it faster than the Cheetah?",
+        "How heavy is Lion?",
+        "How do Lions sleep?",
+        "How fast is the animal?",
+        "What is an animal like that called?",
+        "Speed?",
+        "HOW TALL IS IT",
+        "What Is The Speed Of The Animal?",
+        "Where do I find one?",
+        "",
+    ],
+)
+def test_any_other_question_is_about_it(question):
+    assert not asks_of_another(question, LION, titled)
+
+
+def test_names_are_what_is_written_with_capitals():
+    names = names_in("Who designed the Tower of London, and the museum in New York?")
+    assert [(name.text, name.beside) for name in names] == [("Tower of London", False), ("New York", True)]
+    assert names_in("Where does it live?") == [] == names_in("What I see?")
+
+
+def test_what_the_question_calls_it_counts_where_the_photo_does_not_tell():
+    unsure = shown(UNKNOWN, "Hyena", "Jackal", "Lion", "Animal")
+    said = said_to_be("How heavy is this lion?", unsure)
+    assert (said.title, said.word, said.shows("Lion"), said.shows("Hyena")) == ("Lion", NAMED, True, False)
+    assert said_to_be("How heavy is this animal?", unsure) is unsure
+    assert said_to_be("Is it a cougar?", LION) is LION
+
+
+def test_a_named_place_helps_where_the_photo_does_not_tell():
+    tower = shown(MAY_BE, "Church (building)", "Pagoda")
+    passages = [("Pagoda", "A pagoda is a tower."), ("Eiffel Tower", "A tower in Paris."), ("Louvre", "In Paris.")]
+    helped = helped_by("Who designed this tower in Paris?", tower, passages)
+    assert (helped.title, helped.word) == ("Eiffel Tower", NAMED) and not helped.shows("Church (building)")
+    assert helped_by("Who designed this tower in Rome?", tower, passages) is tower
+    assert helped_by("Who designed this tower?", tower, passages) is tower
+    assert helped_by("Who saw this animal in Paris?", LION, passages) is LION
