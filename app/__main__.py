@@ -98,6 +98,8 @@ def readable(result: Result) -> str:
     lines = [printable(result.answer.text), ""]
     for sentence in result.answer.unsupported:
         lines += [*_paragraph("Not from the evidence: ", sentence), ""]
+    for sentence in result.answer.unchecked:
+        lines += [*_paragraph("Not checked, in another language than the evidence: ", sentence), ""]
     if result.answer.citations:
         lines.append("Quoted:")
         for citation in result.answer.citations:
