@@ -177,9 +177,12 @@ def final_answer(result: Result) -> str:
     advice = ""
     if not result.answer.answered:
         nearest = "The nearest passages are listed below. " if result.passages else ""
-        todo = "Read what each of them says." if disagree else (
-            f"{nearest}Try a closer photo, or name the thing in the question."
-        )
+        if disagree:
+            todo = "Read what each of them says."
+        elif result.answer.named:  # no photo makes its passage say more
+            todo = f"{nearest}Ask in other words, or for something that they do say."
+        else:
+            todo = f"{nearest}Try a closer photo, or name the thing in the question."
         advice = f'<p class="cs-note">{todo}</p>'
     searched = ""
     if result.searched and result.searched != result.question:

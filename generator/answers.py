@@ -68,7 +68,8 @@ class Candidate:
 class Turn:
     """An earlier question of the conversation, as it stands alone, and its answer.
 
-    `subject` is the title of the passage that the answer cites first, "" where it cites none.
+    `subject` is the title of the passage that the answer is about: of the one it cites first, also where that does not
+    say what was asked; "" where there is none.
     """
 
     question: str
@@ -104,7 +105,8 @@ class Answer:
     half of a sentence. The citations of an answer that was not given only point at the nearest passages; those of one
     in a model's words are the places that its statements rest on. `statements` are all of its sentences that claim
     something, in order; an answerer that only quotes has none. `candidates`, best first, is what each passage alone
-    would have answered, where that was asked. `named`: the passages found are about what was asked, and do not say it.
+    would have answered, where that was asked. `named`: there is no answer though the passages are about what was asked;
+    they do not say it.
     """
 
     text: str

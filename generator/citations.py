@@ -106,4 +106,5 @@ def cited_answer(text: str, passages: Sequence[Evidence], embed: Embed | None = 
         if said and (checked.support == SUPPORTED or not (silent or (reason and said.startswith(reason)))):
             start, end = places[sentence.start], places[sentence.end - 1] + 1
             statements.append(Statement(said, start, end, checked.support, checked.citations))
-    return Answer(text, tuple(citations), reason is None, reason or "", tuple(statements))
+    named = reason is not None and (reason == NO_REASON or _DOES_NOT_SAY.match(bare.strip()) is not None)
+    return Answer(text, tuple(citations), reason is None, reason or "", tuple(statements), named=named)

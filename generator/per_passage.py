@@ -79,7 +79,7 @@ class PerPassageAnswerer:
             reason = NO_REASON
         if reason:
             silent = abstention(reason)
-            answer = Answer(silent.text, (), False, reason, (), candidates)
+            answer = Answer(silent.text, (), False, reason, (), candidates, named=reason == NO_REASON)
         else:
             answer = self._chosen(question, passages, candidates)
         yield answer.text

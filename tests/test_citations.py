@@ -158,6 +158,8 @@ def test_sentences_without_support_are_reported(text, unsupported):
 def test_an_abstention_is_not_an_answer(text, reason):
     answer = read(text)
     assert (answer.answered, answer.reason, answer.unsupported) == (False, reason, ())
+    # Only what the passages are said not to say makes them passages about what was asked.
+    assert answer.named == (reason == NO_REASON or reason.startswith(("the passages do", "the evidence", "none of")))
 
 
 def test_what_is_claimed_after_an_abstention_is_still_checked():

@@ -229,6 +229,12 @@ class TestHtml:
         assert "<h2>The passages disagree</h2>" in page and "Read what each of them says." in page
         assert "closer photo" not in page
 
+    def test_a_closer_photo_is_advised_only_where_nothing_was_found_of_what_was_asked(self) -> None:
+        silent = Answer("I can't tell.", (), False, "it does not say when")
+        assert "closer photo" in page_html.final_answer(result(answer=silent))
+        page = page_html.final_answer(result(answer=replace(silent, named=True)))
+        assert "closer photo" not in page and "Ask in other words" in page
+
     def test_a_half_built_index_is_told(self) -> None:
         assert "3,200 of 10,033" in Seen(page_html.final_answer(result(indexed=3200, total=10033))).text
         assert "passages indexed" not in page_html.final_answer(result())
