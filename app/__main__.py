@@ -155,6 +155,8 @@ def readable(result: Result) -> str:
         lines += [printable(f"The photo: {result.subject.said()}"), ""]
     for sentence in result.answer.unsupported:
         lines += [*_paragraph("Not from the evidence: ", sentence), ""]
+    for sentence in result.answer.unchecked:
+        lines += [*_paragraph("Not checked, in another language than the evidence: ", sentence), ""]
     if result.answer.citations:
         lines.append("Quoted:")
         for citation in result.answer.citations:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
 from app.results import WHOLE, EvidencePassage, IndexStatus, Region, Result, Subject
-from generator.answers import Candidate, Citation, Turn
+from generator.answers import UNCHECKED, UNSUPPORTED, Candidate, Citation, Statement, Turn
 from generator.templates import DISAGREE
 
 # Characters that reorder or hide the text around them, and control characters: never shown.
@@ -157,7 +157,7 @@ def partial_answer(
 def final_answer(result: Result) -> str:
     """The whole answer, or calmly that there is none, with what it took."""
     titles = _titles(result.passages)
-    said = _said(result.answer.text, titles, result.answer.unsupported)
+    said = _said(result.answer.text, titles, result.answer.statements)
     if result.answer.answered:
         heading, kind = "Answer", "cs-answer"
     else:
@@ -177,16 +177,20 @@ def final_answer(result: Result) -> str:
     advice = ""
     if not result.answer.answered:
         nearest = "The nearest passages are listed below. " if result.passages else ""
-        todo = "Read what each of them says." if disagree else (
-            f"{nearest}Try a closer photo, or name the thing in the question."
-        )
+        if disagree:
+            todo = "Read what each of them says."
+        elif result.answer.named:  # no photo makes its passage say more
+            todo = f"{nearest}Ask in other words, or for something that they do say."
+        else:
+            todo = f"{nearest}Try a closer photo, or name the thing in the question."
         advice = f'<p class="cs-note">{todo}</p>'
     searched = ""
     if result.searched and result.searched != result.question:
         searched = f'<p class="cs-searched">Searched for: <q dir="auto">{escape(result.searched)}</q></p>'
     return (
         f'<section class="cs-panel {kind}" aria-label="Answer"><h2>{heading}</h2>{_asked(result.question)}{searched}'
-        f'{_shown(result.subject)}<p class="cs-said" dir="auto">{said}</p>{advice}{_own(result.own)}'
+        f'{_shown(result.subject)}{_support(result.answer.statements)}<p class="cs-said" dir="auto">{said}</p>'
+        f'{advice}{_own(result.own)}'
         f'{_candidates(result.answer.candidates, titles)}{"".join(notes)}</section>'
     )
 
@@ -235,29 +239,40 @@ def _shown(subject: Subject | None) -> str:
     return f'<p class="cs-note" dir="auto">The photo: {escape(said)}</p>' if said else ""
 
 
-def _said(text: str, titles: dict[int, str], unsupported: Iterable[str]) -> str:
-    """Answer text as HTML with its marks as buttons, and the sentences that nothing supports marked as such."""
-    bare, places = "", []  # the text without its marks, and where each of its characters stands in the text
-    at = 0
-    for match in [*_SPACED_MARKER.finditer(text), None]:
-        end = match.start() if match else len(text)
-        bare += text[at:end]
-        places += range(at, end)
-        at = match.end() if match else end
-    pieces, done, found = [], 0, 0
-    for sentence in unsupported:
-        start = bare.find(sentence, found)
-        if start < 0 or not sentence:
+def _said(text: str, titles: dict[int, str], statements: Iterable[Statement]) -> str:
+    """Answer text as HTML with its marks as buttons, and the sentences marked that nothing supports or checks."""
+    pieces, done = [], 0
+    for each in statements:
+        if each.support not in _TAGS or not done <= each.start < each.end <= len(text):
             continue
-        found = start + len(sentence)
-        first, last = places[start], places[found - 1] + 1
-        pieces.append(_cited(text[done:first], titles))
+        pieces.append(_cited(text[done : each.start], titles))
         pieces.append(
-            f'<span class="cs-unsupported">{_cited(text[first:last], titles)}</span>'
-            '<span class="cs-tag">not from the evidence</span>'
+            f'<span class="cs-{each.support}">{_cited(text[each.start : each.end], titles)}</span>'
+            f'<span class="cs-tag">{_TAGS[each.support]}</span>'
         )
-        done = last
+        done = each.end
     return "".join(pieces) + _cited(text[done:], titles)
+
+
+_TAGS = {UNSUPPORTED: "not from the evidence", UNCHECKED: "not checked"}
+
+
+def _support(statements: Sequence[Statement]) -> str:
+    """How many of an answer's sentences are from the evidence; nothing where it only quotes."""
+    if not statements:
+        return ""
+    count = len(statements)
+    of = f"of {count} sentences" if count > 1 else "sentence"
+    made_up, unchecked = (sum(each.support == kind for each in statements) for kind in (UNSUPPORTED, UNCHECKED))
+    lines = []
+    if made_up:
+        lines.append(f"{made_up} {of} {'is' if made_up == 1 else 'are'} not from the evidence.")
+    if unchecked:
+        were = "was" if unchecked == 1 else "were"
+        lines.append(f"{unchecked} {of} {were} not checked, being in another language than the evidence, or too many.")
+    if not lines:
+        lines.append(f"All {count} sentences are from the evidence." if count > 1 else "It is from the evidence.")
+    return f'<p class="cs-note cs-support">{" ".join(lines)}</p>'
 
 
 def _own(text: str | None) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from generator.answers import Answer, Turn
+from generator.plaintext import without_marks
 
 if TYPE_CHECKING:  # so that a page can know these words without loading a model library
     from retriever.encoder import QueryVectors
@@ -205,7 +206,9 @@ class Result:
 
     def turn(self) -> Turn:
         """This question and answer as what a next question may point back at."""
-        cited = self.answer.citations[0].number if self.answer.speaks and self.answer.citations else 0
+        # Of a model's answer none of whose sentences is borne out, by its marks.
+        numbers = [each.number for each in self.answer.citations] or [n for n, _ in without_marks(self.answer.text)[1]]
+        cited = numbers[0] if numbers and (self.answer.speaks or self.answer.named) else 0
         subject = next((passage.title for passage in self.passages if passage.rank == cited), "")
         return Turn(self.searched or self.question, self.answer.text, subject)
 
@@ -221,7 +224,9 @@ class Result:
             "answered": self.answer.answered,
             "reason": self.answer.reason,
             "citations": [asdict(citation) for citation in self.answer.citations],
+            "statements": [asdict(statement) for statement in self.answer.statements],
             "unsupported": list(self.answer.unsupported),
+            "unchecked": list(self.answer.unchecked),
             "candidates": [{**asdict(each), "joint": each.joint} for each in self.answer.candidates],
             "own": self.own,
             "answerer": self.answerer,

@@ -160,7 +160,8 @@ def _answer(args: argparse.Namespace) -> None:
         if model is not None and args.own:
             own = reduce(said_with, own_answer(model, args.question, photo), "")
     if args.json:
-        said = asdict(answer) | ({} if own is None else {"own": own})
+        said = asdict(answer) | {"unsupported": answer.unsupported, "unchecked": answer.unchecked}
+        said |= {} if own is None else {"own": own}
         print(json.dumps(said, ensure_ascii=False, indent=2))
         return
     print()
@@ -170,6 +171,8 @@ def _answer(args: argparse.Namespace) -> None:
         print(f"\nWithout the passages: {own}")
     for sentence in answer.unsupported:
         print(f"Not found in the passages it cites: {sentence}", file=sys.stderr)
+    for sentence in answer.unchecked:
+        print(f"Not checked, in another language than the passages it cites: {sentence}", file=sys.stderr)
 
 
 def _print_candidates(answer: Answer, passages: Sequence[Evidence]) -> None:

@@ -70,7 +70,8 @@ class Candidate:
 class Turn:
     """An earlier question of the conversation, as it stands alone, and its answer.
 
-    `subject` is the title of the passage that the answer cites first, "" where it cites none.
+    `subject` is the title of the passage that the answer is about: of the one it cites first, also where that does not
+    say what was asked; "" where there is none.
     """
 
     question: str
@@ -78,23 +79,55 @@ class Turn:
     subject: str = ""
 
 
+SUPPORTED = "supported"
+UNSUPPORTED = "unsupported"
+UNCHECKED = "unchecked"  # in another language than what it cites, or one of too many
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A sentence in a model's words and what the passages it cites make of it.
+
+    It stands in the answer's text at [start, end), where marks may lie inside; `text` is it without them. `support` is
+    one of the three above. `citations`: the places that bear it out; none unless it is supported.
+    """
+
+    text: str
+    start: int
+    end: int
+    support: str
+    citations: tuple[Citation, ...] = ()
+
+
 @dataclass(frozen=True)
 class Answer:
     """What was said, as plain text (never HTML or markdown: whoever shows it must escape it).
 
     `answered` is False when the evidence does not answer the question; `reason` then says why, as the second
-    half of a sentence. The citations of an answer that was not given only point at the nearest passages.
-    `unsupported` holds the sentences of the text, without their marks, whose words the passages they cite do
-    not hold; an answerer that only quotes has none. `candidates`, best first, is what each passage alone would have
-    answered, where that was asked.
+    half of a sentence. The citations of an answer that was not given only point at the nearest passages; those of one
+    in a model's words are the places that its statements rest on. `statements` are all of its sentences that claim
+    something, in order; an answerer that only quotes has none. `candidates`, best first, is what each passage alone
+    would have answered, where that was asked. `named`: there is no answer though the passages are about what was asked;
+    they do not say it.
     """
 
     text: str
     citations: tuple[Citation, ...]
     answered: bool
     reason: str = ""
-    unsupported: tuple[str, ...] = ()
+    statements: tuple[Statement, ...] = ()
     candidates: tuple[Candidate, ...] = ()
+    named: bool = False
+
+    @property
+    def unsupported(self) -> tuple[str, ...]:
+        """The statements that the passages they cite do not bear out."""
+        return tuple(each.text for each in self.statements if each.support == UNSUPPORTED)
+
+    @property
+    def unchecked(self) -> tuple[str, ...]:
+        """The statements of which this program cannot say whether the passages bear them out."""
+        return tuple(each.text for each in self.statements if each.support == UNCHECKED)
 
     @property
     def speaks(self) -> bool:

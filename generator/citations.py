@@ -10,8 +10,8 @@ import re
 from bisect import bisect_left
 from collections.abc import Sequence
 
-from generator.answers import Answer, Citation, Evidence
-from generator.plaintext import without_marks
+from generator.answers import SUPPORTED, Answer, Citation, Evidence, Statement
+from generator.plaintext import places_in_marked, without_marks
 from generator.sentences import Sentence, split_sentences
 from generator.support import Claim, Embed, check
 from generator.templates import DISAGREE, LOOSE, NO_PASSAGE, STOP
@@ -82,8 +82,8 @@ def too_little(passages: Sequence[Evidence], least: float) -> str:
 def cited_answer(text: str, passages: Sequence[Evidence], embed: Embed | None = None) -> Answer:
     """The Answer for a text whose marks all exist, as plain_pieces makes it; its text stays as it is.
 
-    A sentence that cites nothing, or that the passages it cites do not support, is in `unsupported`. A text that
-    begins by saying that the evidence does not answer is not an answer. `embed`: see support.py.
+    Its statements are checked (support.py, which `embed` is for). That the evidence does not say something is no
+    statement, and a text that begins with that is not an answer.
     """
     bare, marks = without_marks(text)
     sentences = _lines(bare) or [Sentence("", 0, 0)]
@@ -95,12 +95,16 @@ def cited_answer(text: str, passages: Sequence[Evidence], embed: Embed | None = 
 
     reason = said_silence(bare.strip())
     claims = [Claim(s.text, tuple(numbers)) for s, numbers in zip(sentences, cites, strict=True)]
-    citations: list[Citation] = []
-    unsupported: list[str] = []
-    for claim, checked in zip(claims, check(claims, passages, embed), strict=True):
-        citations += [citation for citation in checked.citations if citation not in citations]
+    places = places_in_marked(text)
+    citations: dict[Citation, None] = {}
+    statements: list[Statement] = []
+    for sentence, checked in zip(sentences, check(claims, passages, embed), strict=True):
+        citations |= dict.fromkeys(checked.citations)
         # What the evidence does not say, or that it disagrees, is nothing that the evidence could say.
-        silent = _ABSTAINS.match(claim.text) or _DOES_NOT_SAY.match(claim.text) or _DISAGREE.fullmatch(claim.text)
-        if not checked.supported and not silent and not (reason and claim.text.startswith(reason)):
-            unsupported.append(claim.text)
-    return Answer(text, tuple(citations), reason is None, reason or "", tuple(unsupported))
+        said = sentence.text
+        silent = _ABSTAINS.match(said) or _DOES_NOT_SAY.match(said) or _DISAGREE.fullmatch(said)
+        if said and (checked.support == SUPPORTED or not (silent or (reason and said.startswith(reason)))):
+            start, end = places[sentence.start], places[sentence.end - 1] + 1
+            statements.append(Statement(said, start, end, checked.support, checked.citations))
+    named = reason is not None and (reason == NO_REASON or _DOES_NOT_SAY.match(bare.strip()) is not None)
+    return Answer(text, tuple(citations), reason is None, reason or "", tuple(statements), named=named)

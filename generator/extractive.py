@@ -57,13 +57,13 @@ class _Writer:
         self.text += t.CLOSE_QUOTE
         self.mark(number)
 
-    def finish(self, answered: bool, reason: str = "") -> Answer:
+    def finish(self, answered: bool, reason: str = "", named: bool = False) -> Answer:
         """A title rests on its passage's first sentence, unless the passage is quoted anyway."""
         for number in dict.fromkeys(self.titled):
             if not any(c.number == number for c in self.citations):
                 first = next(iter(split_sentences(self.passages[number - 1].text)), Sentence("", 0, 0))
                 self.cite(number, first.start, first.end)
-        return Answer(self.text, tuple(self.citations), answered, reason)
+        return Answer(self.text, tuple(self.citations), answered, reason, named=named)
 
 
 class ExtractiveAnswerer:
@@ -256,4 +256,4 @@ def _silent(writer: _Writer, reason: str, numbers: Sequence[int] = (), wanted: b
         writer.text += t.LOOSE
     why = writer.text[start:]
     writer.text += t.STOP
-    return writer.finish(False, why)
+    return writer.finish(False, why, named=wanted and bool(numbers))

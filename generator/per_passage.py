@@ -11,7 +11,16 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from generator.answers import MAX_PASSAGES, Answer, Candidate, Evidence, GeneratorProblem, Turn
+from generator.answers import (
+    MAX_PASSAGES,
+    SUPPORTED,
+    Answer,
+    Candidate,
+    Evidence,
+    GeneratorProblem,
+    Statement,
+    Turn,
+)
 from generator.chat import ChatModel
 from generator.citations import CANNOT_TELL, NO_REASON, abstention, said_silence, too_little
 from generator.plaintext import plain_text, without_marks
@@ -70,7 +79,7 @@ class PerPassageAnswerer:
             reason = NO_REASON
         if reason:
             silent = abstention(reason)
-            answer = Answer(silent.text, (), False, reason, (), candidates)
+            answer = Answer(silent.text, (), False, reason, (), candidates, named=reason == NO_REASON)
         else:
             answer = self._chosen(question, passages, candidates)
         yield answer.text
@@ -106,14 +115,19 @@ class PerPassageAnswerer:
         close = [c for c in close if c.joint >= CLOSE * best.joint]
         said = [best, *close]
         found = check([Claim(c.text, (c.number,), question) for c in said], passages, self.embed)
-        if close and all(each.supported for each in found):
-            both = " or ".join(f"{c.text} [{c.number}]" for c in said)
+        if close and all(each.support == SUPPORTED for each in found):
+            text, statements = f"{CANNOT_TELL}{DISAGREE}, ", []
+            for i, (c, each) in enumerate(zip(said, found, strict=True)):
+                text += " or " if i else ""
+                statements.append(
+                    Statement(c.text, len(text), len(text) + len(c.text), each.support, each.citations)
+                )
+                text += f"{c.text} [{c.number}]"
             citations = tuple(citation for each in found for citation in each.citations)
-            return Answer(f"{CANNOT_TELL}{DISAGREE}, {both}", citations, False, DISAGREE, (), tuple(candidates))
-        unsupported = () if found[0].supported else (best.text,)
-        return Answer(
-            f"{best.text} [{best.number}]", found[0].citations, True, "", unsupported, tuple(candidates)
-        )
+            return Answer(text, citations, False, DISAGREE, tuple(statements), tuple(candidates))
+        statement = Statement(best.text, 0, len(best.text), found[0].support, found[0].citations)
+        text = f"{best.text} [{best.number}]"
+        return Answer(text, found[0].citations, True, "", (statement,), tuple(candidates))
 
 
 def _short(reply: str) -> str:

@@ -200,3 +200,13 @@ def without_marks(text: str) -> tuple[str, list[tuple[int, int]]]:
         marks.append((int(match[1]), len(bare)))
         at = match.end()
     return bare + text[at:], marks
+
+
+def places_in_marked(text: str) -> list[int]:
+    """Where each character of a plain text without its marks stands in the text with them."""
+    places: list[int] = []
+    at = 0
+    for match in _MARKED.finditer(text):
+        places += range(at, match.start())
+        at = match.end()
+    return places + list(range(at, len(text)))

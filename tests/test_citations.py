@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_support import said_by
 
-from generator.answers import Anew, Answer, Evidence
+from generator.answers import SUPPORTED, Anew, Answer, Evidence
 from generator.citations import NO_REASON, cited_answer
 from generator.plaintext import LEFT_OUT, plain_pieces
 
@@ -50,7 +50,11 @@ def check(answer):
         assert passage.text[citation.start : citation.end] == citation.quote
     numbers = [int(n) for n in re.findall(r"\[(\d+)\]", answer.text)]
     assert all(1 <= n <= len(PASSAGES) for n in numbers)
-    assert {c.number for c in answer.citations} == set(numbers)
+    assert {c.number for c in answer.citations} <= set(numbers)
+    assert list(answer.citations) == list(dict.fromkeys(c for each in answer.statements for c in each.citations))
+    for each in answer.statements:
+        assert re.sub(r"[ \t]*\[\d+\]", "", answer.text[each.start : each.end]).strip() == each.text
+        assert bool(each.citations) == (each.support == SUPPORTED)
     assert re.sub(r"\[[0-9]+\]", "", answer.text).count("[") == 0
     assert answer.answered == (not answer.reason)
 
@@ -88,7 +92,7 @@ def test_an_answer_as_before_has_nothing_unsupported():
 def test_marks(text, plain, numbers):
     answer = read(text)
     assert answer.text == plain
-    assert list(dict.fromkeys(c.number for c in answer.citations)) == numbers
+    assert list(dict.fromkeys(int(n) for n in re.findall(r"\[(\d+)\]", answer.text))) == numbers
 
 
 def test_a_citation_quotes_the_sentence_that_matches_best():
@@ -123,7 +127,7 @@ def test_the_same_sentence_is_cited_once():
         ("- It weighs 3 kg [1]\n- It plays chess [1]", ("- It plays chess",)),
         ("It can run at 40 km/h [7].", ("It can run at 40 km/h.",)),
         ("It sings [3].", ("It sings.",)),
-        ("See this. It weighs 3 kg [1].", ()),
+        ("See this. It weighs 3 kg [1].", ("See this.",)),
     ],
 )
 def test_sentences_without_support_are_reported(text, unsupported):
@@ -154,6 +158,8 @@ def test_sentences_without_support_are_reported(text, unsupported):
 def test_an_abstention_is_not_an_answer(text, reason):
     answer = read(text)
     assert (answer.answered, answer.reason, answer.unsupported) == (False, reason, ())
+    # Only what the passages are said not to say makes them passages about what was asked.
+    assert answer.named == (reason == NO_REASON or reason.startswith(("the passages do", "the evidence", "none of")))
 
 
 def test_what_is_claimed_after_an_abstention_is_still_checked():

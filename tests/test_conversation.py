@@ -181,6 +181,10 @@ def test_a_subject_is_what_the_answer_cites_first(ready):
     other = replace(result, answer=Answer("So [3].", (citation,), True))
     assert other.turn() == Turn("What is this?", "So [3].", passage.title)
     assert replace(other, answer=Answer("No.", (citation,), False)).turn().subject == ""
+    # It is about what its passage is about, though that does not say what was asked; and where nothing bears out what
+    # a model says, about the passage that this names.
+    assert replace(other, answer=Answer("No.", (citation,), False, named=True)).turn().subject == passage.title
+    assert replace(other, answer=Answer("So [3].", (), True)).turn().subject == passage.title
 
 
 def test_the_answerer_is_told_of_the_latest_turns_alone(asked, model):

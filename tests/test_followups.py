@@ -92,6 +92,55 @@ def test_a_title_is_put_in_as_it_is(title):
     assert standalone("And who made it?", (Turn("What?", "That.", title),)) == f"Who made {title}?"
 
 
+MONA = Turn("Who painted the Mona Lisa?", "Mona Lisa: Leonardo da Vinci [1]\n“It was painted by ...” [1]", "Mona Lisa")
+MODELS = Turn("Who painted the Mona Lisa?", "It was painted by Leonardo da Vinci [1].", "Leonardo da Vinci")
+CHEETAH = Turn("What is this?", "Cheetah [1]", "Cheetah")
+SILENT = Turn("How tall is the Eiffel Tower?", "The evidence I found does not say: no passage was found.", "")
+
+
+@pytest.mark.parametrize(
+    ("turns", "question", "stands_alone"),
+    [
+        # Who was asked for is a person and stays one; what was asked about is none.
+        ([MONA], "Where did he die?", "Where did Leonardo da Vinci die?"),
+        ([MODELS], "Where did he die?", "Where did Leonardo da Vinci die?"),
+        ([MONA], "When was it painted?", "When was Mona Lisa painted?"),
+        ([MODELS], "When was it painted?", "When was Mona Lisa painted?"),
+        ([MONA, Turn("Where did Leonardo da Vinci die?", "Amboise [1]", "Leonardo da Vinci")],
+         "When was it painted?", "When was Mona Lisa painted?"),
+        ([MONA, Turn("How large is Mona Lisa?", "Mona Lisa: 77 cm [1]", "Mona Lisa")],
+         "When was he born?", "When was Leonardo da Vinci born?"),
+        ([MONA, Turn("Where is Ada Holm buried?", "Ada Holm: Vetlaby [1]", "Ada Holm")],
+         "When did she die?", "When did Ada Holm die?"),
+        ([MONA], "And his wife?", "Leonardo da Vinci’s wife?"),
+        ([Turn("Who was Marie Curie?", "Marie Curie [1]\n“...” [1]", "Marie Curie")],
+         "Where was she born?", "Where was Marie Curie born?"),
+        # What it stands for comes before it in the same question.
+        ([CHEETAH], "When did Shakespeare write his first play?", "When did Shakespeare write his first play?"),
+        ([CHEETAH], "Does a whale feed its young?", "Does a whale feed its young?"),
+        ([CHEETAH], "Do whales feed their young?", "Do whales feed their young?"),
+        ([CHEETAH], "Does a whale sleep while it dives?", "Does a whale sleep while it dives?"),
+        ([CHEETAH], "Does its mother feed a cub?", "Does Cheetah’s mother feed a cub?"),
+        ([CHEETAH], "How many legs does it have?", "How many legs does Cheetah have?"),
+        ([CHEETAH], "What is a group of them called?", "What is a group of Cheetah called?"),
+        ([*TOWER], "Did Ada Holm build it?", "Did Ada Holm build Vetla Tower?"),
+        # An unanswered question names what it is about.
+        ([SILENT], "Who designed it?", "Who designed Eiffel Tower?"),
+        ([CHEETAH, SILENT], "Who designed it?", "Who designed Eiffel Tower?"),
+        ([Turn("how tall is the eiffel tower?", "No.", "")], "Who designed it?", "Who designed eiffel tower?"),
+        # A new subject for the question before.
+        ([MONA], "And the Starry Night?", "Who painted the Starry Night?"),
+        ([Turn(MONA.question, MONA.answer, "Louvre")], "And the Starry Night?", "Who painted the Starry Night?"),
+        ([Turn("How tall is Vetla Tower?", "9 m [1]", "Vetla Tower")], "What about Big Ben?", "How tall is Big Ben?"),
+        ([Turn("How fast is Cheetah?", "112 [1]", "Cheetah")], "and a sea lion?", "How fast is a sea lion?"),
+        ([MONA], "And why?", "Mona Lisa: And why?"),
+        ([CHEETAH], "And in Norland?", "Cheetah: And in Norland?"),
+    ],
+)  # fmt: skip
+def test_what_is_meant_is_told_from_the_conversation(turns, question, stands_alone):
+    assert standalone(question, turns) == stands_alone
+
+
 def test_of_a_title_what_may_be_shown_is_put_in():
     turns = (Turn("What?", "That.", "Vetla\x1b Tower\n<script>"),)
     assert standalone("How tall is it?", turns) == "How tall is Vetla?"
@@ -106,6 +155,6 @@ ANYTHING = st.text() | st.sampled_from(["How tall is it?", "and her", "Why?", "S
 def test_it_never_fails_and_says_nothing_without_a_subject(question, turns):
     said = standalone(question, turns)
     assert isinstance(said, str) and (said or not question)
-    if not any(turn.subject.strip() for turn in turns):
+    if not any(turn.subject.strip() or turn.question.strip() for turn in turns):
         assert said == question
     assert standalone(question, ()) == question

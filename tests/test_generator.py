@@ -110,6 +110,7 @@ def test_what_a_photo_shows_is_not_taken_from_a_far_passage():
     assert "Canidae" in ask(question, near, PHOTO).text
     silent = ask(question, far, PHOTO)
     assert not silent.answered and "Marsh cat [1]" in silent.text and "Canidae" not in silent.text
+    assert silent.named
 
 
 @pytest.mark.parametrize(
@@ -180,11 +181,12 @@ def test_wanted_kind_is_missing():
     assert not answer.answered
     assert answer.reason == "the nearest passage is about Lake Orla [1], but it does not say when"
     assert [c.number for c in answer.citations] == [1]
+    assert answer.named
 
 
 def test_low_passage_score_is_too_loose():
     answer = ask("When was it built?", evidence(TOWER, scores=[0.2]), PHOTO, passage_score=0.3)
-    assert not answer.answered and "loosely" in answer.reason
+    assert not answer.answered and "loosely" in answer.reason and not answer.named
 
 
 def test_unrelated_question_is_not_answered():

@@ -52,7 +52,7 @@ from app.results import (
 from app.settings import load_settings
 from app.stoppable import MOST
 from app.turns import Turns
-from generator.answers import Answer, Candidate, Citation, Turn
+from generator.answers import SUPPORTED, UNCHECKED, UNSUPPORTED, Answer, Candidate, Citation, Statement, Turn
 from generator.templates import DISAGREE
 from retriever.images import ImageProblem, load_image
 
@@ -135,7 +135,9 @@ class TestHtml:
         answer = replace(
             answer, question=HOSTILE, searched=HOSTILE + "?", answerer=HOSTILE, own=HOSTILE, cached=True,
             answer=replace(
-                answer.answer, unsupported=(HOSTILE,), candidates=(Candidate(1, HOSTILE, 0.5, 0.5),)
+                answer.answer,
+                statements=(Statement(HOSTILE, 0, len(HOSTILE), UNSUPPORTED),),
+                candidates=(Candidate(1, HOSTILE, 0.5, 0.5),),
             ),
         )  # fmt: skip
         abstained = result(HOSTILE, answered=False, passages=(bad,))
@@ -229,6 +231,12 @@ class TestHtml:
         assert "<h2>The passages disagree</h2>" in page and "Read what each of them says." in page
         assert "closer photo" not in page
 
+    def test_a_closer_photo_is_advised_only_where_nothing_was_found_of_what_was_asked(self) -> None:
+        silent = Answer("I can't tell.", (), False, "it does not say when")
+        assert "closer photo" in page_html.final_answer(result(answer=silent))
+        page = page_html.final_answer(result(answer=replace(silent, named=True)))
+        assert "closer photo" not in page and "Ask in other words" in page
+
     def test_a_half_built_index_is_told(self) -> None:
         assert "3,200 of 10,033" in Seen(page_html.final_answer(result(indexed=3200, total=10033))).text
         assert "passages indexed" not in page_html.final_answer(result())
@@ -241,34 +249,57 @@ class TestHtml:
         ("text", "unsupported", "marked"),
         [
             ("It is tall [1]. It flies.", ["It flies."], ["It flies."]),
-            ("It is tall [1]. It flies [2].", ["It flies."], ["It flies 2."]),
-            ("It flies far [1] and high [2][1]. So.", ["It flies far and high."], ["It flies far 1 and high 21."]),
-            ("It flies. [2]\nIt swims [1].", ["It flies.", "It swims."], ["It flies.", "It swims 1."]),
+            ("It is tall [1]. It flies [2].", ["It flies [2]."], ["It flies 2."]),
+            ("It flies far [1] and high [2][1]. So.", ["It flies far [1] and high [2][1]."],
+             ["It flies far 1 and high 21."]),
+            ("It flies. [2]\nIt swims [1].", ["It flies.", "It swims [1]."], ["It flies.", "It swims 1."]),
             ("No. It is tall [1]. No.", ["No.", "No."], ["No.", "No."]),
             ("[1] It flies.", ["It flies."], ["It flies."]),
-            ("It is tall [1].", ["It never said so."], []),
-            ("It is tall [1].", ["", "It is tall. And more."], []),
-            ("It flies [99]. It is tall [1].", ["It flies."], ["It flies [99]."]),
-            ("A <b>tall</b> & \u202eold [1].", ["A <b>tall</b> & \u202eold."], ["A <b>tall</b> & old 1."]),
+            ("It flies [99]. It is tall [1].", ["It flies [99]."], ["It flies [99]."]),
+            ("A <b>tall</b> & \u202eold [1].", ["A <b>tall</b> & \u202eold [1]."], ["A <b>tall</b> & old 1."]),
         ],
     )  # fmt: skip
+    @pytest.mark.parametrize(("support", "tag"), [(UNSUPPORTED, "not from the evidence"), (UNCHECKED, "not checked")])
     def test_sentences_that_nothing_supports_are_marked(
-        self, text: str, unsupported: list[str], marked: list[str]
+        self, text: str, unsupported: list[str], marked: list[str], support: str, tag: str
     ) -> None:
         answer = result(text)
+        statements, at = [], 0
+        for each in unsupported:
+            at = text.index(each, at)
+            statements.append(Statement(each, at, at + len(each), support))
+            at += len(each)
         markup = page_html.final_answer(
-            replace(answer, answer=replace(answer.answer, unsupported=tuple(unsupported)))
+            replace(answer, answer=replace(answer.answer, statements=tuple(statements)))
         )
         assert_harmless(markup)
-        pieces = re.findall(r'<span class="cs-unsupported">(.*?)</span><span class="cs-tag">(.*?)</span>', markup)
+        pieces = re.findall(rf'<span class="cs-{support}">(.*?)</span><span class="cs-tag">(.*?)</span>', markup)
         assert [Seen(piece).text for piece, _ in pieces] == marked
-        assert {tag for _, tag in pieces} <= {"not from the evidence"}
+        assert {said for _, said in pieces} == {tag}
         # Nothing is lost: without the tags, the answer is what it is without marks of support.
         assert said_in(re.sub(r'<span class="cs-tag">.*?</span>', "", markup)) == said_in(
             page_html.final_answer(answer)
         )
         buttons = [each["data-rank"] for each in Seen(markup).named("button")]
         assert buttons == [number for number in re.findall(r"\[(\d+)]", text) if number in "12"]
+
+    @pytest.mark.parametrize(
+        ("supports", "said"),
+        [
+            ([SUPPORTED] * 3 + [UNSUPPORTED] * 2, "2 of 5 sentences are not from the evidence."),
+            ([UNSUPPORTED, UNCHECKED], "1 of 2 sentences is not from the evidence. 1 of 2 sentences was not checked"),
+            ([UNCHECKED], "1 sentence was not checked, being in another language than the evidence"),
+            ([UNSUPPORTED], "1 sentence is not from the evidence."),
+            ([SUPPORTED] * 2, "All 2 sentences are from the evidence."),
+            ([SUPPORTED], "It is from the evidence."),
+        ],
+    )
+    def test_above_the_answer_stands_how_much_of_it_is_from_the_evidence(self, supports: list[str], said: str) -> None:
+        answer = result(" ".join("Aa." for _ in supports))
+        statements = tuple(Statement("Aa.", 4 * n, 4 * n + 3, each) for n, each in enumerate(supports))
+        markup = page_html.final_answer(replace(answer, answer=replace(answer.answer, statements=statements)))
+        assert said in Seen(markup).text and markup.index("cs-support") < markup.index("cs-said")
+        assert "cs-support" not in page_html.final_answer(answer)
 
     def test_what_each_passage_alone_would_answer_is_a_table(self) -> None:
         candidates = (
