@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 STATIC = Path(__file__).parent / "static"
 STYLES = ("page", "corpora")
-SCRIPTS = ("base", "page", "corpora", "errors", "part", "photo")  # each uses what is in those before it
+SCRIPTS = ("base", "page", "corpora", "errors", "part", "photo", "focus")  # each uses what is in those before it
 MOST_PASSAGES = 20  # the slider's end; the API takes as many as the service does
 POLL_SECONDS = 1.5
 PAUSE = 0.5  # seconds after which a question that is worked on can be stopped, whatever the model does

@@ -319,9 +319,9 @@ def _card(
     title = escape(passage.title) or "Untitled"
     link = safe_link(passage.url)
     source = (
-        f'<a href="{escape(link)}" target="_blank" rel="noopener noreferrer nofollow" '
-        f'aria-label="Open the source of {title} in a new tab">{escape(urlsplit(link).hostname or link)}'
-        '<span aria-hidden="true"> ↗</span></a>'
+        f'<a href="{escape(link)}" target="_blank" rel="noopener noreferrer nofollow">'
+        f'{escape(urlsplit(link).hostname or link)}<span aria-hidden="true"> ↗</span>'
+        f'<span class="cs-sr">, the source of {title}, in a new tab</span></a>'
         if link
         else "<span>no link to the source</span>"
     )
