@@ -68,8 +68,8 @@ class LateService:
     ) -> Result:
         return self._get().ask_once(image, question, corpora, k, **how)
 
-    def regions(self, query: QueryVectors, passage_id: str) -> np.ndarray:
-        return self._get().regions(query, passage_id)
+    def regions(self, query: QueryVectors, passage_ids: Sequence[str]) -> dict[str, np.ndarray]:
+        return self._get().regions(query, passage_ids)
 
     def close(self) -> None:
         """Close the real service, if there is one."""

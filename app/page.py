@@ -24,6 +24,7 @@ from app import page_heat, page_html
 from app.ended import Ended
 from app.page_components import EXAMPLES, NoAddresses, Photo, Ticked, html
 from app.page_corpora import build_corpora
+from app.page_html import HeatMap
 from app.results import MAX_TURNS, WHOLE, EvidenceFound, PartialOwn, PartialText, UserProblem
 from app.settings import Settings
 from app.stoppable import TooMany, stoppable
@@ -368,16 +369,15 @@ class Asker:
             Ticked(choices=choices, value=kept),
         )
 
-    def _maps(self, found: EvidenceFound) -> dict[int, str]:
+    def _maps(self, found: EvidenceFound) -> dict[int, HeatMap]:
         """A heat map by rank, for the passages that have one."""
         maps = {}
+        regions = self.service.regions(found.query, [passage.id for passage in found.passages])
         for passage in found.passages:
-            try:
-                shares = self.service.regions(found.query, passage.id)
-            except UserProblem:  # it has left the index since; the question can be answered all the same
-                continue
-            if shares.size:
-                maps[passage.rank] = page_heat.heat_address(shares, found.query.area)
+            shares = regions.get(passage.id)  # None: it has left the index since; the question can be answered
+            if shares is not None and shares.size:
+                picture = page_heat.heat_address(shares, found.query.area)
+                maps[passage.rank] = HeatMap(picture, page_heat.where(shares, found.query.area), len(regions) == 1)
         return maps
 
 
