@@ -63,8 +63,8 @@ class LateService:
     ) -> Iterator[Step]:
         return self._get().ask(image, question, corpora, k, **how)
 
-    def regions(self, query: QueryVectors, passage_id: str) -> np.ndarray:
-        return self._get().regions(query, passage_id)
+    def regions(self, query: QueryVectors, passage_ids: Sequence[str]) -> dict[str, np.ndarray]:
+        return self._get().regions(query, passage_ids)
 
     def close(self) -> None:
         """Close the real service, if there is one."""

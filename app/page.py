@@ -35,6 +35,7 @@ from app.middleware import Origins, Routes, SafeHeaders
 from app.page_components import Ticked, html
 from app.page_corpora import build_corpora
 from app.page_files import EXAMPLES, NOT_HERE, Page, Photo, placed, refusal
+from app.page_html import HeatMap
 from app.questions import checked_count
 from app.results import MAX_TURNS, WHOLE, EvidenceFound, PartialOwn, PartialText, UserProblem
 from app.settings import Settings
@@ -53,7 +54,8 @@ log = logging.getLogger(__name__)
 
 STATIC = Path(__file__).parent / "static"
 STYLES = ("page", "corpora")
-SCRIPTS = ("base", "page", "corpora", "errors", "kept", "part", "photo")  # each uses what is in those before it
+# Each uses what is in those before it.
+SCRIPTS = ("base", "page", "corpora", "errors", "kept", "part", "photo", "focus")
 MOST_PASSAGES = 20  # the slider's end; the API takes as many as the service does
 POLL_SECONDS = 1.5
 PAUSE = 0.5  # seconds after which a question that is worked on can be stopped, whatever the model does
@@ -473,16 +475,15 @@ class Asker:
             Ticked(choices=choices, value=kept),
         )
 
-    def _maps(self, found: EvidenceFound) -> dict[int, str]:
+    def _maps(self, found: EvidenceFound) -> dict[int, HeatMap]:
         """A heat map by rank, for the passages that have one."""
         maps = {}
+        regions = self.service.regions(found.query, [passage.id for passage in found.passages])
         for passage in found.passages:
-            try:
-                shares = self.service.regions(found.query, passage.id)
-            except UserProblem:  # it has left the index since; the question can be answered all the same
-                continue
-            if shares.size:
-                maps[passage.rank] = page_heat.heat_address(shares, found.query.area)
+            shares = regions.get(passage.id)  # None: it has left the index since; the question can be answered
+            if shares is not None and shares.size:
+                picture = page_heat.heat_address(shares, found.query.area)
+                maps[passage.rank] = HeatMap(picture, page_heat.where(shares, found.query.area), len(regions) == 1)
         return maps
 
 

@@ -62,7 +62,8 @@ def corpora(states: Sequence[CorpusState], may_change: bool, now: datetime | Non
     note = "" if may_change else _quiet(
         "Here you can look at the corpora. Whoever runs this page can allow changing them with CITESIGHT_MANAGE=true."
     )  # fmt: skip
-    return f'<section class="cc-list" aria-label="Corpora">{note}<ul class="cc-cards">{cards}</ul></section>'
+    heading = '<h2 class="cs-sr">Corpora</h2>'
+    return f'<section class="cc-list" aria-label="Corpora">{heading}{note}<ul class="cc-cards">{cards}</ul></section>'
 
 
 def _card(state: CorpusState, may_change: bool, now: datetime) -> str:

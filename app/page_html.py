@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from app.results import WHOLE, EvidencePassage, IndexStatus, Region, Result, Subject
@@ -342,7 +343,7 @@ def evidence(
         return ""
     stems = question_stems(question)
     cards = "".join(_card(passage, stems, citations, passage.rank == selected) for passage in passages)
-    hint = "Choose a passage to see which parts of the photo led to it." if with_photo else ""
+    hint = "Choose a passage to see which parts of the photo speak for it." if with_photo else ""
     quoted = '<span><span class="cs-quote">cited</span> in the answer</span>' if citations else ""
     return (
         f'<section class="cs-evidence" aria-label="Evidence" data-run="{escape(run)}">'
@@ -359,9 +360,9 @@ def _card(
     title = escape(passage.title) or "Untitled"
     link = safe_link(passage.url)
     source = (
-        f'<a href="{escape(link)}" target="_blank" rel="noopener noreferrer nofollow" '
-        f'aria-label="Open the source of {title} in a new tab">{escape(urlsplit(link).hostname or link)}'
-        '<span aria-hidden="true"> ↗</span></a>'
+        f'<a href="{escape(link)}" target="_blank" rel="noopener noreferrer nofollow">'
+        f'{escape(urlsplit(link).hostname or link)}<span aria-hidden="true"> ↗</span>'
+        f'<span class="cs-sr">, the source of {title}, in a new tab</span></a>'
         if link
         else "<span>no link to the source</span>"
     )
@@ -386,30 +387,55 @@ def _card(
     )
 
 
+@dataclass(frozen=True)
+class HeatMap:
+    """What in the photo speaks for a passage. picture: a data: address of a picture this program made. where: in words,
+    "" for nowhere. alone: no other passage was found that it could be compared with."""
+
+    picture: str
+    where: str
+    alone: bool = False
+
+
 def photo_figure(
-    run: str, photo: str, maps: dict[int, str], titles: dict[int, str], selected: int, region: Region = WHOLE
+    run: str, photo: str, maps: dict[int, HeatMap], titles: dict[int, str], selected: int, region: Region = WHOLE
 ) -> str:
     """The photo with one heat map per passage, the selected one shown, and the part that was asked about.
 
-    photo, maps: data: addresses of pictures this program made; titles: plain titles by rank.
+    photo: a data: address of a picture this program made; maps, titles: by rank, the titles plain.
     """
     part = ",".join(f"{edge:.4f}" for edge in region) if region != WHOLE else ""
+    alike = not any(each.where for each in maps.values())
     layers = "".join(
-        f'<img class="cs-layer" data-rank="{rank}" data-title="{escape(titles.get(rank, ""))}" '
-        f'src="{picture}" alt=""{"" if rank == selected else " hidden"}>'
-        for rank, picture in maps.items()
+        f'<img class="cs-layer" data-rank="{rank}" src="{each.picture}" alt=""{"" if rank == selected else " hidden"}>'
+        for rank, each in maps.items()
+    )
+    captions = "".join(
+        f'<span class="cs-where" data-rank="{rank}"{"" if rank == selected else " hidden"}>'
+        f"{_speaks(each, titles.get(rank, ''), alike)}</span>"
+        for rank, each in maps.items()
     )
     return (
         f'<figure class="cs-figure" data-run="{escape(run)}" data-part="{part}"><div class="cs-stage">'
         f'<img class="cs-photo" src="{photo}" alt="Your photo">{layers}</div>'
-        '<figcaption><span class="cs-where">Where the photo matched '
-        f'<b dir="auto">{escape(titles.get(selected, ""))}</b></span>'
-        '<span class="cs-legend" aria-hidden="true">less <i></i> more</span></figcaption>'
+        f'<figcaption>{captions}<span class="cs-legend" aria-hidden="true">less <i></i> more</span></figcaption>'
         '<div class="cs-tools">'
         '<button type="button" class="cs-plain" aria-pressed="false">Plain photo</button>'
         '<button type="button" class="cs-select" aria-pressed="false">Select a part</button>'
         '<button type="button" class="cs-change">Change photo</button></div></figure>'
     )
+
+
+def _speaks(heat: HeatMap, title: str, alike: bool) -> str:
+    """What a heat map shows, in a sentence, which is all that those have who do not see it."""
+    name = f'<b dir="auto">{escape(title)}</b>'
+    if heat.alone:
+        return f"Where the photo matched {name}{': ' + heat.where if heat.where else ''}."
+    if alike:
+        return "No part of the photo tells the passages found apart."
+    if not heat.where:
+        return f"No part of the photo speaks for {name} rather than for the other passages found."
+    return f"What in the photo speaks for {name} rather than for the other passages found: {heat.where}."
 
 
 def error(sentence: str, again: str = "") -> str:

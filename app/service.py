@@ -53,7 +53,7 @@ from kb.ingest import ingest
 from kb.records import CorpusInfo
 from kb.sources import SOURCES
 from retriever.encoder import Encoder, QueryVectors
-from retriever.explain import patch_shares
+from retriever.explain import patch_contrasts
 from retriever.images import ImageProblem
 from retriever.index import IndexProblem, LateInteractionIndex
 from retriever.profiles import load_encoder
@@ -316,12 +316,22 @@ class AnswerService:
                     found, subject = self._search.run(self._find, indexes, query, k, words, question, subject)
                 return EvidenceFound(evidence_of(self.catalogue, found, k, subject, query.sight), query, "", subject)
 
-    def regions(self, query: QueryVectors, passage_id: str) -> np.ndarray:
-        """Which parts of the photo speak for a passage: (down, across) float32, 0 to 1, the most being 1.
+    def regions(self, query: QueryVectors, passage_ids: Sequence[str]) -> dict[str, np.ndarray]:
+        """What in the photo speaks for each passage rather than for the others: (down, across) float32 from 0 to 1 by
+        id, on one scale; see `patch_contrasts`. (0, 0) shaped when the question had no photo.
 
-        (0, 0) shaped when the question had no photo. UserProblem if the passage is in no index any more.
-        """
-        return self._search.run(lambda: patch_shares(query, self._vectors(passage_id)))
+        Passages that are in no index any more are left out."""
+
+        def looked_at() -> dict[str, np.ndarray]:
+            vectors = {}
+            for passage_id in passage_ids:
+                try:
+                    vectors[passage_id] = self._vectors(passage_id)
+                except UserProblem as problem:
+                    log.info("no map of %s: %s", passage_id, problem)
+            return dict(zip(vectors, patch_contrasts(query, list(vectors.values())), strict=True))
+
+        return self._search.run(looked_at)
 
     def close(self) -> None:
         """Stop indexing (after the batch under way) and close indexes and catalogue."""

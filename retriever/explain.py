@@ -19,6 +19,7 @@ from .encoder import Encoder, PassageToken, QueryVectors, passage_text
 KINDS = ("text", "prefix", "patch")  # of query rows: the question, the photo as a whole, one patch of the photo
 SCORE_DECIMALS = 7  # so that a few hundred rounded parts still sum to the score well within 1e-4
 SIMILARITY_DECIMALS = 4
+FAINT = 0.05  # of the largest contribution of a patch
 
 # What the tokenizer puts in, in plain words.
 _PLAIN = {
@@ -369,6 +370,24 @@ def patch_shares(query: QueryVectors, passage_vectors: np.ndarray) -> np.ndarray
     if grid == (0, 0):
         return np.zeros(grid, np.float32)
     return above_weakest(contributions(query, passage_vectors)[query.patch_rows].reshape(grid))
+
+
+def patch_contrasts(query: QueryVectors, passages: Sequence[np.ndarray]) -> np.ndarray:
+    """What in the photo speaks for each passage rather than for the others: (passages, down, across) float32, 0 to 1.
+
+    passages: the vectors of each, (tokens, dim). What a patch adds to a passage's score above its mean over all of
+    them, on one scale, whose 1 is the largest of these differences. All 0: nothing speaks for that passage before the
+    others; differences below a part of the largest contribution, FAINT, are what the storing of vectors makes.
+    Of one passage, `patch_shares`. Empty without a photo."""
+    grid = _grid(query)
+    if grid == (0, 0) or not passages:
+        return np.zeros((len(passages), *grid), np.float32)
+    if len(passages) == 1:
+        return patch_shares(query, passages[0])[None]
+    parts = np.stack([contributions(query, vectors)[query.patch_rows].reshape(grid) for vectors in passages])
+    above = parts - parts.mean(axis=0)
+    above[above < FAINT * np.abs(parts).max()] = 0
+    return above / above.max() if above.max() > 0 else above
 
 
 def above_weakest(parts: np.ndarray) -> np.ndarray:

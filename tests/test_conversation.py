@@ -224,14 +224,14 @@ def test_the_grid_lies_over_the_part_of_the_whole_photo(ready):
     assert whole.query.area == (0.25, 0.0, 0.75, 1.0) and whole.region == WHOLE
     found, *_ = ready.ask(halves(), "What is this?", region=(0.5, 0.2, 1.0, 0.7))
     assert found.query.area == pytest.approx((0.625, 0.2, 0.875, 0.7))
-    assert ready.regions(found.query, found.passages[0].id).shape == GRID
+    assert ready.regions(found.query, [found.passages[0].id])[found.passages[0].id].shape == GRID
 
 
 def test_heat_maps_are_those_of_the_part_as_a_photo(ready):
     part = ready.ask_once(halves(), "What is this?", region=(0.5, 0, 1, 1))
     alone = ready.ask_once(halves().crop((40, 0, 80, 40)), "What is this?")
     best = part.passages[0].id
-    assert np.array_equal(ready.regions(part.query, best), ready.regions(alone.query, best))
+    assert np.array_equal(ready.regions(part.query, [best])[best], ready.regions(alone.query, [best])[best])
     assert part.passages == alone.passages
 
 
@@ -421,7 +421,7 @@ def test_the_same_question_is_answered_from_before(asked, model):
     assert model.together.begun == 1 and len(asked._encoder._encoder.seen) == 1
     assert isinstance(found, EvidenceFound) and found.passages == first[-1].passages
     assert again == replace(first[-1], cached=True) and not first[-1].cached
-    assert asked.regions(again.query, again.passages[0].id).shape == GRID
+    assert asked.regions(again.query, [again.passages[0].id])[again.passages[0].id].shape == GRID
 
 
 def test_the_same_photo_in_another_file_is_the_same(asked, model, tmp_path):

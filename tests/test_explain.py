@@ -15,7 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retriever.encoder import PassageToken, QueryVectors, passage_text
-from retriever.explain import ExplainProblem, Explanation, above_weakest, explain, explain_passage, patch_shares
+from retriever.explain import (
+    ExplainProblem,
+    Explanation,
+    above_weakest,
+    explain,
+    explain_passage,
+    patch_contrasts,
+    patch_shares,
+)
 from retriever.flmr import late_interaction_scores
 from retriever.images import load_image
 from retriever.profiles import load_encoder
@@ -270,6 +278,26 @@ def test_json_has_a_line_for_each_row():
 
 
 # --- with the real encoder
+
+
+def test_what_speaks_for_a_passage_rather_than_for_the_others():
+    """Three patches: one that all passages have alike, one that the first has alone, one that the second has more."""
+    patches = [[0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+    query = query_of([[1, 0, 0, 0]], [], patches, [0.4, 0.2, 0.2, 0.2], ["x"], (1, 3))
+    first = np.array([[1, 0, 0, 0], [0, 0.8, 0.6, 0.0], [0, 0, 0, 0.3]], np.float32)
+    second = np.array([[0, 0.8, 0, 0.6]], np.float32)
+    third = np.array([[0.6, 0.8, 0, 0]], np.float32)
+    contrasts = patch_contrasts(query, [first, second, third])
+    assert contrasts.shape == (3, 1, 3) and contrasts.dtype == np.float32
+    assert contrasts[0] == pytest.approx(np.array([[0, 1, 0]]), abs=1e-6)  # .6 over a mean of .2: the largest
+    assert contrasts[1] == pytest.approx(np.array([[0, 0, 0.75]]), abs=1e-6)  # .6 over .3, on the same scale
+    assert not contrasts[2].any()  # nothing speaks for it before the others
+    # What differs by less than storing makes is no difference, and equal passages have none.
+    nearly = first + np.float32(0.01)
+    assert not patch_contrasts(query, [first, nearly]).any()
+    assert patch_contrasts(query, [first])[0] == pytest.approx(patch_shares(query, first))
+    assert patch_contrasts(query, []).shape == (0, 1, 3)
+    assert patch_contrasts(query_of([[1, 0]], [], [], [1], ["x"], (0, 0)), [np.eye(2)] * 2).shape == (2, 0, 0)
 
 
 @pytest.fixture(scope="module")

@@ -38,6 +38,7 @@ from app import page as page_module
 from app.listeners import Listeners
 from app.page import AT_ONCE, EACH, EXAMPLES, TOGETHER, Asker, build_page, launch, sentence_for
 from app.page_files import Files, Photo, placed
+from app.page_html import HeatMap
 from app.results import (
     MAX_TURNS,
     WHOLE,
@@ -148,7 +149,8 @@ class TestHtml:
             page_html.partial_answer(HOSTILE, (bad,)),
             page_html.evidence("run", (bad,), HOSTILE, (quote,), 1, True),
             page_html.photo_figure(
-                "run", "data:image/png;base64,", {1: "data:image/png;base64,"}, {1: HOSTILE}, 1
+                "run", "data:image/png;base64,", {1: HeatMap("data:image/png;base64,", "mostly the left")},
+                {1: HOSTILE}, 1,
             ),
             page_html.error(HOSTILE),
             page_html.status_line(IndexStatus("indexing", 1, 2, HOSTILE)),
@@ -356,10 +358,26 @@ class TestHtml:
     def test_the_part_that_was_asked_about_is_in_the_figure(self) -> None:
         def part(*region: tuple) -> str | None:
             picture = "data:image/png;base64,"
-            (figure,) = Seen(page_html.photo_figure("run", picture, {1: picture}, {1: "a"}, 1, *region)).named("figure")
+            html = page_html.photo_figure("run", picture, {1: HeatMap(picture, "")}, {1: "a"}, 1, *region)
+            (figure,) = Seen(html).named("figure")
             return figure["data-part"]
 
         assert part() == part(WHOLE) == "" and part((0.25, 0, 0.5, 1 / 3)) == "0.2500,0.0000,0.5000,0.3333"
+
+    def test_what_a_heat_map_shows_is_said(self) -> None:
+        def captions(*places: str, alone: bool = False) -> str:
+            maps = {rank: HeatMap("data:,", place, alone) for rank, place in enumerate(places, 1)}
+            figure = page_html.photo_figure("run", "data:,", maps, {1: "Lion", 2: "Tiger"}, 2)
+            caption = figure[figure.index("<figcaption>") : figure.index('<span class="cs-legend"')]
+            assert [each["data-rank"] for each in Seen(figure).named("span") if "hidden" in each] == ["1"]
+            return re.sub("<[^>]*>", "", caption)
+
+        said = captions("mostly the middle", "")
+        assert "speaks for Lion rather than for the other passages found: mostly the middle." in said
+        assert "No part of the photo speaks for Tiger rather than for the other passages found." in said
+        assert captions("", "").count("No part of the photo tells the passages found apart.") == 2
+        alone = captions("mostly the middle", alone=True)
+        assert "Where the photo matched Lion: mostly the middle." in alone and "rather" not in alone
 
     def test_a_question_without_an_answer_is_told(self) -> None:
         seen = Seen(page_html.unanswered("How tall?"))
@@ -386,8 +404,8 @@ def alpha_of(address: str) -> np.ndarray:
 
 class TestHeat:
     def test_warmest_where_the_share_is_greatest_and_clear_elsewhere(self) -> None:
-        shares = np.full((5, 7), 0.01, dtype=np.float32)
-        shares[1, 5] = 0.2
+        shares = np.zeros((5, 7), dtype=np.float32)
+        shares[1, 5] = 0.6
         heat = np.asarray(page_heat.heat_image(shares))
         assert heat.shape[1] / heat.shape[0] == pytest.approx(7 / 5)
         peak = np.unravel_index(heat[..., 3].argmax(), heat.shape[:2])
@@ -395,8 +413,33 @@ class TestHeat:
         assert (int(peak[0] // scale), int(peak[1] // scale)) == (1, 5)
         assert heat[-1, 0, 3] == 0
 
-    @pytest.mark.parametrize("value", [0.0, 0.3, np.nan])
-    def test_an_even_map_is_clear(self, value: float) -> None:
+    def test_the_colours_of_several_maps_are_on_one_scale(self) -> None:
+        peaks = [np.asarray(page_heat.heat_image(np.diag([0, 0, share]).astype(np.float32)))[..., 3].max()
+                 for share in (0.2, 0.6, 1.0)]  # fmt: skip
+        assert 10 < peaks[0] < peaks[1] - 20 < peaks[2] - 40
+
+    @pytest.mark.parametrize(
+        ("cells", "area", "said"),
+        [
+            ([(0, 0), (1, 1)], WHOLE, "mostly the upper left"),
+            ([(5, 5)], WHOLE, "mostly the lower right"),
+            ([(2, 2), (3, 3)], WHOLE, "mostly the middle"),
+            ([(0, 0), (0, 3), (0, 5)], WHOLE, "mostly the upper part"),
+            ([(0, 5), (2, 5), (5, 4)], WHOLE, "mostly the right side"),
+            ([(0, 0), (2, 5), (5, 2), (5, 5), (1, 3)], WHOLE, "over much of it"),
+            ([], WHOLE, ""),
+            ([(0, 0)], (0.5, 0.5, 1, 1), "mostly the middle"),  # of the whole photo
+            ([(5, 0)], (0.7, 0, 1, 1), "mostly the lower right"),
+        ],
+    )
+    def test_where_a_map_lies_in_words(self, cells: list[tuple[int, int]], area: tuple, said: str) -> None:
+        shares = np.zeros((6, 6), dtype=np.float32)
+        for cell in cells:
+            shares[cell] = 0.5
+        assert page_heat.where(shares, area) == said
+
+    @pytest.mark.parametrize("value", [0.0, -0.3, np.nan])
+    def test_an_empty_map_is_clear(self, value: float) -> None:
         assert not np.asarray(page_heat.heat_image(np.full((3, 3), value, dtype=np.float32)))[..., 3].any()
 
     def test_not_a_grid(self) -> None:
@@ -454,6 +497,7 @@ class Birds:
         self.closed = 0
         self.hold: threading.Event | None = None
         self.loads: threading.Event | None = None
+        self.gone: set[str] = set()  # passages that have left the index
         self.sentence = ""
         self.answer: Answer | None = None
 
@@ -466,9 +510,10 @@ class Birds:
     def status(self, corpus: str | None = None) -> IndexStatus:
         return self.state
 
-    def regions(self, query: object, passage_id: str) -> np.ndarray:
-        shares = np.zeros((4, 4), dtype=np.float32)
-        shares[int(passage_id[1:]), 2] = 1
+    def regions(self, query: object, passage_ids: list[str]) -> dict[str, np.ndarray]:
+        shares = {each: np.zeros((4, 4), dtype=np.float32) for each in passage_ids if each not in self.gone}
+        for each, grid in shares.items():
+            grid[int(each[1:]), 2] = 1
         return shares
 
     def ask(self, image: object, question: str, corpora: object = None, k: int | None = None, **how: object):
@@ -758,17 +803,8 @@ class TestHandlers:
             answer, problem = asker_of(birds).wait(*lacking, 1, PAGE)
             assert _skipped(answer) and problem == final(respond(birds, *lacking))[3] != ""
 
-    def test_a_passage_that_has_left_the_index_has_no_map(
-        self, birds: Birds, photo: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        regions = birds.regions
-
-        def gone(query: object, passage_id: str) -> np.ndarray:
-            if passage_id == "p1":
-                raise UserProblem("This passage is no longer in the index.")
-            return regions(query, passage_id)
-
-        monkeypatch.setattr(birds, "regions", gone)
+    def test_a_passage_that_has_left_the_index_has_no_map(self, birds: Birds, photo: str) -> None:
+        birds.gone = {"p1"}
         answer, evidence, figure, problem, *_ = final(respond(birds, photo, "How tall?"))
         assert "It stands up to 100 cm tall." in answer and evidence.count("<article") == 2 and problem == ""
         assert [layer.get("data-rank") for layer in Seen(figure).named("img")] == [None, "2"]

@@ -222,16 +222,17 @@ def test_regions_show_the_part_of_the_photo_that_matches(ready):
     half.paste(COLOURS["blue"], (0, 0, 10, 20))  # the left third
     result = ready.ask_once(half, "What is this?", k=4)
     at = {passage.title: passage.id for passage in result.passages}
-    red, blue = ready.regions(result.query, at["Cherry"]), ready.regions(result.query, at["Sapphire"])
+    regions = ready.regions(result.query, [at["Cherry"], at["Sapphire"]])
+    red, blue = regions[at["Cherry"]], regions[at["Sapphire"]]
     assert red.shape == blue.shape == GRID
     assert red[:, 1:].min() > red[:, 0].max() and blue[:, 0].min() > blue[:, 1:].max()
 
 
 def test_regions_without_a_photo_or_a_passage(ready):
     result = ready.ask_once(None, "What is red?")
-    assert ready.regions(result.query, result.passages[0].id).shape == (0, 0)
-    with pytest.raises(UserProblem, match="no longer"):
-        ready.regions(result.query, "things:nothing#0")
+    assert ready.regions(result.query, [result.passages[0].id])[result.passages[0].id].shape == (0, 0)
+    assert list(ready.regions(result.query, ["things:nothing#0", result.passages[0].id])) == [result.passages[0].id]
+    assert ready.regions(result.query, ["things:nothing#0"]) == {}
 
 
 # --- before there is an index, and while it grows
@@ -428,7 +429,7 @@ def test_several_corpora_are_merged_by_score(ready, catalogue, monkeypatch):
     assert scores == sorted(scores, reverse=True)
     only = ready.ask_once(photo("red"), "ruby", ["more"])
     assert {passage.corpus for passage in only.passages} == {"more"} and only.total == 2
-    assert ready.regions(only.query, only.passages[0].id).shape == GRID
+    assert ready.regions(only.query, [only.passages[0].id])[only.passages[0].id].shape == GRID
 
 
 def test_a_corpus_not_indexed_yet_is_begun_and_counted(ready, catalogue, monkeypatch):

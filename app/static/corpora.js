@@ -3,7 +3,7 @@
 (() => {
   "use strict";
   const { all, one, settled } = window.citesight;
-  const state = { asked: "", focused: "", open: new Set(), sent: 0, down: null, pressed: "" };
+  const state = { asked: "", open: new Set(), sent: 0, down: null, pressed: "" };
 
   function send(command) {
     const field = one("#cc-command textarea, #cc-command input");
@@ -62,14 +62,20 @@
     } else if (button && button.dataset.sure) {
       ask(button);
     } else if (state.asked) {
+      const asked = state.asked;
       ask(null);
+      if (target.closest(".cc-no")) one(`.cc-do[data-key="${CSS.escape(asked)}"]`)?.focus();
       if (button) pressed(button);
     } else if (button) {
       pressed(button);
     }
   });
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && state.asked) ask(null);
+    if (event.key !== "Escape" || !state.asked) return;
+    event.preventDefault(); // it is used up: nothing else is ended by it
+    const asked = state.asked;
+    ask(null);
+    one(`.cc-do[data-key="${CSS.escape(asked)}"]`)?.focus();
   });
 
   // A button that is made anew between press and release, as those of the question above are with every step of what
@@ -86,10 +92,7 @@
     state.down = null;
   });
 
-  // What had the focus, or was folded out, has it again after its card was drawn anew.
-  document.addEventListener("focusin", (event) => {
-    state.focused = event.target instanceof Element ? (event.target.closest("[data-key]")?.dataset.key ?? "") : "";
-  });
+  // What was folded out is so again after its card was drawn anew.
   document.addEventListener(
     "toggle",
     (event) => {
@@ -149,14 +152,12 @@
         button.after(box);
       }
     });
-    one("#cc-command textarea, #cc-command input")?.setAttribute("tabindex", "-1");
+    one("#cc-command textarea, #cc-command input")?.setAttribute("tabindex", "-1"); // nobody sees it
+    one("#cc-command")?.setAttribute("aria-hidden", "true");
     beside();
     all("details[data-key]").forEach((each) => {
       if (state.open.has(each.dataset.key) && !each.open) each.open = true;
     });
-    if (state.focused && document.activeElement === document.body) {
-      one(`[data-key="${CSS.escape(state.focused)}"]:not([hidden])`)?.focus({ preventScroll: true });
-    }
     const pages = one("#cc-pages section");
     if (pages && pages !== state.pages) {
       state.pages = pages;

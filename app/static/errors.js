@@ -6,6 +6,8 @@
   const { all, one, managing, settled } = window.citesight;
   const state = { typing: false }; // whether something was typed since the last press: then the focus is left alone
 
+  const LOST = /connect|network|fetch|reach/i; // the words of a connection that is lost
+
   function told(notice) {
     const given = /HTTP (?:4\d\d|507): ([^<>]{1,300}\.)/.exec(notice); // a sentence of the server's own
     if (given) return given[1];
@@ -16,8 +18,8 @@
       return "The photo could not be stored here, perhaps because the disk is full; try again later or with a smaller file.";
     }
     if (/currently busy/i.test(notice)) return "Too many questions are waiting; ask again in a minute.";
-    if (/connect|network|fetch|reach/i.test(notice)) {
-      return "The program that answers cannot be reached; see that it is running, then reload this page.";
+    if (LOST.test(notice)) {
+      return "The program that answers cannot be reached. This page goes on as soon as it can be; nothing on it is lost.";
     }
     return notice;
   }
@@ -74,6 +76,7 @@
       const sentence = managing() ? told(notice).replace(/^The photo(?:'s file)?/, "The file") : told(notice);
       say(sentence, ...about(notice));
     }
+    if (fresh.some((notice) => LOST.test(notice.textContent))) window.brokenOff();
     if (fresh.some((notice) => /currently busy/i.test(notice.textContent))) window.stopped(); // it waits for nothing
 
     const unseen = all('#cs-main .cs-error[role="alert"], .tabitem .cs-error[role="alert"]').filter(

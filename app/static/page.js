@@ -11,14 +11,9 @@
     all(".cs-cite").forEach((button) => button.classList.toggle("cs-current", button.dataset.rank === rank));
     const plain = one(".cs-plain");
     const hidden = plain !== null && plain.getAttribute("aria-pressed") === "true";
-    let title = null;
-    all(".cs-layer").forEach((layer) => {
-      layer.hidden = hidden || layer.dataset.rank !== rank;
-      if (layer.dataset.rank === rank) title = layer.dataset.title;
-    });
-    const caption = one(".cs-where b");
-    if (caption && title !== null && caption.textContent !== title) caption.textContent = title;
-    return title;
+    all(".cs-layer").forEach((layer) => (layer.hidden = hidden || layer.dataset.rank !== rank));
+    all(".cs-where").forEach((caption) => (caption.hidden = caption.dataset.rank !== rank));
+    return one(`.cs-where[data-rank="${CSS.escape(rank)}"]`)?.textContent ?? null;
   }
 
   function select(rank) {
@@ -27,8 +22,7 @@
     const plain = one(".cs-plain");
     if (plain) plain.setAttribute("aria-pressed", "false");
     one(".cs-figure")?.classList.remove("cs-bare");
-    const title = show(rank);
-    announce(title === null ? `Passage ${rank} selected.` : `Showing where the photo matched ${title}.`);
+    announce(show(rank) ?? `Passage ${rank} selected.`);
   }
 
   function calm() {

@@ -56,7 +56,8 @@ def test_photo_question_answer_evidence_and_heat_map(ready: Visit) -> None:
     page.locator(".cs-card").nth(2).click()
     assert ready.pressed() == ready.maps_shown() == ["3"]
     title = page.locator(".cs-card").nth(2).locator(".cs-pick").inner_text()
-    assert page.locator(".cs-where b").inner_text() in title
+    assert page.locator(".cs-where:visible b").inner_text() in title
+    assert "rather than for the other passages found" in page.locator(".cs-where:visible").inner_text()
     photo, layer = (
         page.locator(".cs-photo").bounding_box(),
         page.locator(".cs-layer:not([hidden])").bounding_box(),
@@ -96,7 +97,7 @@ def test_with_the_keyboard_alone(ready: Visit) -> None:
     tab_to(".cs-pick")
     page.keyboard.press("Space")
     assert ready.pressed() == ready.maps_shown() == [str(focused + 1)]
-    assert "Showing where the photo matched" in page.locator("#cs-announce").inner_text()
+    assert page.locator("#cs-announce").inner_text() == page.locator(".cs-where:visible").inner_text()
 
 
 def test_everything_has_a_name_for_screen_readers(ready: Visit) -> None:

@@ -340,3 +340,26 @@ def test_looks_of_a_conversation(talking: Visit, both: Path, name: str) -> None:
     for selector in (".cs-asked", ".cs-searched", ".cs-own p", ".cs-candidates th", ".cs-candidates td",
                      ".cs-earlier summary", ".cs-earlier li span", ".cs-select:visible", "#cs-new"):  # fmt: skip
         assert contrast(page.locator(selector).first) >= 4.5, selector
+
+
+def test_escape_leaves_what_is_open_and_then_stops_the_answer(talking: Visit, modelled: Modelled) -> None:
+    page = talking.page
+    modelled.model.said["escape"] = stream("It can ", *["run and "] * 200, pause=0.1)
+    talking.give_photo(CHEETAH)
+    page.locator("#cs-photo img").wait_for()
+    page.get_by_label("Question").fill("How does it escape?")
+    page.keyboard.press("Enter")
+    page.locator(".cs-panel[aria-busy] .cs-said", has_text="It can").wait_for()
+    selecting(page).focus()
+    page.keyboard.press("Enter")
+    page.locator(".cs-hole:focus").wait_for()
+    page.keyboard.press("Escape")
+    page.locator(".cs-hole").wait_for(state="detached")
+    assert page.locator(".cs-panel[aria-busy]").count() == 1
+    assert page.evaluate("document.activeElement.className") == "cs-select"
+    page.keyboard.press("Escape")
+    page.locator(".cs-note", has_text="Stopped before the end").wait_for()
+    assert page.get_by_role("button", name="Ask", exact=True).is_visible()
+    page.get_by_role("button", name="Change photo").click()
+    page.keyboard.press("Escape")
+    assert page.locator(".cs-figure").is_visible()
