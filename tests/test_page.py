@@ -811,21 +811,21 @@ class TestHandlers:
 
     def test_beginning_anew(self, birds: Birds) -> None:
         assert asker_of(birds).forget() == ("", [])
-        answer, *others = asker_of(birds).start_anew()
+        answer, *others = asker_of(birds).start_anew(None, None)
         assert "cs-empty" in answer and others == ["", "", "", "", []]
 
     def test_a_bad_photo_is_refused_when_it_is_given(self, birds: Birds, tmp_path: Path) -> None:
         (tmp_path / "text.jpg").write_text("not a photo")
-        value, figure, problem = asker_of(birds).check_photo(str(tmp_path / "text.jpg"))
+        value, figure, problem = asker_of(birds).check_photo(str(tmp_path / "text.jpg"), None)
         assert value is None and figure == "" and 'role="alert"' in problem
 
     def test_what_browsers_cannot_show_is_shown_as_made(
         self, birds: Birds, tmp_path: Path, photo: str
     ) -> None:
         Image.new("CMYK", (30, 20)).save(tmp_path / "print.tif")
-        value, _, problem = asker_of(birds).check_photo(str(tmp_path / "print.tif"))
+        value, _, problem = asker_of(birds).check_photo(str(tmp_path / "print.tif"), None)
         assert value.size == (30, 20) and value.mode == "RGB" and problem == ""
-        assert asker_of(birds).check_photo(photo)[0] == photo
+        assert asker_of(birds).check_photo(photo, None)[0] == photo
 
     def test_polling_goes_on_only_while_there_is_something_to_wait_for(self, birds: Birds) -> None:
         for state, active in (("starting", True), ("fetching", True), ("indexing", True), ("ready", False),
@@ -994,7 +994,7 @@ class TestEndpoint:
         polled = handlers(served.address)[None, "tick"][-1]
         reply = call(served.address, polled, ["birds", "gone"], session="old")
         assert reply.status == 200 and reply.said[2]["value"] == ["birds"]
-        rest = (3, "", TOGETHER, False, None, 1)
+        rest = (3, "", TOGETHER, False, None, 1, None)
         told = asked_over_http(served.address, given, "How tall?", ["birds"], *rest, session="older")
         assert "It stands up to 100 cm tall." in told and served.birds.asked[-1][2] == ["birds"]
         told = asked_over_http(served.address, given, "How tall?", ["gone"], *rest, session="oldest")
@@ -1097,7 +1097,7 @@ class TestEndpoint:
         async def told() -> list[str]:
             ways = [
                 asker.respond_in_turn(
-                    photo, "How tall?", [], 5, "", TOGETHER, False, [], 1, SimpleNamespace(session_hash=str(n))
+                    photo, "How tall?", [], 5, "", TOGETHER, False, [], 1, None, SimpleNamespace(session_hash=str(n))
                 )
                 for n in range(AT_ONCE + 2)
             ]
@@ -1128,7 +1128,7 @@ class TestEndpoint:
         asker._turns = Turns(0, 0)
 
         async def told() -> tuple:
-            given = (photo, "How tall?", [], 5, "", TOGETHER, False, [], 1, PAGE)
+            given = (photo, "How tall?", [], 5, "", TOGETHER, False, [], 1, None, PAGE)
             return [step async for step in asker.respond_in_turn(*given)]
 
         ((answer, *_, problem, _, _),) = awaited(told())
