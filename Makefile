@@ -1,6 +1,8 @@
 # make demo: set everything up and serve the page.  make test: set up what the tests need and run them.
+# PROCESSES: in how many processes the tests run, a file at a time.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN = .venv/bin
+PROCESSES ?= 2
 
 .PHONY: demo test test-slow lint clean
 
@@ -9,7 +11,7 @@ demo: .venv/app
 	$(BIN)/python app.py
 
 test: .venv/dev lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile
 
 # The tests that take longer than a minute each.
 test-slow: .venv/dev
