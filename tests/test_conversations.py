@@ -1,0 +1,123 @@
+"""Conversations that outlive their page, and the turns that questions wait for."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+from test_page import PAGE, TOGETHER, Birds, _skipped, asker_of, awaited
+
+from app.conversations import Conversations, Kept
+from app.page_files import NOT_HERE
+from app.turns import Full, Turns
+
+ONE, OTHER = "0123456789abcdef" * 2, "f" * 32
+
+
+def test_a_conversation_is_kept_by_its_id_for_a_while() -> None:
+    now = [0.0]
+    kept = Conversations(2, 100.0, lambda: now[0])
+    kept.keep(ONE, Kept(question="How tall?"))
+    assert kept.of(ONE).question == "How tall?" and kept.of(OTHER) is None
+    now[0] = 99.0
+    assert kept.of(ONE)
+    kept.keep(OTHER, Kept())
+    now[0] = 101.0
+    assert kept.of(ONE) is None and kept.of(OTHER)
+    for number in range(2):
+        kept.keep(f"{number:032x}", Kept())
+    assert kept.of(OTHER) is None
+
+
+@pytest.mark.parametrize("identity", [None, "", "x" * 32, ONE[:-1], ONE + "0", ONE.upper(), 5, [ONE]])
+def test_what_is_no_id_keeps_nothing(identity: object) -> None:
+    kept = Conversations(9, 100.0)
+    kept.keep(identity, Kept(question="How tall?"))
+    assert not isinstance(identity, str) or kept.of(identity) is None
+
+
+def asked(asker: object, photo: str, conversation: str | None, steps: int | None = None) -> list[tuple]:
+    """What the page is told of a question; with `steps`, the first of it, and then the page is gone."""
+
+    async def told() -> list[tuple]:
+        answering = asker.respond_in_turn(photo, "How tall?", [], 5, "", TOGETHER, False, [], 1, conversation, PAGE)
+        said = []
+        async for step in answering:
+            said.append(step)
+            if len(said) == steps:
+                break
+        await answering.aclose()
+        return said
+
+    return awaited(told())
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> str:
+    from PIL import Image
+
+    Image.new("RGB", (40, 30), "grey").save(tmp_path / "heron.jpg")
+    return str(tmp_path / "heron.jpg")
+
+
+def test_what_the_page_showed_is_shown_again(photo: str) -> None:
+    asker = asker_of(Birds())
+    *_, last = asked(asker, photo, ONE)
+    identity, given, question, region, answer, evidence, figure, problem, _, turns = asker.restore(ONE, "")
+    assert (identity, given, question, region, problem) == (ONE, photo, "How tall?", "", "")
+    assert answer == last[0] and evidence == last[1] and figure == last[2] and turns == last[5]
+    assert asker.restore(ONE, "How wide?")[2] == "How wide?"  # what was typed since
+    unknown = asker.restore(OTHER, "")
+    assert unknown[0] == OTHER and all(_skipped(each) for each in unknown[1:])
+    assert asker.restore(OTHER, "How wide?")[2] == "How wide?"
+
+
+def test_an_answer_that_was_broken_off_says_so(photo: str) -> None:
+    birds = Birds()
+    asker, birds.hold = asker_of(birds), threading.Event()
+    asked(asker, photo, ONE, steps=4)  # as far as the first words
+    answer = asker.restore(ONE, "")[4]
+    assert "It stands" in answer and "broken off; what is here is not all of it" in answer
+    assert "aria-busy" not in answer and 'class="cs-retry" data-again="#cs-ask"' in answer
+    assert answer.count("<section") == answer.count("</section>") == 1
+    asked(asker, photo, OTHER, steps=2)  # before it
+    answer = asker.restore(OTHER, "")[4]
+    assert "broken off before it began" in answer and "aria-busy" not in answer and "cs-retry" in answer
+    birds.hold.set()
+
+
+def test_what_is_begun_anew_is_kept_anew(photo: str) -> None:
+    asker = asker_of(Birds())
+    for begin, shows in (
+        (lambda: asker.start_anew(photo, ONE), photo), (lambda: asker.check_photo(photo, ONE), photo),
+        (lambda: asker.clear_photo(ONE), None),
+    ):  # fmt: skip
+        asked(asker, photo, ONE)
+        begin()
+        _, given, question, _, answer, evidence, figure, _, _, turns = asker.restore(ONE, "")
+        assert given == shows and question == evidence == figure == "" and turns == []
+        assert "Your answer will appear here" in answer
+
+
+def test_a_photo_that_is_no_longer_there_is_said(photo: str) -> None:
+    asker = asker_of(Birds())
+    asked(asker, photo, ONE)
+    Path(photo).unlink()
+    restored = asker.restore(ONE, "")
+    assert restored[1] is None and NOT_HERE in restored[7] and "It stands" in restored[4]
+
+
+def test_first_come_first_served() -> None:
+    turns = Turns(2, 2)
+    first, second, third, fourth = (turns.enter() for _ in range(4))
+    assert [each.before() for each in (first, second, third, fourth)] == [0, 0, 1, 2]
+    with pytest.raises(Full):
+        turns.enter()
+    with third:  # goes before it had its turn
+        pass
+    assert [each.before() for each in (first, second, fourth)] == [0, 0, 1]
+    fifth = turns.enter()
+    with first:
+        pass
+    assert [each.before() for each in (second, fourth, fifth)] == [0, 0, 1]
