@@ -109,7 +109,8 @@ _NOT_PERSON = frozenset(
     "america christian christianity islam muslim jewish latin ancient modern university church race "
     "committee party championship cup league mount mountain bay sea ocean river lake island peninsula "
     "strait city age bronze stone victory symphony court museum olympic games prize nobel new university "
-    "battle great his her their however although it's".split()
+    "battle great his her their however although it's revolution industrial dynasty era period movement act "
+    "treaty institute academy army navy union government".split()
 )
 _PLACE_CUE = re.compile(
     r"\b(?:in|at|on|of|from|near|to|across|throughout|between|around|off|along|within|inhabits?|into|over|"
@@ -134,10 +135,31 @@ _RANKED = (
     r"author|writer|"
     r"composer|astronomer|physicist|chemist|pope|duke|prince|tsar|inventor|philosopher)"
 )
+PERSON_NOUN = re.compile(
+    r"\b(?:king|queen|emperor|empress|president|prime minister|pharaoh|sultan|caliph|tsar|pope|saint|monk|"
+    r"nun|general|"
+    r"admiral|painter|sculptor|architect|artist|composer|musician|singer|rapper|pianist|guitarist|"
+    r"conductor|writer|"
+    r"author|novelist|poet|playwright|dramatist|essayist|philosopher|theologian|scholar|scientist|"
+    r"physicist|chemist|"
+    r"biologist|naturalist|mathematician|astronomer|engineer|inventor|physician|surgeon|nurse|psychologist|"
+    r"economist|"
+    r"sociologist|historian|explorer|navigator|conqueror|commander|soldier|statesman|politician|"
+    r"revolutionary|activist|"
+    r"leader|ruler|founder|lawyer|jurist|businessman|industrialist|entrepreneur|actor|actress|filmmaker|"
+    r"film director|"
+    r"director|dancer|athlete|footballer|boxer|player|sprinter|runner|cosmonaut|astronaut|aviator|aviators|"
+    r"polymath|"
+    r"reformer|preacher|prophet|teacher|linguist|lexicographer|geologist|botanist|monarch|duke|prince|"
+    r"princess|member of|"
+    r"god|goddess|deity|hero|figure|swimmer|gymnast|journalist|critic|printer|craftsman|nobleman|khan|"
+    r"slave|gladiator)s?\b"
+)
 _DEMONYM = re.compile(
     r"(?<=\b(?:an|is|as)\s)[A-Z][a-z]{2,}(?:ian|ean|ese|ish|an)\b|(?<=\ba\s)[A-Z][a-z]{2,}(?:ian|ean|ese|"
     r"ish|an)\b"
 )
+_OF_A_NATION = re.compile(r"(?:ish|ese|ian|ean|an|ch)$")
 _BINOMIAL = re.compile(
     r"(?<=\()[A-Z][a-z]+\s[a-z]{3,}(?:\s[a-z]{3,})?(?=[),;])|\b[A-Z][a-z]{3,}\s[a-z]{4,}(?:us|a|is|um|ii|i|"
     r"ensis|es)\b"
@@ -208,6 +230,9 @@ def _people(text: str) -> list[Span]:
         parts = words(text[start:end])
         if any(w in _NOT_PERSON for w in parts) or any(c.isdigit() for c in text[start:end]):
             continue
+        follows = plain(text[end + 1 : end + 40])
+        if len(parts) == 1 and _OF_A_NATION.search(text[start:end]) and PERSON_NOUN.match(follows):
+            continue  # "by the Swedish chemist Alfred Nobel"
         near = located[bisect_right(located, start - _LOCATED_REACH) : bisect_right(located, start)]
         if any("." not in text[a:start] and not re.search(r"\b(?:by|and)\b", text[a:start]) for a in near):
             continue

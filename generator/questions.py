@@ -83,12 +83,15 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("mass", r"\bhow heavy\b|\bhow much (?:does|do|did|can)\b[^?]*\bweigh\b|\bwhat (?:is|was|"
                  r"are)[^?]*\b(?:weight|mass)\b|"
                  r"\bweigh\b"),
-        ("temperature", r"\bhow (?:hot|cold|warm)\b|\btemperature\b|\b(?:boil|melt|freez)(?:s|"
+        ("temperature", r"\bhow (?:hot|cold|warm)\b|(?<!\broom )\btemperature\b|\b(?:boil|melt|freez)(?:s|"
                         r"ing)?\b[^?]*\b(?:point|at)\b"),
         ("money", r"\bhow much (?:did|does|do|money|was|is|were)\b[^?]*\b(?:cost|pay|paid|worth|sell|sold|"
                   r"price|fetch)\b|"
                   r"\bhow expensive\b|\bwhat price\b"),
-        ("duration", r"\bhow old\b|\bhow long\b[^?]*\b(?:last|live|reign|rule|take|took|ago|serve|survive|"
+        ("duration", r"\bhow old\b|\bhow long (?:do|does|did|can|could|will|has|have|had)\b(?![^?]*\b(?:grow|get|"
+                     r"become|reach|stretch|extend|measure|run)s?\b)|\bhow long (?:is|are|was|were)\b[^?]*\b(?:pregnan|"
+                     r"war\b|reign|life\b|(?:day|year)s?\W*$)|"
+                     r"\bhow long\b[^?]*\b(?:last|live|reign|rule|take|took|ago|serve|survive|"
                      r"go|stay|orbit|"
                      r"exist|gestation|pregnan|spend|remain)\w*|\bhow many (?:years|days|months|hours|"
                      r"minutes|centuries|weeks)\b|"

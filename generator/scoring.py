@@ -15,6 +15,7 @@ import numpy as np
 
 from generator.answers import Evidence
 from generator.candidates import candidates, pick
+from generator.fitting import fitting
 from generator.questions import Question
 from generator.sentences import Sentence
 from generator.subjects import Subject
@@ -151,7 +152,7 @@ def _overlap(weights: dict[str, float], content: frozenset[str], title: frozense
 
 def _phrase(asked: Question, sentence: Sentence, subject: Subject) -> tuple[int, int] | None:
     """The span of the sentence that answers."""
-    spans = candidates(asked, sentence.text)
+    spans = fitting(asked, sentence.text, candidates(asked, sentence.text))
     return (
         pick(asked, sentence.text, spans, set(words(subject.title)) | set(words(asked.text)))
         if spans

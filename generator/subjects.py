@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 from generator.answers import Evidence
+from generator.candidates import PERSON_NOUN
 from generator.questions import Question
 from generator.sentences import Sentence, shown_title, split_sentences
 from generator.words import plain, stem, stems, words
@@ -17,26 +18,6 @@ from generator.words import plain, stem, stems, words
 _COPULA = re.compile(r"\b(?:is|are|was|were|refers to|comprises?|constitutes?)\s(?=[a-z]++\b)")
 _OF = re.compile(r"(?<!\bone)\s(?:by|for|of|from|in|on|at|about|named|after)\s")
 _CLAUSE = re.compile(r"[;:]|\b(?:that|which|who|whose|where|when|because|but|and (?:is|was|has))\b")
-_PERSON_NOUN = re.compile(
-    r"\b(?:king|queen|emperor|empress|president|prime minister|pharaoh|sultan|caliph|tsar|pope|saint|monk|"
-    r"nun|general|"
-    r"admiral|painter|sculptor|architect|artist|composer|musician|singer|rapper|pianist|guitarist|"
-    r"conductor|writer|"
-    r"author|novelist|poet|playwright|dramatist|essayist|philosopher|theologian|scholar|scientist|"
-    r"physicist|chemist|"
-    r"biologist|naturalist|mathematician|astronomer|engineer|inventor|physician|surgeon|nurse|psychologist|"
-    r"economist|"
-    r"sociologist|historian|explorer|navigator|conqueror|commander|soldier|statesman|politician|"
-    r"revolutionary|activist|"
-    r"leader|ruler|founder|lawyer|jurist|businessman|industrialist|entrepreneur|actor|actress|filmmaker|"
-    r"film director|"
-    r"director|dancer|athlete|footballer|boxer|player|sprinter|runner|cosmonaut|astronaut|aviator|aviators|"
-    r"polymath|"
-    r"reformer|preacher|prophet|teacher|linguist|lexicographer|geologist|botanist|monarch|duke|prince|"
-    r"princess|member of|"
-    r"god|goddess|deity|hero|figure|swimmer|gymnast|journalist|critic|printer|craftsman|nobleman|khan|"
-    r"slave|gladiator)s?\b"
-)
 # Words a question may use for kinds that a first sentence names more closely.
 _WIDER = {
     "animal": "species mammal bird fish reptile amphibian insect genus family marsupial primate whale bear "
@@ -120,7 +101,7 @@ class Subject:
             title,
             frozenset(stems(re.sub(r"\([^()]*\)", "", title))) or frozenset(stems(title)),
             frozenset(stems(kind)),
-            copula is not None and _PERSON_NOUN.search(plain(_OF.split(kind[:240])[0])) is not None,
+            copula is not None and PERSON_NOUN.search(plain(_OF.split(kind[:240])[0])) is not None,
             passage.score,
             frozenset(word for s in sentences for word in stems(s.text)),
         )

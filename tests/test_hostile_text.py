@@ -25,7 +25,8 @@ from kb.records import MAX_MARKS, clean_text
 SHORT, TIMES = 100, 4
 MOST = 6.0  # times the steps for four times the text; a quadratic pattern takes sixteen
 READS_TEXT = (
-    "candidates", "citations", "followups", "language", "plaintext", "quantities", "sentences", "subjects", "support",
+    "candidates", "citations", "fitting", "followups", "language", "plaintext", "quantities", "sentences", "subjects",
+    "support",
 )  # fmt: skip
 # Tried at one place only, and on a bounded stretch.
 BOUNDED = {"sentences._NEXT_WORD", "candidates._NAMES_BEFORE"}
