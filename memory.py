@@ -1,13 +1,22 @@
-"""How much memory is free for a model. Knows nothing of models."""
+"""Memory for a model: how much is free, and having the weights there. Knows nothing of what models do."""
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 
 import psutil
 import torch
 
 _CGROUP = Path("/sys/fs/cgroup")  # a container's own limit, which the machine's figures do not show
+
+
+def in_memory(model: torch.nn.Module) -> None:
+    """Copies weights on the CPU, one after another: those of a checkpoint may be read from its files as they lie on
+    disk, and a file that is cut short while it is in use would kill the process."""
+    for weights in chain(model.parameters(), model.buffers()):
+        if weights.device.type == "cpu":
+            weights.data = weights.data.clone()
 
 
 def free_bytes(device: torch.device) -> int:

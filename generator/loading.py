@@ -35,7 +35,7 @@ from transformers.models.idefics3 import Idefics3Processor
 from transformers.utils import logging as transformers_logging
 
 from generator.answers import GeneratorProblem
-from memory import free_bytes
+from memory import free_bytes, in_memory
 
 WORKING_BYTES = 1 << 30  # beside a model's weights: libraries, activations, the cache of a long prompt
 FOUR_BIT_BYTES = 0.75  # a parameter's share: half a byte in most layers; embeddings and norms stay as they were
@@ -86,7 +86,7 @@ def load_checkpoint(folder: Path, name: str, four_bit: bool, progress: Callable[
                 f"The checkpoint of {name} lacks {len(missing)} of its weights, {_shown(missing[0], 80)} among them; "
                 "fetch or copy it again."
             )
-        model.eval()
+        in_memory(model.eval())
         _fit_together(model, processor)
     limit = getattr(config.get_text_config(), "max_position_embeddings", None)
     return Checkpoint(model, processor, limit if isinstance(limit, int) else UNSTATED_CONTEXT)

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
 from hubcache import HubProblem
-from memory import free_bytes
+from memory import free_bytes, in_memory
 
 from .checkpoints import MINI, PUBLISHED, EncoderProblem, checkpoint_folder
 from .encoder import Encoder, QueryStyle
@@ -98,6 +98,7 @@ def _checkpoint(profile: str, folder: Path) -> Encoder:
     with _quiet():
         model = FLMRModelForRetrieval.from_pretrained(folder, dtype=dtype, device_map={"": device}).eval()
         processor = FLMRProcessor.from_pretrained(folder)
+    in_memory(model)
     style = QueryStyle(
         processor.query_length,
         INSTRUCTIONS,

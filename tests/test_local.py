@@ -162,6 +162,13 @@ def by_hand(folder: Path, model: LocalModel, messages: list[Message], most: int)
 # Every architecture
 
 
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="no /proc/self/maps")
+def test_weights_are_not_read_from_files_as_they_lie_on_disk(models, checkpoints):
+    """Cutting one short would kill the process."""
+    assert whole(models("llava")) and str(checkpoints("llava")) not in Path("/proc/self/maps").read_text()
+
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_reply_comes_in_pieces_and_is_the_same_each_time(models, kind):
     pieces = list(models(kind).reply(chat(), 40))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -68,6 +69,12 @@ def test_a_region_is_seen_beside_the_whole_photo_by_flmr_and_alone_by_preflmr(en
     assert np.allclose(asked[0].vectors, both.vectors, atol=1e-5)
     assert np.allclose(asked[1].vectors, pictures[0].vectors, atol=1e-5)
     assert len(asked[2].vectors) == len(pictures[0].vectors)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="no /proc/self/maps")
+def test_weights_are_not_read_from_files_as_they_lie_on_disk(encoder, checkpoint):
+    """Cutting one short would kill the process."""
+    assert encoder.encode_passages(["the cat"]) and str(checkpoint) not in Path("/proc/self/maps").read_text()
 
 
 def test_the_instruction_matters_to_the_photo(encoder):

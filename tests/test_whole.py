@@ -82,3 +82,9 @@ def test_text_questions_are_found_no_worse_than_by_minilm_sentences(data_dir, se
     assert ours["questions"] == len(asked)
     assert ours["mrr"] >= plain["mrr"] and ours["recall@1"] >= plain["recall@1"], (ours, plain)
     assert np.isfinite(plain["mrr"]) and plain["mrr"] > 0.5
+
+
+def test_three_hundred_questions_of_fifty_users_take_so_much_memory(data_dir):
+    figures = json.loads(command("retriever", "bench", "--load", "300", "--users", "50", "--json", data_dir=data_dir))
+    assert (figures["questions"], figures["users"]) == (300, 50)
+    assert figures["memory_after_gb"] <= 1.3
