@@ -86,7 +86,7 @@ def source(name: str = "things", articles: dict[str, str] | None = None) -> Sour
 
     def record(title: str, text: str) -> DocumentRecord:
         return DocumentRecord(
-            key=title,
+            key=title.replace(" ", "_"),
             title=title,
             url=f"https://example.org/{title}",
             language="en",

@@ -1,0 +1,217 @@
+"""What a photo shows, through the service: found once, said with how sure it is, and kept to in answers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+from service_support import fill, photo, services, wait_for
+from small_encoder import SmallEncoder
+
+from app import service as services_of
+from app.benchmark import EXAMPLES
+from app.page_html import final_answer
+from app.results import LIKELY, MAY_BE, NAMED, UNKNOWN
+from app.subjects import find_subject
+from generator.templates import NO_PERSONS, UNRECOGNISED
+from kb.catalogue import Catalogue
+from retriever.images import load_image
+from retriever.index import LateInteractionIndex
+from retriever.recognition.sight import SCREENSHOT, Sight
+
+
+def classes(*shares: float) -> np.ndarray:
+    """Probabilities of the first classes, the rest spread over the others."""
+    spread = np.full(1000, (1 - sum(shares)) / (1000 - len(shares)), np.float32)
+    spread[: len(shares)] = shares
+    return spread
+
+
+class Sighted(SmallEncoder):
+    """A small encoder whose photos of each colour have classes that speak for titles."""
+
+    SEEN = {
+        "red": Sight(classes(0.97), {"Cherry": 0.9, "Swan": 0.01}),
+        "green": Sight(classes(), {"Swan": 0.4, "Sapphire": 0.2}),
+        "blue": Sight(classes(0.6, 0.4), {"Emerald": 0.72, "Sapphire": 0.1}),
+        "white": Sight(classes(0.9), {"Unicorn": 0.8}),
+    }
+
+    def encode_query(self, question, image, whole=None):
+        query = super().encode_query(question, image, whole)
+        return query if image is None else replace(query, sight=self.SEEN[self._colours(image)[0]])
+
+
+@pytest.fixture
+def catalogue(tmp_path):
+    catalogue = Catalogue(f"sqlite:///{tmp_path}/catalogue.sqlite")
+    yield catalogue
+    catalogue.close()
+
+
+@pytest.fixture
+def ready(tmp_path, catalogue, monkeypatch):
+    fill(catalogue, monkeypatch)
+    with services(tmp_path, catalogue) as make:
+        one = make(Sighted())
+        one.start()
+        wait_for(lambda: one.status().state == "ready")
+        yield one
+
+
+def test_what_the_photo_shows_is_the_same_whatever_is_asked_and_looked_for_once(ready, monkeypatch):
+    looked = []
+
+    def counted(catalogue, indexes, query):
+        looked.append(query)
+        return find_subject(catalogue, indexes, query)
+
+    monkeypatch.setattr(services_of, "find_subject", counted)
+    asked = ["What is this?", "Is it a gem of chromium, cut and green?", "How much does it weigh?"]
+    found = [ready.ask_once(photo("red"), question).subject for question in asked]
+    assert {(each.title, each.word, each.probability) for each in found} == {("Cherry", LIKELY, found[0].probability)}
+    assert len(looked) == 1
+    assert ready.ask_once(photo("blue"), "What is this?").subject.title != "Cherry" and len(looked) == 2
+    large = photo("red").resize((600, 400))
+    ready.ask_once(large, "What is this?")
+    ready.ask_once(large, "What is this?", region=(0, 0, 0.5, 0.5))
+    assert len(looked) == 4  # a part of a photo is another photo
+
+
+def test_passages_of_what_is_shown_come_first_and_answer_alone(ready):
+    result = ready.ask_once(photo("red"), "Where was a gem of chromium cut?")
+    first, *others = result.passages
+    assert (first.title, first.shown, first.seen) == ("Cherry", True, 0.9)
+    assert others and all(each.shown is False for each in others)
+    assert "Zurich" not in result.answer.text
+
+
+def test_what_speaks_for_a_passage_is_added_apart_from_its_score(ready):
+    passages = ready.ask_once(photo("blue"), "What is blue?").passages
+    by_title = {passage.title: passage for passage in passages}
+    assert by_title["Emerald"].seen == pytest.approx(0.72) and by_title["Cherry"].seen == 0
+    assert all(0 <= passage.score <= 1 for passage in passages)
+    after = [passage.score + passage.seen for passage in passages[1:]]
+    assert after == sorted(after, reverse=True)
+
+
+def test_a_look_alike_is_quoted_only_where_the_photo_speaks_for_it(ready):
+    subject = ready.ask_once(photo("blue"), "What is this?").subject
+    assert (subject.title, subject.word) == ("Sapphire", MAY_BE)
+    assert subject.shows("Emerald") and not subject.shows("Cherry") and not subject.shows("Swan")
+    told = ready.ask_once(photo("blue"), "Which chromium?").answer
+    assert not told.answered or told.text.startswith("If the photo shows Emerald")
+    assert "If the photo shows" not in ready.ask_once(photo("blue"), "When was it found?").answer.text
+
+
+def test_a_photo_that_is_not_recognised_is_not_answered_from(ready):
+    for question in ("What is this?", "How heavy is it?"):
+        result = ready.ask_once(photo("green"), question)
+        assert result.subject.word == UNKNOWN and result.subject.probability < 0.5
+        assert not result.answer.answered and result.answer.reason == UNRECOGNISED
+        nearest = [guess["title"] for guess in result.subject.as_dict()["guesses"]]
+        assert [passage.title for passage in result.passages][: len(nearest)] == nearest[: len(result.passages)]
+        assert f"{nearest[0]} [1]" in result.answer.text
+        assert "The photo: not recognised" in final_answer(result)
+
+
+def test_what_the_question_says_it_is_counts_then(ready):
+    result = ready.ask_once(photo("green"), "How heavy is this cherry?")
+    assert (result.subject.title, result.subject.word) == ("Cherry", NAMED)
+    assert result.answer.answered and "8 grams" in result.answer.text
+    assert ready.ask_once(photo("green"), "Which of these was found in Ceylon?").subject.title == "Sapphire"
+    assert "The photo: Cherry, by what the question says" in final_answer(result)
+
+
+def test_a_question_with_a_subject_of_its_own_is_answered_without_the_photo(ready):
+    result = ready.ask_once(photo("red"), "When was the Sapphire found?")
+    assert result.subject is None and result.query.grid == (0, 0) and result.as_dict()["subject"] is None
+    assert result.answer.answered and "1870" in result.answer.text
+    assert all(passage.shown is None and passage.seen == 0 for passage in result.passages)
+    assert "The photo:" not in final_answer(result)
+
+
+def test_nobody_knows_how_sure_it_is_where_what_the_classes_say_is_not_in_the_collection(ready):
+    result = ready.ask_once(photo("white"), "What is this?")
+    assert (result.subject.title, result.subject.word, result.subject.probability) == ("Swan", "", None)
+    assert result.answer.answered and "The photo:" not in final_answer(result)
+
+
+def test_persons_are_refused(ready):
+    answer = ready.ask_once(photo("red"), "Who is this?").answer
+    assert not answer.answered and answer.reason == NO_PERSONS
+
+
+def test_a_screenshot_is_not_recognised(ready, monkeypatch):
+    screen = np.zeros(1000, np.float32)
+    screen[SCREENSHOT] = 1
+    monkeypatch.setitem(Sighted.SEEN, "red", Sight(screen, {"Cherry": 1.4}))
+    result = ready.ask_once(photo("red"), "What is this?")
+    assert result.subject.word == UNKNOWN and result.answer.reason == UNRECOGNISED
+
+
+def test_the_page_and_programs_are_told(ready):
+    result = ready.ask_once(photo("red"), "How heavy is it?")
+    said = json.loads(json.dumps(result.as_dict()))
+    assert said["subject"]["title"] == "Cherry" and said["subject"]["word"] == LIKELY
+    assert 0.8 <= said["subject"]["probability"] == said["subject"]["guesses"][0]["probability"] <= 1
+    assert f"The photo: likely Cherry ({result.subject.probability:.0%})" in final_answer(result)
+    assert said["passages"][0]["seen"] == 0.9 and said["passages"][0]["shown"] is True
+
+
+def test_an_answer_known_from_before_says_what_the_photo_shows(ready):
+    first = ready.ask_once(photo("red"), "How heavy is it?")
+    again = ready.ask_once(photo("red"), "How heavy is it?")
+    assert again.cached and again.subject == first.subject and again.passages == first.passages
+
+
+# --- the real encoder, over a collection of what it takes drawn pictures and the examples for
+
+
+def page_of_text() -> Image.Image:
+    picture = Image.new("RGB", (800, 600), "white")
+    for line in range(24):
+        words = f"Settings  Account  Privacy: your data is kept on this computer until you delete it, line {line}."
+        ImageDraw.Draw(picture).text((30, 20 + 24 * line), words, fill="black")
+    return picture
+
+
+NOTHING = {
+    **{colour: Image.new("RGB", (400, 300), colour) for colour in ("white", "black", "green", "skyblue")},
+    "noise": Image.effect_noise((400, 300), 80).convert("RGB"),
+    "text": page_of_text(),
+}
+
+
+@pytest.fixture(scope="module")
+def shows(mini, tmp_path_factory):
+    """The subject of a picture, found by the real encoder in a collection of all that the pictures' classes say."""
+    folder = tmp_path_factory.mktemp("subjects")
+    pictures = [*NOTHING.values(), *(load_image(EXAMPLES / name) for name in ("lion.jpg", "cheetah1.jpg"))]
+    titles = {title for picture in pictures for title in mini.encode_query("", picture).sight.titles}
+    catalogue = Catalogue(f"sqlite:///{folder}/catalogue.sqlite")
+    with pytest.MonkeyPatch.context() as patch:
+        fill(catalogue, patch, articles={title: f"{title} is what this is about." for title in sorted(titles)})
+    index = LateInteractionIndex.create(folder / "index", mini.dim, mini.fingerprint, 4)
+    for passages in catalogue.stream("things"):
+        texts = [f"{passage.title}: {passage.text}" for passage in passages]
+        index.add([passage.id for passage in passages], mini.encode_passages(texts))
+    yield lambda picture: find_subject(catalogue, {"things": index}, mini.encode_query("What is this?", picture))
+    index.close()
+    catalogue.close()
+
+
+def test_a_lion_is_likely_one(shows):
+    for name, title in (("lion.jpg", "Lion"), ("cheetah1.jpg", "Cheetah")):
+        subject = shows(load_image(EXAMPLES / name))
+        assert (subject.title, subject.word) == (title, LIKELY) and subject.probability > 0.9
+        assert not any(subject.shows(guess.title) for guess in subject.guesses[1:])
+
+
+@pytest.mark.parametrize("name", NOTHING)
+def test_what_shows_nothing_is_not_recognised(shows, name):
+    subject = shows(NOTHING[name])
+    assert subject.word == UNKNOWN and not any(guess.may for guess in subject.guesses)
