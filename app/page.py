@@ -71,6 +71,7 @@ SHOWN_BY_BROWSERS = {"JPEG", "PNG", "GIF", "WEBP", "BMP"}
 
 TOGETHER = "From all passages together"
 EACH = "From each passage alone; the most probable wins"
+THUMBNAIL = 88  # pixels of an example's picture, shown half as large for screens that have more of them
 SELECT = '<button type="button" class="cs-select" aria-pressed="false">Select a part</button>'
 READING = "Reading what was found…"
 MAX_SAID = 10_000  # characters of an earlier question or answer that a program sends back
@@ -590,7 +591,8 @@ def _browser_shows(path: str) -> bool:
 
 def _try_button(name: str, file: Path, text: str) -> gr.Button:
     """A button that asks an example; so does opening the page as `/?example=name`."""
-    return gr.Button(text, icon=placed(file), size="sm", elem_classes="cs-try", elem_id=f"cs-try-{name}")
+    icon = {"path": "", "url": page_heat.thumbnail_address(load_image(file), THUMBNAIL)}  # as Gradio serves a file
+    return gr.Button(text, icon=icon, size="sm", elem_classes="cs-try", elem_id=f"cs-try-{name}")
 
 
 def _chooser(file: Path, text: str) -> Callable[[], tuple[str, str, str]]:

@@ -11,7 +11,7 @@ import io
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 PHOTO_SIDE = 1000  # pixels; the page never shows the photo larger
 MAP_SIDE = 168  # pixels of a heat map's long side; the browser stretches it smoothly over the photo
@@ -36,6 +36,11 @@ def photo_address(photo: Image.Image) -> str:
     small = photo.convert("RGB")
     small.thumbnail((PHOTO_SIDE, PHOTO_SIDE), Image.Resampling.LANCZOS)
     return _address(small, "JPEG", quality=86)
+
+
+def thumbnail_address(photo: Image.Image, side: int) -> str:
+    """The middle of the photo as a square of so many pixels, as a data: address."""
+    return _address(ImageOps.fit(photo.convert("RGB"), (side, side), Image.Resampling.LANCZOS), "JPEG", quality=80)
 
 
 def heat_address(shares: np.ndarray, area: Sequence[float] = WHOLE) -> str:

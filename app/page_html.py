@@ -17,6 +17,8 @@ from app.results import WHOLE, EvidencePassage, IndexStatus, Region, Result, Sub
 from generator.answers import UNCHECKED, UNSUPPORTED, Candidate, Citation, Statement, Turn
 from generator.templates import DISAGREE
 
+UNFOLDED, FIRST = 8, 5  # so many passages are shown as they are; of more, only the first ones, the others folded away
+
 # Characters that reorder or hide the text around them, and control characters: never shown.
 _UNSEEN = re.compile(
     "[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]"
@@ -342,14 +344,24 @@ def evidence(
     if not passages:
         return ""
     stems = question_stems(question)
-    cards = "".join(_card(passage, stems, citations, passage.rank == selected) for passage in passages)
+    cards = [_card(passage, stems, citations, passage.rank == selected) for passage in passages]
+    unfolded = FIRST if len(cards) > UNFOLDED else len(cards)
+    more = ""
+    if cards[unfolded:]:
+        opened = " open" if any(each.rank == selected for each in passages[unfolded:]) else ""
+        more = (
+            f'<details class="cs-more" data-key="more {escape(run)}"{opened}>'
+            f"<summary>{len(cards) - unfolded} more passages</summary>"
+            f'<ol class="cs-cards" start="{unfolded + 1}">{"".join(cards[unfolded:])}</ol></details>'
+        )
     hint = "Choose a passage to see which parts of the photo speak for it." if with_photo else ""
     quoted = '<span><span class="cs-quote">cited</span> in the answer</span>' if citations else ""
     return (
         f'<section class="cs-evidence" aria-label="Evidence" data-run="{escape(run)}">'
         f'<div class="cs-head"><h2>Evidence</h2><p class="cs-key">{quoted}'
         f"<span><mark>word</mark> of the question</span></p></div>"
-        f'{f"<p class=cs-hint>{hint}</p>" if hint else ""}<ol class="cs-cards">{cards}</ol></section>'
+        f'{f"<p class=cs-hint>{hint}</p>" if hint else ""}<ol class="cs-cards">{"".join(cards[:unfolded])}</ol>'
+        f"{more}</section>"
     )
 
 

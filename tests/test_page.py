@@ -379,6 +379,18 @@ class TestHtml:
         alone = captions("mostly the middle", alone=True)
         assert "Where the photo matched Lion: mostly the middle." in alone and "rather" not in alone
 
+    @pytest.mark.parametrize(("count", "folded"), [(1, 0), (8, 0), (9, 4), (20, 15)])
+    def test_many_passages_fold(self, count: int, folded: int) -> None:
+        many = [passage(rank) for rank in range(1, count + 1)]
+        html = page_html.evidence("run", many, "", (), 1, False)
+        shown, _, below = html.partition("<details")
+        assert shown.count("<article") == count - folded and below.count("<article") == folded
+        assert [each["data-rank"] for each in Seen(html).named("article")] == [str(rank + 1) for rank in range(count)]
+        if folded:
+            assert f"{folded} more passages" in below and " open" not in below.partition(">")[0]
+            (details,) = Seen(page_html.evidence("run", many, "", (), count, False)).named("details")
+            assert "open" in details  # where the one that is cited is in it
+
     def test_a_question_without_an_answer_is_told(self) -> None:
         seen = Seen(page_html.unanswered("How tall?"))
         assert "No answer" in seen.text and "How tall?" in seen.text and "ask again" in seen.text
@@ -477,6 +489,14 @@ class TestHeat:
     def test_a_map_of_a_sliver_stays_small(self, area: tuple) -> None:
         opacity = alpha_of(page_heat.heat_address(np.eye(16, dtype=np.float32), area))
         assert max(opacity.shape) <= page_heat.LARGEST and opacity.any()
+
+    def test_a_thumbnail_is_the_middle_and_small(self) -> None:
+        photo = Image.new("RGB", (3000, 1000), "green")
+        photo.paste("red", (1000, 0, 2000, 1000))
+        address = page_heat.thumbnail_address(photo, 88)
+        picture = Image.open(io.BytesIO(base64.b64decode(address.removeprefix("data:image/jpeg;base64,"))))
+        assert picture.size == (88, 88) and {picture.getpixel(at)[0] > 200 for at in ((2, 2), (85, 85))} == {True}
+        assert all(len(page_heat.thumbnail_address(load_image(file), 88)) < 8000 for _, file, _ in EXAMPLES)
 
     def test_addresses_hold_pictures(self) -> None:
         photo = page_heat.photo_address(Image.new("RGB", (3000, 1500), "green"))

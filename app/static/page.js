@@ -36,6 +36,8 @@
     if (cite) {
       select(cite.dataset.rank);
       const pick = one(`.cs-pick[data-rank="${Number(cite.dataset.rank)}"]`);
+      const folded = pick?.closest("details");
+      if (folded) folded.open = true;
       pick?.focus({ preventScroll: true });
       pick?.closest(".cs-card").scrollIntoView({ behavior: calm(), block: "nearest" });
       return;
@@ -83,6 +85,7 @@
 
   // Called by Gradio once the page is up: `/?example=lion` asks that example.
   window.openExample = () => {
+    document.documentElement.classList.add("cs-up");
     state.wanted = new URLSearchParams(location.search).get("example") ?? "";
     settle();
   };
@@ -96,6 +99,7 @@
       state.wanted = "";
       example.click();
     }
+    if (state.stopped) window.stopped(); // words that were on their way have come after it
     const evidence = one(".cs-evidence");
     const run = evidence ? evidence.dataset.run : "";
     if (run !== state.run) {

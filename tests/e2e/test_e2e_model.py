@@ -169,8 +169,8 @@ def test_stopping_ends_the_models_work(talking: Visit, modelled: Modelled, word:
     page.get_by_role("button", name="Stop").click()
     told = "Stopped. Ask again" if silent else "Stopped before the end; what is here is not the whole answer."
     page.locator(".cs-note", has_text=told).wait_for()
-    assert page.get_by_role("button", name="Ask", exact=True).is_visible()
-    assert not page.get_by_role("button", name="Stop").is_visible()
+    page.get_by_role("button", name="Ask", exact=True).wait_for()
+    page.get_by_role("button", name="Stop").wait_for(state="hidden")
     assert modelled.server.closed.wait(5)
     assert silent or page.locator(".cs-said").inner_text().startswith("It is")
     # What was stopped is no part of the conversation, and the next question, at once, is answered.
@@ -359,7 +359,7 @@ def test_escape_leaves_what_is_open_and_then_stops_the_answer(talking: Visit, mo
     assert page.evaluate("document.activeElement.className") == "cs-select"
     page.keyboard.press("Escape")
     page.locator(".cs-note", has_text="Stopped before the end").wait_for()
-    assert page.get_by_role("button", name="Ask", exact=True).is_visible()
+    page.get_by_role("button", name="Ask", exact=True).wait_for()
     page.get_by_role("button", name="Change photo").click()
     page.keyboard.press("Escape")
     assert page.locator(".cs-figure").is_visible()
