@@ -57,9 +57,10 @@ def stoppable(values: Generator[V, None, None], pause: float) -> Generator[V | N
             made.put((None, problem, True))
 
     try:
-        worker = _idle.pop()
-    except IndexError:
-        worker = Worker("answer")
+        worker = _next_worker()
+    except RuntimeError:  # the machine has no more threads
+        _running.release()
+        raise TooMany from None
     worker.give(work)
     try:
         while True:
@@ -75,6 +76,13 @@ def stoppable(values: Generator[V, None, None], pause: float) -> Generator[V | N
             yield value
     finally:
         stop.set()
+
+
+def _next_worker() -> Worker:
+    try:
+        return _idle.pop()
+    except IndexError:
+        return Worker("answer")
 
 
 def last_of(values: Generator[V | None, None, None], gone: Callable[[], bool]) -> V | None:

@@ -90,6 +90,19 @@ def test_one_after_another_are_made_in_the_same_thread():
     assert len(threads) == 1 and threading.current_thread() not in threads
 
 
+def test_a_machine_without_more_threads_keeps_no_places(monkeypatch):
+    def none(*_args) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as bare:
+        bare.setattr("app.stoppable._idle", [])
+        bare.setattr("app.stoppable.Worker", none)
+        for _ in range(MOST + 1):
+            with pytest.raises(TooMany):
+                next(stoppable(iter_of([1]), 5))
+    assert list(stoppable(iter_of([1]), 5)) == [1]
+
+
 def test_closing_stops_what_is_waited_for_in_there():
     stopped = []
 
