@@ -123,7 +123,7 @@ class ExtractiveAnswerer:
             usable = [c for c in choices if c.fits or asked.kind not in TYPED]
             if not choices and not pointed:
                 yield _silent(writer, t.LOOSE)
-            elif usable and usable[0].score >= (self.limits.typed if usable[0].fits else self.limits.untyped):
+            elif usable and self._good(usable[0], pointed):
                 yield from self._say(writer, asked, photo, usable)
             elif pointed:
                 # What the photo shows was found; what is asked of it is not in its passage.
@@ -133,6 +133,19 @@ class ExtractiveAnswerer:
             else:
                 numbers = list(dict.fromkeys(c.number for c in choices))[: 1 if asked.deictic else 2]
                 yield _silent(writer, t.WANTED[asked.kind], numbers, wanted=True)
+
+    def _good(self, choice: Choice, pointed: bool) -> bool:
+        """Whether a sentence is like enough to what is asked to be quoted as the answer."""
+        limits, score, near = self.limits, choice.score, choice.similarity
+        if pointed:
+            return score >= (limits.typed if choice.fits else limits.untyped)
+        if choice.is_title:
+            return score >= limits.typed and near + limits.title_share * score >= limits.close_title
+        if choice.fits:
+            return score >= limits.typed and near >= limits.close_span
+        if near >= limits.closer:
+            return score >= limits.untyped_closer
+        return score >= limits.untyped and near >= limits.close
 
     def _identify(self, writer: _Writer, passages: Sequence[Evidence]) -> Iterator[Answer | None]:
         """The top passage's title and first sentence, and the titles that came close."""

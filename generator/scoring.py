@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from generator.answers import Evidence
-from generator.candidates import candidates, pick
+from generator.candidates import candidates, names, pick
 from generator.fitting import fitting
 from generator.questions import Question
 from generator.sentences import Sentence
@@ -22,6 +22,7 @@ from generator.subjects import Subject
 from generator.words import stems, words
 
 MAX_TEXTS = 40  # embedded in one call
+MOST_OF = 0.6  # of a question's names a sentence and its title must hold: "Bridge" is not enough of "Vetla Bridge"
 
 
 _SUPERLATIVE = re.compile(r"\b(?:\w{2,}est|most)\b")
@@ -39,6 +40,15 @@ class Limits:
     shown: float = 0.9  # a photo may show the subject of a passage with this share of the best one's score
     typed: float = 0.57  # least score of a sentence that holds what the question asks for
     untyped: float = 0.58  # least score of any other sentence
+    # Without a photo: the least similarity to the question of a sentence with a span that answers, and of any other,
+    # and the one with which that may have a lower score; of one whose title answers, the least similarity and a share
+    # of the score.
+    close_span: float = 0.38
+    close: float = 0.43
+    closer: float = 0.53
+    untyped_closer: float = 0.50
+    close_title: float = 0.76
+    title_share: float = 0.4
     similarity: float = 0.50
     overlap: float = 0.30
     passage_overlap: float = 0.25
@@ -62,6 +72,7 @@ class Choice:
     is_title: bool  # the passage's title itself is the answer
     score: float
     fits: bool  # holds what the question wants
+    similarity: float = 1.0  # of the sentence and the question, a cosine
 
 
 def choose(
@@ -100,7 +111,9 @@ def choose(
         s.number: max(n for (other, _), n in zip(found, near, strict=True) if other is s) for s, _ in found
     }
     about = _named(asked, subjects)
-    superlative = _SUPERLATIVE.search(asked.text.casefold()) is not None
+    asked_of = _asked_of(asked)
+    wanted = asked.text.casefold()
+    superlative = _SUPERLATIVE.search(wanted) is not None and _LESSER.search(wanted) is None
     top = max(passages[0].score, 1e-6)
     choices = []
     for (subject, sentence), similarity in zip(found, near, strict=True):
@@ -120,13 +133,15 @@ def choose(
             + limits.fits * (phrase is not None)
             + limits.title_fits * is_title
             + limits.named * (not asked.deictic and subject.named_by(asked))
-            - limits.lesser * (is_title and superlative and _LESSER.search(sentence.text) is not None)
+            - limits.lesser * (superlative and _LESSER.search(sentence.text) is not None)
             + limits.passage_similarity * nearest[subject.number]
             + limits.cue * (asked.cue is not None and asked.cue.search(sentence.text.casefold()) is not None)
             + (limits.shown_rank if shown else limits.rank) * closeness
         )
+        if phrase is not None and len(asked_of & (subject.title_stems | content)) < MOST_OF * len(asked_of):
+            phrase, fits = None, False
         place = (phrase[0] + sentence.start, phrase[1] + sentence.start) if phrase else None
-        choices.append(Choice(subject.number, sentence, place, is_title, score, fits))
+        choices.append(Choice(subject.number, sentence, place, is_title, score, fits, similarity))
     return sorted(choices, key=lambda c: -c.score)
 
 
@@ -135,6 +150,16 @@ def _named(asked: Question, subjects: Sequence[Subject]) -> frozenset[str]:
     not answered by a passage that never speaks of it."""
     named = [s.title_stems for s in subjects if s.title and f" {s.title}" in f" {asked.text}"]
     return max(named, key=len, default=frozenset())
+
+
+def _asked_of(asked: Question) -> frozenset[str]:
+    """The stems of the names in a question that asks for a measure, a date or a number: what holds of something else is
+    no answer to it."""
+    if asked.kind in ("person", "place", "any", "reason", "yesno", "identity", "taxon"):
+        return frozenset()
+    behind = len(asked.text.split(" ")[0])
+    named = (stems(asked.text[start:end]) for start, end in names(asked.text) if start >= behind)
+    return frozenset(word for each in named for word in each)
 
 
 def _weights(asked: Question, found: Sequence[tuple[Subject, Sentence]]) -> dict[str, float]:

@@ -97,3 +97,44 @@ def test_a_span_is_what_is_asked_for_or_there_is_silence(question, passage, phra
 )
 def test_how_long_and_how_hot_are_read(question, kind):
     assert read_question(question).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("question", "answered"),
+    [
+        ("When did the Vetla Bridge open?", False),
+        ("How long is the Vetla Bridge?", False),
+        ("When did the Orla Bridge open?", True),
+        ("When did the bridge open?", True),
+        ("How long is the bridge over the Norl?", True),  # which the sentence names, if not the title
+    ],
+)
+def test_what_holds_of_one_thing_is_no_answer_about_another(question, answered):
+    bridge = ("Orla Bridge", "The Orla Bridge opened on 4 May 1903. It crosses the Norl and is 912 m long.")
+    assert ask(question, evidence(bridge), typed=0.0).answered == answered
+
+
+def test_the_second_is_not_the_first():
+    lakes = evidence(("Lake Orla", "Lake Orla is the second-largest lake in Norland."))
+    limits = {"untyped": 0.9, "closer": 2.0, "close": 0.0}
+    assert ask("What is the second-largest lake of Norland?", lakes, **limits).answered
+    assert not ask("What is the largest lake of Norland?", lakes, **limits).answered
+
+
+@pytest.mark.parametrize(
+    ("limits", "answered"),
+    [
+        ({"untyped": 0.0, "close": 0.0, "closer": 2.0}, True),
+        ({"untyped": 0.0, "close": 1.5, "closer": 2.0}, False),
+        ({"untyped": 2.0, "close": 1.5, "closer": 0.0, "untyped_closer": 0.0}, True),
+        ({"untyped": 0.0, "close": 0.0, "closer": 0.0, "untyped_closer": 2.0}, False),
+    ],
+)
+def test_a_sentence_must_be_like_enough_to_the_question(limits, answered):
+    fox = evidence(("Marsh fox", "The marsh fox eats frogs and mice of the wetlands."))
+    assert ask("What does the marsh fox eat?", fox, **limits).answered == answered
+
+
+def test_about_a_photo_that_is_not_asked():
+    fox = evidence(("Marsh fox", "The marsh fox eats frogs and mice of the wetlands."))
+    assert ask("What does it eat?", fox, PHOTO, untyped=0.0, close=2.0, closer=2.0).answered
