@@ -67,9 +67,9 @@ def find_shown(
     depth = max(2 * k + 10, RERANKED)
     found = dict(ask_indexes(indexes, query, depth))
     seen = query.sight.titles if query.sight is not None else {}
-    for titles in (subject.leading, list(seen)):
-        of_titles = catalogue.titled(titles, list(indexes))
-        missing = {each for ids in of_titles.values() for each in ids} - found.keys()
+    of_titles = catalogue.titled([*subject.leading, *seen], list(indexes))
+    for titles in (subject.leading, seen):  # those that lead by themselves, lest many others crowd them out
+        missing = {each for title in titles for each in of_titles.get(title, ())} - found.keys()
         if missing:
             found.update(ask_indexes(indexes, query, depth, missing))
     place = {title: number if subject.word else 0 for number, title in enumerate(subject.leading)}
