@@ -18,7 +18,7 @@ from app.indexing import Indexer
 from app.page_html import escape, final_answer
 from app.results import MAX_TURNS, WHOLE, EvidenceFound, PartialOwn, PartialText, Result, UserProblem
 from app.service import AnswerService
-from generator.answers import Answer, Candidate, Citation, Evidence, GeneratorProblem, Turn
+from generator.answers import UNSUPPORTED, Answer, Candidate, Citation, Evidence, GeneratorProblem, Statement, Turn
 from generator.followups import standalone
 from kb.catalogue import Catalogue
 
@@ -55,7 +55,8 @@ class Quoting:
             yield " [1]"
             citation = Citation(1, passages[0].id, quote, 0, 8)
             candidates = tuple(Candidate(n, p.text[:8], 0.5 / n, 0.5) for n, p in enumerate(passages, start=1))
-            yield Answer(f"{quote} [1]", (citation,), True, "", (quote,), candidates)
+            unsupported = Statement(quote, 0, len(quote), UNSUPPORTED)
+            yield Answer(f"{quote} [1]", (citation,), True, "", (unsupported,), candidates)
         finally:
             self.ended += 1
 
