@@ -125,6 +125,7 @@ def build_page(
                 with gr.Column(elem_id="cs-examples"):
                     html('<h2 class="cs-small">Try one</h2>')
                     tries = [(_try_button(name, file, text), file, text) for name, file, text in examples]
+                    html(f'<p class="cs-hint">{_recognises(service.settings.profile)}</p>', elem_id="cs-recognises")
                 where = "Where to look" if service.settings.model is None else "Where to look, how to answer"
                 with gr.Accordion(where, open=False, elem_id="cs-where"):
                     corpora = Ticked(
@@ -587,6 +588,12 @@ def _browser_shows(path: str) -> bool:
             return image.format in SHOWN_BY_BROWSERS
     except (OSError, UnidentifiedImageError):
         return False
+
+
+def _recognises(profile: str) -> str:
+    """What a photo may show."""
+    known = "It recognises common animals, things, vehicles and food" if profile == "mini" else "It goes by what is seen"
+    return f"{known}; no persons, no writing, and places and works of art only by their kind."
 
 
 def _try_button(name: str, file: Path, text: str) -> gr.Button:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from small_encoder import COLOURS, SmallEncoder, embed_sentences, source
+from small_encoder import COLOURS, FAR, SmallEncoder, embed_sentences, source
 
 from app.answerers import Answerers
 from app.results import UserProblem
@@ -54,7 +54,8 @@ def services(folder: Path, catalogue: Catalogue) -> Iterator[Callable[..., Answe
     def build(encoder=None, answerers=None, fetch=lambda corpus, progress: None, **overrides) -> AnswerService:
         encoder = encoder or SmallEncoder()
         settings = load_settings(data_dir=folder, corpus="things", **overrides)
-        limits = Limits(passage_score=0.5 if settings.min_score is None else settings.min_score)
+        least = 0.5 if settings.min_score is None else settings.min_score
+        limits = Limits(passage_score=least, **FAR)
         one = AnswerService(
             settings,
             catalogue,

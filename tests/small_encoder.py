@@ -74,6 +74,10 @@ class SmallEncoder:
         return [min(COLOURS, key=lambda name: np.abs(cell - COLOURS[name]).sum()) for cell in cells]
 
 
+# What the answerer asks of MiniLM's similarities, which those of the sentences here are far from.
+FAR = {"close_span": -1.0, "close": -1.0, "close_title": -1.0}
+
+
 def embed_sentences(texts: Sequence[str]) -> np.ndarray:
     """As retriever.sentences does it: the mean of a sentence's words, of unit length."""
     sums = [np.sum([direction(word) for word in words(text)] or [direction("")], axis=0) for text in texts]

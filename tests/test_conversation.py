@@ -57,8 +57,8 @@ class Quoting:
             yield " [1]"
             citation = Citation(1, passages[0].id, quote, 0, 8)
             candidates = tuple(Candidate(n, p.text[:8], 0.5 / n, 0.5) for n, p in enumerate(passages, start=1))
-            said = (Statement(quote, 0, len(quote), UNSUPPORTED),)
-            yield Answer(f"{quote} [1]", (citation,), True, "", said, candidates)
+            unsupported = Statement(quote, 0, len(quote), UNSUPPORTED)
+            yield Answer(f"{quote} [1]", (citation,), True, "", (unsupported,), candidates)
         finally:
             self.ended += 1
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from small_encoder import ARTICLES, COLOURS, SmallEncoder, embed_sentences, source
+from small_encoder import ARTICLES, COLOURS, FAR, SmallEncoder, embed_sentences, source
 
 from app import finding, service
 from app.answerers import Answerers
@@ -41,7 +41,7 @@ def make(tmp_path, catalogue, monkeypatch):
     def build(articles=ARTICLES, **overrides) -> AnswerService:
         settings = load_settings(data_dir=tmp_path, corpus="things", **overrides)
         fill(catalogue, monkeypatch, "things", articles)
-        limits = Limits(passage_score=settings.min_score or 0.0)
+        limits = Limits(passage_score=settings.min_score or 0.0, **FAR)
         one = AnswerService(
             settings,
             catalogue,
