@@ -168,11 +168,13 @@ def _search(args: argparse.Namespace, settings: Settings) -> None:
     finally:
         service.close()
     if args.json:
-        shown = [{"id": p.id, "title": p.title, "score": p.score, "text": p.text, "url": p.url} for p in passages]
+        names = ("id", "title", "score", "seen", "text", "url")
+        shown = [{name: getattr(passage, name) for name in names} for passage in passages]
         print(json.dumps(shown, indent=2, ensure_ascii=False))
     else:
         for p in passages:
-            print(printable(f"{p.rank:3}. {p.score:.3f}  {p.title}  {p.url}  ({p.id})\n     {p.text}"))
+            seen = f" +{p.seen:.3f} at sight" if p.seen else ""
+            print(printable(f"{p.rank:3}. {p.score:.3f}{seen}  {p.title}  {p.url}  ({p.id})\n     {p.text}"))
 
 
 def _explain(args: argparse.Namespace, settings: Settings) -> None:

@@ -18,6 +18,7 @@ from app.results import LIKELY, MAY_BE, NAMED, UNKNOWN
 from app.subjects import find_subject
 from generator.templates import NO_PERSONS, UNRECOGNISED
 from kb.catalogue import Catalogue
+from retriever import __main__ as command
 from retriever.images import load_image
 from retriever.index import LateInteractionIndex
 from retriever.recognition.sight import SCREENSHOT, Sight
@@ -166,6 +167,38 @@ def test_an_answer_known_from_before_says_what_the_photo_shows(ready):
     first = ready.ask_once(photo("red"), "How heavy is it?")
     again = ready.ask_once(photo("red"), "How heavy is it?")
     assert again.cached and again.subject == first.subject and again.passages == first.passages
+
+
+# --- measuring
+
+
+@pytest.fixture
+def labelled(ready, tmp_path, monkeypatch):
+    """Labels of photographs of each colour, one of them wrong, and the commands over the small service."""
+    labels = [("red", "Cherry", "exact"), ("blue", "Sapphire", "exact"), ("green", "Emerald", "broader")]
+    labels += [("red", "Swan", "broader"), ("blue", "Swan", "broader"), ("green", "Swan", "broader")]
+    for colour, _, _ in labels:
+        photo(colour).save(tmp_path / f"{colour}.png")
+    rows = [{"file": f"{colour}.png", "title": title, "group": group} for colour, title, group in labels]
+    (tmp_path / "labels.json").write_text(json.dumps(rows), encoding="utf-8")
+    monkeypatch.setattr(command, "_ready", lambda settings: ready)
+    return str(tmp_path / "labels.json")
+
+
+def test_photographs_are_measured_by_their_groups(labelled, capsys):
+    assert command.main(["eval-photos", labelled, "--apart", "Swan", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["questions"] == 6 and report["recall@1"] == 0.5
+    assert {group: each["questions"] for group, each in report["groups"].items()} == {
+        "exact": 2, "broader": 1, "Swan": 3,
+    }  # fmt: skip
+    assert report["groups"]["exact"]["recall@1"] == 1 and report["groups"]["Swan"]["recall@1"] == 0
+
+
+def test_how_sure_it_is_can_be_fitted_again(labelled, capsys):
+    assert command.main(["fit-recognition", labelled, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["photographs"], report["right"], len(report["coefficients"])) == (6, 0.5, 3)
 
 
 # --- the real encoder, over a collection of what it takes drawn pictures and the examples for

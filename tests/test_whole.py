@@ -63,9 +63,9 @@ def test_a_photo_of_an_animal_is_answered_from_its_article(data_dir, photo, ques
 def test_search_gives_ranked_passages(data_dir):
     asked = ["search", "--image", str(EXAMPLES / "lion.jpg"), "--question", "What is this?", "-k", "3", "--json"]
     found = json.loads(command("retriever", *asked, data_dir=data_dir))
-    assert len(found) == 3 and set(found[0]) == {"id", "title", "score", "text", "url"}
-    scores = [hit["score"] for hit in found]
-    assert scores == sorted(scores, reverse=True)
+    assert len(found) == 3 and set(found[0]) == {"id", "title", "score", "seen", "text", "url"}
+    scores = [hit["score"] + hit["seen"] for hit in found]
+    assert found[0]["title"] == "Lion" and scores == sorted(scores, reverse=True)
 
 
 def test_text_questions_are_found_no_worse_than_by_minilm_sentences(data_dir, sentences):
