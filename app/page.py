@@ -74,6 +74,10 @@ EACH = "From each passage alone; the most probable wins"
 THUMBNAIL = 88  # pixels of an example's picture, shown half as large for screens that have more of them
 SELECT = '<button type="button" class="cs-select" aria-pressed="false">Select a part</button>'
 READING = "Reading what was found…"
+RECOGNISES = (
+    "It knows common animals, things, vehicles and food at sight; no persons, no writing, and buildings and works of "
+    "art only by their kind."
+)
 MAX_SAID = 10_000  # characters of an earlier question or answer that a program sends back
 TAGLINE = "Ask a photo a question. Get an answer that shows its evidence."
 
@@ -125,7 +129,8 @@ def build_page(
                 with gr.Column(elem_id="cs-examples"):
                     html('<h2 class="cs-small">Try one</h2>')
                     tries = [(_try_button(name, file, text), file, text) for name, file, text in examples]
-                    html(f'<p class="cs-hint">{_recognises(service.settings.profile)}</p>', elem_id="cs-recognises")
+                    if service.settings.profile == "mini":
+                        html(f'<p class="cs-hint">{RECOGNISES}</p>', elem_id="cs-recognises")
                 where = "Where to look" if service.settings.model is None else "Where to look, how to answer"
                 with gr.Accordion(where, open=False, elem_id="cs-where"):
                     corpora = Ticked(
@@ -588,12 +593,6 @@ def _browser_shows(path: str) -> bool:
             return image.format in SHOWN_BY_BROWSERS
     except (OSError, UnidentifiedImageError):
         return False
-
-
-def _recognises(profile: str) -> str:
-    """What a photo may show."""
-    known = "It recognises common animals, things, vehicles and food" if profile == "mini" else "It goes by what is seen"
-    return f"{known}; no persons, no writing, and places and works of art only by their kind."
 
 
 def _try_button(name: str, file: Path, text: str) -> gr.Button:

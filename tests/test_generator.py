@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
+from small_encoder import FAR
 
 from generator.answers import Evidence
 from generator.candidates import candidates
@@ -68,7 +69,7 @@ def test_an_answer_is_about_what_the_photo_shows_whatever_the_words_of_the_quest
     plain = ("Marsh cat", "The marsh cat is a small cat. It sleeps in the day.")
     near = evidence(plain, FOX, scores=[0.87, 0.86])
     question = "How fast can one run?"  # points at nothing by its words
-    assert "40–52 km/h" in ask(question, near, PHOTO).text
+    assert "40–52 km/h" in ask(question, near, PHOTO, **FAR).text
     silent = ask(question, seen(near, True, False), PHOTO)
     assert not silent.answered and "Marsh cat [1]" in silent.text and "40–52" not in silent.text
     low = seen(evidence(plain, FOX, scores=[0.87, 0.7]), True, True)
