@@ -552,7 +552,7 @@ def _turns(earlier: Any) -> list[Turn]:
     for said in (earlier or [])[-MAX_TURNS:]:
         if not isinstance(said, dict):
             raise wrong
-        parts = (said.get("question"), said.get("answer"), said.get("subject", ""))
+        parts = (said.get("question"), said.get("answer"), said.get("subject", ""), said.get("photo", ""))
         if not all(isinstance(part, str) for part in parts):
             raise wrong
         turns.append(Turn(*(part[:MAX_SAID] for part in parts)))

@@ -186,7 +186,7 @@ class Result:
     answerer: what answered. own: what the model says without any passage, None where that was not asked; where it
     failed, as far as it came and why.
     cached: whether all this was known from an earlier time.
-    subject: what the photo shows; None where the question is not about a photo.
+    subject: what the photo shows; None where the question is not about a photo. photo: its fingerprint, "" without one.
     """
 
     question: str
@@ -203,6 +203,7 @@ class Result:
     region: Region = WHOLE
     cached: bool = False
     subject: Subject | None = None
+    photo: str = ""
 
     def turn(self) -> Turn:
         """This question and answer as what a next question may point back at."""
@@ -210,7 +211,7 @@ class Result:
         numbers = [each.number for each in self.answer.citations] or [n for n, _ in without_marks(self.answer.text)[1]]
         cited = numbers[0] if numbers and (self.answer.speaks or self.answer.named) else 0
         subject = next((passage.title for passage in self.passages if passage.rank == cited), "")
-        return Turn(self.searched or self.question, self.answer.text, subject)
+        return Turn(self.searched or self.question, self.answer.text, subject, self.photo)
 
     def as_dict(self) -> dict[str, Any]:
         """Everything but the vectors, of types that `json.dumps` takes."""

@@ -208,6 +208,8 @@ class AnswerService:
             with self._searching(names):
                 states = tuple((name, index.identity, index.generation) for name, index in indexes.items())
             shown = fingerprint_of(whole)
+            if whole is not None:  # what was asked of another photo is about another thing
+                turns = tuple(turn for turn in turns if turn.photo in ("", shown))
             key = (
                 encoder.fingerprint, answerers.name, each, own, tuple(names), states, k, self.settings.hybrid,
                 question, turns, part, shown,
@@ -285,6 +287,7 @@ class AnswerService:
                 own=without,
                 region=part,
                 subject=subject,
+                photo=shown,
             )
             if complete and result.indexed == result.total:
                 self._known.put(key, result)

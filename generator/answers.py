@@ -71,12 +71,14 @@ class Turn:
     """An earlier question of the conversation, as it stands alone, and its answer.
 
     `subject` is the title of the passage that the answer is about: of the one it cites first, also where that does not
-    say what was asked; "" where there is none.
+    say what was asked; "" where there is none. `photo` tells the photo that was asked about from others; "" where it is
+    not known.
     """
 
     question: str
     answer: str
     subject: str = ""
+    photo: str = ""
 
 
 SUPPORTED = "supported"

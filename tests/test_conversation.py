@@ -151,6 +151,18 @@ def asked(make, model) -> AnswerService:
 # --- follow-ups
 
 
+def test_another_photo_is_of_another_subject(ready):
+    first = ready.ask_once(photo("red"), "What is this?")
+    assert first.turn().subject == "Cherry" and first.turn().photo
+    same = ready.ask_once(photo("red"), "How heavy is it?", turns=[first.turn()])
+    assert "herry" in same.searched
+    other = ready.ask_once(photo("blue"), "How heavy is it?", turns=[first.turn(), same.turn()])
+    assert other.searched == "How heavy is it?" and other.passages[0].title == "Sapphire"
+    # Who sends turns that say nothing of a photo is taken at the word.
+    old = Turn(first.turn().question, first.turn().answer, "Cherry")
+    assert "herry" in ready.ask_once(photo("blue"), "How heavy is it?", turns=[old]).searched
+
+
 def test_a_follow_up_is_searched_and_answered_as_it_stands_alone(ready):
     first = ready.ask_once(photo("red"), "What is this?")
     turn = first.turn()
@@ -180,7 +192,7 @@ def test_a_subject_is_what_the_answer_cites_first(ready):
     passage = result.passages[2]
     citation = Citation(3, passage.id, passage.text[:5], 0, 5)
     other = replace(result, answer=Answer("So [3].", (citation,), True))
-    assert other.turn() == Turn("What is this?", "So [3].", passage.title)
+    assert other.turn() == Turn("What is this?", "So [3].", passage.title, result.photo)
     assert replace(other, answer=Answer("No.", (citation,), False)).turn().subject == ""
     # It is about what its passage is about, though that does not say what was asked; and where nothing bears out what
     # a model says, about the passage that this names.
