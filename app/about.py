@@ -28,7 +28,7 @@ _ONE_MORE = re.compile(r"\b(?:is|was|does|did|can|could|do|has|of|about) an? ([a
 KINDS = frozenset(
     "animal bird fish insect mammal reptile amphibian plant tree flower fruit vegetable food drink dish person human "
     "man woman child building house tower church bridge city country vehicle machine tool instrument weapon clothing "
-    "furniture thing object family species male female baby group".split()
+    "furniture thing object family species male female baby adult infant pregnancy group".split()
 )
 
 

@@ -7,7 +7,7 @@ import pytest
 from app.about import asks_of_another, helped_by, names_in, said_to_be
 from app.results import LIKELY, MAY_BE, NAMED, UNKNOWN, Guess, Subject
 
-ARTICLES = {"Eiffel Tower", "India", "Cheetah", "Paris", "World War II", "Animal", "Lion", "Africa", "Speed"}
+ARTICLES = {"Eiffel Tower", "India", "Cheetah", "Paris", "World War II", "Animal", "Lion", "Africa", "Speed", "Adult"}
 
 
 def shown(word: str, *titles: str) -> Subject:
@@ -51,6 +51,7 @@ def test_a_question_that_names_a_subject_of_its_own_is_not_about_the_photo(quest
         "How fast is the animal?",
         "What is an animal like that called?",
         "Speed?",
+        "What does an adult weigh?",
         "HOW TALL IS IT",
         "What Is The Speed Of The Animal?",
         "Where do I find one?",
