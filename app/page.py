@@ -299,7 +299,7 @@ class Asker:
             how = (photo, question, corpora, passages, region, each, own, turns, number, page)
             kept = Kept(photo, question or "", region or "", turns=tuple(turns), complete=False)
             with closing(self.respond(*how)) as steps:
-                while (step := await to_thread.run_sync(next, steps, None, abandon_on_cancel=True)) is not None:
+                while (step := await to_thread.run_sync(next, steps, None)) is not None:
                     kept = _with_step(kept, step)
                     self._kept.keep(conversation, kept)
                     yield step
@@ -423,13 +423,13 @@ class Asker:
         self,
         image: str | None,
         question: str | None,
-        corpora: list[str] | None,
-        passages: int | None,
-        region: Any = None,
+        corpora: Any,
+        passages: Any,
+        region: Any = None,  # what has a value here may be left out by a program
         earlier: Any = None,
         each: bool = False,
         own: bool = False,
-        page: gr.Request | None = None,
+        page: gr.Request = None,  # which Gradio always gives
     ) -> dict[str, Any]:
         """The `/ask` endpoint: `Result.as_dict()`. Raises gr.Error with a sentence. Ends when who asked has gone."""
         lacking = _lacking(image, question)
@@ -641,7 +641,7 @@ def _middleware(page: Page, settings: Settings) -> list[Middleware]:
         Middleware(SafeHeaders, framed_by=settings.frame_ancestors),
         Middleware(Origins, names=settings.names),
         Middleware(Routes),
-        Middleware(Uploads, folder=Path(get_upload_folder()), limits=limits),
+        Middleware(Uploads, Path(get_upload_folder()), limits, proxied=settings.space_host is not None),
         Middleware(page.listeners.middleware),
         # Gradio compresses its files, but not the page, its configuration and what it answers.
         Middleware(GZipMiddleware),

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anyio import to_thread
+from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -64,10 +65,14 @@ class Refused(Exception):
 
 
 class Uploads:
-    """Lets uploads through within the limits; a sentence for the others. One process, one of these."""
+    """Lets uploads through within the limits; a sentence for the others. One process, one of these.
 
-    def __init__(self, app: ASGIApp, folder: Path, limits: UploadLimits) -> None:
+    proxied: whether all requests come from one proxy, which says whose they are. That can be made up, which evades the
+    limits of a client, not those of the disk."""
+
+    def __init__(self, app: ASGIApp, folder: Path, limits: UploadLimits, proxied: bool = False) -> None:
         self.app = app
+        self._proxied = proxied
         self._folder = folder
         self._limits = limits
         self._clients: RecentlyUsed[deque[_Upload]] = RecentlyUsed(CLIENTS)
@@ -130,6 +135,8 @@ class Uploads:
     def _of(self, scope: Scope) -> deque[_Upload]:
         """The client's uploads of the last while."""
         client = (scope.get("client") or ("",))[0]
+        if self._proxied:
+            client = Headers(scope=scope).get("x-forwarded-for", client).partition(",")[0].strip()[:100]
         uploads = self._clients.get(client)
         if uploads is None:
             uploads = deque()

@@ -206,6 +206,14 @@ def test_an_upload_may_have_so_many_bytes(tmp_path: Path) -> None:
     assert request(app, "POST", "/gradio_api/queue/join", content=b"x" * 5000).status_code == 200  # not an upload
 
 
+def test_behind_a_proxy_clients_are_told_apart(tmp_path: Path) -> None:
+    for proxied, last in ((True, 200), (False, 429)):
+        app = app_of(Uploads, folder=tmp_path, limits=LIMITS, proxied=proxied)
+        for client, status in (("1.2.3.4", 200), ("1.2.3.4, 10.0.0.1", 200), ("1.2.3.4", 429), ("5.6.7.8", last)):
+            reply = request(app, "POST", PATH, content=b"x" * 1000, **{"x-forwarded-for": client})
+            assert reply.status_code == status
+
+
 def test_a_client_may_upload_so_often_and_so_many_files(tmp_path: Path) -> None:
     app = app_of(Uploads, folder=tmp_path, limits=LIMITS)  # each answer names two files
     replies = [request(app, "POST", PATH, content=b"x").status_code for _ in range(6)]
