@@ -239,7 +239,7 @@ def _asked(question: str) -> str:
 def _shown(subject: Subject | None) -> str:
     """What the photo shows, as far as anybody can tell."""
     said = "" if subject is None else subject.said()
-    return f'<p class="cs-note" dir="auto">The photo: {escape(said)}</p>' if said else ""
+    return f'<p class="cs-subject" dir="auto">The photo: {escape(said)}</p>' if said else ""
 
 
 def _said(text: str, titles: dict[int, str], statements: Iterable[Statement]) -> str:

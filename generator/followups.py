@@ -103,7 +103,8 @@ def _spoken_of(turn: Turn) -> tuple[str, str]:
     person = next((shown_title(name) for name in found if set(stems(name)) - known), "") if turn.subject else ""
     if person == about or not person:
         return about if person else "", _named_in(turn.question) or ("" if person else about)
-    return person, _named_in(turn.question) or about
+    # "Who designed this tower in Paris?" is about the tower.
+    return person, about if asked.deictic else _named_in(turn.question) or about
 
 
 def _named_in(question: str) -> str:

@@ -158,3 +158,9 @@ def test_it_never_fails_and_says_nothing_without_a_subject(question, turns):
     if not any(turn.subject.strip() or turn.question.strip() for turn in turns):
         assert said == question
     assert standalone(question, ()) == question
+
+
+def test_what_a_photo_shows_goes_before_where_it_is():
+    turn = Turn("Who designed this tower in Paris?", "Eiffel Tower: Maurice Koechlin [1]", "Eiffel Tower")
+    assert standalone("How tall is it?", (turn,)) == "How tall is Eiffel Tower?"
+    assert standalone("Where did he die?", (turn,)) == "Where did Maurice Koechlin die?"

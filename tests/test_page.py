@@ -902,9 +902,15 @@ def call(address: str, number: int, *data: object, session: str = "x", **headers
 
 def asked_over_http(address: str, *data: object, session: str) -> str:
     """All that the page is told of a question, as Gradio's browser side asks it."""
-    number = handlers(address)["cs-ask", "click"][-1]
+    return queued(address, handlers(address)["cs-ask", "click"][-1], *data, session=session)
+
+
+def queued(address: str, number: int, *data: object, session: str, **headers: str) -> str:
+    """All that the page is told by a handler that waits for its turn."""
     body = {"data": data, "fn_index": number, "session_hash": session, "trigger_id": None}
-    httpx.post(f"{address}gradio_api/queue/join", json=body).raise_for_status()
+    reply = httpx.post(f"{address}gradio_api/queue/join", json=body, headers=headers)
+    if reply.status_code != 200:
+        return reply.text
     told = ""
     with httpx.stream("GET", f"{address}gradio_api/queue/data?session_hash={session}", timeout=30) as events:
         for line in events.iter_lines():

@@ -17,7 +17,7 @@ from gradio_client import Client
 from kb_support import record, source
 from service_support import services, wait_for
 from test_ingestions import Counting, write
-from test_page import HOSTILE, Birds, Seen, assert_harmless, call, handlers
+from test_page import HOSTILE, Birds, Seen, assert_harmless, call, handlers, queued
 
 from app import page_corpora_html as html
 from app.corpus_states import CorpusState
@@ -396,11 +396,12 @@ class TestOverHttp:
             for asked in (
                 call(address, command, '{"do": "delete", "corpus": "made-up"}', None, host=name),
                 call(address, start, *form, host=name),
-                call(address, previewing(address), *form, host=name),
             ):
                 assert asked.status == 403 and "not served under this name" in asked.text
+            told = queued(address, previewing(address), *form, session="evil", host=name)
+            assert "not served under this name" in told
             assert [each.name for each in ingestions.states()] == ["made-up"]
-            assert "mellon" in call(address, previewing(address), *form, host="localhost:7860").text
+            assert "mellon" in queued(address, previewing(address), *form, session="own", host="localhost:7860")
 
     def test_a_name_that_is_allowed_may_look_and_not_change(
         self, ingestions: Ingestions, monkeypatch: pytest.MonkeyPatch

@@ -32,15 +32,9 @@
     const note = document.createElement("p");
     note.className = "cs-note";
     note.textContent = panel.querySelector(".cs-said")
-      ? "The answer was broken off; what is here is not all of it. "
-      : "The answer was broken off before it began. ";
-    const retry = document.createElement("button");
-    retry.type = "button";
-    retry.className = "cs-retry";
-    retry.dataset.again = "#cs-ask";
-    retry.textContent = "Retry";
+      ? "The answer was broken off; what is here is not all of it."
+      : "The answer was broken off before it began.";
     announce(note.textContent);
-    note.append(retry);
     if (panel.classList.contains("cs-working")) panel.replaceChildren(note);
     else panel.append(note);
   };

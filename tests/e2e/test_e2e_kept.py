@@ -128,7 +128,7 @@ def test_a_server_that_ends_in_mid_answer(browser, modelled, tmp_path: Path, whe
         page.locator(".cs-said", has_text="It can run at 104").wait_for()
         (app,) = [each for each in psutil.Process().children() if str(tmp_path) in each.cmdline()]
         app.kill()
-        page.get_by_text("The answer was broken off; what is here is not all of it.").wait_for()
+        page.locator(".cs-note", has_text="The answer was broken off; what is here is not all of it.").wait_for()
         assert "It can run at 104" in page.locator(".cs-said").inner_text()
         ask = page.get_by_role("button", name="Ask", exact=True)
         assert ask.is_visible() and ask.is_enabled() and page.locator("[aria-busy=true]").count() == 0

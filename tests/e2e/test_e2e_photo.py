@@ -40,7 +40,8 @@ def test_a_photo_dropped_on_another_replaces_it(ready: Visit, address: str) -> N
         shows(page, TOWER)
         dropped(page, place, LION)
         shows(page, LION)
-    assert page.url == address and page.get_by_label("Question").input_value() == "Where does this animal live?"
+    assert page.url.partition("#")[0] == address
+    assert page.get_by_label("Question").input_value() == "Where does this animal live?"
 
 
 def test_of_several_photos_dropped_at_once_the_last_stands(ready: Visit) -> None:
@@ -69,7 +70,7 @@ def test_dragging_the_photo_itself_does_nothing(ready: Visit, address: str) -> N
     page.drag_and_drop("#cs-photo img", "#cs-photo", target_position={"x": 40, "y": 60})
     page.drag_and_drop("#cs-photo img", "#cs-answer")
     page.drag_and_drop(".cs-try img >> nth=1", "#cs-photo")
-    assert page.locator("#cs-photo img").get_attribute("src") == photo and page.url == address
+    assert page.locator("#cs-photo img").get_attribute("src") == photo and page.url.partition("#")[0] == address
     assert not [url for url in ready.requests[before:] if "upload" in url]
     # And the next one from outside counts.
     dropped(page, "#cs-photo", TOWER)
