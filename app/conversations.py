@@ -1,11 +1,13 @@
-"""What a page shows, kept for when it is loaded anew: by an id that the page has made and that stands in its address.
+"""What a page shows, kept for when it is loaded anew: by an id that is made here and stands in the page's address.
 
-Who knows the id sees the conversation, so it is long and made by chance. Knows nothing of how anything came about.
+Who knows the id sees the conversation, so it is long and made by chance, and none is taken from an address that is not
+known: who made the address would know it. Knows nothing of how anything came about.
 """
 
 from __future__ import annotations
 
 import re
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,6 +41,12 @@ class Conversations:
         self._kept: RecentlyUsed[tuple[float, Kept]] = RecentlyUsed(most)
         self._age = age
         self._clock = clock
+
+    def begin(self, kept: Kept) -> str:
+        """The id of a new conversation."""
+        conversation = secrets.token_hex(16)
+        self.keep(conversation, kept)
+        return conversation
 
     def keep(self, conversation: str | None, kept: Kept) -> None:
         """In the place of what was kept of it; an id that is none is left alone."""

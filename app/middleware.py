@@ -23,17 +23,20 @@ _CLOSED = re.compile(
     r"|monitoring|profiling/|vibe-|undo-vibe|dev/|login|logout|token|user).*",
     re.IGNORECASE | re.DOTALL,
 )
+TOO_LONG = "This request is too long."
 _ADDRESS = re.compile(r".*/file=\s*https?:.*", re.IGNORECASE | re.DOTALL)
 
 
 class Origins:
     """Refuses what comes by a name that is not the server's, or from a page that is not its own (app/hosts.py).
 
-    names: under which the page is served, beside addresses and loopback's names."""
+    names: under which the page is served, beside addresses and loopback's names. pages: the names whose pages may ask
+    too, at any port: not those of this machine, where anything may run."""
 
-    def __init__(self, app: ASGIApp, names: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, names: Collection[str], pages: Collection[str] = ()) -> None:
         self.app = app
         self._names = names
+        self._pages = pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         problem = "" if scope["type"] == "lifespan" else self._problem(scope)
@@ -49,12 +52,13 @@ class Origins:
             return ""
         headers = Headers(scope=scope)
         hosts, origins = headers.getlist("host"), headers.getlist("origin")
-        if len(hosts) != 1 or not host_is_right(hosts[0], self._names):
+        told = headers.getlist("x-forwarded-host")  # which Gradio believes
+        if len(hosts) != 1 or not all(host_is_right(host, self._names) for host in (*hosts, *told)):
             return (
                 "This page is not served under this name. Open it by the address of its machine, or have its name put "
                 "into CITESIGHT_ALLOWED_HOSTS where it runs."
             )
-        if not all(origin_is_right(origin, hosts[0], self._names) for origin in origins):
+        if not all(origin_is_right(origin, hosts[0], self._pages) for origin in origins):
             return "Pages of other sites may ask nothing here."
         return ""
 
@@ -73,6 +77,44 @@ class Routes:
             await PlainTextResponse("There is nothing here.", 404)(scope, receive, send)
         else:
             await self.app(scope, receive, send)
+
+
+class Bodies:
+    """Refuses long requests other than uploads, before anybody reads them: all wait while one is taken apart."""
+
+    def __init__(self, app: ASGIApp, most: int, but: str) -> None:
+        self.app = app
+        self._most = most
+        self._but = but
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"].rstrip("/") == self._but:
+            await self.app(scope, receive, send)
+            return
+        said = Headers(scope=scope).get("content-length", "0")
+        body, more = b"", scope["method"] not in ("GET", "HEAD")
+        if not said.isdigit() or len(said) > 15 or int(said) > self._most:
+            await PlainTextResponse(TOO_LONG, 413, {"Connection": "close"})(scope, receive, send)
+            return
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > self._most:
+                await PlainTextResponse(TOO_LONG, 413, {"Connection": "close"})(scope, receive, send)
+                return
+        given = False
+
+        async def whole() -> Message:
+            nonlocal given
+            if given or scope["method"] in ("GET", "HEAD"):
+                return await receive()
+            given = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        await self.app(scope, whole, send)
 
 
 class SafeHeaders:

@@ -31,7 +31,7 @@ from app import page_heat, page_html
 from app.conversations import Conversations, Kept
 from app.ended import Ended
 from app.listeners import Listeners
-from app.middleware import Origins, Routes, SafeHeaders
+from app.middleware import Bodies, Origins, Routes, SafeHeaders
 from app.page_components import Ticked, html
 from app.page_corpora import build_corpora
 from app.page_files import EXAMPLES, NOT_HERE, Page, Photo, placed, refusal
@@ -41,7 +41,7 @@ from app.results import MAX_TURNS, WHOLE, EvidenceFound, PartialOwn, PartialText
 from app.settings import Settings
 from app.stoppable import Gone, TooMany, last_of, stoppable
 from app.turns import Full, Turns
-from app.upload_limits import MAX_UPLOAD, OLD, UploadLimits, Uploads
+from app.upload_limits import MAX_UPLOAD, OLD, PATH, UploadLimits, Uploads
 from generator.answers import Citation, Turn
 from retriever.images import MAX_BYTES, ImageProblem, load_image
 
@@ -78,6 +78,7 @@ RECOGNISES = (
     "It knows common animals, things, vehicles and food at sight; no persons, no writing, and buildings and works of "
     "art only by their kind."
 )
+MAX_REQUEST = 400_000  # bytes of any but an upload; all turns of a conversation have room
 MAX_SAID = 10_000  # characters of an earlier question or answer that a program sends back
 TAGLINE = "Ask a photo a question. Get an answer that shows its evidence."
 
@@ -114,7 +115,7 @@ def build_page(
                 # Filled by the page's script, so it must be in the page; see page.js.
                 region = gr.Textbox(label="Part of the photo", elem_id="cs-region")
                 number = gr.Number(0, visible=False)  # how many questions this page has asked; see Asker.end
-                conversation = gr.Textbox("", visible=False)  # its id, by which it is kept; see kept.js
+                conversation = gr.Textbox("", visible="hidden")  # its id, by which it is kept; see kept.js
                 question = gr.Textbox(
                     label="Question",
                     placeholder="What would you like to know about it?",
@@ -184,22 +185,21 @@ def build_page(
         for happens in (new.click, photo.upload, photo.clear, *(button.click for button, _, _ in tries)):
             happens(**fresh)
             happens(**end)  # else the answer would write itself, and its turn, over what is begun anew
-        new.click(asker.start_anew, [photo, conversation], [answer, evidence, figure, problem, *talk], **quiet)
+        begun = [answer, evidence, *talk, conversation]
+        new.click(asker.start_anew, photo, [*begun, figure, problem], **quiet)
         photo.upload(None, js="() => window.checking(true)", **quiet)
-        checked = photo.upload(asker.check_photo, [photo, conversation], [photo, figure, unfit], **quiet)
+        checked = photo.upload(asker.check_photo, photo, [*begun, photo, figure, unfit], **quiet)
         checked.then(None, js="() => window.checking(false)", **quiet)
-        photo.upload(asker.forget, None, talk, **quiet)
-        photo.clear(asker.clear_photo, conversation, [figure, problem], **quiet)
-        photo.clear(asker.forget, None, talk, **quiet)
+        photo.clear(asker.start_anew, None, [*begun, figure, problem], **quiet)
         for button, file, text in tries:
-            chosen = button.click(_chooser(file, text), None, [photo, question, figure], **quiet)
-            chosen = chosen.then(asker.forget, None, talk, **quiet)
+            chosen = button.click(asker.example(file, text), None, [*begun, photo, question, figure], **quiet)
             chosen.then(None, js="() => document.querySelector('#cs-ask').click()")
 
         polled = [status, timer, corpora]
         page.load(asker.progress, corpora, polled, **quiet)
         shown = [conversation, photo, question, region, answer, evidence, figure, unfit, *talk]
         page.load(asker.restore, [conversation, question], shown, js="() => window.conversation()", **quiet)
+        conversation.change(None, conversation, None, js="(id) => window.named(id)", **quiet)
         page.load(None, js="() => window.openExample()")
         timer.tick(asker.progress, corpora, polled, **quiet)
         asking.select(asker.progress, corpora, polled, **quiet)
@@ -387,21 +387,17 @@ class Asker:
             else:
                 yield page_html.empty_answer(), "", keep if turns else "", sentence, keep, keep
 
-    def forget(self) -> tuple[str, list[Turn]]:
-        """A conversation begun anew. Returns (earlier, turns)."""
-        return "", []
+    def begin(self, photo: str | None) -> tuple[Any, ...]:
+        """A new conversation about a photo, or about none yet. Returns (answer, evidence, earlier, turns, id)."""
+        return page_html.empty_answer(), "", "", [], self._kept.begin(Kept(photo))
 
-    def start_anew(self, photo: str | None, conversation: str | None) -> tuple[Any, ...]:
-        """As `forget`, and the page as it was before the first question but for the photo.
+    def start_anew(self, photo: str | None = None) -> tuple[Any, ...]:
+        """As `begin`, and (figure, problem)."""
+        return *self.begin(photo), "", ""
 
-        Returns (answer, evidence, figure, problem, earlier, turns)."""
-        self._kept.keep(conversation, Kept(photo))
-        return page_html.empty_answer(), "", "", "", *self.forget()
-
-    def clear_photo(self, conversation: str | None) -> tuple[str, str]:
-        """Without a photo nothing is kept. Returns (figure, problem)."""
-        self._kept.keep(conversation, Kept())
-        return "", ""
+    def example(self, file: Path, question: str) -> Callable[[], tuple[Any, ...]]:
+        """Gives `begin` with an example, and (photo, question, figure)."""
+        return lambda: (*self.begin(placed(file)), placed(file), question, "")
 
     def restore(self, conversation: str | None, typed: str | None) -> tuple[Any, ...]:
         """What the page showed before it was loaded anew, with what was typed in it last.
@@ -409,7 +405,7 @@ class Asker:
         Returns (id, photo, question, region, answer, evidence, figure, unfit, earlier, turns)."""
         kept = self._kept.of(conversation)
         if kept is None:
-            return conversation, gr.skip(), typed or gr.skip(), *[gr.skip()] * 7
+            return self._kept.begin(Kept()), gr.skip(), typed or gr.skip(), *[gr.skip()] * 7
         photo, problem = kept.photo, ""
         if photo is not None and not Path(photo).is_file():
             photo, problem = None, page_html.error(NOT_HERE)
@@ -451,17 +447,15 @@ class Asker:
         except Exception as problem:
             raise refusal(sentence_for(problem)) from None
 
-    def check_photo(self, photo: str | None, conversation: str | None) -> tuple[Any, Any, str]:
-        """Look at a photo as soon as it is given, and begin anew with it. Returns (photo, figure, problem)."""
-        self._kept.keep(conversation, Kept(photo))
+    def check_photo(self, photo: str | None) -> tuple[Any, ...]:
+        """Look at a photo as soon as it is given, and `begin` with it. Returns that, and (photo, figure, unfit)."""
         if photo is None:
-            return None, "", ""
+            return *self.begin(None), None, "", ""
         try:
             picture = load_image(photo)
         except Exception as problem:
-            self._kept.keep(conversation, Kept())
-            return None, "", page_html.error(sentence_for(problem))
-        return (photo if _browser_shows(photo) else picture), "", ""
+            return *self.begin(None), None, "", page_html.error(sentence_for(problem))
+        return *self.begin(photo), (photo if _browser_shows(photo) else picture), "", ""
 
     def progress(self, ticked: list[str] | None) -> tuple[Any, Any, Any]:
         """How far the index is. Returns (status line, timer, corpora); the timer stops when it is done."""
@@ -601,11 +595,6 @@ def _try_button(name: str, file: Path, text: str) -> gr.Button:
     return gr.Button(text, icon=icon, size="sm", elem_classes="cs-try", elem_id=f"cs-try-{name}")
 
 
-def _chooser(file: Path, text: str) -> Callable[[], tuple[str, str, str]]:
-    """Gives an example as (photo, question, figure)."""
-    return lambda: (placed(file), text, "")
-
-
 def launch(page: Page, settings: Settings) -> str:
     """Start serving in the background and return the address. Raises OSError when the port is taken."""
     _, address, _ = page.launch(
@@ -639,8 +628,9 @@ def _middleware(page: Page, settings: Settings) -> list[Middleware]:
     limits = UploadLimits(request=most + (1 << 20), client_bytes=5 * most)
     return [
         Middleware(SafeHeaders, framed_by=settings.frame_ancestors),
-        Middleware(Origins, names=settings.names),
+        Middleware(Origins, names=settings.names, pages=settings.other_names),
         Middleware(Routes),
+        Middleware(Bodies, most=MAX_REQUEST, but=PATH),
         Middleware(Uploads, Path(get_upload_folder()), limits, proxied=settings.space_host is not None),
         Middleware(page.listeners.middleware),
         # Gradio compresses its files, but not the page, its configuration and what it answers.

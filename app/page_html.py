@@ -209,7 +209,7 @@ def unanswered(question: str) -> str:
 def broken_off(answer: str) -> str:
     """An answer as far as it came, when no more will come of it."""
     said = "cs-said" in answer
-    how = "; what is here is not all of it" if said else " before it began"
+    how = "; what is here is not all of it" if said else " before its first word"
     note = (
         f'<p class="cs-note">The answer was broken off{how}. '
         '<button type="button" class="cs-retry" data-again="#cs-ask">Retry</button></p>'

@@ -131,7 +131,13 @@ class Settings(BaseSettings):
     @property
     def names(self) -> frozenset[str]:
         """The names under which the page may be asked for, beside addresses and those of loopback."""
-        given = [self.host, self.space_host or "", *self.allowed_hosts.split()]
+        own = named(self.host)
+        return self.other_names | ({own[0]} if own else set())
+
+    @property
+    def other_names(self) -> frozenset[str]:
+        """Those of them that were given for it: not this machine's own."""
+        given = [self.space_host or "", *self.allowed_hosts.split()]
         return frozenset(found[0] for found in map(named, given) if found is not None)
 
     @property

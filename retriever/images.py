@@ -13,6 +13,7 @@ import io
 import math
 import stat
 import struct
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ MAX_DECODING = 450_000_000
 # Bytes of them for each pixel, rounded up to what a hostile file makes of it: 4 are the decoded pixel; decoders hold
 # frames (WebP, AVIF, an animated PNG) or a whole strip of 16-bit values (TIFF) beside it.
 _DECODING = {"PNG": 8, "GIF": 8, "BMP": 8, "WEBP": 16, "AVIF": 16, "TIFF": 16}
+_decoding_now = threading.BoundedSemaphore(2)  # so that many photos at a time take no more than two
 MAX_SIDE = 2048  # of the picture returned; encoders look at a few hundred pixels
 TILE = 128  # pixels of the picture returned that are made at a time
 
@@ -66,7 +68,7 @@ def load_image(source: str | Path | bytes) -> Image.Image:
     """
     data = source if isinstance(source, bytes) else _read(source)
     _check_bytes(len(data))
-    with _sentences(data):
+    with _decoding_now, _sentences(data):
         _check_png(data)
         _check_tiff(data)
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
@@ -151,6 +153,8 @@ def _read(source: str | Path) -> bytes:
             raise ImageProblem(f"{shown!r} is not an ordinary file; name a photo.")
         if about.st_size > MAX_BYTES:
             raise _too_many_bytes()
+        if not about.st_size:  # nor may what the kernel makes up while it is read, which says that it is empty
+            return b""
         with open(source, "rb") as file:
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError:

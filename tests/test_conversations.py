@@ -9,7 +9,7 @@ import pytest
 from test_page import PAGE, TOGETHER, Birds, _skipped, asker_of, awaited
 
 from app.conversations import Conversations, Kept
-from app.page_files import NOT_HERE
+from app.page_files import EXAMPLES, NOT_HERE, placed
 from app.turns import Full, Turns
 
 ONE, OTHER = "0123456789abcdef" * 2, "f" * 32
@@ -68,8 +68,9 @@ def test_what_the_page_showed_is_shown_again(photo: str) -> None:
     assert (identity, given, question, region, problem) == (ONE, photo, "How tall?", "", "")
     assert answer == last[0] and evidence == last[1] and figure == last[2] and turns == last[5]
     assert asker.restore(ONE, "How wide?")[2] == "How wide?"  # what was typed since
-    unknown = asker.restore(OTHER, "")
-    assert unknown[0] == OTHER and all(_skipped(each) for each in unknown[1:])
+    unknown = asker.restore(OTHER, "")  # who made up an address does not get what is asked there
+    assert unknown[0] not in (OTHER, "") and all(_skipped(each) for each in unknown[1:])
+    assert asker.restore(unknown[0], "")[0] == unknown[0]
     assert asker.restore(OTHER, "How wide?")[2] == "How wide?"
 
 
@@ -83,21 +84,22 @@ def test_an_answer_that_was_broken_off_says_so(photo: str) -> None:
     assert answer.count("<section") == answer.count("</section>") == 1
     asked(asker, photo, OTHER, steps=2)  # before it
     answer = asker.restore(OTHER, "")[4]
-    assert "broken off before it began" in answer and "aria-busy" not in answer and "cs-retry" in answer
+    assert "broken off before its first word" in answer and "aria-busy" not in answer and "cs-retry" in answer
     birds.hold.set()
 
 
-def test_what_is_begun_anew_is_kept_anew(photo: str) -> None:
+def test_what_is_begun_anew_is_another_conversation(photo: str) -> None:
     asker = asker_of(Birds())
-    for begin, shows in (
-        (lambda: asker.start_anew(photo, ONE), photo), (lambda: asker.check_photo(photo, ONE), photo),
-        (lambda: asker.clear_photo(ONE), None),
+    asked(asker, photo, ONE)
+    for told, shows in (
+        (asker.start_anew(photo), photo), (asker.check_photo(photo), photo), (asker.start_anew(), None),
+        (asker.example(EXAMPLES[0][1], "How fast?")(), placed(EXAMPLES[0][1])), (asker.check_photo(None), None),
     ):  # fmt: skip
-        asked(asker, photo, ONE)
-        begin()
-        _, given, question, _, answer, evidence, figure, _, _, turns = asker.restore(ONE, "")
+        assert "cs-empty" in told[0] and told[1:4] == ("", "", []) and told[4] != ONE
+        _, given, question, _, answer, evidence, figure, _, _, turns = asker.restore(told[4], "")
         assert given == shows and question == evidence == figure == "" and turns == []
         assert "Your answer will appear here" in answer
+    assert "It stands" in asker.restore(ONE, "")[4]
 
 
 def test_a_photo_that_is_no_longer_there_is_said(photo: str) -> None:

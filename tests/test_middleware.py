@@ -15,8 +15,8 @@ from starlette.types import Receive, Scope, Send
 from test_page_files import Reader
 
 from app.hosts import host_is_right, origin_is_right
-from app.middleware import Origins, Routes, SafeHeaders
-from app.page import build_page, launch
+from app.middleware import TOO_LONG, Origins, Routes, SafeHeaders
+from app.page import MAX_REQUEST, build_page, launch
 from app.settings import Settings, load_settings
 from app.upload_limits import OLD, PATH, UploadLimits, Uploads, make_room, own_folder
 
@@ -90,6 +90,7 @@ def test_other_sites_and_other_names_get_nothing(address: str) -> None:
     foreign = [
         {"Origin": "https://evil.example"}, {"Origin": "null"}, {"Host": "evil.example"},
         {"Host": "evil.example", "Origin": "http://evil.example"}, {"Origin": "http://localhost:1"},
+        {"Origin": f"{address.rpartition(':')[0]}:1"},  # another server of this machine
     ]  # fmt: skip
     for ask in asks(address):
         assert ask({}).status_code != 403 and ask(own).status_code != 403
@@ -103,12 +104,29 @@ def test_other_sites_and_other_names_get_nothing(address: str) -> None:
 
 def test_a_name_that_is_set_is_answered() -> None:
     settings = load_settings(allowed_hosts="photos.example photos.example.org:8080", host="0.0.0.0")
-    asked = app_of(Origins, names=settings.names)
+    asked = app_of(Origins, names=settings.names, pages=settings.other_names)
     for host in ("photos.example", "photos.example.org", "10.0.0.1:7860"):
         assert request(asked, "GET", "/", host=host, origin=f"https://{host}").status_code == 200
     assert request(asked, "GET", "/", host="b.example").status_code == 403
+    assert request(asked, "GET", "/", **{"x-forwarded-host": "b.example"}).status_code == 403
     space = Settings(SPACE_HOST="me-citesight.hf.space")
     assert request(app_of(Origins, names=space.names), "GET", "/", host="me-citesight.hf.space").status_code == 200
+
+
+def test_a_long_request_is_refused_before_it_is_read(address: str) -> None:
+    """All wait while Gradio takes one apart."""
+    long = b'{"data": [' + b"[]," * (MAX_REQUEST // 3) + b"1]}"
+
+    def pieces():
+        yield from (long[at : at + 50_000] for at in range(0, len(long), 50_000))
+
+    for path in ("gradio_api/call/ask", "gradio_api/reset", "gradio_api/queue/join", "gradio_api/run/predict", "config"):
+        for content in (long, pieces()):
+            headers = {"Content-Type": "application/json"}
+            reply = httpx.post(f"{address}/{path}", content=content, headers=headers)
+            assert reply.status_code == 413 and reply.text == TOO_LONG
+    short = {"data": [{"path": "/x"}, "How tall?", [], 5, None, [], False, False]}
+    assert httpx.post(f"{address}/gradio_api/call/ask", json=short).status_code == 200
 
 
 def test_every_answer_has_its_headers(address: str) -> None:

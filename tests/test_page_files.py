@@ -102,7 +102,7 @@ class Spied:
 
 def _steady(told: str) -> str:
     """Without what differs from one time to the next: how long things took, and for whom."""
-    told = re.sub("<!-- .*? -->", "", told)
+    told = re.sub(r"<!-- .*? -->|\b[0-9a-f]{32}\b", "", told)
     return re.sub(r'"(?:\w*duration|eta|rank_eta|avg_time|event_id)": ?(?:[\d.e-]+|null|"\w+")', "", told)
 
 

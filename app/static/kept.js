@@ -1,4 +1,4 @@
-/* A conversation outlives its page: the server keeps it by an id in the address, behind the #, where no server and no
+/* A conversation outlives its page: the server keeps it by an id that it makes, in the address behind the #, where no server and no
    other site is told of it. After a reload, one's own or Gradio's when a connection comes back, it is asked for. */
 (() => {
   "use strict";
@@ -9,17 +9,16 @@
     if (event.target.closest?.("#cs-question")) sessionStorage.setItem(TYPED, event.target.value);
   });
 
-  // The conversation's id and what was typed last.
-  window.conversation = () => [identity(), sessionStorage.getItem(TYPED) ?? ""];
+  // The conversation's id, as the address has it, and what was typed last.
+  window.conversation = () => [shown(), sessionStorage.getItem(TYPED) ?? ""];
 
-  function identity() {
-    const known = /^#c=([0-9a-f]{32})$/.exec(location.hash);
-    if (known) return known[1];
-    const bytes = crypto.getRandomValues(new Uint8Array(16));
-    const made = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-    history.replaceState(history.state, "", `#c=${made}`);
-    return made;
-  }
+  const shown = () => /^#c=([0-9a-f]{32})$/.exec(location.hash)?.[1] ?? "";
+
+  // The server has given the conversation an id: another one is another entry of the history.
+  window.named = (id) => {
+    if (!id || id === shown()) return;
+    history[shown() ? "pushState" : "replaceState"](history.state, "", `#c=${id}`);
+  };
 
   // Somebody has put another conversation's address into this tab.
   addEventListener("hashchange", () => location.reload());
@@ -33,7 +32,7 @@
     note.className = "cs-note";
     note.textContent = panel.querySelector(".cs-said")
       ? "The answer was broken off; what is here is not all of it."
-      : "The answer was broken off before it began.";
+      : "The answer was broken off before its first word.";
     announce(note.textContent);
     if (panel.classList.contains("cs-working")) panel.replaceChildren(note);
     else panel.append(note);

@@ -262,7 +262,7 @@ def test_a_question_that_has_to_wait_is_told_of(browser, talking: Visit, modelle
     talking.ask("How fast can it be?")
     page.get_by_role("alert").get_by_text("Too many questions are waiting").wait_for()
     assert in_view(page.locator(".cs-error:focus"))
-    page.locator(".cs-note", has_text="broken off before it began").wait_for()
+    page.locator(".cs-note", has_text="broken off before its first word").wait_for()
     page.unroute_all()
     page.get_by_role("button", name="Retry").click()
     assert "104 km/h" in talking.answered()
