@@ -170,16 +170,16 @@ def test_the_focus_never_falls_to_the_top(ready: Visit) -> None:
     page.locator(".cs-pick").nth(2).focus()
     page.locator("#cs-ask").evaluate("button => button.click()")
     page.locator(".cs-earlier").wait_for()
-    page.locator(".cs-panel:not([aria-busy])").wait_for()
+    page.locator(".cs-panel:not([aria-busy]) .cs-asked", has_text="How heavy is it?").wait_for()
     assert focused() != "body"
     press(".cs-change")
     assert focused() != "body"
-    press("#cs-photo [aria-label='Remove Image']")
-    page.locator("#cs-photo img").wait_for(state="detached")
-    page.wait_for_function("document.activeElement !== document.body")
     press("#cs-new")
     page.locator(".cs-empty").wait_for()
     page.wait_for_function("document.activeElement.matches('#cs-question textarea')")
+    press("#cs-photo [aria-label='Remove Image']")
+    page.locator("#cs-photo img").wait_for(state="detached")
+    page.wait_for_function("document.activeElement !== document.body")
     # On the other page: a question that is answered, and what opens and closes.
     page.get_by_role("tab", name="Corpora").click()
     page.locator(".cc-card").first.wait_for()
