@@ -16,8 +16,8 @@ from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-PATIENCE = 5.0  # seconds in which who has asked must begin to listen
-PAUSE = 3.0  # seconds for which a program may leave one stream before it opens the next
+PATIENCE = 10.0  # seconds in which who has asked must begin to listen
+PAUSE = 5.0  # seconds for which a program may leave one stream before it opens the next
 _STREAM = re.compile(r"/gradio_api/(?:queue/data|call/(?:v2/)?[^/]+/([^/]+))")
 
 

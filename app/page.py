@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import logging
 import math
 import secrets
@@ -177,22 +178,24 @@ def build_page(
         # Again once it has ended, since words that were on their way may have come after the script's.
         asked.then(None, js="() => window.stopped(true)")
         talk = [earlier, turns]
-        # In the browser, and before anything that asks the server: later it would take away a part chosen meanwhile.
-        fresh = {"fn": None, "inputs": None, "outputs": [region, problem, unfit], "js": "() => ['', '', '']", **quiet}
+        # In the browser, and before anything that asks the server: later it would take away what was done meanwhile.
+        nothing = json.dumps([page_html.empty_answer(), *[""] * 6])
+        cleared = [answer, evidence, earlier, figure, region, problem, unfit]
+        fresh = {"fn": None, "inputs": None, "outputs": cleared, "js": f"() => {nothing}", **quiet}
         say = "(number) => (window.stopped(), number)"
         end = {"fn": asker.end, "inputs": number, "outputs": None, "js": say, **quiet}
         stop.click(**end)
         for happens in (new.click, photo.upload, photo.clear, *(button.click for button, _, _ in tries)):
             happens(**fresh)
             happens(**end)  # else the answer would write itself, and its turn, over what is begun anew
-        begun = [answer, evidence, *talk, conversation]
-        new.click(asker.start_anew, photo, [*begun, figure, problem], **quiet)
+        begun = [turns, conversation]
+        new.click(asker.begin, photo, begun, **quiet)
         photo.upload(None, js="() => window.checking(true)", **quiet)
-        checked = photo.upload(asker.check_photo, photo, [*begun, photo, figure, unfit], **quiet)
+        checked = photo.upload(asker.check_photo, photo, [*begun, photo, unfit], **quiet)
         checked.then(None, js="() => window.checking(false)", **quiet)
-        photo.clear(asker.start_anew, None, [*begun, figure, problem], **quiet)
+        photo.clear(asker.begin, None, begun, **quiet)
         for button, file, text in tries:
-            chosen = button.click(asker.example(file, text), None, [*begun, photo, question, figure], **quiet)
+            chosen = button.click(asker.example(file, text), None, [*begun, photo, question], **quiet)
             chosen.then(None, js="() => document.querySelector('#cs-ask').click()")
 
         polled = [status, timer, corpora]
@@ -387,17 +390,13 @@ class Asker:
             else:
                 yield page_html.empty_answer(), "", keep if turns else "", sentence, keep, keep
 
-    def begin(self, photo: str | None) -> tuple[Any, ...]:
-        """A new conversation about a photo, or about none yet. Returns (answer, evidence, earlier, turns, id)."""
-        return page_html.empty_answer(), "", "", [], self._kept.begin(Kept(photo))
-
-    def start_anew(self, photo: str | None = None) -> tuple[Any, ...]:
-        """As `begin`, and (figure, problem)."""
-        return *self.begin(photo), "", ""
+    def begin(self, photo: str | None = None) -> tuple[list[Turn], str]:
+        """A new conversation about a photo, or about none yet. Returns (turns, id)."""
+        return [], self._kept.begin(Kept(photo))
 
     def example(self, file: Path, question: str) -> Callable[[], tuple[Any, ...]]:
-        """Gives `begin` with an example, and (photo, question, figure)."""
-        return lambda: (*self.begin(placed(file)), placed(file), question, "")
+        """Gives `begin` with an example, and (photo, question)."""
+        return lambda: (*self.begin(placed(file)), placed(file), question)
 
     def restore(self, conversation: str | None, typed: str | None) -> tuple[Any, ...]:
         """What the page showed before it was loaded anew, with what was typed in it last.
@@ -448,14 +447,14 @@ class Asker:
             raise refusal(sentence_for(problem)) from None
 
     def check_photo(self, photo: str | None) -> tuple[Any, ...]:
-        """Look at a photo as soon as it is given, and `begin` with it. Returns that, and (photo, figure, unfit)."""
+        """Look at a photo as soon as it is given, and `begin` with it. Returns that, and (photo, unfit)."""
         if photo is None:
-            return *self.begin(None), None, "", ""
+            return *self.begin(), None, ""
         try:
             picture = load_image(photo)
         except Exception as problem:
-            return *self.begin(None), None, "", page_html.error(sentence_for(problem))
-        return *self.begin(photo), (photo if _browser_shows(photo) else picture), "", ""
+            return *self.begin(), None, page_html.error(sentence_for(problem))
+        return *self.begin(photo), (photo if _browser_shows(photo) else picture), ""
 
     def progress(self, ticked: list[str] | None) -> tuple[Any, Any, Any]:
         """How far the index is. Returns (status line, timer, corpora); the timer stops when it is done."""

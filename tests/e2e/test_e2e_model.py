@@ -203,7 +203,7 @@ def test_another_photo_ends_the_answer_about_the_last_one(talking: Visit, modell
         if change == "another":
             talking.give_photo(LION)
             page.locator("#cs-photo img").wait_for()
-        page.locator(".cs-note", has_text="Stopped before the end").wait_for()
+        page.locator(".cs-empty").wait_for()
     assert modelled.server.closed.wait(5)
     if change != "example":
         # Longer than the answer would have taken to say something more.
