@@ -43,7 +43,7 @@ class UploadLimits:
     client_files: int = 1_000
     client_requests: int = 200
     window: float = 3600.0
-    at_once: int = 4
+    at_once: int = 16
     share: float = 0.5
     patience: float = 600.0
 
