@@ -19,6 +19,19 @@ window.citesight = (() => {
     region.textContent = text;
   }
 
+  // No more will come of the answer that is being written: says why below what it has said, or in its place before that.
+  function ended(partly, unbegun) {
+    const panel = one(".cs-panel[aria-busy]");
+    if (!panel) return;
+    panel.removeAttribute("aria-busy");
+    const note = document.createElement("p");
+    note.className = "cs-note";
+    note.textContent = panel.querySelector(".cs-said") ? partly : unbegun;
+    if (panel.classList.contains("cs-working")) panel.replaceChildren(note);
+    else panel.append(note);
+    announce(note.textContent);
+  }
+
   // Each listener is called after the page has changed, once a frame at most, in the order they came.
   const listeners = [];
   let waiting = false;
@@ -31,5 +44,5 @@ window.citesight = (() => {
     });
   }).observe(document.documentElement, { childList: true, subtree: true });
 
-  return { all, one, managing, announce, settled: (listener) => listeners.push(listener) };
+  return { all, one, managing, announce, ended, settled: (listener) => listeners.push(listener) };
 })();

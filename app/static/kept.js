@@ -1,8 +1,9 @@
-/* A conversation outlives its page: the server keeps it by an id that it makes, in the address behind the #, where no server and no
-   other site is told of it. After a reload, one's own or Gradio's when a connection comes back, it is asked for. */
+/* A conversation outlives its page: the server keeps it by an id that it makes, in the address behind the #, where no
+   server and no other site is told of it. After a reload, one's own or Gradio's when a connection comes back, it is
+   asked for. */
 (() => {
   "use strict";
-  const { one, announce } = window.citesight;
+  const { ended } = window.citesight;
 
   const TYPED = "citesight-question"; // what was typed and perhaps never asked
   document.addEventListener("input", (event) => {
@@ -24,17 +25,9 @@
   addEventListener("hashchange", () => location.reload());
 
   /* The connection was lost, or the server ended, while an answer was coming. */
-  window.brokenOff = () => {
-    const panel = one(".cs-panel[aria-busy]");
-    if (!panel) return;
-    panel.removeAttribute("aria-busy");
-    const note = document.createElement("p");
-    note.className = "cs-note";
-    note.textContent = panel.querySelector(".cs-said")
-      ? "The answer was broken off; what is here is not all of it."
-      : "The answer was broken off before its first word.";
-    announce(note.textContent);
-    if (panel.classList.contains("cs-working")) panel.replaceChildren(note);
-    else panel.append(note);
-  };
+  window.brokenOff = () =>
+    ended(
+      "The answer was broken off; what is here is not all of it.",
+      "The answer was broken off before its first word.",
+    );
 })();

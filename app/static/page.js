@@ -3,7 +3,7 @@
 (() => {
   "use strict";
   const state = { run: "", rank: "", picked: false, stage: "", wanted: "", stopped: false };
-  const { all, one, announce, settled } = window.citesight;
+  const { all, one, announce, ended, settled } = window.citesight;
 
   function show(rank) {
     all(".cs-card").forEach((card) => card.classList.toggle("cs-selected", card.dataset.rank === rank));
@@ -70,17 +70,7 @@
   window.stopped = (later = false) => {
     if (later && !state.stopped) return;
     state.stopped = true;
-    const panel = one(".cs-panel[aria-busy]");
-    if (!panel) return;
-    panel.removeAttribute("aria-busy");
-    const note = document.createElement("p");
-    note.className = "cs-note";
-    note.textContent = panel.querySelector(".cs-said")
-      ? "Stopped before the end; what is here is not the whole answer."
-      : "Stopped. Ask again when you like.";
-    if (panel.classList.contains("cs-working")) panel.replaceChildren(note);
-    else panel.append(note);
-    announce(note.textContent);
+    ended("Stopped before the end; what is here is not the whole answer.", "Stopped. Ask again when you like.");
   };
 
   // Called by Gradio once the page is up: `/?example=lion` asks that example.
