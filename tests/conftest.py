@@ -11,6 +11,7 @@ from browser_support import CHROMIUM, FLAGS
 from hypothesis import settings
 from kb_support import NO_SERVER, postgresql
 
+from kb.catalogue import Catalogue
 from retriever.encoder import Encoder
 from retriever.profiles import load_encoder
 from retriever.sentences import SentenceEncoder, load_sentence_encoder
@@ -48,6 +49,14 @@ def browser() -> Iterator[object]:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, headless=True)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
+    """An empty catalogue in a file."""
+    catalogue = Catalogue(f"sqlite:///{tmp_path}/catalogue.sqlite")
+    yield catalogue
+    catalogue.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

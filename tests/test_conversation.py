@@ -21,7 +21,6 @@ from app.results import MAX_TURNS, WHOLE, EvidenceFound, PartialOwn, PartialText
 from app.service import AnswerService
 from generator.answers import UNSUPPORTED, Answer, Candidate, Citation, Evidence, GeneratorProblem, Statement, Turn
 from generator.followups import standalone
-from kb.catalogue import Catalogue
 from kb.sources import SOURCES, chosen
 
 CHERRY = Turn("What is this?", "Cherry [1].", "Cherry")
@@ -108,13 +107,6 @@ class Noting(SmallEncoder):
         self.wholes.append(whole.size if whole else None)
         query = super().encode_query(question, image)
         return query if image is None else replace(query, area=(0.25, 0.0, 0.75, 1.0))
-
-
-@pytest.fixture
-def catalogue(tmp_path):
-    catalogue = Catalogue(f"sqlite:///{tmp_path}/catalogue.sqlite")
-    yield catalogue
-    catalogue.close()
 
 
 @pytest.fixture

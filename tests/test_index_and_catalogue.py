@@ -22,13 +22,6 @@ from retriever.index import IndexProblem, LateInteractionIndex
 
 
 @pytest.fixture
-def catalogue(tmp_path):
-    opened = Catalogue(f"sqlite:///{tmp_path / 'catalogue.sqlite'}")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 def path(tmp_path):
     return index_path(tmp_path, "things", "mini", "small-1")
 

@@ -24,7 +24,6 @@ from app.sharing import SharedEncoder
 from app.stoppable import MOST, stoppable
 from generator.answers import Answer
 from generator.templates import LOOSE
-from kb.catalogue import Catalogue
 from kb.records import CatalogueProblem
 from retriever.checkpoints import EncoderProblem
 from retriever.index import IndexProblem, LateInteractionIndex
@@ -32,13 +31,6 @@ from retriever.index import IndexProblem, LateInteractionIndex
 
 def many(count: int) -> dict[str, str]:
     return {f"Thing{number}": f"Thing number {number} weighs {number} grams." for number in range(count)}
-
-
-@pytest.fixture
-def catalogue(tmp_path):
-    catalogue = Catalogue(f"sqlite:///{tmp_path}/catalogue.sqlite")
-    yield catalogue
-    catalogue.close()
 
 
 @pytest.fixture

@@ -47,13 +47,6 @@ class Sighted(SmallEncoder):
 
 
 @pytest.fixture
-def catalogue(tmp_path):
-    catalogue = Catalogue(f"sqlite:///{tmp_path}/catalogue.sqlite")
-    yield catalogue
-    catalogue.close()
-
-
-@pytest.fixture
 def ready(tmp_path, catalogue, monkeypatch):
     fill(catalogue, monkeypatch)
     with services(tmp_path, catalogue) as make:
