@@ -1,7 +1,7 @@
 """Measures what many users at once take: memory before, after and at most, and time.
 
 Every question has a photo of its own and goes through the real service, half of them as the page asks (its heat maps
-included) and half as a program does through `/ask`. Knows nothing of pages but how many questions they begin at once.
+included) and half as a program does through `/ask`. Knows nothing of pages.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ from PIL import Image
 from app.benchmark import ALL_PHOTOS, EXAMPLES, QUESTIONS, peak_memory
 from app.results import EvidenceFound
 from app.service import AnswerService
-from app.stoppable import last_of, stoppable
+from app.stoppable import PAUSE, last_of, stoppable
+from app.turns import AT_ONCE
 
-AT_ONCE = 2  # questions that the page works on while others wait for their turn
-PAUSE = 0.5  # seconds between two looks whether who asked is still there
 SIDES = (800, 2000)  # pixels of the long side of a photo
 
 
@@ -64,8 +63,7 @@ def _as_the_page(service: AnswerService, photo: Path, question: str) -> None:
     with closing(stoppable(service.ask(photo, question), PAUSE)) as steps:
         for step in steps:
             if isinstance(step, EvidenceFound):
-                for passage in step.passages:
-                    service.regions(step.query, passage.id)
+                service.regions(step.query, [passage.id for passage in step.passages])
 
 
 def _write_photos(folder: Path, count: int) -> None:

@@ -13,7 +13,6 @@ import json
 import logging
 import math
 import secrets
-import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -40,8 +39,8 @@ from app.page_html import HeatMap
 from app.questions import checked_count
 from app.results import MAX_TURNS, WHOLE, EvidenceFound, PartialOwn, PartialText, UserProblem
 from app.settings import Settings
-from app.stoppable import Gone, TooMany, last_of, stoppable
-from app.turns import Full, Turns
+from app.stoppable import PAUSE, Gone, TooMany, last_of, stoppable
+from app.turns import AT_ONCE, Full, Turns
 from app.upload_limits import MAX_UPLOAD, OLD, PATH, UploadLimits, Uploads
 from generator.answers import Citation, Turn
 from retriever.images import MAX_BYTES, ImageProblem, load_image
@@ -59,8 +58,6 @@ STYLES = ("page", "corpora")
 SCRIPTS = ("base", "page", "corpora", "errors", "kept", "part", "photo", "focus")
 MOST_PASSAGES = 20  # the slider's end; the API takes as many as the service does
 POLL_SECONDS = 1.5
-PAUSE = 0.5  # seconds after which a question that is worked on can be stopped, whatever the model does
-AT_ONCE = 2  # questions that are answered at the same time
 WAITING = 32  # that may wait for their turn
 LONGEST = 900.0  # seconds after which an answer is ended, whatever it waits for
 KEEP_PHOTOS = (1800, int(OLD))  # seconds: look for old uploads so often, delete those older than this
@@ -350,13 +347,10 @@ class Asker:
         try:
             how = {"turns": turns, "region": part, "each": each == EACH, "own": bool(own)}
             asked = self.service.ask(photo, question, corpora or None, int(passages), **how)
-            deadline = time.monotonic() + LONGEST
-            with closing(stoppable(asked, PAUSE)) as steps:
+            with closing(stoppable(asked, PAUSE, LONGEST)) as steps:
                 for step in steps:
                     if self._ended.has(page.session_hash, number):
                         return
-                    if time.monotonic() > deadline:
-                        raise TimeoutError
                     if step is None:
                         before, loading = loading, self.service.loading()
                         told = keep
@@ -439,9 +433,8 @@ class Asker:
                     if gone():
                         raise Gone
                     await asyncio.sleep(PAUSE)
-                deadline = time.monotonic() + LONGEST
-                steps = stoppable(self.service.ask(image, question, _corpora(corpora), count, **how), PAUSE)
-                result = await to_thread.run_sync(last_of, steps, lambda: gone() or time.monotonic() > deadline)
+                steps = stoppable(self.service.ask(image, question, _corpora(corpora), count, **how), PAUSE, LONGEST)
+                result = await to_thread.run_sync(last_of, steps, gone)
             return result.as_dict()
         except Exception as problem:
             raise refusal(sentence_for(problem)) from None

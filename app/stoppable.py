@@ -6,10 +6,12 @@ would hold up whoever asks next. What is waited for in there hears of it by gene
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Generator
 from contextlib import closing
 from queue import Empty, SimpleQueue
+from time import monotonic
 from typing import TypeVar
 
 from app.workers import Worker
@@ -17,6 +19,7 @@ from generator.stopping import Stop, stopped_by
 
 V = TypeVar("V")
 
+PAUSE = 0.5  # seconds after which who asked for an answer can stop it, whatever the model does
 MOST = 8  # at work at once, those included whose values nobody waits for any more
 _running = threading.BoundedSemaphore(MOST)
 _idle: list[Worker] = []  # of the MOST threads at most that there ever are; who worked last is next
@@ -30,11 +33,13 @@ class Gone(RuntimeError):
     """Who asked has gone, and the work was ended."""
 
 
-def stoppable(values: Generator[V, None, None], pause: float) -> Generator[V | None, None, None]:
+def stoppable(
+    values: Generator[V, None, None], pause: float, longest: float = math.inf
+) -> Generator[V | None, None, None]:
     """The values, made in another thread, and None whenever there was none for `pause` seconds.
 
     What `values` raises is raised here. Closing this iterator ends at once and sets what stops the work of `values`,
-    which is closed when it next yields. Raises TooMany.
+    which is closed when it next yields; so does an end after `longest` seconds, by TimeoutError. Raises TooMany.
     """
     if not _running.acquire(blocking=False):
         raise TooMany
@@ -62,8 +67,11 @@ def stoppable(values: Generator[V, None, None], pause: float) -> Generator[V | N
         _running.release()
         raise TooMany from None
     worker.give(work)
+    ends = monotonic() + longest
     try:
         while True:
+            if monotonic() > ends:
+                raise TimeoutError
             try:
                 value, problem, ended = made.get(timeout=pause)
             except Empty:

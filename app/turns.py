@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import threading
 
+AT_ONCE = 2  # questions that a page answers at the same time
+
 
 class Full(RuntimeError):
     """So many wait already that nobody more is let in."""

@@ -10,18 +10,15 @@ from service_support import fill, services
 from app import load_bench
 from app.load_bench import AT_ONCE, measure_load
 from app.questions import fingerprint_of, opened
-from kb.catalogue import Catalogue
 
 
 @pytest.fixture
-def ready(tmp_path, monkeypatch):
-    catalogue = Catalogue(f"sqlite:///{tmp_path}/catalogue.sqlite")
+def ready(tmp_path, catalogue, monkeypatch):
     fill(catalogue, monkeypatch)
     with services(tmp_path, catalogue) as make:
         one = make()
         one.prepare(lambda status: None)
         yield one
-    catalogue.close()
 
 
 def test_every_question_is_asked_of_a_photo_of_its_own_so_many_at_once(ready, monkeypatch):
@@ -40,7 +37,7 @@ def test_every_question_is_asked_of_a_photo_of_its_own_so_many_at_once(ready, mo
         at_once[0] -= 1
 
     monkeypatch.setattr(ready, "ask", asking)
-    monkeypatch.setattr(ready, "regions", lambda query, passage: maps.append(passage) or regions(query, passage))
+    monkeypatch.setattr(ready, "regions", lambda query, ids: maps.extend(ids) or regions(query, ids))
     report = measure_load(ready, 12, 5)
     assert len(set(seen)) == len(seen) == 12 and at_once == [0, AT_ONCE]
     assert len(maps) == 6 * 4  # half of them ask as the page does, for each of the four passages

@@ -160,3 +160,13 @@ def test_a_stop_makes_the_calls_of_those_who_wait_once():
     with stopped_by(stop):
         assert current() is stop
     assert current() is not stop
+
+
+def test_what_takes_too_long_is_ended():
+    slow, told = Slow(), []
+    with pytest.raises(TimeoutError):
+        for value in stoppable(slow.values(), 0.02, longest=0.2):
+            told.append(value)
+    assert set(told) <= {1, None} and not slow.closed
+    slow.go_on.set()
+    wait_for(lambda: slow.closed)
