@@ -35,7 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
         settings = settings_from(parser.parse_args(arguments))
     except SettingsProblem as problem:
         return _refuse(str(problem))
-    os.environ.setdefault("GRADIO_TEMP_DIR", str(own_folder()))  # where Gradio puts what is uploaded
+    if "GRADIO_TEMP_DIR" not in os.environ:  # where Gradio puts what is uploaded
+        os.environ["GRADIO_TEMP_DIR"] = str(own_folder())
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # how a container is stopped: as by Ctrl-C
     service = LateService(settings)
     try:
