@@ -7,6 +7,7 @@ libraries, models and index are loaded behind it. Knows nothing of how any of th
 from __future__ import annotations
 
 import argparse
+import atexit
 import os
 import signal
 import sys
@@ -64,5 +65,16 @@ def _refuse(sentence: str) -> int:
     return 2
 
 
+def _end() -> None:
+    """Ends the process before its threads are: one that came back from torch to an interpreter that is no more would
+    take the process down with `terminate called`."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    code = 1
+    atexit.register(_end)  # registered first, so done when all else has been cleaned up
+    code = main()
+    sys.exit(code)

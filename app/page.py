@@ -173,12 +173,15 @@ def build_page(
         )
         asked.failure(None, js="() => window.brokenOff()")
         # Again once it has ended, since words that were on their way may have come after the script's.
-        asked.then(None, js="() => window.stopped(true)")
+        said = [answer, evidence, earlier, figure]
+        nothing = [page_html.empty_answer(), "", "", ""]
+        keep = [gr.skip()] * len(said)
+        last = f"() => (window.stopped(true), window.begunAnew() ? {json.dumps(nothing)} : {json.dumps(keep)})"
+        asked.then(None, None, said, js=last, **quiet)
         talk = [earlier, turns]
         # In the browser, and before anything that asks the server: later it would take away what was done meanwhile.
-        nothing = json.dumps([page_html.empty_answer(), *[""] * 6])
-        cleared = [answer, evidence, earlier, figure, region, problem, unfit]
-        fresh = {"fn": None, "inputs": None, "outputs": cleared, "js": f"() => {nothing}", **quiet}
+        anew = f"() => (window.beginAnew(), {json.dumps([*nothing, '', '', ''])})"
+        fresh = {"fn": None, "inputs": None, "outputs": [*said, region, problem, unfit], "js": anew, **quiet}
         say = "(number) => (window.stopped(), number)"
         end = {"fn": asker.end, "inputs": number, "outputs": None, "js": say, **quiet}
         stop.click(**end)

@@ -2,7 +2,7 @@
    stopped. */
 (() => {
   "use strict";
-  const state = { run: "", rank: "", picked: false, stage: "", wanted: "", stopped: false };
+  const state = { run: "", rank: "", picked: false, stage: "", wanted: "", stopped: false, anew: false };
   const { all, one, announce, ended, settled } = window.citesight;
 
   function show(rank) {
@@ -61,9 +61,13 @@
   });
 
   window.asking = (number) => {
-    state.stopped = false;
+    state.stopped = state.anew = false;
     return number + 1;
   };
+
+  // Whether nothing has been asked since something else was begun: a last word of the old may have come after that.
+  window.beginAnew = () => (state.anew = true);
+  window.begunAnew = () => state.anew;
 
   /* Stopping: the server ends the work; what has been said stays, and the page says that it was stopped.
      later: when it has ended, by which time the next question may be waiting here for its first word. */

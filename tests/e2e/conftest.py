@@ -6,8 +6,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e_support import CHEETAH, TOWER, Visit, filled, opened, running
+from e2e_support import ARTEFACTS, CHEETAH, TOWER, Visit, filled, opened, running
 from PIL import Image
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Iterator[None]:
+    """With a test that failed, what its page shows and complained of."""
+    report = yield
+    visits = [each for each in getattr(item, "funcargs", {}).values() if isinstance(each, Visit)]
+    if call.when == "call" and report.failed and visits:
+        page = visits[0].page
+        page.screenshot(path=str(ARTEFACTS / f"failed-{item.name}.png".replace("/", "-")), full_page=True)
+        report.sections.append(("The page", f"{page.url}\n{page.locator('body').inner_text()}"))
+        report.sections.append(("It complained", "\n".join(visits[0].complaints)))
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -145,7 +145,8 @@ def test_the_focus_never_falls_to_the_top(ready: Visit) -> None:
         """() => {
             window.fallen = [];
             window.citesight.settled(() => {
-                if (document.activeElement === document.body) window.fallen.push(document.body.innerText.slice(0, 80));
+                const from = [window.pressed, document.querySelector(".cs-panel")?.className];
+                if (document.activeElement === document.body) window.fallen.push(from);
             });
         }"""
     )
@@ -155,6 +156,7 @@ def test_the_focus_never_falls_to_the_top(ready: Visit) -> None:
         return page.evaluate("(({ id, className, localName }) => id || className || localName)(document.activeElement)")
 
     def press(selector: str) -> None:
+        page.evaluate("(selector) => (window.pressed = selector)", selector)
         page.locator(selector).focus()
         page.keyboard.press("Enter")
 
