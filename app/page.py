@@ -55,7 +55,7 @@ log = logging.getLogger(__name__)
 STATIC = Path(__file__).parent / "static"
 STYLES = ("page", "corpora")
 # Each uses what is in those before it.
-SCRIPTS = ("base", "page", "corpora", "errors", "kept", "part", "photo", "focus")
+SCRIPTS = ("base", "asking", "page", "corpora", "errors", "kept", "part", "photo", "focus")
 MOST_PASSAGES = 20  # the slider's end; the API takes as many as the service does
 POLL_SECONDS = 1.5
 WAITING = 32  # that may wait for their turn
@@ -180,23 +180,24 @@ def build_page(
         asked.then(None, None, said, js=last, **quiet)
         talk = [earlier, turns]
         # In the browser, and before anything that asks the server: later it would take away what was done meanwhile.
+        # What is asked meanwhile waits for the id and the turns of the new conversation.
         anew = f"() => (window.beginAnew(), {json.dumps([*nothing, '', '', ''])})"
         fresh = {"fn": None, "inputs": None, "outputs": [*said, region, problem, unfit], "js": anew, **quiet}
+        begun = {"fn": None, "js": "() => window.begun()", **quiet}
         say = "(number) => (window.stopped(), number)"
         end = {"fn": asker.end, "inputs": number, "outputs": None, "js": say, **quiet}
         stop.click(**end)
         for happens in (new.click, photo.upload, photo.clear, *(button.click for button, _, _ in tries)):
             happens(**fresh)
             happens(**end)  # else the answer would write itself, and its turn, over what is begun anew
-        begun = [turns, conversation]
-        new.click(asker.begin, photo, begun, **quiet)
-        photo.upload(None, js="() => window.checking(true)", **quiet)
-        checked = photo.upload(asker.check_photo, photo, [*begun, photo, unfit], **quiet)
-        checked.then(None, js="() => window.checking(false)", **quiet)
-        photo.clear(asker.begin, None, begun, **quiet)
+        started = [turns, conversation]
+        new.click(asker.begin, photo, started, **quiet).then(**begun)
+        looked = photo.upload(asker.check_photo, photo, [*started, photo, unfit], **quiet)
+        looked.then(None, js="() => window.begun('The photo is there.')", **quiet)
+        photo.clear(asker.begin, None, started, **quiet).then(**begun)
         for button, file, text in tries:
-            chosen = button.click(asker.example(file, text), None, [*begun, photo, question], **quiet)
-            chosen.then(None, js="() => document.querySelector('#cs-ask').click()")
+            chosen = button.click(asker.example(file, text), None, [*started, photo, question], **quiet)
+            chosen.then(None, js="() => window.begun('', true)", **quiet)
 
         polled = [status, timer, corpora]
         page.load(asker.progress, corpora, polled, **quiet)

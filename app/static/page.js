@@ -1,9 +1,8 @@
-/* The Ask page: a citation or a card is pressed, the card is marked and the photo shows its heat map; answers are
-   stopped. */
+/* The Ask page: a citation or a card is pressed, the card is marked and the photo shows its heat map. */
 (() => {
   "use strict";
-  const state = { run: "", rank: "", picked: false, stage: "", wanted: "", stopped: false, anew: false };
-  const { all, one, announce, ended, settled } = window.citesight;
+  const state = { run: "", rank: "", picked: false, stage: "", wanted: "" };
+  const { all, one, announce, settled } = window.citesight;
 
   function show(rank) {
     all(".cs-card").forEach((card) => card.classList.toggle("cs-selected", card.dataset.rank === rank));
@@ -60,23 +59,6 @@
     if (card && !String(getSelection())) select(card.dataset.rank);
   });
 
-  window.asking = (number) => {
-    state.stopped = state.anew = false;
-    return number + 1;
-  };
-
-  // Whether nothing has been asked since something else was begun: a last word of the old may have come after that.
-  window.beginAnew = () => (state.anew = true);
-  window.begunAnew = () => state.anew;
-
-  /* Stopping: the server ends the work; what has been said stays, and the page says that it was stopped.
-     later: when it has ended, by which time the next question may be waiting here for its first word. */
-  window.stopped = (later = false) => {
-    if (later && !state.stopped) return;
-    state.stopped = true;
-    ended("Stopped before the end; what is here is not the whole answer.", "Stopped. Ask again when you like.");
-  };
-
   // Called by Gradio once the page is up: `/?example=lion` asks that example.
   window.openExample = () => {
     document.documentElement.classList.add("cs-up");
@@ -93,7 +75,6 @@
       state.wanted = "";
       example.click();
     }
-    if (state.stopped) window.stopped(); // words that were on their way have come after it
     const evidence = one(".cs-evidence");
     const run = evidence ? evidence.dataset.run : "";
     if (run !== state.run) {

@@ -3,12 +3,12 @@
 (() => {
   "use strict";
   const { one, managing, announce, say, settled } = window.citesight;
-  // given: what is to be handed on; checking: the program looks at the one before; own: what is dragged is the page's.
-  const state = { given: null, checking: false, own: false };
+  const state = { given: null, own: false }; // what is to be handed on; whether what is dragged is the page's
 
   function hand() {
     const input = one("#cs-photo input[type=file]");
-    if (!state.given || state.checking || !input) return; // later, when the page has changed
+    // Later, when the page has changed, or the server has looked at the one before, which would come back in its place.
+    if (!state.given || window.beginning() || !input) return;
     const files = new DataTransfer();
     files.items.add(state.given);
     state.given = null;
@@ -21,15 +21,6 @@
     state.given = file;
     hand();
   }
-
-  /* Called by Gradio when a photo has arrived and again when it was looked at. What comes meanwhile waits, or the
-     answer about the photo before would put that back in its place. */
-  window.checking = (busy) => {
-    state.checking = busy;
-    if (busy) return;
-    if (one("#cs-photo img")) announce("The photo is there.");
-    hand();
-  };
 
   const isPicture = (file) => file.type === "" || file.type.startsWith("image/"); // "": unknown here; it is looked at
   const editable = (target) => target instanceof Element && target.closest("input, textarea, [contenteditable]");

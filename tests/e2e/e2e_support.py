@@ -143,7 +143,7 @@ def running(data_dir: Path, **settings: str) -> Iterator[str]:
             yield url
             if process.poll() != -signal.SIGKILL:  # which a test may send
                 process.send_signal(signal.SIGINT)
-                assert process.wait(20) == 0
+                assert process.wait(PATIENCE / 1000) == 0
         finally:
             if process.poll() is None:
                 process.kill()
@@ -175,6 +175,19 @@ class Visit:
         """Once a question was answered, when the photo stands as a figure."""
         self.page.get_by_role("button", name="Change photo").click()
         self.page.get_by_role("button", name="Remove Image").click()
+
+    def tell_late(self, address: str) -> None:
+        """From now on the server is told a second late what is told to such an address."""
+        self.page.evaluate(
+            """(address) => {
+                const fetched = window.fetch;
+                window.fetch = async (...how) => {
+                    if (String(how[0]).includes(address)) await new Promise((done) => setTimeout(done, 1000));
+                    return fetched(...how);
+                };
+            }""",
+            address,
+        )
 
     def ask(self, question: str) -> None:
         self.page.get_by_label("Question").fill(question)

@@ -146,7 +146,7 @@ def test_the_focus_never_falls_to_the_top(ready: Visit) -> None:
             window.fallen = [];
             window.citesight.settled(() => {
                 const from = [window.pressed, document.querySelector(".cs-panel")?.className];
-                if (document.activeElement === document.body) window.fallen.push(from);
+                if (window.pressed && document.activeElement === document.body) window.fallen.push(from);
             });
         }"""
     )
@@ -156,8 +156,8 @@ def test_the_focus_never_falls_to_the_top(ready: Visit) -> None:
         return page.evaluate("(({ id, className, localName }) => id || className || localName)(document.activeElement)")
 
     def press(selector: str) -> None:
-        page.evaluate("(selector) => (window.pressed = selector)", selector)
         page.locator(selector).focus()
+        page.evaluate("(selector) => (window.pressed = selector)", selector)
         page.keyboard.press("Enter")
 
     press(".cs-try >> nth=0")

@@ -54,6 +54,41 @@ def test_a_reload_keeps_everything_and_the_conversation_goes_on(ready: Visit, br
         assert other.page.locator(".cs-said").count() == 0 and other.page.url != place
 
 
+@pytest.mark.parametrize("late", ["/upload", "/run/predict"])
+def test_what_is_asked_before_the_photo_is_there_is_asked_when_it_is(ready: Visit, late: str, tmp_path: Path) -> None:
+    page = ready.page
+    (tmp_path / "none.jpg").write_text("no photo")
+    ready.tell_late(late)
+    ready.give_photo(CHEETAH)
+    page.get_by_label("Question").fill("How fast can this animal run?")
+    page.keyboard.press("Enter")
+    assert "104 km/h" in ready.answered()
+    assert page.locator("#cs-problem [role=alert]").count() == 0
+    before = shown(ready)
+    reloaded(ready)
+    page.locator(".cs-said").wait_for()
+    assert shown(ready) == before
+    # A new conversation knows nothing of the old one, however soon it is spoken in.
+    ready.tell_late(late)
+    page.get_by_role("button", name="New conversation").click()
+    ready.ask("Where does this animal live?")
+    page.locator(".cs-asked", has_text="Where").wait_for()
+    ready.answered()
+    reloaded(ready)
+    page.locator(".cs-asked", has_text="Where").wait_for()
+    assert page.locator(".cs-earlier").count() == 0
+    # A photo that is none is not asked about.
+    ready.tell_late(late)
+    ready.remove_photo()
+    page.locator("#cs-photo img").wait_for(state="detached")
+    page.wait_for_function("!window.beginning()")
+    ready.give_photo(tmp_path / "none.jpg")
+    ready.ask("How fast can this animal run?")
+    page.locator("#cs-unfit [role=alert]").wait_for()
+    page.wait_for_timeout(1_500)  # longer than it takes to ask
+    assert page.locator("#cs-problem [role=alert]").count() == 0 and page.locator(".cs-said").count() == 0
+
+
 def test_what_was_begun_anew_stays_so(ready: Visit) -> None:
     ready.give_photo(LION)
     ready.ask("Where does this animal live?")

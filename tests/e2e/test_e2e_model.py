@@ -191,23 +191,13 @@ def ask_slowly(talking: Visit, modelled: Modelled, question: str) -> None:
     talking.page.locator(".cs-panel[aria-busy] .cs-said", has_text="It is").wait_for()
 
 
-# What the server is told a second late, while more words come.
-LATE = """() => {
-    const fetched = window.fetch;
-    window.fetch = async (...how) => {
-        if (String(how[0]).includes("/run/predict")) await new Promise((done) => setTimeout(done, 1000));
-        return fetched(...how);
-    };
-}"""
-
-
 @pytest.mark.parametrize("change", ["another", "removed", "example", "removed while words are on their way"])
 def test_another_photo_ends_the_answer_about_the_last_one(talking: Visit, modelled: Modelled, change: str) -> None:
     page = talking.page
     ask_slowly(talking, modelled, f"How slowly does this cat walk, {change}?")
     page.locator(".cs-figure").wait_for()
     if "on their way" in change:
-        page.evaluate(LATE)
+        talking.tell_late("/run/predict")
     if change == "example":
         page.locator(".cs-try").nth(1).click()
     else:

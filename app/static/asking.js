@@ -1,0 +1,76 @@
+/* What is wanted of the server: an answer is asked for, stopped, or left when something else is begun. */
+(() => {
+  "use strict";
+  const { one, announce, ended, settled } = window.citesight;
+  // anew: nothing was asked since something else was begun; chosen: a photo was, just now; uploading: it is; beginning: the
+  // server does not know of it yet; early: a question was asked meanwhile.
+  const state = { stopped: false, anew: false, chosen: false, uploading: false, beginning: false, early: false };
+
+  window.asking = (number) => {
+    state.stopped = state.anew = false;
+    return number + 1;
+  };
+
+  /* Stopping: the server ends the work; what has been said stays, and the page says that it was stopped.
+     later: when it has ended, by which time the next question may be waiting here for its first word. */
+  window.stopped = (later = false) => {
+    if (later && !state.stopped) return;
+    state.stopped = true;
+    ended("Stopped before the end; what is here is not the whole answer.", "Stopped. Ask again when you like.");
+  };
+
+  window.beginAnew = () => {
+    state.anew = state.beginning = true;
+    state.chosen = false;
+  };
+  window.begunAnew = () => state.anew;
+  window.beginning = () => state.beginning;
+  // The server knows of it. told: what those who hear the page are told if there is a photo. ask: whether to, now.
+  window.begun = (told = "", ask = false) => {
+    state.beginning = false;
+    state.early ||= ask;
+    if (told && one("#cs-photo img")) announce(told);
+    requestAnimationFrame(askEarly); // by when the page shows what the server said of it
+  };
+
+  const coming = () => state.chosen || state.uploading || state.beginning;
+
+  // For what Gradio does next with a photo: shows that it uploads it, then that it is there.
+  function soon() {
+    state.chosen = true;
+    setTimeout(() => {
+      state.chosen = false;
+      askEarly();
+    }, 500);
+  }
+
+  function chosen(event) {
+    if (event.target.matches?.("#cs-photo input[type=file]") && event.target.files.length) soon();
+  }
+  addEventListener("change", chosen, true);
+
+  // What is asked while the photo is on its way is asked when it is there.
+  function early(event) {
+    if (!coming() || !event.target.closest?.(event.type === "click" ? "#cs-ask" : "#cs-question")) return;
+    if (event.type === "keydown" && (event.key !== "Enter" || event.shiftKey || event.isComposing)) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    state.early = true;
+    announce("Your question is asked as soon as the photo is there.");
+  }
+  ["click", "keydown"].forEach((type) => addEventListener(type, early, true));
+
+  function askEarly() {
+    if (!state.early || coming()) return;
+    state.early = false;
+    if (!one("#cs-unfit [role=alert]")) one("#cs-ask").click(); // else there is nothing to ask about
+  }
+
+  settled(() => {
+    const before = state.uploading;
+    state.uploading = one("#cs-photo .uploading") !== null;
+    if (before && !state.uploading && !state.beginning) soon();
+    askEarly();
+    if (state.stopped) window.stopped(); // words that were on their way have come after it
+  });
+})();
