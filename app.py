@@ -17,11 +17,11 @@ import threading
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
-from app.late import LateService
-from app.page import build_page, launch
-from app.results import UserProblem
+from app.service.results import UserProblem
+from app.service.startup import LateService
 from app.settings import SettingsProblem, add_answer_options, add_common_options, settings_from
-from app.upload_limits import own_folder
+from app.web.page import build_page, launch
+from app.web.upload_limits import own_folder
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -20,6 +20,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from app.hosts import is_loopback, named
 
+AT_ONCE = 2  # questions that a page answers at the same time
+MAX_UPLOAD = 200 << 20  # bytes of what becomes a corpus, at a time
+
 # A corpus becomes a folder's name, so nothing that could climb out of the data directory is let in.
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from generator.templates import DISAGREE
+from generator.extractive.templates import DISAGREE
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -22,12 +22,12 @@ from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from kb.bulk import insert_many
 from kb.catalogue import Catalogue
-from kb.chunking import BETWEEN_SECTIONS, Cutting, Piece, pieces_of
-from kb.models import CorpusRow, DocumentRow, IngestionRunRow, PassageRow, SkipRow
+from kb.catalogue.bulk import insert_many
+from kb.catalogue.tables import CorpusRow, DocumentRow, IngestionRunRow, PassageRow, SkipRow
 from kb.records import CatalogueProblem, DocumentRecord, RunReport, Skipped, Source, passage_hash, version_name
 from kb.sources import SOURCES
+from kb.sources.chunking import BETWEEN_SECTIONS, Cutting, Piece, pieces_of
 
 # The tables themselves: rows of their objects would take twice the time.
 _DOCUMENT, _PASSAGE = DocumentRow.__table__, PassageRow.__table__
@@ -55,9 +55,10 @@ def ingest(
 
     `progress(done, total)` is called before the first and after every batch; total is None where it is not known.
     `cutting` says how documents become passages; None is for sources that give passages. Another cutting than the
-    corpus has begins a new version of it, which nobody is given before kb/corpora.py is told to serve it. A run is
-    recorded whatever happens, with what it skipped and `request`, what was asked for as JSON; it ends early where it
-    is asked to pause. Raises CatalogueProblem (unknown source, database) and what the source raises (WheelProblem).
+    corpus has begins a new version of it, which nobody is given before kb/catalogue/corpora.py is told to serve it. A
+    run is recorded whatever happens, with what it skipped and `request`, what was asked for as JSON; it ends early
+    where it is asked to pause. Raises CatalogueProblem (unknown source, database) and what the source raises
+    (WheelProblem).
     """
     if isinstance(source, str):
         if source not in SOURCES:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .encoder import Encoder
-from .index import LateInteractionIndex
-from .made_up import made_up_queries
+from retriever.encoders.base import Encoder
+from retriever.encoders.sample_queries import made_up_queries
+from retriever.index import LateInteractionIndex
 
 
 def is_index(path: Path) -> bool:

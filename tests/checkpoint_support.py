@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from retriever.flmr import FLMRConfig, FLMRModelForRetrieval
+from retriever.encoders.flmr import FLMRConfig, FLMRModelForRetrieval
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 VOCABULARY = [

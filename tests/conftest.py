@@ -12,9 +12,9 @@ from hypothesis import settings
 from kb_support import NO_SERVER, postgresql
 
 from kb.catalogue import Catalogue
-from retriever.encoder import Encoder
-from retriever.profiles import load_encoder
-from retriever.sentences import SentenceEncoder, load_sentence_encoder
+from retriever.encoders.base import Encoder
+from retriever.encoders.registry import load_encoder
+from retriever.encoders.sentences import SentenceEncoder, load_sentence_encoder
 
 settings.register_profile("any machine", deadline=None)  # how long one case takes says something about the machine
 settings.load_profile("any machine")

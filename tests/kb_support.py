@@ -19,7 +19,7 @@ from sqlalchemy import create_engine, func, select, text
 from sqlalchemy.exc import OperationalError
 
 from kb.catalogue import Catalogue
-from kb.models import CorpusRow, DocumentRow, PassageRow
+from kb.catalogue.tables import CorpusRow, DocumentRow, PassageRow
 from kb.records import DocumentRecord, Source
 
 SERVER = "postgresql+psycopg://postgres@127.0.0.1:5432/"

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from retriever.encoder import QueryVectors
+from retriever.encoders.base import QueryVectors
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 VOCABULARY = "red green blue apple pear pie wall brick sky bird cloud stone river zebra".split()
@@ -36,7 +36,7 @@ def words(text: str) -> list[str]:
 
 
 class WordEncoder:
-    """Has the methods of retriever.encoder.Encoder that the benchmark uses, and notes what they are given."""
+    """Has the methods of retriever.encoders.base.Encoder that the benchmark uses, and notes what they are given."""
 
     dim = DIM
     takes_instructions = True

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
 
 from generator.answers import Anew, said_with
-from generator.chat import Message, Scored
+from generator.models.chat import Message, Scored
 
 
 class ReadingModel:

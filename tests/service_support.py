@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 from small_encoder import COLOURS, FAR, SmallEncoder, embed_sentences, source
 
-from app.answerers import Answerers
-from app.results import UserProblem
-from app.service import AnswerService
+from app.service.answerers import Answerers
+from app.service.ask import AnswerService
+from app.service.results import UserProblem
 from app.settings import load_settings
-from generator.extractive import ExtractiveAnswerer
-from generator.scoring import Limits
+from generator.extractive.answerer import ExtractiveAnswerer
+from generator.extractive.scoring import Limits
 from kb import ingest as ingestion
 from kb.catalogue import Catalogue
 

@@ -1,6 +1,6 @@
 """A small but working encoder for tests: a word is a direction, a patch of a photo is its colour's word.
 
-It has the interface of retriever.encoder.Encoder. Also a tiny corpus to go with it.
+It has the interface of retriever.encoders.base.Encoder. Also a tiny corpus to go with it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from kb.records import DocumentRecord, Source
-from retriever.encoder import QueryVectors
+from retriever.encoders.base import QueryVectors
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
 GRID = (2, 3)
@@ -79,7 +79,7 @@ FAR = {"close_span": -1.0, "close": -1.0, "close_title": -1.0}
 
 
 def embed_sentences(texts: Sequence[str]) -> np.ndarray:
-    """As retriever.sentences does it: the mean of a sentence's words, of unit length."""
+    """As retriever.encoders.sentences does it: the mean of a sentence's words, of unit length."""
     sums = [np.sum([direction(word) for word in words(text)] or [direction("")], axis=0) for text in texts]
     return np.stack([each / np.linalg.norm(each) for each in sums]).astype(np.float32)
 

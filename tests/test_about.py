@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.about import asks_of_another, helped_by, names_in, said_to_be
-from app.results import LIKELY, MAY_BE, NAMED, UNKNOWN, Guess, Subject
+from app.service.about import asks_of_another, helped_by, names_in, said_to_be
+from app.service.results import LIKELY, MAY_BE, NAMED, UNKNOWN, Guess, Subject
 
 ARTICLES = {"Eiffel Tower", "India", "Cheetah", "Paris", "World War II", "Animal", "Lion", "Africa", "Speed", "Adult"}
 

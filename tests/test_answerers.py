@@ -19,14 +19,14 @@ from service_support import photo
 from small_encoder import ARTICLES, SmallEncoder, embed_sentences, source
 from test_page import HOSTILE
 
-from app import service
-from app.answerers import answerers_for
-from app.results import PartialOwn, PartialText, UserProblem
-from app.service import AnswerService, build_service
+from app.service import ask as service
+from app.service.answerers import answerers_for
+from app.service.ask import AnswerService, build_service
+from app.service.results import PartialOwn, PartialText, UserProblem
 from app.settings import load_settings
 from generator.answers import GeneratorProblem, Turn
-from generator.extractive import ExtractiveAnswerer
-from generator.prompt import OWN_RULES, REWRITING_RULES, RULES, SHORT_RULES
+from generator.extractive.answerer import ExtractiveAnswerer
+from generator.models.prompts import OWN_RULES, REWRITING_RULES, RULES, SHORT_RULES
 from kb import ingest as ingestion
 
 KEY = "sk-secret-0123456789"
@@ -339,7 +339,7 @@ def test_a_model_is_fetched_by_its_id(checkpoint, monkeypatch):
 def test_a_model_too_large_for_this_machine_is_not_fetched(checkpoint, monkeypatch):
     for name in [name for name in os.environ if name.startswith("HF_") or name.lower().endswith("_proxy")]:
         monkeypatch.delenv(name)
-    monkeypatch.setattr("generator.loading.free_bytes", lambda device: 1 << 30)
+    monkeypatch.setattr("generator.models.loading.free_bytes", lambda device: 1 << 30)
     with HubServer({"owner/tiny": checkpoint}) as hub:
         monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)

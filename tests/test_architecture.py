@@ -12,13 +12,20 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("app", "generator", "kb", "retriever")
-ALONE = ("wheelcache.py", "hubcache.py", "hubclient.py", "memory.py")
+# Each part with the parts that it may import beside itself.
+MAY_IMPORT = {
+    "common": set(),
+    "hub": {"common"},
+    "kb": {"hub", "common"},
+    "retriever": {"hub", "common"},
+    "generator": {"common"},  # it fetches nothing
+    "benchmarks": {"app", "generator", "kb", "retriever", "hub", "common"},
+    "app": {"benchmarks", "generator", "kb", "retriever", "hub", "common"},
+}
 
 
 def source_files() -> list[Path]:
-    files = [file for part in PARTS for file in (ROOT / part).rglob("*.py")]
-    return [*files, *ROOT.glob("*.py")]
+    return [ROOT / "app.py", *(file for part in MAY_IMPORT for file in (ROOT / part).rglob("*.py"))]
 
 
 def imports(text: str, package: tuple[str, ...]) -> Iterator[str]:
@@ -35,30 +42,30 @@ def imports(text: str, package: tuple[str, ...]) -> Iterator[str]:
 def wrong(place: PurePosixPath, name: str) -> str:
     """Why the file at a place in the project may not import a module; "" when it may."""
     part, target = place.parts[0], name.split(".")[0]
-    page = (
-        place.name == "app.py" if len(place.parts) == 1 else part == "app" and place.name.startswith("page")
-    )
-    command = place.name == "__main__.py" and len(place.parts) == 2  # puts parts together, as app does
-    if part in ("kb", "retriever", "generator") and target in PARTS and target != part and not command:
+    web = part == "app.py" or place.parts[:2] == ("app", "web")
+    command = place.parts[:2] == ("app", "commands")
+    if place.name == "__main__.py" and len(place.parts) == 2:
+        return "" if name == f"app.commands.{part}.main" or target not in MAY_IMPORT else "a shim begins its command"
+    if part in MAY_IMPORT and target in MAY_IMPORT.keys() - MAY_IMPORT[part] - {part}:
         return f"{part} must not know {target}"
-    if target in ("wheelcache", "hubcache") and part == "generator" and not command:
-        return "the generator fetches nothing"
-    if target == "hubclient" and place.as_posix() != "hubcache.py":
-        return "only hubcache asks the Hub"
-    if place.as_posix() in ALONE and target in (*PARTS, "wheelcache", "hubcache", "memory"):
-        return f"{place.stem} knows no part of the program"
-    if target == "gradio" and not page:
-        return "Gradio belongs to app/page*.py"
+    if target == "benchmarks" and not command and part != "benchmarks":
+        return "only the commands measure"
+    if name.startswith("app.commands") and not command:
+        return "nothing knows the commands"
+    if name.startswith("app.web") and not web:
+        return "only the page knows the page"
+    if name.startswith("hub.client") and part != "hub":
+        return "only hub/cache.py asks the Hub"
+    if target in ("gradio", "starlette") and not web:
+        return "Gradio and HTTP belong to app/web"
     if target in ("sqlalchemy", "alembic") and part != "kb":
         return "SQL belongs to kb"
-    if part == "app" and name.startswith("app.page") and not page:
-        return "only pages know pages"
     return ""
 
 
 def test_every_import_goes_with_the_arrows():
     files = source_files()
-    assert {file.relative_to(ROOT).parts[0] for file in files} >= {*PARTS, *ALONE}
+    assert {file.relative_to(ROOT).parts[0] for file in files} == {"app.py", *MAY_IMPORT}
     faults = [
         f"{place}: imports {name}: {why}"
         for file in files
@@ -69,28 +76,46 @@ def test_every_import_goes_with_the_arrows():
     assert not faults, "\n".join(faults)
 
 
+def test_all_code_is_in_a_part():
+    outside = {"tests", "docs", ".venv", "data"}
+    found = {file.relative_to(ROOT).parts[0] for file in ROOT.glob("*/**/*.py")} - outside
+    assert found == set(MAY_IMPORT) and [file.name for file in ROOT.glob("*.py")] == ["app.py"]
+
+
+@pytest.mark.parametrize("part", MAY_IMPORT)
+def test_every_room_says_what_lives_there(part: str) -> None:
+    rooms = {file.parent for file in (ROOT / part).rglob("*.py") if "migrations" not in file.parts}
+    assert rooms and all(ast.get_docstring(ast.parse((room / "__init__.py").read_text())) for room in rooms)
+
+
 @pytest.mark.parametrize(
     ("place", "line"),
     [
-        ("kb/catalogue.py", "import retriever.index"),
-        ("kb/catalogue.py", "from app.settings import Settings"),
+        ("kb/catalogue/catalogue.py", "import retriever.index"),
+        ("kb/catalogue/catalogue.py", "from app.settings import Settings"),
         ("kb/sources/one.py", "def f():\n    from generator import answers"),
         ("kb/sources/__main__.py", "from app import settings"),
-        ("retriever/encoder.py", "from kb.records import Passage"),
+        ("kb/__main__.py", "from app.settings import load_settings"),
+        ("kb/__main__.py", "from app.commands.retriever import main"),
+        ("kb/ingest.py", "from app.commands.kb import main"),
+        ("retriever/encoders/base.py", "from kb.records import Passage"),
         ("retriever/index/search.py", "import sqlalchemy as sql"),
-        ("generator/extractive.py", "from retriever.index import Hit"),
-        ("generator/extractive.py", "from wheelcache import fetch_wheel"),
-        ("generator/loading.py", "from hubcache import fetch_vision_language"),
-        ("app/service.py", "import gradio as gr"),
-        ("app/service.py", "from app.page import build_page"),
-        ("app/service.py", "from . import page"),
-        ("app/service.py", "from sqlalchemy.orm import Session"),
-        ("wheelcache.py", "import kb"),
-        ("hubcache.py", "from retriever.profiles import FLMR_FILES"),
-        ("hubcache.py", "import wheelcache"),
-        ("hubclient.py", "from hubcache import fetch_model"),
-        ("retriever/checkpoints.py", "from hubclient import HubProblem"),
-        ("memory.py", "from generator import loading"),
+        ("retriever/encoders/checkpoints.py", "from hub.client import HubProblem"),
+        ("generator/extractive/answerer.py", "from retriever.index import Hit"),
+        ("generator/models/loading.py", "from hub.wheels import fetch_wheel"),
+        ("app/service/ask.py", "import gradio as gr"),
+        ("app/service/ask.py", "from app.web.page import build_page"),
+        ("app/service/ask.py", "from ..web import page"),
+        ("app/service/ask.py", "from app.commands.terminal import refuse"),
+        ("app/service/ask.py", "from sqlalchemy.orm import Session"),
+        ("app/service/ask.py", "import benchmarks.load"),
+        ("app/commands/app.py", "from app.web import page"),
+        ("app.py", "from app.commands import app"),
+        ("benchmarks/load.py", "from app.web.turns import Turns"),
+        ("hub/wheels.py", "import kb"),
+        ("hub/cache.py", "from retriever.encoders.registry import FLMR_FILES"),
+        ("common/memory.py", "from generator.models import loading"),
+        ("common/memory.py", "from hub import cache"),
     ],
 )
 def test_a_wrong_import_is_found(place, line):
@@ -101,17 +126,17 @@ def test_a_wrong_import_is_found(place, line):
 @pytest.mark.parametrize(
     ("place", "line"),
     [
-        ("kb/__main__.py", "from app.settings import load_settings"),
-        ("retriever/__main__.py", "from app.indexing import build_index\nfrom kb.catalogue import Catalogue"),
+        ("kb/__main__.py", "import sys\nfrom app.commands.kb import main"),
+        ("app/commands/retriever.py", "from app.service.indexing import build_index\nimport benchmarks.load"),
         ("kb/ingest.py", "from kb.catalogue import Catalogue\nfrom . import records\nimport sqlalchemy"),
-        ("retriever/encoder.py", "from wheelcache import fetch_wheel\nfrom ..retriever import images"),
-        ("app/page_html.py", "import gradio\nfrom app import page_heat"),
-        ("generator/__main__.py", "from hubcache import fetch_vision_language"),
-        ("generator/loading.py", "from memory import free_bytes"),
-        ("retriever/profiles.py", "from hubcache import fetch_model\nfrom memory import free_bytes"),
-        ("hubcache.py", "from hubclient import HubProblem"),
-        ("app.py", "import gradio\nfrom app.page import build_page"),
-        ("app/service.py", "from kb.catalogue import Catalogue\nfrom retriever.index import Hit"),
+        ("retriever/encoders/base.py", "from hub.wheels import fetch_wheel\nfrom ..index import search"),
+        ("app/web/ask/html.py", "import gradio\nfrom app.web.ask import heat_maps"),
+        ("app/commands/generator.py", "from hub.cache import fetch_vision_language"),
+        ("generator/models/loading.py", "from common.memory import free_bytes"),
+        ("hub/cache.py", "from hub.client import HubProblem"),
+        ("benchmarks/load.py", "from app.service.ask import AnswerService"),
+        ("app.py", "import gradio\nfrom app.web.page import build_page"),
+        ("app/service/ask.py", "from kb.catalogue import Catalogue\nfrom retriever.index import Hit"),
     ],
 )
 def test_a_right_import_is_let_through(place, line):

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from model_support import said_by
 
 from generator.answers import SUPPORTED, Anew, Answer, Evidence
-from generator.citations import NO_REASON, cited_answer
-from generator.plaintext import LEFT_OUT, plain_pieces
+from generator.grounding.citations import NO_REASON, cited_answer
+from generator.grounding.plain_text import LEFT_OUT, plain_pieces
 
 FOX = Evidence(
     "fox",

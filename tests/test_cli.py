@@ -15,9 +15,9 @@ from chat_server import ChatServer, stream
 from PIL import Image
 from small_encoder import ARTICLES, COLOURS, SmallEncoder, source
 
-from app import __main__ as command
-from app import service
-from app.results import EvidencePassage
+from app.commands import app as command
+from app.service import ask as service
+from app.service.results import EvidencePassage
 from generator.answers import Answer, Citation
 from kb import ingest as ingestion
 from kb.records import CatalogueProblem
@@ -157,7 +157,7 @@ def test_it_says_what_an_answer_waits_for(small, photo, capsys, monkeypatch):
 
     monkeypatch.setattr(command, "PAUSE", 0.01)
     monkeypatch.setattr(service.AnswerService, "loading", loading)
-    monkeypatch.setattr("generator.extractive.ExtractiveAnswerer.answer", answer)
+    monkeypatch.setattr("generator.extractive.answerer.ExtractiveAnswerer.answer", answer)
     assert command.main(["ask", photo, "What is it?"]) == 0
     said = capsys.readouterr()
     assert said.err.endswith("Loading the model.\nNearly there.\n") and said.err.count("Loading the model.") == 1
@@ -231,7 +231,7 @@ def test_a_passage_cannot_steer_the_terminal(small):
 
 def test_a_reader_that_has_enough_is_no_problem(tmp_path):
     code = (
-        "import sys; from app import __main__ as command\n"
+        "import sys; from app.commands import app as command\n"
         "def ask(args):\n"
         "    for _ in range(100000): print('line')\n"
         "    return 0\n"

@@ -12,16 +12,16 @@ from PIL import Image
 from service_support import fill, photo, refused, services, wait_for
 from small_encoder import ARTICLES, COLOURS, GRID, SmallEncoder, source
 
-from app import service
-from app.answerers import Answerers
-from app.indexing import Indexer
-from app.ingestions import Ingestions
-from app.page_html import escape, final_answer
-from app.results import MAX_TURNS, WHOLE, EvidenceFound, PartialOwn, PartialText, Result, UserProblem
-from app.service import AnswerService
+from app.service import ask as service
+from app.service.answerers import Answerers
+from app.service.ask import AnswerService
+from app.service.indexing import Indexer
+from app.service.ingestions import Ingestions
+from app.service.results import MAX_TURNS, WHOLE, EvidenceFound, PartialOwn, PartialText, Result, UserProblem
+from app.web.ask.html import escape, final_answer
 from generator.answers import UNSUPPORTED, Answer, Candidate, Citation, Evidence, GeneratorProblem, Statement, Turn
-from generator.followups import standalone
-from kb.sources import SOURCES, chosen
+from generator.extractive.followups import standalone
+from kb.sources import SOURCES, registry
 
 CHERRY = Turn("What is this?", "Cherry [1].", "Cherry")
 NO_MODEL = "That needs a vision-language model and none is set; give one as CITESIGHT_MODEL."
@@ -496,7 +496,7 @@ def test_a_corpus_made_anew_under_its_name_is_another(asked, model, catalogue, m
     # The passages found before are in it again, and the index has been changed as often.
     articles = {**ARTICLES, "Frog": "A frog is a green animal that jumps."}
     monkeypatch.setitem(SOURCES, "things", source("things", articles))
-    managed.start(chosen.Asked("things"))
+    managed.start(registry.Asked("things"))
     wait_for(lambda: asked.status().state == "ready")
     result = asked.ask_once(*green)
     assert not result.cached and result.passages[0].title == "Frog" and model.together.begun == 2

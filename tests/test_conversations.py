@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from test_page import PAGE, TOGETHER, Birds, _skipped, asker_of, awaited
 
-from app.conversations import Conversations, Kept
-from app.page_files import EXAMPLES, NOT_HERE, placed
-from app.turns import Full, Turns
+from app.web.conversations import Conversations, Kept
+from app.web.files import EXAMPLES, NOT_HERE, placed
+from app.web.turns import Full, Turns
 
 ONE, OTHER = "0123456789abcdef" * 2, "f" * 32
 

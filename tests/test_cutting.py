@@ -6,12 +6,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.cutting import PASSAGE_TOKENS, _sentences, cutting_for
+from app.service.passage_limits import PASSAGE_TOKENS, _sentences, cutting_for
 from generator.sentences import MAX_TEXT
-from kb.chunking import pieces_of
 from kb.records import DocumentRecord, Section
-from retriever.checkpoints import load_word_pieces
-from retriever.profiles import load_encoder
+from kb.sources.chunking import pieces_of
+from retriever.encoders.checkpoints import load_word_pieces
+from retriever.encoders.registry import load_encoder
 
 MILL = "The mill by the lake was built in 1871 by c. 40 people, e.g. J. R. Miller. It grinds rye. "
 
@@ -43,7 +43,7 @@ def test_pieces_of_words_add_up(encoder, texts):
 
 
 def test_the_words_remembered_are_bounded_and_the_count_needs_no_model(encoder, wheel_cache, monkeypatch):
-    monkeypatch.setattr("retriever.word_pieces.MOST_WORDS", 3)
+    monkeypatch.setattr("retriever.encoders.word_pieces.MOST_WORDS", 3)
     counter = load_word_pieces("mini", wheel_cache)
     for text in ("one two three", "four five six seven", "unbelievably", "x" * 30):
         assert counter.count_tokens([text, text]) == encoder.count_tokens([text]) * 2

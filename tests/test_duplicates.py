@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kb import duplicates
-from kb.duplicates import Twin, twins
+from kb.catalogue import duplicates
+from kb.catalogue.duplicates import Twin, twins
 
 WORDS = [f"word{number}" for number in range(5000)]
 

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from retriever import encoder
-from retriever.checkpoints import EncoderProblem
-from retriever.encoder import QueryVectors, passage_text
-from retriever.explain import contributions, patch_shares
+from retriever.encoders import base as encoder
+from retriever.encoders.base import QueryVectors, passage_text
+from retriever.encoders.checkpoints import EncoderProblem
+from retriever.encoders.registry import load_encoder
+from retriever.encoders.vision import prepare_photo
 from retriever.images import load_image
-from retriever.profiles import load_encoder
-from retriever.vision import prepare_photo
+from retriever.search.explain import contributions, patch_shares
 
 CHEETAH = Path(importlib.util.find_spec("gradio").origin).parent / "media_assets" / "images" / "cheetah1.jpg"
 TEXTS = [

@@ -13,12 +13,12 @@ import small_encoder
 from PIL import Image
 from small_encoder import COLOURS, SmallEncoder, source
 
-from app import __main__ as command
-from app import service
-from app.evaluating import AskedOf, Verdict, ask_all, judge, listed, read_set, report, table
-from app.results import EvidencePassage, Result, UserProblem
+from app.commands import app as command
+from app.evaluation import AskedOf, Verdict, ask_all, judge, listed, read_set, report, table
+from app.service import ask as service
+from app.service.results import EvidencePassage, Result, UserProblem
 from generator.answers import Answer, Citation
-from generator.metrics import holds_words
+from generator.evaluation.metrics import holds_words
 from kb import ingest as ingestion
 from kb.sources import SOURCES
 

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from retriever import __main__ as command_line
-from retriever.evaluation import measures, rank_of
+from app.commands import retriever as command_line
+from retriever.evaluation.measures import measures, rank_of
 
 
 def test_measures_by_hand():

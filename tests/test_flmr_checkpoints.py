@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModel, AutoProcessor
 
-from retriever.flmr import (
+from retriever.encoders.flmr import (
     CheckpointProblem,
     FLMRConfig,
     FLMRModelForRetrieval,
@@ -23,8 +23,8 @@ from retriever.flmr import (
     tokenize_documents,
     tokenize_queries,
 )
-from retriever.flmr.seeded import SIZES, published_config, seeded_model
-from retriever.mini import load_text_tower
+from retriever.encoders.flmr.seeded import SIZES, published_config, seeded_model
+from retriever.encoders.mini.model import load_text_tower
 
 GOLDEN = Path(__file__).parent / "data" / "golden"
 SHARED = Path(__file__).parents[2] / "shared" / "golden"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generator.answers import Turn
-from generator.followups import standalone
+from generator.extractive.followups import standalone
 
 TOWER = (Turn("What is this?", "It is the Vetla Tower [1].", "Vetla Tower"),)
 RIVERS = (Turn("Who is this?", "Emmy Rivers [1].", "Emmy Rivers"),)

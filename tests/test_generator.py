@@ -7,18 +7,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from answer_checks import unsupported_spans
 from PIL import Image
 from small_encoder import FAR
 
 from generator.answers import Evidence
-from generator.candidates import candidates
-from generator.check import unsupported_spans
-from generator.extractive import ExtractiveAnswerer
-from generator.measure import final
-from generator.questions import MAX_QUESTION, read_question
-from generator.scoring import MAX_TEXTS, Limits
+from generator.evaluation.measuring import final
+from generator.extractive.answerer import ExtractiveAnswerer
+from generator.extractive.question_kinds import MAX_QUESTION, read_question
+from generator.extractive.scoring import MAX_TEXTS, Limits
+from generator.extractive.spans import candidates
+from generator.extractive.templates import NO_PERSONS, UNRECOGNISED
 from generator.sentences import MAX_SENTENCE, split_sentences
-from generator.templates import NO_PERSONS, UNRECOGNISED
 from generator.words import stems
 
 PHOTO = Image.new("RGB", (4, 4))

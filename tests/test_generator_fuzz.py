@@ -9,15 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from answer_checks import unsupported_spans
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from generator.answers import Answer, Citation, Evidence
-from generator.check import unsupported_spans
-from generator.extractive import ExtractiveAnswerer
-from generator.measure import final, read_questions
-from generator.scoring import Limits
-from generator.templates import FIXED
+from generator.evaluation.measuring import final, read_questions
+from generator.extractive.answerer import ExtractiveAnswerer
+from generator.extractive.scoring import Limits
+from generator.extractive.templates import FIXED
 from kb.catalogue import Catalogue
 from kb.ingest import ingest
 from tests.test_generator import FOX, HARE, LAKE, PHOTO, TOWER, bag_of_words, evidence

@@ -15,10 +15,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from web_server import Reply, WebServer, to
 
-from kb.pagetext import Reader
 from kb.records import CatalogueProblem, DocumentRecord, Section, Skipped
 from kb.sources import google_search
 from kb.sources.google_search import Found, QuotaReached, read, read_questions, search, source
+from kb.sources.page_text import Reader
 
 KEY = "AIzaSyZq8vW3xLm5TtRr0pYb2"
 ENGINE = "0123456789abcdef0"

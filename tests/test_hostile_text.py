@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from regex_steps import Steps
 
-from app.page_html import marked
+from app.web.ask.html import marked
 from generator.answers import Evidence
-from generator.candidates import candidates, pick
-from generator.citations import cited_answer
-from generator.plaintext import plain_pieces
-from generator.questions import read_question
+from generator.extractive.question_kinds import read_question
+from generator.extractive.spans import candidates, pick
+from generator.grounding.citations import cited_answer
+from generator.grounding.plain_text import plain_pieces
 from generator.sentences import split_sentences
 from generator.words import plain
 from kb.records import MAX_MARKS, clean_text
@@ -25,11 +25,11 @@ from kb.records import MAX_MARKS, clean_text
 SHORT, TIMES = 100, 4
 MOST = 6.0  # times the steps for four times the text; a quadratic pattern takes sixteen
 READS_TEXT = (
-    "candidates", "citations", "fitting", "followups", "language", "plaintext", "quantities", "sentences", "subjects",
-    "support",
+    "extractive.fitting", "extractive.followups", "extractive.quantities", "extractive.spans", "extractive.subjects",
+    "grounding.citations", "grounding.language", "grounding.plain_text", "grounding.support", "sentences",
 )  # fmt: skip
 # Tried at one place only, and on a bounded stretch.
-BOUNDED = {"sentences._NEXT_WORD", "candidates._NAMES_BEFORE"}
+BOUNDED = {"sentences._NEXT_WORD", "extractive.spans._NAMES_BEFORE"}
 HOSTILE = [
     ".", "?!", "1,", "1", "1–", "a", "A", "a-", "Aa ", "A. ", "(", "[a](", " ", "\n ", "one ", "one-", "Aa of ", "in ",
     "12 km (", "genus ", "a.a/", "A a", "é", "1 to ", "and ",
@@ -39,7 +39,7 @@ PATTERNS = {
     for name in READS_TEXT
     for key, value in vars(importlib.import_module(f"generator.{name}")).items()
     if isinstance(value, re.Pattern)
-} | {"candidates.length": importlib.import_module("generator.candidates")._MEASURE["length"]}
+} | {"extractive.spans.length": importlib.import_module("generator.extractive.spans")._MEASURE["length"]}
 
 
 @pytest.fixture(autouse=True)
@@ -83,7 +83,7 @@ def events(work, text: str) -> int:
 
     def tracer(frame, event, argument):
         nonlocal count
-        ours = "/generator/" in frame.f_code.co_filename or frame.f_code.co_filename.endswith("page_html.py")
+        ours = "/generator/" in frame.f_code.co_filename or frame.f_code.co_filename.endswith("web/ask/html.py")
         count += ours
         return tracer if ours else None
 

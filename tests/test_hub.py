@@ -19,10 +19,10 @@ import huggingface_hub
 import pytest
 from hub_server import HubServer
 
-import hubcache
-import hubclient
-from hubcache import HubProblem, fetch_dataset, fetch_vision_language
-from retriever.checkpoints import FLMR_FILES
+from hub import cache as hubcache
+from hub import client as hubclient
+from hub.cache import HubProblem, fetch_dataset, fetch_vision_language
+from retriever.encoders.checkpoints import FLMR_FILES
 
 ROOT = Path(__file__).parent.parent
 MODEL, DATA = "owner/PreFLMR_tiny", "owner/M2KR"
@@ -136,7 +136,7 @@ def sentence(problem: pytest.ExceptionInfo) -> str:
 def fetch_elsewhere(url: str, cache: Path, more: str = "", **environment: str) -> subprocess.Popen:
     """The same in a process of its own, as a person has it: only the environment says where the Hub is."""
     program = (
-        "import sys; from pathlib import Path; from hubcache import fetch_model, HubProblem, Layout\n"
+        "import sys; from pathlib import Path; from hub.cache import fetch_model, HubProblem, Layout\n"
         f"{more}\n"
         f"try: print(fetch_model({MODEL!r}, Path(sys.argv[1]), {FLMR_FILES!r}))\n"
         "except HubProblem as problem: print('problem:', problem)"

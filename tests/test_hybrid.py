@@ -12,16 +12,17 @@ import pytest
 from PIL import Image
 from small_encoder import ARTICLES, COLOURS, FAR, SmallEncoder, embed_sentences, source
 
-from app import finding, service
-from app.answerers import Answerers
-from app.service import AnswerService
+from app.commands import retriever as command
+from app.service import ask as service
+from app.service import finding
+from app.service.answerers import Answerers
+from app.service.ask import AnswerService
 from app.settings import load_settings
-from generator.extractive import ExtractiveAnswerer
-from generator.scoring import Limits
-from generator.templates import LOOSE
+from generator.extractive.answerer import ExtractiveAnswerer
+from generator.extractive.scoring import Limits
+from generator.extractive.templates import LOOSE
 from kb import ingest as ingestion
 from kb.catalogue import Catalogue
-from retriever import __main__ as command
 
 PLURAL = "Cherries, and it is a very"  # by vectors a sapphire ("and it is a very"), by words a cherry
 

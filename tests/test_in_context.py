@@ -11,9 +11,9 @@ from PIL import Image
 from test_prompt import HOSTILE
 
 from generator.answers import Anew, Answer, Evidence, GeneratorProblem, Turn
-from generator.in_context import MAX_TOKENS, InContextAnswerer, own_answer
-from generator.prompt import OWN_RULES, RULES
-from generator.templates import DISAGREE, LOOSE, NO_PASSAGE
+from generator.extractive.templates import DISAGREE, LOOSE, NO_PASSAGE
+from generator.models.in_context import MAX_TOKENS, InContextAnswerer, own_answer
+from generator.models.prompts import OWN_RULES, RULES
 
 FOX = Evidence("fox", "Marsh fox", "The marsh fox is small. It can run at 40 km/h.", "https://example.org/fox", 0.9)
 LAKE = Evidence("lake", "Lake Orla", "Lake Orla is a lake. Boats may go at 9 km/h.", "", 0.8)

@@ -10,14 +10,14 @@ from kb_support import record, source
 from service_support import fill, services, wait_for
 from small_encoder import ARTICLES, SmallEncoder
 
-from app import indexing
-from app.index_check import check_indexes, repair_indexes
-from app.indexing import build_index, disagreements, index_path, open_index, record_of
+from app.service import indexing
+from app.service.index_check import check_indexes, repair_indexes
+from app.service.indexing import build_index, disagreements, index_path, open_index, record_of
 from kb.catalogue import Catalogue
-from kb.chunking import Cutting
-from kb.indexed import IndexRecord, records
+from kb.catalogue.indexed import IndexRecord, records
 from kb.ingest import ingest
 from kb.records import Section
+from kb.sources.chunking import Cutting
 from retriever.index import IndexProblem, LateInteractionIndex
 
 
@@ -204,7 +204,7 @@ def test_a_kill_while_versions_change_is_made_good(catalogue, monkeypatch, tmp_p
             elif step == "serve":
                 patch.setattr(indexing, step, dies)
             else:  # within serve, after readers are given the new version
-                patch.setattr("kb.corpora.delete_older", dies)
+                patch.setattr("kb.catalogue.corpora.delete_older", dies)
             with pytest.raises(Killed):
                 make().prepare(lambda status: None)
         last = make()

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from kb.sources import wikipedia_vital
-from retriever.encoder import passage_text
+from retriever.encoders.base import passage_text
+from retriever.encoders.sample_queries import made_up_queries
 from retriever.index import LateInteractionIndex, changes
-from retriever.made_up import made_up_queries
 
 ARTICLES, STEPS, QUESTIONS = 2_000, 50, 60
 

@@ -19,9 +19,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.index import bench, lines, overlap, perturbed, plot
 from retriever.index import LateInteractionIndex, changes, kernels, late_interaction, parallel, quantise
 from retriever.index import search as funnel
-from retriever.index.bench import bench, lines, overlap, perturbed, plot
 from retriever.index.parallel import evenly, in_parallel
 from retriever.index.segments import Segment
 

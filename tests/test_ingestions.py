@@ -20,20 +20,20 @@ from service_support import services, wait_for
 from small_encoder import SmallEncoder, words
 from sqlalchemy import update
 
-from app import ingestions as module
-from app import reading
-from app.corpus_states import CorpusState
-from app.ingestions import Ingestions
-from app.results import UserProblem
-from app.uploads import MOST_FILES, plain_name
+from app.service import catalogue_queries as reading
+from app.service import ingestions as module
+from app.service.ingestions import Ingestions
+from app.service.results import UserProblem
+from app.service.states import CorpusState
+from app.service.uploads import MOST_FILES, plain_name
 from kb import ingest as ingestion
 from kb.catalogue import Catalogue
-from kb.check import SILENT
-from kb.indexed import IndexRecord, records
-from kb.models import IngestionRunRow
+from kb.catalogue.checking import SILENT
+from kb.catalogue.indexed import IndexRecord, records
+from kb.catalogue.tables import IngestionRunRow
 from kb.records import CatalogueProblem, DocumentRecord, Skipped, Source
 from kb.sources import SOURCES
-from kb.sources.chosen import Asked, as_request, from_request, settled
+from kb.sources.registry import Asked, as_request, from_request, settled
 from retriever.index import IndexProblem
 
 DOCUMENTS = 40
@@ -671,7 +671,7 @@ class TestPermission:
         def fail(*_args) -> None:
             raise IndexProblem("The index at /home/me/secret is damaged; delete it.")
 
-        monkeypatch.setattr("app.indexing.open_index", fail)
+        monkeypatch.setattr("app.service.indexing.open_index", fail)
         slow().upto = DOCUMENTS
         ingestion.ingest(shut.catalogue, SOURCES["slow"], Path("unused"))
         shut._service.start("slow")
@@ -695,7 +695,7 @@ class TestPermission:
 
 class TestReading:
     def test_documents_passages_and_what_is_said_twice(self, ingestions: Ingestions) -> None:
-        from kb.models import PassageRow, TwinRow
+        from kb.catalogue.tables import PassageRow, TwinRow
 
         given = source([record(1, "One.", "Two."), record(2, "One.")])
         ingestion.ingest(ingestions.catalogue, given, Path("unused"))

@@ -10,10 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kb_support import postgresql, record, source
 
-from kb import textsearch
-from kb.catalogue import Catalogue
+from kb.catalogue import Catalogue, text_search
+from kb.catalogue.tables import CorpusRow
 from kb.ingest import ingest
-from kb.models import CorpusRow
 from kb.records import CorpusInfo, clean_text
 from kb.sources import SOURCES
 from kb.sources.wikipedia_vital import article_url
@@ -186,10 +185,10 @@ def test_any_text_can_be_searched(catalogue, words):
 
 def test_plain_comparing_for_other_databases(catalogue):
     def found(*words):
-        match = textsearch.plain(list(words)).subquery()
+        match = text_search.plain(list(words)).subquery()
         with catalogue.database.reading() as session:
             rows = session.execute(match.select().order_by(match.c.score.desc())).all()
-            ids = {p.id: p.title for p in session.query(textsearch.PassageRow)}
+            ids = {p.id: p.title for p in session.query(text_search.PassageRow)}
         return [(ids[row.id], row.score) for row in rows]
 
     assert found("Whale")[0] == ("Whale", 5.0)
@@ -206,7 +205,7 @@ def test_writers_and_foreign_keys_in_sqlite(tmp_path):
     assert len(opened.corpora()) == 1
     with opened.database.reading() as session:
         settings_now = [
-            session.execute(textsearch.text(f"PRAGMA {name}")).scalar()
+            session.execute(text_search.text(f"PRAGMA {name}")).scalar()
             for name in ("journal_mode", "foreign_keys", "busy_timeout")
         ]
     assert settings_now == ["wal", 1, 30_000]

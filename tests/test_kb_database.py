@@ -12,10 +12,10 @@ from kb_support import contents, record, source
 from sqlalchemy import inspect, text
 
 from kb.catalogue import Catalogue
-from kb.check import check
-from kb.database import Database
+from kb.catalogue.checking import check
+from kb.catalogue.database import Database
+from kb.catalogue.tables import Base, CorpusRow
 from kb.ingest import ingest
-from kb.models import Base, CorpusRow
 from kb.records import CatalogueProblem
 from kb.sources import SOURCES
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kb.catalogue import Catalogue
-from kb.indexed import IndexRecord, records
+from kb.catalogue.indexed import IndexRecord, records
 
 
 @pytest.fixture
@@ -34,8 +34,8 @@ def test_each_index_remembers_its_own(catalogue):
 
 
 def test_many_passages_come_in_order(catalogue, monkeypatch):
-    monkeypatch.setattr("kb.indexed._READ_AT_ONCE", 7)
-    monkeypatch.setattr("kb.indexed._AT_ONCE", 5)
+    monkeypatch.setattr("kb.catalogue.indexed._READ_AT_ONCE", 7)
+    monkeypatch.setattr("kb.catalogue.indexed._AT_ONCE", 5)
     record = IndexRecord(catalogue, "mini-1", "notes")
     passages = [(f"notes:{number:03}#0", f"{number:x}") for number in range(35)]
     record.remember(passages[::-1])

@@ -17,12 +17,12 @@ from sqlalchemy import text
 
 import kb.ingest
 from kb.catalogue import Catalogue
-from kb.chunking import Cutting
-from kb.corpora import ask_to_pause, delete_corpus, serve
+from kb.catalogue.corpora import ask_to_pause, delete_corpus, serve
+from kb.catalogue.tables import IngestionRunRow
 from kb.ingest import ingest
-from kb.models import IngestionRunRow
 from kb.records import CatalogueProblem, Section, Skipped
 from kb.sources import SOURCES
+from kb.sources.chunking import Cutting
 
 
 @pytest.fixture

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-import kb.__main__ as command_line
+import app.commands.kb as command_line
 from app.settings import load_settings
 from kb.catalogue import Catalogue
-from kb.chunking import Cutting
-from kb.models import CorpusRow
+from kb.catalogue.tables import CorpusRow
 from kb.records import CatalogueProblem
 from kb.sources import SOURCES, parquet
-from kb.sources.chosen import KINDS, Asked, source_for
+from kb.sources.chunking import Cutting
+from kb.sources.registry import KINDS, Asked, source_for
 
 
 @pytest.fixture

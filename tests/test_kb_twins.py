@@ -6,11 +6,11 @@ import pytest
 from kb_support import record, source
 
 from kb.catalogue import Catalogue
-from kb.check import check
-from kb.chunking import Cutting
-from kb.corpora import delete_corpus, serve
+from kb.catalogue.checking import check
+from kb.catalogue.corpora import delete_corpus, serve
+from kb.catalogue.twins import link_twins
 from kb.ingest import ingest
-from kb.twins import link_twins
+from kb.sources.chunking import Cutting
 
 LONG = " ".join(f"word{n}" for n in range(60))
 
@@ -23,8 +23,8 @@ def catalogue(url, tmp_path):
 
 
 def test_passages_that_say_the_same_are_linked(catalogue, tmp_path, monkeypatch):
-    monkeypatch.setattr("kb.twins._LINKED_AT_ONCE", 1)
-    monkeypatch.setattr("kb.twins._AT_ONCE", 2)
+    monkeypatch.setattr("kb.catalogue.twins._LINKED_AT_ONCE", 1)
+    monkeypatch.setattr("kb.catalogue.twins._AT_ONCE", 2)
     records = [
         record(0, LONG),
         record(1, "Something else is said in this one, at some length."),

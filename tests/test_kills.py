@@ -15,10 +15,10 @@ from kb_support import contents, postgresql
 from small_encoder import SmallEncoder
 from sqlalchemy import text
 
-from app.index_check import check_indexes, repair_indexes
-from app.indexing import build_index, disagreements, index_path, open_index, record_of
+from app.service.index_check import check_indexes, repair_indexes
+from app.service.indexing import build_index, disagreements, index_path, open_index, record_of
 from kb.catalogue import Catalogue
-from kb.check import check
+from kb.catalogue.checking import check
 from kb.ingest import ingest
 from kb.records import CatalogueProblem, DocumentRecord, Source
 from retriever.passage_index import is_index

@@ -7,9 +7,9 @@ import threading
 import pytest
 from service_support import fill, services
 
-from app import load_bench
-from app.load_bench import AT_ONCE, measure_load
-from app.questions import fingerprint_of, opened
+from app.service.questions import fingerprint_of, opened
+from benchmarks import load as load_bench
+from benchmarks.load import AT_ONCE, measure_load
 
 
 @pytest.fixture

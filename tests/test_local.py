@@ -22,15 +22,15 @@ from tiny_models import ARCHITECTURES, build
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 from transformers.utils import logging as transformers_logging
 
-from generator import loading, local
+from common.stopping import Stop, stopped_by
 from generator.answers import GeneratorProblem
-from generator.chat import Message
-from generator.loading import cpu_dtype
-from generator.local import BATCH, LocalModel
-from generator.plaintext import plain_pieces
-from generator.prompt import harmless
-from generator.stopping import Stop, stopped_by
-from hubcache import fetch_vision_language
+from generator.grounding.plain_text import plain_pieces
+from generator.models import loading, local
+from generator.models.chat import Message
+from generator.models.loading import cpu_dtype
+from generator.models.local import BATCH, LocalModel
+from generator.models.prompts import harmless
+from hub.cache import fetch_vision_language
 
 KINDS = list(ARCHITECTURES)
 

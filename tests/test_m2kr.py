@@ -17,12 +17,13 @@ from hub_server import HubServer
 from m2kr_support import PASSAGES, WordEncoder, question, write_photos, write_task
 from PIL import Image
 
-from retriever.explain import contributions
-from retriever.flmr import query_text
+from app.commands.m2kr import add_arguments, run
+from retriever.encoders.flmr import query_text
+from retriever.evaluation.m2kr import M2KRProblem, evaluate, protocol, ranking
+from retriever.evaluation.m2kr.published import HUB_ID, MODELS, TASKS, find_task
+from retriever.evaluation.m2kr.report import as_json, as_markdown, write_report
 from retriever.index import IndexProblem
-from retriever.m2kr import M2KRProblem, add_arguments, evaluate, protocol, ranking, run
-from retriever.m2kr.published import HUB_ID, MODELS, TASKS, find_task
-from retriever.m2kr.report import as_json, as_markdown, write_report
+from retriever.search.explain import contributions
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -364,7 +365,7 @@ def test_another_encoder_has_an_index_and_rankings_of_its_own(tmp_path, data, im
 def test_another_kind_of_index_has_rankings_of_its_own(tmp_path, data, images, monkeypatch, name, value):
     work = tmp_path / "work"
     first = evaluate(WordEncoder(), "EVQA", "test", data, images, work)
-    monkeypatch.setattr(sys.modules["retriever.m2kr.evaluate"], name, value)
+    monkeypatch.setattr(sys.modules["retriever.evaluation.m2kr.evaluate"], name, value)
     again = WordEncoder()
     second = evaluate(again, "EVQA", "test", data, images, work)
     assert len(again.passages) == 6 and len(again.asked) == 4
@@ -506,7 +507,7 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path, data, images, m
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as broken:
-        broken.setattr("retriever.m2kr.report._write", full)
+        broken.setattr("retriever.evaluation.m2kr.report._write", full)
         with pytest.raises(M2KRProblem, match="No space left on device"):
             command(tmp_path, "--dataset", "EVQA", "--data", data, "--images", images)
     encoder = WordEncoder()

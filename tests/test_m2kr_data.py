@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 from m2kr_support import ANSWERED, PASSAGE, PASSAGES, WordEncoder, question, write_photos, write_shards, write_task
 
+from app.commands.m2kr import _locate
+from retriever.evaluation.m2kr import M2KRProblem, evaluate, layout
+from retriever.evaluation.m2kr.evaluate import check
+from retriever.evaluation.m2kr.report import as_markdown
 from retriever.images import ImageProblem
-from retriever.m2kr import M2KRProblem, evaluate, layout
-from retriever.m2kr.command import _locate
-from retriever.m2kr.evaluate import check
-from retriever.m2kr.report import as_markdown
 
 QUESTIONS = [
     question("q1", "wall", "inat/red.png", ["p2"], ["brick"]),
@@ -353,6 +353,6 @@ def test_a_name_that_is_neither_folder_nor_hub_id_is_refused(tmp_path):
 
 def test_a_hub_that_does_not_answer_is_one_sentence_that_names_the_folder_looked_for(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    monkeypatch.setattr("hubclient._sleep", lambda seconds: None)
+    monkeypatch.setattr("hub.client._sleep", lambda seconds: None)
     with pytest.raises(M2KRProblem, match="no folder owner/data, and as a Hub data set it cannot be had: .*"):
         _locate("owner/data", "EVQA", "test", tmp_path, lambda stage, done, total: None)

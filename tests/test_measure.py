@@ -11,10 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from generator import __main__ as command
+from app.commands import generator as command
 from generator.answers import Answer, Candidate, Citation, Evidence, GeneratorProblem
-from generator.eval_command import as_json, first_problem, from_nothing, from_passages, measure, photo_paths, table
-from generator.measure import (
+from generator.evaluation.comparing import (
+    as_json,
+    first_problem,
+    from_nothing,
+    from_passages,
+    measure,
+    photo_paths,
+    table,
+)
+from generator.evaluation.measuring import (
     SCORES,
     Asked,
     Distractors,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator import metrics
+from generator.evaluation import metrics
 
 # --- VQA
 

@@ -15,10 +15,10 @@ from starlette.types import Receive, Scope, Send
 from test_page_files import Reader
 
 from app.hosts import host_is_right, origin_is_right
-from app.middleware import TOO_LONG, Origins, Routes, SafeHeaders
-from app.page import MAX_REQUEST, build_page, launch
 from app.settings import Settings, load_settings
-from app.upload_limits import OLD, PATH, UploadLimits, Uploads, make_room, own_folder
+from app.web.middleware import TOO_LONG, Origins, Routes, SafeHeaders
+from app.web.page import MAX_REQUEST, build_page, launch
+from app.web.upload_limits import OLD, PATH, UploadLimits, Uploads, make_room, own_folder
 
 NAMES = frozenset({"photos.example"})
 
@@ -287,7 +287,7 @@ def test_there_is_room_for_uploads_on_a_share_of_the_disk(tmp_path: Path) -> Non
 
 
 def test_without_room_an_upload_is_refused_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.upload_limits.make_room", lambda folder, need, share: need <= 600)
+    monkeypatch.setattr("app.web.upload_limits.make_room", lambda folder, need, share: need <= 600)
     app = app_of(Uploads, folder=tmp_path, limits=LIMITS)
     assert request(app, "POST", PATH, content=b"x" * 600).status_code == 200
     reply = request(app, "POST", PATH, content=b"x" * 601)

@@ -33,13 +33,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 from starlette.responses import PlainTextResponse
 
-from app import listeners, page_heat, page_html
-from app import page as page_module
-from app.listeners import Listeners
-from app.page import AT_ONCE, EACH, EXAMPLES, TOGETHER, Asker, build_page, launch, sentence_for
-from app.page_files import Files, Photo, placed
-from app.page_html import HeatMap
-from app.results import (
+from app.service.results import (
     MAX_TURNS,
     WHOLE,
     EvidenceFound,
@@ -50,11 +44,19 @@ from app.results import (
     Result,
     UserProblem,
 )
+from app.service.stoppable import MOST
 from app.settings import load_settings
-from app.stoppable import MOST
-from app.turns import Turns
+from app.web import listeners
+from app.web import page as page_module
+from app.web.ask import heat_maps
+from app.web.ask import html as ask_html
+from app.web.ask.html import HeatMap
+from app.web.files import Files, Photo, placed
+from app.web.listeners import Listeners
+from app.web.page import AT_ONCE, EACH, EXAMPLES, TOGETHER, Asker, build_page, launch, sentence_for
+from app.web.turns import Turns
 from generator.answers import SUPPORTED, UNCHECKED, UNSUPPORTED, Answer, Candidate, Citation, Statement, Turn
-from generator.templates import DISAGREE
+from generator.extractive.templates import DISAGREE
 from retriever.images import ImageProblem, load_image
 
 ROOT = Path(__file__).parent.parent
@@ -144,21 +146,21 @@ class TestHtml:
         abstained = result(HOSTILE, answered=False, passages=(bad,))
         quote = Citation(1, "p1", HOSTILE[3:40], 3, 40)
         everything = [
-            page_html.final_answer(answer),
-            page_html.final_answer(abstained),
-            page_html.partial_answer(HOSTILE, (bad,)),
-            page_html.evidence("run", (bad,), HOSTILE, (quote,), 1, True),
-            page_html.photo_figure(
+            ask_html.final_answer(answer),
+            ask_html.final_answer(abstained),
+            ask_html.partial_answer(HOSTILE, (bad,)),
+            ask_html.evidence("run", (bad,), HOSTILE, (quote,), 1, True),
+            ask_html.photo_figure(
                 "run", "data:image/png;base64,", {1: HeatMap("data:image/png;base64,", "mostly the left")},
                 {1: HOSTILE}, 1,
             ),
-            page_html.error(HOSTILE),
-            page_html.status_line(IndexStatus("indexing", 1, 2, HOSTILE)),
-            page_html.status_line(IndexStatus("failed", 0, 0, HOSTILE)),
-            page_html.working(HOSTILE),
-            page_html.partial_answer(HOSTILE, (bad,), HOSTILE, HOSTILE),
-            page_html.unanswered(HOSTILE),
-            page_html.earlier([Turn(HOSTILE, HOSTILE, HOSTILE)]),
+            ask_html.error(HOSTILE),
+            ask_html.status_line(IndexStatus("indexing", 1, 2, HOSTILE)),
+            ask_html.status_line(IndexStatus("failed", 0, 0, HOSTILE)),
+            ask_html.working(HOSTILE),
+            ask_html.partial_answer(HOSTILE, (bad,), HOSTILE, HOSTILE),
+            ask_html.unanswered(HOSTILE),
+            ask_html.earlier([Turn(HOSTILE, HOSTILE, HOSTILE)]),
         ]
         for markup in everything:
             assert_harmless(markup)
@@ -173,19 +175,19 @@ class TestHtml:
          "https:\\\\example.org"],
     )  # fmt: skip
     def test_only_web_addresses_become_links(self, url: str) -> None:
-        assert page_html.safe_link(url) is None
-        card = page_html.evidence("run", (passage(1, url=url),), "tall?", (), 1, False)
+        assert ask_html.safe_link(url) is None
+        card = ask_html.evidence("run", (passage(1, url=url),), "tall?", (), 1, False)
         assert not Seen(card).named("a")
 
     def test_a_web_address_is_linked_without_breaking_out_of_it(self) -> None:
         url = 'https://example.org/a?b=1&c="><script>'
-        (link,) = Seen(page_html.evidence("run", (passage(1, url=url),), "tall?", (), 1, False)).named("a")
+        (link,) = Seen(ask_html.evidence("run", (passage(1, url=url),), "tall?", (), 1, False)).named("a")
         assert link["href"] == url
 
     def test_words_of_the_question_and_the_quote_are_marked(self) -> None:
         start = HERON.index(QUOTE)
-        stems = page_html.question_stems("How tall is this heron?")
-        markup = page_html.marked(HERON, stems, [(start, start + len(QUOTE))])
+        stems = ask_html.question_stems("How tall is this heron?")
+        markup = ask_html.marked(HERON, stems, [(start, start + len(QUOTE))])
         assert re.findall("<mark>(.*?)</mark>", markup) == ["heron", "tall", "Herons"]
         assert re.search('<span class="cs-quote">(.*?)</span>', markup).group(1) == (
             "It stands up to 100 cm <mark>tall</mark>."
@@ -198,53 +200,53 @@ class TestHtml:
          ("city", "cities"), ("tower", "towers"), ("high", "higher"), ("Cheetah", "cheetah's")],
     )  # fmt: skip
     def test_endings_do_not_matter(self, one: str, other: str) -> None:
-        assert page_html.stem(one) == page_html.stem(other)
+        assert ask_html.stem(one) == ask_html.stem(other)
 
     @pytest.mark.parametrize(
         ("one", "other"), [("tower", "tow"), ("bus", "bu"), ("glass", "glas"), ("lion", "line")]
     )
     def test_other_words_stay_others(self, one: str, other: str) -> None:
-        assert page_html.stem(one) != page_html.stem(other)
+        assert ask_html.stem(one) != ask_html.stem(other)
 
     def test_quotes_outside_or_over_each_other_cannot_break_the_passage(self) -> None:
-        markup = page_html.marked("abc <def> ghi", {"def"}, [(-5, 3), (2, 8), (7, 99), (50, 60), (9, 4)])
+        markup = ask_html.marked("abc <def> ghi", {"def"}, [(-5, 3), (2, 8), (7, 99), (50, 60), (9, 4)])
         assert Seen(markup).text == "abc <def> ghi"
         assert markup.count("<span") == markup.count("</span>")
 
     def test_citations_become_buttons_only_for_passages_there_are(self) -> None:
-        markup = page_html.partial_answer("So it is [1, 2] and [2]. See [9] and [x].", result().passages)
+        markup = ask_html.partial_answer("So it is [1, 2] and [2]. See [9] and [x].", result().passages)
         buttons = Seen(markup).named("button")
         assert [button["data-rank"] for button in buttons] == ["1", "2", "2"]
         assert buttons[1]["aria-label"] == "Source 2: Stork"
         assert "[9]" in Seen(markup).text and "[x]" in Seen(markup).text
 
     def test_cards_say_which_one_is_chosen(self) -> None:
-        buttons = Seen(page_html.evidence("run", result().passages, "tall?", (), 2, True)).named("button")
+        buttons = Seen(ask_html.evidence("run", result().passages, "tall?", (), 2, True)).named("button")
         assert [button["aria-pressed"] for button in buttons] == ["false", "true"]
 
     def test_an_abstention_is_told_calmly_and_with_its_reason(self) -> None:
-        markup = page_html.final_answer(result("", answered=False))
+        markup = ask_html.final_answer(result("", answered=False))
         assert "cs-abstained" in markup and "alert" not in markup
         assert "none gives a height" in Seen(markup).text
 
     def test_passages_that_disagree_are_told_of(self) -> None:
         text = "The passages disagree: 71 m [1] or 72 m [2]."
-        page = page_html.final_answer(result(answer=Answer(text, (), False, DISAGREE)))
+        page = ask_html.final_answer(result(answer=Answer(text, (), False, DISAGREE)))
         assert "<h2>The passages disagree</h2>" in page and "Read what each of them says." in page
         assert "closer photo" not in page
 
     def test_a_closer_photo_is_advised_only_where_nothing_was_found_of_what_was_asked(self) -> None:
         silent = Answer("I can't tell.", (), False, "it does not say when")
-        assert "closer photo" in page_html.final_answer(result(answer=silent))
-        page = page_html.final_answer(result(answer=replace(silent, named=True)))
+        assert "closer photo" in ask_html.final_answer(result(answer=silent))
+        page = ask_html.final_answer(result(answer=replace(silent, named=True)))
         assert "closer photo" not in page and "Ask in other words" in page
 
     def test_a_half_built_index_is_told(self) -> None:
-        assert "3,200 of 10,033" in Seen(page_html.final_answer(result(indexed=3200, total=10033))).text
-        assert "passages indexed" not in page_html.final_answer(result())
+        assert "3,200 of 10,033" in Seen(ask_html.final_answer(result(indexed=3200, total=10033))).text
+        assert "passages indexed" not in ask_html.final_answer(result())
 
     def test_timings_in_one_line(self) -> None:
-        line = page_html.timing_line({"load": 12.0, "encode": 90.0, "search": 0.1, "total": 612.0})
+        line = ask_html.timing_line({"load": 12.0, "encode": 90.0, "search": 0.1, "total": 612.0})
         assert line == "Answered in 0.6 s: photo 12 ms, encoding 90 ms"
 
     @pytest.mark.parametrize(
@@ -271,7 +273,7 @@ class TestHtml:
             at = text.index(each, at)
             statements.append(Statement(each, at, at + len(each), support))
             at += len(each)
-        markup = page_html.final_answer(
+        markup = ask_html.final_answer(
             replace(answer, answer=replace(answer.answer, statements=tuple(statements)))
         )
         assert_harmless(markup)
@@ -280,7 +282,7 @@ class TestHtml:
         assert {said for _, said in pieces} == {tag}
         # Nothing is lost: without the tags, the answer is what it is without marks of support.
         assert said_in(re.sub(r'<span class="cs-tag">.*?</span>', "", markup)) == said_in(
-            page_html.final_answer(answer)
+            ask_html.final_answer(answer)
         )
         buttons = [each["data-rank"] for each in Seen(markup).named("button")]
         assert buttons == [number for number in re.findall(r"\[(\d+)]", text) if number in "12"]
@@ -299,16 +301,16 @@ class TestHtml:
     def test_above_the_answer_stands_how_much_of_it_is_from_the_evidence(self, supports: list[str], said: str) -> None:
         answer = result(" ".join("Aa." for _ in supports))
         statements = tuple(Statement("Aa.", 4 * n, 4 * n + 3, each) for n, each in enumerate(supports))
-        markup = page_html.final_answer(replace(answer, answer=replace(answer.answer, statements=statements)))
+        markup = ask_html.final_answer(replace(answer, answer=replace(answer.answer, statements=statements)))
         assert said in Seen(markup).text and markup.index("cs-support") < markup.index("cs-said")
-        assert "cs-support" not in page_html.final_answer(answer)
+        assert "cs-support" not in ask_html.final_answer(answer)
 
     def test_what_each_passage_alone_would_answer_is_a_table(self) -> None:
         candidates = (
             Candidate(2, "100 cm", 0.25, 0.5), Candidate(1, "un<b>known</b>", 0.75, 0.004), Candidate(7, "", 0, 0),
         )  # fmt: skip
         answer = result("100 cm [2]")
-        markup = page_html.final_answer(replace(answer, answer=replace(answer.answer, candidates=candidates)))
+        markup = ask_html.final_answer(replace(answer, answer=replace(answer.answer, candidates=candidates)))
         assert_harmless(markup)
         table = markup[markup.index("<table>") : markup.index("</table>")]
         rows = [re.findall("<td[^>]*>(.*?)</td>", row) for row in table.split("<tr>")[2:]]
@@ -318,25 +320,25 @@ class TestHtml:
             ["[7]", "", "0%", "0%", "0%"],
         ]
         assert [each["data-rank"] for each in Seen(table).named("button")] == ["2", "1"]
-        assert len(Seen(table).named("th")) == 5 and "cs-candidates" not in page_html.final_answer(answer)
+        assert len(Seen(table).named("th")) == 5 and "cs-candidates" not in ask_html.final_answer(answer)
 
     def test_what_the_model_says_itself_stands_apart(self) -> None:
-        own = page_html.final_answer(result(own="I think [1] 90 cm."))
+        own = ask_html.final_answer(result(own="I think [1] 90 cm."))
         said = own[own.index("cs-own") :]
         assert "Without the evidence" in said and "I think [1] 90 cm." in said  # no mark: there is no passage
-        assert "cs-own" not in page_html.final_answer(result())
-        assert "…" in page_html.partial_answer("It stands [1].", result().passages, "How tall?", "")
-        assert 'aria-busy="true"' in page_html.partial_answer("It stands.", (), "How tall?", "I")
+        assert "cs-own" not in ask_html.final_answer(result())
+        assert "…" in ask_html.partial_answer("It stands [1].", result().passages, "How tall?", "")
+        assert 'aria-busy="true"' in ask_html.partial_answer("It stands.", (), "How tall?", "I")
 
     def test_what_was_searched_for_is_told_when_it_is_another_question(self) -> None:
-        other = page_html.final_answer(result(question="How tall is it?", searched="How tall is a heron?"))
+        other = ask_html.final_answer(result(question="How tall is it?", searched="How tall is a heron?"))
         assert "Searched for: How tall is a heron?" in Seen(other).text and "How tall is it?" in Seen(other).text
         for searched in ("", "How tall is this heron?"):
-            assert "Searched for" not in page_html.final_answer(result(searched=searched))
+            assert "Searched for" not in ask_html.final_answer(result(searched=searched))
 
     def test_who_answered_and_when(self) -> None:
         def timing(**changes: object) -> str:
-            return re.search('cs-timing">(.*?)</p>', page_html.final_answer(result(**changes)))[1]
+            return re.search('cs-timing">(.*?)</p>', ask_html.final_answer(result(**changes)))[1]
 
         assert timing() == timing(answerer="extractive") == (
             "Answered in 0.1 s: photo 12 ms, encoding 90 ms, search 41 ms, answer 3 ms"
@@ -347,18 +349,18 @@ class TestHtml:
         assert long == "Answered in 2.3 s: follow-up 300 ms, without evidence 2000 ms"
 
     def test_earlier_questions_are_folded_away(self) -> None:
-        assert page_html.earlier([]) == ""
+        assert ask_html.earlier([]) == ""
         turns = [Turn("What is this?", "A heron [1][2].\nGrey.", "Grey heron"), Turn("How tall?", "100 cm [10].")]
-        seen = Seen(page_html.earlier(turns))
+        seen = Seen(ask_html.earlier(turns))
         assert "2 earlier questions in this conversation" in seen.text and "heron.\nGrey." in seen.text
         assert "100 cm." in seen.text and "[" not in seen.text and not seen.named("button")
         assert len(seen.named("li")) == 2 and not [each for each in seen.named("details") if "open" in each]
-        assert "1 earlier question in" in page_html.earlier(turns[:1])
+        assert "1 earlier question in" in ask_html.earlier(turns[:1])
 
     def test_the_part_that_was_asked_about_is_in_the_figure(self) -> None:
         def part(*region: tuple) -> str | None:
             picture = "data:image/png;base64,"
-            html = page_html.photo_figure("run", picture, {1: HeatMap(picture, "")}, {1: "a"}, 1, *region)
+            html = ask_html.photo_figure("run", picture, {1: HeatMap(picture, "")}, {1: "a"}, 1, *region)
             (figure,) = Seen(html).named("figure")
             return figure["data-part"]
 
@@ -367,7 +369,7 @@ class TestHtml:
     def test_what_a_heat_map_shows_is_said(self) -> None:
         def captions(*places: str, alone: bool = False) -> str:
             maps = {rank: HeatMap("data:,", place, alone) for rank, place in enumerate(places, 1)}
-            figure = page_html.photo_figure("run", "data:,", maps, {1: "Lion", 2: "Tiger"}, 2)
+            figure = ask_html.photo_figure("run", "data:,", maps, {1: "Lion", 2: "Tiger"}, 2)
             caption = figure[figure.index("<figcaption>") : figure.index('<span class="cs-legend"')]
             assert [each["data-rank"] for each in Seen(figure).named("span") if "hidden" in each] == ["1"]
             return re.sub("<[^>]*>", "", caption)
@@ -382,25 +384,25 @@ class TestHtml:
     @pytest.mark.parametrize(("count", "folded"), [(1, 0), (8, 0), (9, 4), (20, 15)])
     def test_many_passages_fold(self, count: int, folded: int) -> None:
         many = [passage(rank) for rank in range(1, count + 1)]
-        html = page_html.evidence("run", many, "", (), 1, False)
+        html = ask_html.evidence("run", many, "", (), 1, False)
         shown, _, below = html.partition("<details")
         assert shown.count("<article") == count - folded and below.count("<article") == folded
         assert [each["data-rank"] for each in Seen(html).named("article")] == [str(rank + 1) for rank in range(count)]
         if folded:
             assert f"{folded} more passages" in below and " open" not in below.partition(">")[0]
-            (details,) = Seen(page_html.evidence("run", many, "", (), count, False)).named("details")
+            (details,) = Seen(ask_html.evidence("run", many, "", (), count, False)).named("details")
             assert "open" in details  # where the one that is cited is in it
 
     def test_a_question_without_an_answer_is_told(self) -> None:
-        seen = Seen(page_html.unanswered("How tall?"))
+        seen = Seen(ask_html.unanswered("How tall?"))
         assert "No answer" in seen.text and "How tall?" in seen.text and "ask again" in seen.text
         assert "aria-busy" not in dict(seen.tags[0][1])
 
     def test_status_line_goes_when_ready(self) -> None:
-        assert page_html.status_line(IndexStatus("ready", 5, 5, "Ready.")) == ""
-        bar = Seen(page_html.status_line(IndexStatus("indexing", 5, 10, "Indexing."))).named("div")
+        assert ask_html.status_line(IndexStatus("ready", 5, 5, "Ready.")) == ""
+        bar = Seen(ask_html.status_line(IndexStatus("indexing", 5, 10, "Indexing."))).named("div")
         assert [each["aria-valuenow"] for each in bar if each.get("role") == "progressbar"] == ["5"]
-        assert "alert" in page_html.status_line(IndexStatus("failed", 0, 0, "The disk is full."))
+        assert "alert" in ask_html.status_line(IndexStatus("failed", 0, 0, "The disk is full."))
 
 
 def said_in(markup: str) -> str:
@@ -418,7 +420,7 @@ class TestHeat:
     def test_warmest_where_the_share_is_greatest_and_clear_elsewhere(self) -> None:
         shares = np.zeros((5, 7), dtype=np.float32)
         shares[1, 5] = 0.6
-        heat = np.asarray(page_heat.heat_image(shares))
+        heat = np.asarray(heat_maps.heat_image(shares))
         assert heat.shape[1] / heat.shape[0] == pytest.approx(7 / 5)
         peak = np.unravel_index(heat[..., 3].argmax(), heat.shape[:2])
         scale = heat.shape[0] / 5
@@ -426,7 +428,7 @@ class TestHeat:
         assert heat[-1, 0, 3] == 0
 
     def test_the_colours_of_several_maps_are_on_one_scale(self) -> None:
-        peaks = [np.asarray(page_heat.heat_image(np.diag([0, 0, share]).astype(np.float32)))[..., 3].max()
+        peaks = [np.asarray(heat_maps.heat_image(np.diag([0, 0, share]).astype(np.float32)))[..., 3].max()
                  for share in (0.2, 0.6, 1.0)]  # fmt: skip
         assert 10 < peaks[0] < peaks[1] - 20 < peaks[2] - 40
 
@@ -448,15 +450,15 @@ class TestHeat:
         shares = np.zeros((6, 6), dtype=np.float32)
         for cell in cells:
             shares[cell] = 0.5
-        assert page_heat.where(shares, area) == said
+        assert heat_maps.where(shares, area) == said
 
     @pytest.mark.parametrize("value", [0.0, -0.3, np.nan])
     def test_an_empty_map_is_clear(self, value: float) -> None:
-        assert not np.asarray(page_heat.heat_image(np.full((3, 3), value, dtype=np.float32)))[..., 3].any()
+        assert not np.asarray(heat_maps.heat_image(np.full((3, 3), value, dtype=np.float32)))[..., 3].any()
 
     def test_not_a_grid(self) -> None:
         with pytest.raises(ValueError, match="grid"):
-            page_heat.heat_image(np.zeros((0, 0)))
+            heat_maps.heat_image(np.zeros((0, 0)))
 
     @pytest.mark.parametrize(
         ("area", "shape"),
@@ -469,7 +471,7 @@ class TestHeat:
     def test_a_map_of_part_of_the_photo_lies_over_that_part(self, area: tuple, shape: tuple) -> None:
         shares = np.zeros((16, 16), dtype=np.float32)
         shares[0, :] = shares[:, 0] = shares[-1, :] = shares[:, -1] = 1  # hot up to its edges
-        opacity = alpha_of(page_heat.heat_address(shares, area))
+        opacity = alpha_of(heat_maps.heat_address(shares, area))
         height, width = opacity.shape
         assert width / height == pytest.approx(shape[0] / shape[1], rel=0.02)
         found = np.argwhere(opacity > 40)
@@ -481,27 +483,27 @@ class TestHeat:
 
     def test_a_map_of_the_whole_photo_is_as_it_was(self) -> None:
         shares = np.arange(12, dtype=np.float32).reshape(3, 4)
-        whole = alpha_of(page_heat.heat_address(shares, (0.0, 0.0, 1.0, 1.0)))
-        assert (whole == np.asarray(page_heat.heat_image(shares))[..., 3]).all()
-        assert (whole == alpha_of(page_heat.heat_address(shares))).all()
+        whole = alpha_of(heat_maps.heat_address(shares, (0.0, 0.0, 1.0, 1.0)))
+        assert (whole == np.asarray(heat_maps.heat_image(shares))[..., 3]).all()
+        assert (whole == alpha_of(heat_maps.heat_address(shares))).all()
 
     @pytest.mark.parametrize("area", [(0.49951, 0, 0.50049, 1), (0, 0.49951, 1, 0.50049), (0.9999, 0, 1, 1)])
     def test_a_map_of_a_sliver_stays_small(self, area: tuple) -> None:
-        opacity = alpha_of(page_heat.heat_address(np.eye(16, dtype=np.float32), area))
-        assert max(opacity.shape) <= page_heat.LARGEST and opacity.any()
+        opacity = alpha_of(heat_maps.heat_address(np.eye(16, dtype=np.float32), area))
+        assert max(opacity.shape) <= heat_maps.LARGEST and opacity.any()
 
     def test_a_thumbnail_is_the_middle_and_small(self) -> None:
         photo = Image.new("RGB", (3000, 1000), "green")
         photo.paste("red", (1000, 0, 2000, 1000))
-        address = page_heat.thumbnail_address(photo, 88)
+        address = heat_maps.thumbnail_address(photo, 88)
         picture = Image.open(io.BytesIO(base64.b64decode(address.removeprefix("data:image/jpeg;base64,"))))
         assert picture.size == (88, 88) and {picture.getpixel(at)[0] > 200 for at in ((2, 2), (85, 85))} == {True}
-        assert all(len(page_heat.thumbnail_address(load_image(file), 88)) < 8000 for _, file, _ in EXAMPLES)
+        assert all(len(heat_maps.thumbnail_address(load_image(file), 88)) < 8000 for _, file, _ in EXAMPLES)
 
     def test_addresses_hold_pictures(self) -> None:
-        photo = page_heat.photo_address(Image.new("RGB", (3000, 1500), "green"))
+        photo = heat_maps.photo_address(Image.new("RGB", (3000, 1500), "green"))
         picture = Image.open(io.BytesIO(base64.b64decode(photo.removeprefix("data:image/jpeg;base64,"))))
-        assert picture.size == (page_heat.PHOTO_SIDE, page_heat.PHOTO_SIDE // 2)
+        assert picture.size == (heat_maps.PHOTO_SIDE, heat_maps.PHOTO_SIDE // 2)
 
 
 class Birds:
@@ -1211,7 +1213,7 @@ def png_chunk(name: bytes, data: bytes) -> bytes:
 
 def test_the_page_loads_no_model_library() -> None:
     heavy = "{'torch', 'transformers', 'faiss', 'sqlalchemy'}"
-    code = f"import sys, app.page, app.late; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, app.web.page, app.service.startup; print(sorted({heavy} & set(sys.modules)))"
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert ran.stdout.strip() == "[]", ran.stdout + ran.stderr
 

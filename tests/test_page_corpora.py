@@ -19,14 +19,14 @@ from service_support import services, wait_for
 from test_ingestions import Counting, write
 from test_page import HOSTILE, Birds, Seen, assert_harmless, call, handlers, queued
 
-from app import page_corpora_html as html
-from app.corpus_states import CorpusState
-from app.ingestions import Ingestions
-from app.page import build_page, launch, may_go_better, sentence_for
-from app.page_corpora import KINDS, MAX_COMMAND, PASSAGES, PER_PAGE, UPLOAD, Corpora, Reading
-from app.page_corpora_html import Leaf
-from app.results import IndexStatus
+from app.service.ingestions import Ingestions
+from app.service.results import IndexStatus
+from app.service.states import CorpusState
 from app.settings import load_settings
+from app.web.corpora import html
+from app.web.corpora.html import Leaf
+from app.web.corpora.page import KINDS, MAX_COMMAND, PASSAGES, PER_PAGE, UPLOAD, Corpora, Reading
+from app.web.page import build_page, launch, may_go_better, sentence_for
 from kb import ingest as ingestion
 from kb.catalogue import Catalogue
 from kb.records import Document, DocumentRecord, Passage, Section, Skipped, TextHit

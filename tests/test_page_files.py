@@ -20,10 +20,10 @@ import pytest
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from app.page import build_page, launch
-from app.page_files import EXAMPLES, MOST_VALUES, MOST_WITHIN, NO_ADDRESSES, NONSENSE, NOT_HERE, Page, placed, uploaded
-from app.results import IndexStatus, UserProblem
+from app.service.results import IndexStatus, UserProblem
 from app.settings import load_settings
+from app.web.files import EXAMPLES, MOST_VALUES, MOST_WITHIN, NO_ADDRESSES, NONSENSE, NOT_HERE, Page, placed, uploaded
+from app.web.page import build_page, launch
 from retriever.images import load_image
 
 MARK = {"_type": "gradio.FileData"}
@@ -275,7 +275,7 @@ def test_a_file_component_of_gradios_own_would_be_found() -> None:
     assert takers & kinds == TAKING_FILES
     for block in page.blocks.values():
         if isinstance(block, gr.components.Component) and block.get_block_name() in TAKING_FILES:
-            assert type(block).__module__ == "app.page_files"
+            assert type(block).__module__ == "app.web.files"
 
 
 def test_json_that_is_no_json(spied: Spied) -> None:

@@ -14,7 +14,7 @@ import pytest
 from hub_server import HubServer
 from m2kr_support import PASSAGE, question, write_shards, write_task
 
-import hubclient
+from hub import client as hubclient
 from kb.records import CatalogueProblem, DocumentRecord, Section, Skipped
 from kb.sources import parquet
 

@@ -12,10 +12,10 @@ from PIL import Image
 from test_prompt import HOSTILE
 
 from generator.answers import Answer, Evidence, GeneratorProblem, Turn
-from generator.citations import NO_REASON
-from generator.per_passage import MAX_SHORT, MAX_TOKENS, SHARPNESS, PerPassageAnswerer
-from generator.prompt import SHORT_RULES
-from generator.templates import DISAGREE, LOOSE, NO_PASSAGE
+from generator.extractive.templates import DISAGREE, LOOSE, NO_PASSAGE
+from generator.grounding.citations import NO_REASON
+from generator.models.per_passage import MAX_SHORT, MAX_TOKENS, SHARPNESS, PerPassageAnswerer
+from generator.models.prompts import SHORT_RULES
 
 PHOTO = Image.new("RGB", (4, 4))
 

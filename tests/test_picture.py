@@ -11,11 +11,21 @@ import pytest
 from PIL import Image
 from test_explain import query_of
 
-from retriever import lettering, picture
-from retriever.encoder import PassageToken
-from retriever.explain import ExplainProblem, Explanation, explain, explain_passage
+from retriever.encoders.base import PassageToken
 from retriever.images import load_image
-from retriever.picture import HEAT, MARKS, PAPER, WIDTH, check_writable, draw_explanation, heat_over, ramp, save_picture
+from retriever.search import lettering, picture
+from retriever.search.explain import ExplainProblem, Explanation, explain, explain_passage
+from retriever.search.picture import (
+    HEAT,
+    MARKS,
+    PAPER,
+    WIDTH,
+    check_writable,
+    draw_explanation,
+    heat_over,
+    ramp,
+    save_picture,
+)
 
 CHEETAH = Path(importlib.util.find_spec("gradio").origin).parent / "media_assets" / "images" / "cheetah1.jpg"
 WHOLE = (0.0, 0.0, 1.0, 1.0)

@@ -18,7 +18,7 @@ from small_encoder import ARTICLES, source
 from kb import ingest as ingestion
 from kb.catalogue import Catalogue
 from kb.ingest import ingest
-from retriever.mini import load_text_tower
+from retriever.encoders.mini.model import load_text_tower
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -12,11 +12,11 @@ import torch
 from checkpoint_support import write_checkpoint
 from PIL import Image
 
-from memory import free_bytes
-from retriever import checkpoints, profiles
-from retriever.checkpoints import PUBLISHED, EncoderProblem
-from retriever.encoder import Encoder
-from retriever.profiles import device_for, load_encoder, memory_need
+from common.memory import free_bytes
+from retriever.encoders import checkpoints, registry
+from retriever.encoders.base import Encoder
+from retriever.encoders.checkpoints import PUBLISHED, EncoderProblem
+from retriever.encoders.registry import device_for, load_encoder, memory_need
 
 PHOTO = Image.effect_noise((120, 60), 90).convert("RGB")
 
@@ -129,7 +129,7 @@ def test_every_row_of_a_passage_has_its_token(encoder, mini, text):
 
 
 def test_passages_alone_and_in_a_batch_are_the_same(encoder, monkeypatch):
-    monkeypatch.setattr("retriever.encoder.BFLOAT16", False)
+    monkeypatch.setattr("retriever.encoders.base.BFLOAT16", False)
     texts = ["the cat", "what is this " * 30, "image, question"]
     for text, together in zip(texts, encoder.encode_passages(texts), strict=True):
         assert np.allclose(encoder.encode_passages([text])[0], together, atol=1e-5)
@@ -176,14 +176,14 @@ def test_a_profile_that_is_nothing_names_what_there_is(name, tmp_path):
 
 
 def test_too_little_memory_is_said_before_anything_is_fetched(monkeypatch, tmp_path):
-    monkeypatch.setattr(profiles, "free_bytes", lambda device: 4_000_000_000)
+    monkeypatch.setattr(registry, "free_bytes", lambda device: 4_000_000_000)
     monkeypatch.setattr(checkpoints, "fetch_model", lambda *args: pytest.fail("fetched"))
     said = refusal("preflmr-vit-g", tmp_path)
     assert "9.4 GB" in said and "4.0 GB" in said and "preflmr-vit-b" in said and "preflmr-vit-g or" not in said
 
 
 def test_too_little_memory_for_a_folder(monkeypatch, checkpoint, tmp_path):
-    monkeypatch.setattr(profiles, "free_bytes", lambda device: 1_000_000)
+    monkeypatch.setattr(registry, "free_bytes", lambda device: 1_000_000)
     assert "needs about" in refusal(checkpoint, tmp_path)
 
 
@@ -198,7 +198,7 @@ def test_memory_needs():
 def test_a_gpu_without_room_is_left_alone(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     free = {"cuda": 10_000_000_000, "cpu": 50_000_000_000}
-    monkeypatch.setattr(profiles, "free_bytes", lambda device: free[device.type])
+    monkeypatch.setattr(registry, "free_bytes", lambda device: free[device.type])
     assert device_for("x", 2_000_000_000).type == "cuda"
     free["cuda"] = 4_000_000_000
     assert device_for("x", 2_000_000_000).type == "cpu"

@@ -13,9 +13,9 @@ from model_support import said_by
 from PIL import Image
 
 from generator.answers import Evidence, Turn
-from generator.chat import Message
-from generator.plaintext import plain_pieces
-from generator.prompt import (
+from generator.grounding.plain_text import plain_pieces
+from generator.models.chat import Message
+from generator.models.prompts import (
     BUDGET,
     MAX_TURNS,
     OWN_RULES,

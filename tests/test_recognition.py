@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retriever.recognition import classes, concepts, confidence
-from retriever.recognition.classes import RELATIONS, load_classes
-from retriever.recognition.concepts import TABLES, _weights, load_concepts
-from retriever.recognition.sight import LOOKS, TITLES, Tables
+from retriever.encoders.mini.recognition import classes, concepts, confidence
+from retriever.encoders.mini.recognition.classes import RELATIONS, load_classes
+from retriever.encoders.mini.recognition.concepts import TABLES, _weights, load_concepts
+from retriever.encoders.mini.recognition.sight import LOOKS, TITLES, Tables
 
 SOME = {"Cheetah", "Guitar", "Rose", "Eiffel Tower", "Dog"}
 

@@ -7,8 +7,8 @@ from model_support import ReadingModel
 from test_prompt import HOSTILE
 
 from generator.answers import GeneratorProblem, Turn
-from generator.prompt import REWRITING_RULES
-from generator.rewriting import MAX_QUESTION, MAX_TOKENS, standalone_by
+from generator.models.prompts import REWRITING_RULES
+from generator.models.rewriting import MAX_QUESTION, MAX_TOKENS, standalone_by
 
 TURNS = [Turn("What is this?", "It is the Vetla Tower [1].", "Vetla Tower"), Turn("Who built it?", "Ada Holm [2].", "")]
 RULE = "How tall is Vetla Tower?"  # what the rule makes of "How tall is it?"

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 from small_encoder import COLOURS, SmallEncoder
 
-from retriever import __main__ as command
-from retriever.made_up import QUESTIONS, made_up_queries, pictures
-from retriever.search_bench import VIEWS, read_vectors, write_vectors
+from app.commands import retriever as command
+from benchmarks.search import VIEWS, read_vectors, write_vectors
+from retriever.encoders.sample_queries import QUESTIONS, made_up_queries, pictures
 
 
 class BatchEncoder(SmallEncoder):

@@ -16,14 +16,15 @@ import pytest
 from chat_server import BEGIN, ChatServer, Reply, event, scored_stream, stream
 from PIL import Image
 
-from generator import __main__ as command
-from generator import events, served
+from app.commands import generator as command
+from common.stopping import Stop, stopped_by
 from generator.answers import Evidence, GeneratorProblem
-from generator.chat import Message
-from generator.events import BrokenStream, text_pieces
-from generator.in_context import InContextAnswerer
-from generator.served import MAX_SIDE, ServedModel, data_url
-from generator.stopping import Stop, stopped_by
+from generator.models import served
+from generator.models import server_events as events
+from generator.models.chat import Message
+from generator.models.in_context import InContextAnswerer
+from generator.models.served import MAX_SIDE, ServedModel, data_url
+from generator.models.server_events import BrokenStream, text_pieces
 
 KEY = "sk-Zq8vW3xLm5Tt"
 FOX = Evidence(

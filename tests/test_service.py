@@ -14,18 +14,19 @@ from PIL import Image
 from service_support import fill, photo, refused, services, wait_for
 from small_encoder import ARTICLES, COLOURS, GRID, SmallEncoder, embed_sentences
 
-from app import indexing, service
-from app.answerers import Answerers
-from app.indexing import Indexer, build_index, index_path, open_index
-from app.results import IndexStatus
-from app.service import EvidenceFound, PartialText, Result
+from app.service import ask as service
+from app.service import indexing
+from app.service.answerers import Answerers
+from app.service.ask import EvidenceFound, PartialText, Result
+from app.service.encoder_lock import SharedEncoder
+from app.service.indexing import Indexer, build_index, index_path, open_index
+from app.service.results import IndexStatus
+from app.service.stoppable import MOST, stoppable
 from app.settings import load_settings
-from app.sharing import SharedEncoder
-from app.stoppable import MOST, stoppable
 from generator.answers import Answer
-from generator.templates import LOOSE
+from generator.extractive.templates import LOOSE
 from kb.records import CatalogueProblem
-from retriever.checkpoints import EncoderProblem
+from retriever.encoders.checkpoints import EncoderProblem
 from retriever.index import IndexProblem, LateInteractionIndex
 
 
@@ -287,7 +288,7 @@ def test_a_question_goes_before_the_next_batch():
 
 
 def test_endless_questions_do_not_stop_indexing(monkeypatch):
-    monkeypatch.setattr("app.sharing.QUIET_AT_MOST", 0.05)
+    monkeypatch.setattr("app.service.encoder_lock.QUIET_AT_MOST", 0.05)
     shared = SharedEncoder(SmallEncoder())
     with shared.asking():
         assert len(shared.encode_passages(["red"])) == 1

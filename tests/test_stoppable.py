@@ -9,8 +9,8 @@ from collections.abc import Generator
 import pytest
 from service_support import wait_for
 
-from app.stoppable import MOST, Gone, TooMany, last_of, stoppable
-from generator.stopping import Stop, current, stopped_by
+from app.service.stoppable import MOST, Gone, TooMany, last_of, stoppable
+from common.stopping import Stop, current, stopped_by
 
 
 class Slow:
@@ -95,8 +95,8 @@ def test_a_machine_without_more_threads_keeps_no_places(monkeypatch):
         raise RuntimeError("can't start new thread")
 
     with monkeypatch.context() as bare:
-        bare.setattr("app.stoppable._idle", [])
-        bare.setattr("app.stoppable.Worker", none)
+        bare.setattr("app.service.stoppable._idle", [])
+        bare.setattr("app.service.stoppable.Worker", none)
         for _ in range(MOST + 1):
             with pytest.raises(TooMany):
                 next(stoppable(iter_of([1]), 5))

@@ -11,17 +11,17 @@ from PIL import Image, ImageDraw
 from service_support import fill, photo, services, wait_for
 from small_encoder import SmallEncoder
 
-from app import service as services_of
-from app.benchmark import EXAMPLES
-from app.page_html import final_answer
-from app.results import LIKELY, MAY_BE, NAMED, UNKNOWN
-from app.subjects import find_subject
-from generator.templates import NO_PERSONS, UNRECOGNISED
+from app.commands import retriever as command
+from app.service import ask as services_of
+from app.service.results import LIKELY, MAY_BE, NAMED, UNKNOWN
+from app.service.subjects import find_subject
+from app.web.ask.html import final_answer
+from benchmarks.everything import EXAMPLES
+from generator.extractive.templates import NO_PERSONS, UNRECOGNISED
 from kb.catalogue import Catalogue
-from retriever import __main__ as command
+from retriever.encoders.mini.recognition.sight import SCREENSHOT, Sight
 from retriever.images import load_image
 from retriever.index import LateInteractionIndex
-from retriever.recognition.sight import SCREENSHOT, Sight
 
 
 def classes(*shares: float) -> np.ndarray:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from generator.answers import SUPPORTED, UNSUPPORTED, Evidence
-from generator.citations import cited_answer
-from generator.quantities import quantities
-from generator.support import _PARTS, COMPARED, MAX_CLAIMS, MAX_TEXTS, Checked, Claim, check
+from generator.extractive.quantities import quantities
+from generator.grounding.citations import cited_answer
+from generator.grounding.support import _PARTS, COMPARED, MAX_CLAIMS, MAX_TEXTS, Checked, Claim, check
 
 TABLE = json.loads((Path(__file__).parent / "data" / "support.json").read_text(encoding="utf-8"))
 BEES = Evidence(

@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from retriever.mini import load_mini
-from retriever.recognition import concepts
+from retriever.encoders.mini.model import load_mini
+from retriever.encoders.mini.recognition import concepts
 from retriever.training import train_mini as training
 from retriever.training.features import FeatureSampler
 from retriever.training.questions import Article, mentions, text_questions

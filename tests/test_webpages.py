@@ -20,11 +20,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from web_server import Reply, WebServer, to
 
-from kb import webpages
-from kb.pagetext import MAX_TEXT, Reader, decoded, extract
 from kb.records import CatalogueProblem, Section
-from kb.robots import Robots, read_robots
-from kb.webpages import MAX_BYTES, Fetcher, NoPage, Page, is_public
+from kb.sources import web_pages
+from kb.sources.page_text import MAX_TEXT, Reader, decoded, extract
+from kb.sources.robots import Robots, read_robots
+from kb.sources.web_pages import MAX_BYTES, Fetcher, NoPage, Page, is_public
 
 BODY = b"<html><body><p>The fox is red.</p></body></html>"
 FOX = Reply(BODY)
@@ -170,7 +170,7 @@ def test_addresses_that_are_never_asked(url, why, names):
     ["127.0.0.1", "[::1]", "localhost", "2130706433", "0x7f000001", "127.1", "0177.0.0.1", "[::ffff:127.0.0.1]", "0"],
 )
 def test_the_machine_itself_is_never_reached(web, monkeypatch, host):
-    monkeypatch.setattr(webpages, "PORTS", (web.port,))
+    monkeypatch.setattr(web_pages, "PORTS", (web.port,))
     web.pages["/"] = FOX
     found = fetch(f"http://{host}:{web.port}/", may_reach=is_public)
     assert isinstance(found, NoPage)
@@ -187,7 +187,7 @@ def test_a_name_with_any_private_address_is_refused(names, private, monkeypatch)
     def connect(*_, **__):
         raise AssertionError("a connection was tried")
 
-    monkeypatch.setattr(webpages.httpcore.SyncBackend, "connect_tcp", connect)
+    monkeypatch.setattr(web_pages.httpcore.SyncBackend, "connect_tcp", connect)
     for addresses in ((private,), ("93.184.216.34", private)):
         names["inside.test"] = addresses
         refused("http://inside.test/", "not a public", may_reach=is_public)
@@ -275,7 +275,7 @@ def test_certificates_are_for_the_name(certificate, names, monkeypatch):
         web.pages["/"] = FOX
         refused(f"https://fox.test:{web.port}/", "cannot be connected to", passing=True)  # signed by nobody known
         trusting = ssl.create_default_context(cafile=str(certificate / "cert.pem"))
-        monkeypatch.setattr(webpages, "_context", trusting)
+        monkeypatch.setattr(web_pages, "_context", trusting)
         assert fetch(f"https://fox.test:{web.port}/").data == BODY
         assert told == ["fox.test"] * 3
         refused(f"https://wolf.test:{web.port}/", "cannot be connected to", passing=True)
@@ -336,7 +336,7 @@ def test_pages_that_cannot_be_used(web, reply, why, passing):
 
 def test_what_is_packed_comes_in_small_pieces():
     bomb = gzip.compress(b"x" * 50_000_000)
-    pieces = webpages._unpacked([bomb], "gzip", MAX_BYTES)
+    pieces = web_pages._unpacked([bomb], "gzip", MAX_BYTES)
     assert [len(next(pieces)) for _ in range(9)] == [64 * 1024] * 9
 
 
@@ -365,7 +365,7 @@ def test_slow_pages_end_at_the_limit(web, reply):
 
 
 def test_a_silent_server_is_given_up_before_the_limit(web, monkeypatch):
-    monkeypatch.setattr(webpages, "SILENT_SECONDS", 0.3)
+    monkeypatch.setattr(web_pages, "SILENT_SECONDS", 0.3)
     web.pages["/"] = Reply(hold=30)
     refused(f"{web.url}/", "says nothing for 0.3 seconds", passing=True)
 
@@ -654,5 +654,5 @@ def test_a_page_cannot_have_external_entities_or_includes(tmp_path):
 def test_get_never_logs_the_address(web, caplog):
     caplog.set_level(0)
     web.pages["/secret"] = FOX
-    webpages.get(httpx.URL(f"{web.url}/secret?key=hush"), webpages.Limit(5), here, headers={"X-Key": "hush"})
+    web_pages.get(httpx.URL(f"{web.url}/secret?key=hush"), web_pages.Limit(5), here, headers={"X-Key": "hush"})
     assert "hush" not in caplog.text and web.asked[0].headers["x-key"] == "hush"

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-import wheelcache
-from wheelcache import WheelProblem, fetch_wheel, read_member, wheel_file
+from hub import wheels
+from hub.wheels import WheelProblem, fetch_wheel, read_member, wheel_file
 
 
 def make_wheel(folder: Path, words: str = "one two three") -> tuple[Path, str]:
@@ -45,14 +45,14 @@ def index(tmp_path, monkeypatch):
 
 
 def no_more_pip(monkeypatch):
-    monkeypatch.setattr(wheelcache.subprocess, "run", lambda *a, **k: pytest.fail("pip was run"))
+    monkeypatch.setattr(wheels.subprocess, "run", lambda *a, **k: pytest.fail("pip was run"))
 
 
 def pip_says(monkeypatch, stderr: str):
     def run(command, **_):
         return subprocess.CompletedProcess(command, 1, "", stderr)
 
-    monkeypatch.setattr(wheelcache.subprocess, "run", run)
+    monkeypatch.setattr(wheels.subprocess, "run", run)
 
 
 def test_fetches_by_pip_then_answers_from_the_cache(index, tmp_path, monkeypatch, capfd):
@@ -104,7 +104,7 @@ def test_a_python_without_pip(tmp_path, monkeypatch):
     lonely = tmp_path / "python"
     lonely.write_text(f'#!/bin/sh\nexec "{Path(sys.executable).resolve()}" -I -S "$@"\n')
     lonely.chmod(0o755)
-    monkeypatch.setattr(wheelcache.sys, "executable", str(lonely))
+    monkeypatch.setattr(wheels.sys, "executable", str(lonely))
     with pytest.raises(WheelProblem, match="has no pip; run: python -m ensurepip"):
         fetch_wheel("tiny-words", "1.0", "0" * 64, tmp_path / "cache")
 
@@ -116,7 +116,7 @@ def test_full_disk_in_pip_and_in_our_own_writing(index, tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(wheelcache.shutil, "copyfileobj", full)
+        patch.setattr(wheels.shutil, "copyfileobj", full)
         with pytest.raises(WheelProblem, match="disk is full"):
             wheel_file(wheel, "tiny_words/words.txt")
     assert not (wheel.parent / "tiny_words-1.0-py3-none-any.files" / "tiny_words" / "words.txt").exists()

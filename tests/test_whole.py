@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.benchmark import EXAMPLES
+from benchmarks.everything import EXAMPLES
 from kb.catalogue import Catalogue
-from retriever.evaluation import measures
+from retriever.evaluation.measures import measures
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent

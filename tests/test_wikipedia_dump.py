@@ -16,9 +16,9 @@ from contextlib import suppress
 import psutil
 import pytest
 
+from benchmarks.wikipedia_dump import dump_head, dump_page, made_up_article, measure, multistream
 from kb.records import CatalogueProblem, DocumentRecord, Section, Skipped
 from kb.sources import wikipedia_dump
-from kb.sources.wikipedia_bench import dump_head, dump_page, made_up_article, measure, multistream
 from kb.sources.wikipedia_dump import read_dump, source
 
 END = "</mediawiki>\n"

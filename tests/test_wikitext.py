@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.wikipedia_dump import made_up_article
 from kb.records import Section
 from kb.sources import wikitext
-from kb.sources.wikipedia_bench import made_up_article
 from kb.sources.wikitext import MAX_FACTS, MAX_IMAGES, is_disambiguation, is_redirect, read_article
 
 MARKUP = ("[[", "]]", "{{", "}}", "'''", "<ref")

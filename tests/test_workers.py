@@ -10,8 +10,8 @@ from concurrent.futures import CancelledError
 import pytest
 from service_support import wait_for
 
-from app.workers import Worker
-from generator.stopping import Stop, stopped_by
+from app.service.workers import Worker
+from common.stopping import Stop, stopped_by
 
 
 @pytest.fixture

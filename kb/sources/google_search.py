@@ -1,9 +1,9 @@
 """The source `google-search`: the pages that Google's Custom Search finds for a file of questions.
 
 For every question the search is asked once (https://developers.google.com/custom-search/v1/overview; Google takes no
-new customers for it and means to end it on 1 January 2027). The pages it finds are fetched (kb/webpages.py) and read
-(kb/pagetext.py). A document's `topic` is the question that found it first, its `description` says at which rank and
-when it was fetched; its licence is unknown unless the page names one.
+new customers for it and means to end it on 1 January 2027). The pages it finds are fetched (kb/sources/web_pages.py)
+and read (kb/sources/page_text.py). A document's `topic` is the question that found it first, its `description` says at
+which rank and when it was fetched; its licence is unknown unless the page names one.
 
 What was searched and fetched is kept, a JSON file for each question and page, and is never asked for again:
 
@@ -34,9 +34,9 @@ from typing import Any
 
 import httpx
 
-from kb.pagetext import UNKNOWN_LICENCE, PageText, Reader
 from kb.records import CatalogueProblem, DocumentRecord, Section, Skipped, Source, clean_text
-from kb.webpages import DELAY, MAX_URL, Address, Fetcher, Limit, NoPage, Page, Refused, Reply, get, is_public
+from kb.sources.page_text import UNKNOWN_LICENCE, PageText, Reader
+from kb.sources.web_pages import DELAY, MAX_URL, Address, Fetcher, Limit, NoPage, Page, Refused, Reply, get, is_public
 
 API = "https://www.googleapis.com/customsearch/v1"
 RESULTS = 10  # of a question, the most that one request gives

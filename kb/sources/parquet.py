@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hubcache import HubProblem, fetch_dataset
+from hub.cache import HubProblem, fetch_dataset
 from kb.records import CatalogueProblem, DocumentRecord, Skipped, Source
 from kb.sources.lines import shown, unreadable
 from kb.sources.rows import (

@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from kb.exponents import with_exponents
 from kb.records import Section, clean_text
+from kb.sources.exponents import with_exponents
 
 SECONDS = 60.0  # for a document, the start of the process included
 MEMORY = 4 << 30  # bytes of addresses

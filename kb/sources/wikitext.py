@@ -13,8 +13,8 @@ import html
 import re
 from dataclasses import dataclass
 
-from kb.exponents import with_exponents
 from kb.records import Section, clean_text
+from kb.sources.exponents import with_exponents
 from kb.sources.wikitext_templates import template_name, template_text
 
 MAX_DEPTH = 40  # of templates, links and tables in each other, as MediaWiki has it; bounds the work

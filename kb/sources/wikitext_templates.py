@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from itertools import takewhile
 
-from kb.exponents import raised
+from kb.sources.exponents import raised
 
 Arguments = tuple[list[str], dict[str, str], str]
 
@@ -99,7 +99,7 @@ def _list(placed: list[str], named: dict[str, str], language: str) -> str:
 
 
 def _superscript(placed: list[str], named: dict[str, str], language: str) -> str:
-    """An element, since what it stands after tells whether it is an exponent; see kb/exponents.py."""
+    """An element, since what it stands after tells whether it is an exponent; see kb/sources/exponents.py."""
     return f"<sup>{_first(placed, named, language)}</sup>"
 
 
@@ -177,7 +177,8 @@ def _fraction(placed: list[str], named: dict[str, str], language: str) -> str:
         return f"{placed[0]} {placed[1]}/{placed[2]}"
     above, below = placed if len(placed) == 2 else ("1", "".join(placed))
     if above.isdecimal() and below.isdecimal():
-        return f"<sup>{above}</sup>/<sub>{below}</sub>"  # not one number with a digit before it; see kb/exponents.py
+        # Not one number with a digit before it; see kb/sources/exponents.py.
+        return f"<sup>{above}</sup>/<sub>{below}</sub>"
     return f"{above}/{below}"
 
 

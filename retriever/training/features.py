@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import torch
 
-from ..flmr import EfficientNetLiteModel
+from retriever.encoders.flmr import EfficientNetLiteModel
 
 # How strongly a patch shows its class, in standard deviations of the class's logit over ImageNet. Drawn evenly.
 STRENGTH = (12.0, 34.0)

@@ -24,10 +24,11 @@ from torch.nn import functional as F
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from ..encoder import PASSAGE_TOKENS, TOKEN_BUDGET, passage_text
-from ..flmr import FLMRModelForRetrieval, tokenize_documents, tokenize_queries
-from ..mini import QUERY_TOKENS, TOWERS, load_mini
-from ..recognition.concepts import FIRST_ARTEFACT, Concepts, load_concepts
+from retriever.encoders.base import PASSAGE_TOKENS, TOKEN_BUDGET, passage_text
+from retriever.encoders.flmr import FLMRModelForRetrieval, tokenize_documents, tokenize_queries
+from retriever.encoders.mini.model import QUERY_TOKENS, TOWERS, load_mini
+from retriever.encoders.mini.recognition.concepts import FIRST_ARTEFACT, Concepts, load_concepts
+
 from .features import FeatureSampler
 from .questions import ANIMAL_QUESTIONS, PHOTO_QUESTIONS, Article, mentions, text_questions
 

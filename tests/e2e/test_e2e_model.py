@@ -27,8 +27,8 @@ from e2e_support import (
 )
 from PIL import Image
 
-from app.page import EACH, EXAMPLES
-from generator.prompt import OWN_RULES, REWRITING_RULES, RULES, SHORT_RULES
+from app.web.page import EACH, EXAMPLES
+from generator.models.prompts import OWN_RULES, REWRITING_RULES, RULES, SHORT_RULES
 
 pytest.importorskip("playwright.sync_api")
 

@@ -1,0 +1,359 @@
+"""The command line of the catalogue: ingest a source, show what is there, search by words.
+
+python -m kb ingest wikipedia-vital --limit 100
+python -m kb ingest folder notes --corpus notes
+python -m kb check
+python -m kb search-text "striped cat" --json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from tqdm import tqdm
+
+from app.settings import Settings, SettingsProblem, load_settings
+from hub.wheels import WheelProblem
+from kb.catalogue import Catalogue
+from kb.catalogue.twins import link_twins
+from kb.ingest import ingest
+from kb.records import CatalogueProblem, Source, TextHit
+from kb.sources.chunking import Cutting
+from kb.sources.registry import CUT, KINDS, Asked, as_request, same_place, settled, source_for
+from kb.watching import watch
+
+_SHOWN_SKIPS = 10  # of a run
+_LINKED = "{}: {:,} passages say what an earlier one says"
+
+
+def main(argv: Sequence[str] | None = None, settings: Settings | None = None) -> int:
+    """Run one command and return its exit code: 0, 1 when `check` finds something, 2 after `error: ...` on stderr, 130
+    when interrupted."""
+    args = _parser().parse_args(argv)
+    code = 0
+    try:
+        settings = settings or load_settings(data_dir=args.data_dir, database_url=args.database_url)
+        if args.run is _bench:  # in a database of its own
+            _bench(args, settings)
+            return 0
+        catalogue = Catalogue(settings.catalogue_url)
+        try:
+            code = args.run(args, catalogue, settings)
+            sys.stdout.flush()
+        finally:
+            catalogue.close()
+    except (CatalogueProblem, WheelProblem, SettingsProblem) as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        # The reader, `head` for one, has had enough; Python would complain of it once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on where this one ended", file=sys.stderr)
+        return 130
+    return code or 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    # Options may stand before and after the command; SUPPRESS keeps the latter from erasing the former.
+    before, after = argparse.ArgumentParser(add_help=False), argparse.ArgumentParser(add_help=False)
+    for options, default in ((before, None), (after, argparse.SUPPRESS)):
+        options.add_argument(
+            "--data-dir", metavar="DIR", default=default, help="folder of everything that is kept"
+        )
+        options.add_argument(
+            "--database-url",
+            metavar="URL",
+            default=default,
+            help="SQLAlchemy URL (default: a SQLite file in DIR)",
+        )
+    parser = argparse.ArgumentParser(
+        prog="python -m kb", description="The catalogue of evidence.", parents=[before], allow_abbrev=False
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    common: dict[str, Any] = {"parents": [after], "allow_abbrev": False}
+
+    command = commands.add_parser("ingest", **common, help="bring a source into the catalogue")
+    forms = "; ".join(f"{kind} {takes}".strip() for kind, takes in KINDS.items())
+    command.add_argument("source", metavar="SOURCE", help=f"one of: {forms}")
+    command.add_argument("what", metavar="WHAT", nargs="?", help="the file, folder or name that the source reads")
+    command.add_argument("--corpus", metavar="NAME", help="what the corpus is called")
+    command.add_argument("--data", metavar="DIR", help="of m2kr: a folder, or a data set on the Hub")
+    command.add_argument("--questions", type=Path, metavar="FILE", help="of google-search: a question a line, or JSON")
+    command.add_argument("--licence", metavar="TEXT", help="of documents that name none")
+    command.add_argument("--language", metavar="CODE", help="of documents that name none")
+    command.add_argument("--limit", type=_count, metavar="N", help="only the first N documents")
+    command.add_argument(
+        "--tokens", type=_count, metavar="N", help="of a passage at most (first 200); another number cuts anew"
+    )
+    command.add_argument("--overlap", type=_size, metavar="N", help="tokens that two passages share at most (first 0)")
+    command.add_argument("--watch", action="store_true", help="of folder: go on, and ingest what changes, until Ctrl-C")
+    command.set_defaults(run=_ingest)
+
+    command = commands.add_parser("stats", **common, help="show what is in the catalogue")
+    command.add_argument("--json", action="store_true", help="as JSON")
+    command.set_defaults(run=_stats)
+
+    command = commands.add_parser("runs", **common, help="show what ingestions did and what they skipped")
+    command.add_argument("--corpus", metavar="NAME", help="of this corpus only")
+    command.add_argument("--limit", type=_count, default=20, metavar="N", help="at most N runs (default: 20)")
+    command.add_argument("--json", action="store_true", help="as JSON")
+    command.set_defaults(run=_runs)
+
+    command = commands.add_parser("check", **common, help="look whether catalogue and indexes are whole and agree")
+    command.add_argument("--json", action="store_true", help="as JSON")
+    command.set_defaults(run=_check)
+
+    command = commands.add_parser("repair", **common, help="mend what check finds")
+    command.add_argument("--json", action="store_true", help="as JSON")
+    command.set_defaults(run=_repair)
+
+    command = commands.add_parser("twins", **common, help="link the passages of a corpus that say the same")
+    command.add_argument("corpus", metavar="NAME", help="of the corpus")
+    command.set_defaults(run=_twins)
+
+    command = commands.add_parser("bench", **common, help="measure the catalogue on made-up documents")
+    command.add_argument("--passages", type=_count, default=1_000_000, metavar="N", help="default: 1,000,000")
+    command.add_argument("--json", action="store_true", help="as JSON")
+    command.set_defaults(run=_bench)
+
+    command = commands.add_parser("search-text", **common, help="find passages by their words")
+    command.add_argument("words", metavar="WORDS", help="words, best matches first; any of them may match")
+    command.add_argument(
+        "--limit", type=_count, default=10, metavar="N", help="at most N passages (default: 10)"
+    )
+    command.add_argument("--json", action="store_true", help="as JSON")
+    command.set_defaults(run=_search)
+    return parser
+
+
+def _count(value: str) -> int:
+    if not value.isdecimal() or int(value) < 1:
+        raise argparse.ArgumentTypeError(f"{value!r} is not a number from 1 upwards")
+    return int(value)
+
+
+def _size(value: str) -> int:
+    return 0 if value == "0" else _count(value)
+
+
+def _ingest(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
+    if args.watch and args.source != "folder":
+        raise CatalogueProblem("Only a folder can be watched: python -m kb ingest folder DIR --corpus NAME --watch.")
+    asked = settled(
+        Asked(
+            args.source, args.what, args.corpus, args.data, args.questions, args.licence, args.language,
+            settings.google_key.get_secret_value() if settings.google_key else "", settings.google_engine or "",
+        )
+    )  # fmt: skip
+    source = source_for(asked)
+    if source.whole:
+        _check_whole(catalogue, source.name, asked)
+    cutting = _cutting(settings, catalogue, source.name, args) if args.source in CUT else None
+
+    def once() -> None:
+        _ingest_once(catalogue, source, settings, args.limit, cutting, as_request(asked))
+
+    if not args.watch:
+        return once()
+    print(f"watching {asked.what}; Ctrl-C ends it", file=sys.stderr)
+    watch(Path(asked.what), once, lambda problem: print(f"error: {problem}", file=sys.stderr))
+
+
+def _check_whole(catalogue: Catalogue, corpus: str, asked: Asked) -> None:
+    """A source that gives all there is removes what else its corpus holds. Raises CatalogueProblem if it may do so."""
+    last = catalogue.runs(corpus, 1)
+    there = bool(last) or bool(catalogue.versions(corpus))
+    if there and not same_place(asked, corpus, last[0]["request"] if last else ""):
+        raise CatalogueProblem(
+            f"The corpus {corpus} comes from elsewhere, and what is in it would be removed; choose another name, or "
+            "delete it on the Corpora page first."
+        )
+
+
+def _ingest_once(
+    catalogue: Catalogue, source: Source, settings: Settings, limit: int | None, cutting: Cutting | None, request: str
+) -> None:
+    with ExitStack() as stack:
+        bars: list[tqdm] = []
+
+        def progress(done: int, total: int | None) -> None:
+            if not bars:  # by now a fetch is over and an unknown source has been refused
+                bar = tqdm(total=total, unit=" documents", desc=source.name, file=sys.stderr)
+                bars.append(stack.enter_context(bar))
+            bars[0].update(done - bars[0].n)
+
+        report = ingest(catalogue, source, settings.cache_dir, limit, progress, cutting, request)
+    removed = f", {report.removed} removed" if report.removed else ""
+    print(
+        f"{report.source}: {report.added} new, {report.updated} updated, {report.unchanged} unchanged{removed} "
+        f"in {report.seconds:.1f} s",
+        flush=True,
+    )
+    if report.skipped:
+        print(f"{report.skipped} could not be taken; python -m kb runs says which and why", file=sys.stderr)
+    if report.paused:
+        print("paused; the same command goes on where this one ended", file=sys.stderr)
+    elif (report.added or report.updated) and (linked := _linked(catalogue, report.source)):
+        print(_LINKED.format(report.source, linked))
+
+
+def _cutting(settings: Settings, catalogue: Catalogue, corpus: str, args: argparse.Namespace) -> Cutting:
+    """How documents are cut: as is asked, else as the corpus is cut already, else as usual. Raises CatalogueProblem."""
+    from app.service.passage_limits import OVERLAP, PASSAGE_TOKENS, cutting_for  # with what takes seconds to import
+    from retriever.encoders.checkpoints import EncoderProblem, load_word_pieces
+
+    most, overlap = catalogue.cutting(corpus) or (PASSAGE_TOKENS, OVERLAP)
+    most, overlap = args.tokens or most, overlap if args.overlap is None else args.overlap
+    if overlap >= most:
+        raise CatalogueProblem(f"Passages of {most} tokens cannot share {overlap}; choose a smaller --overlap.")
+    try:
+        return cutting_for(load_word_pieces(settings.profile, settings.cache_dir), most, overlap)
+    except EncoderProblem as problem:
+        raise CatalogueProblem(str(problem)) from problem
+
+
+def _check(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> int:
+    from app.service.index_check import check_indexes, waiting  # with the index, which takes seconds to import
+    from kb.catalogue.checking import check
+
+    faults = [*check(catalogue), *check_indexes(catalogue, settings.data_dir)]
+    behind = waiting(catalogue)
+    if args.json:
+        found = [{"what": fault.what, "mend": fault.mend} for fault in faults]
+        print(json.dumps({"sound": not faults, "faults": found, "waiting": behind}, ensure_ascii=False, indent=2))
+        return bool(faults)
+    for fault in faults:
+        print(f"{fault.what}\n  repair: {fault.mend}")
+    for index, count in behind.items():
+        print(f"The index {index} has {count:,} passages to learn, which it does when the program next starts.")
+    print(f"{len(faults)} faults; python -m kb repair mends them" if faults else "All is whole and agrees.")
+    return bool(faults)
+
+
+def _repair(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
+    from app.service.index_check import repair_indexes
+    from kb.catalogue.checking import repair
+    from retriever.index import IndexProblem
+
+    try:
+        mended = [*repair(catalogue), *repair_indexes(catalogue, settings.data_dir)]
+    except IndexProblem as problem:
+        raise CatalogueProblem(str(problem)) from problem
+    if args.json:
+        found = [{"what": fault.what, "mend": fault.mend} for fault in mended]
+        print(json.dumps({"mended": found}, ensure_ascii=False, indent=2))
+        return
+    for fault in mended:
+        print(f"{fault.what}\n  {fault.mend}")
+    print(f"{len(mended)} faults mended." if mended else "There was nothing to mend.")
+
+
+def _twins(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
+    print(_LINKED.format(args.corpus, _linked(catalogue, args.corpus)))
+
+
+def _linked(catalogue: Catalogue, corpus: str) -> int:
+    """link_twins() with a bar for each of its stages."""
+    with ExitStack() as stack:
+        bars: dict[str, tqdm] = {}
+
+        def progress(stage: str, done: int, total: int | None) -> None:
+            if stage not in bars:
+                stack.close()  # the bar of the stage before
+                bar = tqdm(total=total, unit=" passages", desc=f"{corpus}, {stage}", file=sys.stderr)
+                bars[stage] = stack.enter_context(bar)
+            bars[stage].update(done - bars[stage].n)
+
+        return link_twins(catalogue, corpus, progress)
+
+
+def _bench(args: argparse.Namespace, settings: Settings) -> None:
+    from app.service.passage_limits import cutting_for
+    from benchmarks import wikipedia_dump
+    from benchmarks.catalogue import measure
+    from retriever.encoders.checkpoints import load_word_pieces
+
+    cutting = cutting_for(load_word_pieces(settings.profile, settings.cache_dir))
+    with TemporaryDirectory(prefix="kb-bench-") as folder:
+        url = args.database_url or f"sqlite:///{Path(folder) / 'catalogue.sqlite'}"
+        measured = measure(url, args.passages, cutting, lambda doing: print(doing, file=sys.stderr))
+    dump = wikipedia_dump.measure()
+    if args.json:
+        print(json.dumps({**measured.as_dict(), "wikitext_megabytes_per_second": dump.megabytes_per_second}, indent=2))
+        return
+    print(measured)
+    print(dump)
+
+
+def _stats(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
+    stats = catalogue.stats()
+    if args.json:
+        print(json.dumps(stats, ensure_ascii=False, indent=2))
+        return
+    print(f"database: {stats['dialect']}")
+    rows = [["corpus", "documents", "passages", "text", "licence", "last run"]]
+    for corpus in stats["corpora"]:
+        run = corpus["last_run"]
+        last = f"{run['state']} {run['finished'] or run['started']}" if run else "none"
+        size = f"{corpus['text_bytes'] / 1e6:.1f} MB"
+        rows.append(
+            [corpus["name"], str(corpus["documents"]), str(corpus["passages"]), size, corpus["licence"], last]
+        )
+    _table(rows)
+
+
+def _runs(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
+    runs = catalogue.runs(args.corpus, args.limit)
+    if args.json:
+        print(json.dumps(runs, ensure_ascii=False, indent=2))
+        return
+    rows = [["corpus", "state", "started", "seen", "new", "updated", "unchanged", "skipped"]]
+    rows += [[str(run[name]) for name in rows[0]] for run in runs]
+    _table(rows)
+    for run in runs:
+        if run["error"]:
+            print(f"\n{run['corpus']}, {run['started']}: {run['error']}")
+        for skip in run["skips"][:_SHOWN_SKIPS]:
+            print(f"  {skip['where']}: {skip['why']}")
+        if run["skipped"] > _SHOWN_SKIPS:
+            print(f"  and {run['skipped'] - _SHOWN_SKIPS:,} more; --json lists the first thousand")
+
+
+def _search(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
+    hits = catalogue.search_text(args.words, args.limit)
+    if args.json:
+        print(json.dumps([_shown(hit) for hit in hits], ensure_ascii=False, indent=2))
+        return
+    if not hits:
+        print("No passage has any of these words.")
+        return
+    rows = [["score", "title", "text"]]
+    for hit in hits:
+        text = hit.passage.text
+        rows.append([f"{hit.score:.3f}", hit.passage.title, text if len(text) <= 70 else text[:67] + "..."])
+    _table(rows)
+
+
+def _shown(hit: TextHit) -> dict[str, Any]:
+    passage = asdict(hit.passage)
+    return {name: passage[name] for name in ("id", "title")} | {
+        "score": hit.score,
+        "text": hit.passage.text,
+        "url": hit.passage.url,
+    }
+
+
+def _table(rows: list[list[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

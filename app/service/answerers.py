@@ -1,0 +1,93 @@
+"""What can answer, by the settings: the embedded answerer, or a vision-language model, served or in this process.
+
+Puts the generator's parts together; it knows nothing of indexes, catalogues or pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from app.settings import Settings
+from generator.answers import Anew, Answerer, GeneratorProblem, Turn
+from generator.extractive.answerer import ExtractiveAnswerer
+from generator.extractive.scoring import Limits
+from generator.models.in_context import InContextAnswerer, own_answer
+from generator.models.per_passage import PerPassageAnswerer
+from generator.models.served import ServedModel
+from hub.cache import HubProblem, fetch_vision_language
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from generator.models.local import LocalModel
+
+Embed = Callable[[Sequence[str]], np.ndarray]
+Progress = Callable[[int, int], None]
+EXTRACTIVE = "extractive"
+
+
+@dataclass(frozen=True)
+class Answerers:
+    """The ways to answer. `name` tells them from others, on the page and in the cache.
+
+    together: from all passages at once. each: from each passage alone, the most probable winning; own(question, photo,
+    turns): without any passage, in pieces. Both are None without a model. loading: what is being loaded for an answer,
+    as a sentence; "" when nothing is.
+    """
+
+    name: str
+    together: Answerer
+    each: Answerer | None = None
+    own: Callable[[str, Image | None, Sequence[Turn]], Iterator[str | Anew]] | None = None
+    close: Callable[[], None] = lambda: None
+    loading: Callable[[], str] = lambda: ""
+
+
+def answerers_for(settings: Settings, embed: Embed, least: float, progress: Progress) -> Answerers:
+    """The answerers that the settings ask for. A model for this process is fetched, if need be, and checked, but loaded
+    only for the first answer.
+
+    embed maps texts to (n, dim) unit rows; least: best score of a passage, 0 to 1, below which no answer is attempted;
+    progress is told of bytes fetched. Raises GeneratorProblem for a model that cannot be used.
+    """
+    if settings.model is None:
+        return Answerers(EXTRACTIVE, ExtractiveAnswerer(embed, Limits(passage_score=least)))
+    model = _chat_model(settings, progress)
+    return Answerers(
+        model.name,
+        InContextAnswerer(model, embed, least),
+        PerPassageAnswerer(model, embed, least),
+        lambda question, photo, turns: own_answer(model, question, photo, turns),
+        model.close,
+        lambda: "" if isinstance(model, ServedModel) else model.loading,
+    )
+
+
+def _chat_model(settings: Settings, progress: Progress) -> ServedModel | LocalModel:
+    if settings.served_url is not None:
+        key = settings.served_key.get_secret_value() if settings.served_key else None
+        # Strangers are not told what runs where within a network.
+        called = None if settings.may_manage else "the address that is set"
+        return ServedModel(settings.served_url, settings.model, key, called=called)
+    # With transformers' vision-language models, which take seconds to import.
+    from generator.models.loading import room_checked
+    from generator.models.local import LocalModel
+
+    folder = Path(settings.model).expanduser()
+    name = settings.model
+    if folder.is_dir():
+        name = folder.resolve().name  # the page says it to strangers, who are told no paths
+    else:
+        try:
+            room = room_checked(settings.model, settings.four_bit, progress)
+            folder = fetch_vision_language(settings.model, settings.cache_dir, room)
+        except HubProblem as problem:
+            raise GeneratorProblem(str(problem)) from problem
+    model = LocalModel(folder, name, settings.four_bit)
+    model.check()
+    return model

@@ -1,0 +1,574 @@
+"""The answer service: photo and question in, evidence and a cited answer out, one step at a time.
+
+The page, the command line, a script or a test all call this and nothing deeper. It knows the four parts
+(catalogue, encoder, index, answerer) and their order; it knows nothing of Gradio, of SQL, or of how any model
+works. What a person did wrong, or has to wait for, is raised as `UserProblem`, one sentence to show as it is.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from app.service.about import asks_of_another, helped_by, names_in, said_to_be
+from app.service.answerers import Answerers, answerers_for
+from app.service.encoder_lock import SharedEncoder
+from app.service.finding import Found, evidence_of, find, find_shown
+from app.service.indexing import KNOWN_PROBLEMS, Indexer, Progress, index_path
+from app.service.questions import checked_count, checked_question, fingerprint_of, opened
+from app.service.region import checked_region, cut_out, in_whole
+from app.service.results import (
+    LIKELY,
+    MAX_TURNS,
+    NAMED,
+    WHOLE,
+    EvidenceFound,
+    IndexStatus,
+    PartialOwn,
+    PartialText,
+    Photo,
+    Result,
+    Step,
+    Subject,
+    UserProblem,
+)
+from app.service.subjects import find_subject
+from app.service.workers import Worker
+from app.settings import Settings
+from common.recently_used import RecentlyUsed
+from generator.answers import Answer, Evidence, GeneratorProblem, Turn, said_with
+from generator.models.server_events import CUT
+from kb.catalogue import Catalogue
+from kb.ingest import ingest
+from kb.records import CorpusInfo
+from kb.sources import SOURCES
+from retriever.encoders.base import Encoder, QueryVectors
+from retriever.encoders.registry import load_encoder
+from retriever.encoders.sentences import load_sentence_encoder
+from retriever.images import ImageProblem
+from retriever.index import IndexProblem, LateInteractionIndex
+from retriever.search.explain import patch_contrasts
+
+MAX_KNOWN = 200  # answers kept, each about 100 kB
+PATIENCE = 20.0  # seconds a question waits for an encoder that is loading, before it is told to come back
+WAITING = 0.2  # seconds between two looks whether who waits for an encoder is to stop
+_DELETED = "The collection {} was deleted; choose another one to search in, or add it again."
+_UNSEARCHABLE = "The collection {} cannot be searched at the moment."
+
+log = logging.getLogger(__name__)
+
+
+class AnswerService:
+    """Answers questions from indexed corpora. Every method may be called from any thread; models work in one thread
+    and searches in another, whoever asks.
+
+    encoder_loader(progress): called once, in the background, for the encoder; progress is told of bytes fetched.
+    answerers_factory(encoder, progress): called once after it for what answers.
+    fetch(corpus, progress): brings a corpus into the catalogue if it is not there yet.
+    Nothing slow happens here; `start` begins loading and indexing in the background.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        catalogue: Catalogue,
+        encoder_loader: Callable[[Progress], Encoder],
+        answerers_factory: Callable[[SharedEncoder, Progress], Answerers],
+        fetch: Callable[[str, Progress], object],
+    ) -> None:
+        self.settings = settings
+        self.catalogue = catalogue
+        self._encoder_loader = encoder_loader
+        self._answerers_factory = answerers_factory
+        self._fetch = fetch
+        self._encoder: SharedEncoder | None = None
+        self._answerers: Answerers | None = None
+        self._search = Worker("search")
+        self._known: RecentlyUsed[Result] = RecentlyUsed(MAX_KNOWN)
+        self._subjects: RecentlyUsed[Subject] = RecentlyUsed(MAX_KNOWN)
+        self._loading = threading.Lock()
+        self._indexers: dict[str, Indexer] = {}
+        self._deleted: set[str] = set()  # corpora that no question is to bring back
+        self._changing = threading.Lock()
+
+    def start(self, corpus: str | None = None) -> None:
+        """Load the encoder and bring the corpus's index up to date in the background; returns at once.
+
+        corpus None means `settings.corpus`. Calling it for a corpus under way does nothing; for one that
+        failed, or that has new passages since, it tries again.
+        """
+        corpus = corpus or self.settings.corpus
+        self._deleted.discard(corpus)
+        self._indexer(corpus).start()
+
+    def renew(self, corpus: str) -> None:
+        """As `start`, for a corpus that has changed: waits for indexing under way, which may have looked before that.
+
+        Not when the corpus is deleted meanwhile."""
+        indexer = self._indexer(corpus)
+        while indexer.busy():
+            time.sleep(0.1)
+        with self._changing:
+            known = self._indexers.get(corpus) is indexer
+        if known:
+            self.start(corpus)
+
+    def forget(self, corpus: str) -> None:
+        """Stop indexing a corpus (after the batch under way) and close its index, since both are about to be deleted.
+
+        Until `start` is called for it again, questions of it are refused."""
+        with self._changing:
+            indexer = self._indexers.pop(corpus, None)
+            self._deleted.add(corpus)
+        if indexer is not None:
+            indexer.stop()
+
+    def prepare(self, listener: Callable[[IndexStatus], None], corpus: str | None = None) -> IndexStatus:
+        """Like `start`, but does it now; listener is told of every change. Returns the last status."""
+        return self._indexer(corpus or self.settings.corpus).run(listener)
+
+    def corpora(self) -> list[CorpusInfo]:
+        """The corpora in the catalogue, for a chooser; empty until the first one has been fetched."""
+        with as_user_problem():
+            return self.catalogue.corpora()
+
+    def status(self, corpus: str | None = None) -> IndexStatus:
+        """How far the corpus (None: `settings.corpus`) is: see `IndexStatus`. Cheap; poll it."""
+        corpus = corpus or self.settings.corpus
+        if corpus in self._deleted:
+            return IndexStatus("failed", 0, 0, _DELETED.format(corpus))
+        return self._told(corpus, self._indexer(corpus).status())
+
+    def statuses(self) -> dict[str, IndexStatus]:
+        """`status` of the corpora whose indexing was begun in this process, by name."""
+        with self._changing:
+            indexers = list(self._indexers.values())
+        return {
+            each.corpus: self._told(each.corpus, each.status())
+            for each in indexers
+            if each.busy() or each.status().state != "starting"
+        }
+
+    def loading(self) -> str:
+        """What a question that is being answered waits for: a sentence on a model that is being loaded, else ""."""
+        return "" if self._answerers is None else self._answerers.loading()
+
+    def ask(
+        self,
+        image: Photo,
+        question: str,
+        corpora: Sequence[str] | None = None,
+        k: int | None = None,
+        *,
+        turns: Sequence[Turn] = (),
+        region: Sequence[float] | None = None,
+        each: bool = False,
+        own: bool = False,
+    ) -> Iterator[Step]:
+        """Answer a question: one `EvidenceFound`, then any number of `PartialText` and `PartialOwn`, last the `Result`.
+
+        image: what `retriever.images.load_image` takes, a PIL image, or None for a question without photo.
+        corpora: names; None means `settings.corpus`. k: passages wanted, 1..50; None: `settings.passages`.
+        turns: the conversation so far, oldest first, which the question may point back at; see `Result.turn`.
+        region: the part of the photo that is asked about, as fractions: left, top, right, bottom; None: all of it.
+        each: ask the model of each passage alone and take the most probable answer. own: say as well what the model
+        answers without any passage; where it fails at that, the answer stays and `Result.own` says why.
+        Raises UserProblem, when iterated, for what the person can mend or must wait for. Evidence that is too
+        weak is no exception: the Result's answer then has `answered` False and a `reason`.
+        An answer given before to the same question of the same photo, index and model is given again at once.
+        Closing the iterator stops the work.
+        """
+        with as_user_problem():
+            clock = _Clock()
+            question = checked_question(question, image is not None)
+            turns = tuple(turns)[-MAX_TURNS:]
+            k = checked_count(self.settings.passages if k is None else k)
+            names = self._checked_corpora(corpora)
+            whole = None if image is None else opened(image)
+            part = checked_region(region, whole) if whole is not None else WHOLE
+            photo = None if whole is None else cut_out(whole, part)
+            clock.lap("load")
+            indexes = self._searchable(names)
+            encoder = self.encoder()
+            answerers = self._answerers
+            answerer = answerers.each if each else answerers.together
+            if answerer is None or (own and answerers.own is None):
+                raise UserProblem("That needs a vision-language model and none is set; give one as CITESIGHT_MODEL.")
+            clock.skip()  # waiting for the encoder to load is not part of answering
+            with self._searching(names):
+                states = tuple((name, index.identity, index.generation) for name, index in indexes.items())
+            shown = fingerprint_of(whole)
+            if whole is not None:  # what was asked of another photo is about another thing
+                turns = tuple(turn for turn in turns if turn.photo in ("", shown))
+            key = (
+                encoder.fingerprint, answerers.name, each, own, tuple(names), states, k, self.settings.hybrid,
+                question, turns, part, shown,
+            )  # fmt: skip
+            known = self._known.get(key)
+            if known is not None and self._still_so(known):
+                yield EvidenceFound(known.passages, known.query, known.searched, known.subject)
+                yield replace(known, cached=True)
+                return
+            clock.lap("load")
+            with encoder.asking():
+                searched = question
+                if turns:
+                    searched = answerer.standalone(question, turns)
+                    clock.lap("rewrite")
+                query = encoder.encode_query(searched, photo, None if part == WHOLE else whole)
+                query = replace(query, area=in_whole(query.area, part))
+                clock.lap("encode")
+                with self._searching(names):
+                    subject = None
+                    if photo is not None:
+                        same = (encoder.fingerprint, tuple(names), states, part, shown)
+                        subject = self._search.run(self._subject, indexes, query, same)
+                        if subject is not None and self._of_another(searched, subject, names):
+                            photo, subject, query = None, None, encoder.encode_query(searched, None)
+                    words = self._words(searched, photo)
+                    found, subject = self._search.run(self._find, indexes, query, k, words, searched, subject)
+                    # Now, since a corpus may be deleted, and its index closed, while the model answers.
+                    counts = [(len(indexes.get(name, ())), self.catalogue.count(name)) for name in names]
+                clock.lap("search")
+                passages = evidence_of(self.catalogue, found, k, subject, query.sight)
+                clock.lap("passages")
+                yield EvidenceFound(passages, query, searched, subject)
+                clock.skip()  # what the caller did with it is not part of answering either
+                answer = None
+                said = ""
+                evidence = [
+                    Evidence(each.id, each.title, each.text, each.url, each.score, each.shown) for each in passages
+                ]
+                with closing(answerer.answer(searched, photo, evidence, turns)) as pieces:
+                    for piece in pieces:
+                        if isinstance(piece, Answer):
+                            answer = piece
+                        else:
+                            said = said_with(said, piece)
+                            yield PartialText(said)
+                clock.lap("answer")
+                without = None
+                complete = True
+                if own:
+                    without = ""
+                    try:
+                        with closing(answerers.own(searched, photo, turns)) as pieces:
+                            for piece in pieces:
+                                without = said_with(without, piece)
+                                yield PartialOwn(without)
+                    except GeneratorProblem as problem:  # the answer above is there nevertheless
+                        without += f"{CUT} " if without else ""
+                        without += f"This could not be completed: {problem}"
+                        complete = False
+                    clock.lap("own")
+            if answer is None:
+                raise RuntimeError(f"{type(answerer).__name__} ended without an Answer.")
+            result = Result(
+                question=question,
+                answer=answer,
+                passages=passages,
+                corpora=tuple(names),
+                timings=clock.timings(),
+                indexed=sum(min(indexed, total) for indexed, total in counts),
+                total=sum(total for _, total in counts),
+                query=query,
+                searched=searched,
+                answerer=answerers.name,
+                own=without,
+                region=part,
+                subject=subject,
+                photo=shown,
+            )
+            if complete and result.indexed == result.total:
+                self._known.put(key, result)
+            yield result
+
+    def ask_once(
+        self, image: Photo, question: str, corpora: Sequence[str] | None = None, k: int | None = None, **how: Any
+    ) -> Result:
+        """`ask`, without the steps between."""
+        *_, result = self.ask(image, question, corpora, k, **how)
+        return result
+
+    def find(self, image: Photo, question: str, k: int, corpus: str | None = None) -> EvidenceFound:
+        """The k best passages alone, however many; for measuring and for commands that answer nothing.
+
+        Raises UserProblem as `ask` does."""
+        with as_user_problem():
+            names = [corpus or self.settings.corpus]
+            indexes = self._searchable(names)
+            encoder = self.encoder()
+            with encoder.asking():
+                photo = None if image is None else opened(image)
+                query = encoder.encode_query(question, photo)
+                with self._searching(names):
+                    subject = None
+                    if photo is not None:
+                        subject = self._search.run(find_subject, self.catalogue, indexes, query)
+                    words = self._words(question, photo)
+                    found, subject = self._search.run(self._find, indexes, query, k, words, question, subject)
+                return EvidenceFound(evidence_of(self.catalogue, found, k, subject, query.sight), query, "", subject)
+
+    def regions(self, query: QueryVectors, passage_ids: Sequence[str]) -> dict[str, np.ndarray]:
+        """What in the photo speaks for each passage rather than for the others: (down, across) float32 from 0 to 1 by
+        id, on one scale; see `patch_contrasts`. (0, 0) shaped when the question had no photo.
+
+        Passages that are in no index any more are left out."""
+
+        def looked_at() -> dict[str, np.ndarray]:
+            vectors = {}
+            for passage_id in passage_ids:
+                try:
+                    vectors[passage_id] = self._vectors(passage_id)
+                except UserProblem as problem:
+                    log.info("no map of %s: %s", passage_id, problem)
+            return dict(zip(vectors, patch_contrasts(query, list(vectors.values())), strict=True))
+
+        return self._search.run(looked_at)
+
+    def close(self) -> None:
+        """Stop indexing (after the batch under way) and close indexes and catalogue."""
+        with self._changing:
+            indexers = list(self._indexers.values())
+        for indexer in indexers:
+            indexer.stop()
+        if self._answerers is not None:
+            self._answerers.close()
+        if self._encoder is not None:
+            self._encoder.worker.close()
+        self._search.close()
+        self.catalogue.close()
+
+    def _indexer(self, corpus: str) -> Indexer:
+        with self._changing:
+            if corpus not in self._indexers:
+                self._indexers[corpus] = Indexer(
+                    self.catalogue,
+                    corpus,
+                    self.encoder,
+                    lambda encoder, version: self._place(corpus, encoder, version),
+                    lambda progress: self._fetch(corpus, progress),
+                )
+            return self._indexers[corpus]
+
+    def _place(self, corpus: str, encoder: SharedEncoder, version: int) -> Path:
+        return index_path(self.settings.data_dir, corpus, self.settings.profile, encoder.fingerprint, version)
+
+    def encoder(self, progress: Progress = lambda done, total: None) -> SharedEncoder:
+        """The encoder, loaded when first asked for, and what answers beside it.
+
+        progress is told of bytes that have to be fetched, and of (0, 0) while another thread loads; what it raises ends
+        this. Raises what loading does, such as EncoderProblem, and GeneratorProblem for a model that cannot be used."""
+        while not self._loading.acquire(timeout=WAITING):
+            progress(0, 0)
+        try:
+            if self._encoder is None:
+                self._encoder = SharedEncoder(self._encoder_loader(progress))
+            if self._answerers is None:
+                self._answerers = self._answerers_factory(self._encoder, progress)
+            return self._encoder
+        finally:
+            self._loading.release()
+
+    def _checked_corpora(self, corpora: Sequence[str] | None) -> list[str]:
+        if corpora is None:
+            return [self.settings.corpus]
+        names = list(dict.fromkeys([corpora] if isinstance(corpora, str) else corpora))
+        if not names:
+            raise UserProblem("No collection is chosen to search in; choose at least one.")
+        known = {self.settings.corpus, *(info.name for info in self.catalogue.corpora())}
+        for name in names:
+            if name not in known:
+                shown = ", ".join(sorted(known))
+                raise UserProblem(f"There is no collection called {str(name)[:80]!r}; there is: {shown}.")
+        return names
+
+    def _searchable(self, names: Sequence[str]) -> dict[str, LateInteractionIndex]:
+        """The indexes of those corpora that can be searched; work on the others is begun.
+
+        Raises UserProblem if there is none.
+        """
+        for name in names:
+            if name in self._deleted:
+                raise UserProblem(_DELETED.format(name))
+        indexers = {name: self._indexer(name) for name in names}
+        for indexer in indexers.values():
+            if indexer.index() is None and not indexer.busy():
+                indexer.start()
+        deadline = time.monotonic() + PATIENCE
+        while any(each.index() is None and each.status().state == "starting" for each in indexers.values()):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.02)
+        found = {name: indexer.index() for name, indexer in indexers.items()}
+        found = {name: index for name, index in found.items() if index is not None}
+        with self._searching(names):
+            for index in found.values():
+                index.refresh()  # another process may be adding to it
+            found = {name: index for name, index in found.items() if len(index)}
+        if not found:
+            status = self._told(names[0], indexers[names[0]].status())
+            if status.state == "failed":
+                raise UserProblem(status.message, again=True)
+            raise UserProblem(f"There is nothing to search yet, ask again shortly. {status.message}", again=True)
+        return found
+
+    @contextmanager
+    def _searching(self, names: Iterable[str]) -> Iterator[None]:
+        """Around what reads the indexes of those corpora: a deletion closes them and takes their files away.
+
+        Raises UserProblem where that is what went wrong, and for strangers in the place of IndexProblem."""
+        try:
+            yield
+        except (ValueError, IndexProblem) as problem:
+            for name in names:
+                if name in self._deleted:
+                    raise UserProblem(_DELETED.format(name)) from problem
+            if isinstance(problem, ValueError) or self.settings.may_manage:
+                raise
+            log.warning("a question of %s failed: %s", ", ".join(names), problem)
+            raise UserProblem(_UNSEARCHABLE.format(", ".join(names)), again=True) from problem
+
+    def _told(self, corpus: str, status: IndexStatus) -> IndexStatus:
+        """A status as those who open the page may know it: why something failed names folders of this machine."""
+        if status.state != "failed" or self.settings.may_manage:
+            return status
+        return replace(status, message=_UNSEARCHABLE.format(corpus))
+
+    def _words(self, question: str, photo: Image.Image | None) -> str:
+        """The question, where the catalogue is to be searched by its words too, else "".
+
+        The words of a question about a photo ("Where does this animal live?") do not say what it shows."""
+        return question if self.settings.hybrid and photo is None else ""
+
+    def _subject(
+        self, indexes: Mapping[str, LateInteractionIndex], query: QueryVectors, shown: Hashable
+    ) -> Subject | None:
+        """What the query's photo shows; `shown` names the photo, its part, the model and what is searched. It depends
+        on nothing else, so that it is looked for once, however much is asked."""
+        known = self._subjects.get(shown)
+        if known is None:
+            known = find_subject(self.catalogue, indexes, query)
+            if known is not None:
+                self._subjects.put(shown, known)
+        return known
+
+    def _of_another(self, question: str, subject: Subject, names: Sequence[str]) -> bool:
+        return asks_of_another(question, subject, lambda titles: self.catalogue.titled(titles, names))
+
+    def _find(
+        self,
+        indexes: Mapping[str, LateInteractionIndex],
+        query: QueryVectors,
+        k: int,
+        words: str,
+        question: str,
+        subject: Subject | None,
+    ) -> tuple[Found, Subject | None]:
+        """What was found and, for a question about a photo, what the photo shows, also by what the question says."""
+        if subject is None:
+            return find(self.catalogue, indexes, query, k, words), None
+        subject = said_to_be(question, subject)
+        found = find_shown(self.catalogue, indexes, query, subject, k)
+        if subject.word not in (LIKELY, NAMED) and names_in(question):
+            nearest = self.catalogue.passages([name for name, _ in sorted(found, key=lambda each: -each[1])])
+            helped = helped_by(question, subject, ((passage.title, passage.text) for passage in nearest))
+            if helped is not subject:
+                return find_shown(self.catalogue, indexes, query, helped, k), helped
+        return found, subject
+
+    def _still_so(self, known: Result) -> bool:
+        """Whether the catalogue says the same of its passages."""
+        found = [(passage.id, passage.score) for passage in known.passages]
+        sight = known.query.sight
+        return evidence_of(self.catalogue, found, len(found), known.subject, sight) == known.passages
+
+    def _vectors(self, passage_id: str) -> np.ndarray:
+        with self._changing:
+            indexes = {name: indexer.index() for name, indexer in self._indexers.items()}
+        problem = UserProblem("This passage is no longer in the index; ask the question again.", again=True)
+        for name, index in indexes.items():
+            try:
+                with as_user_problem(), self._searching([name]):
+                    if index is not None and passage_id in index:
+                        return index.vectors(passage_id)
+            except UserProblem as of_this:  # the passage may be in the index of another
+                problem = of_this
+        raise problem
+
+
+class _Clock:
+    """Milliseconds by step."""
+
+    def __init__(self) -> None:
+        self._last = time.perf_counter()
+        self._laps: dict[str, float] = {}
+
+    def lap(self, step: str) -> None:
+        began = self._last
+        self._last = time.perf_counter()
+        self._laps[step] = self._laps.get(step, 0.0) + (self._last - began) * 1000
+
+    def skip(self) -> None:
+        self._last = time.perf_counter()
+
+    def timings(self) -> dict[str, float]:
+        return {**self._laps, "total": sum(self._laps.values())}
+
+
+@contextmanager
+def as_user_problem() -> Iterator[None]:
+    """What the parts below say in one sentence is what the person is told."""
+    try:
+        yield
+    except (ImageProblem, *KNOWN_PROBLEMS) as problem:
+        raise UserProblem(str(problem), again=not isinstance(problem, ImageProblem)) from problem
+
+
+def build_service(settings: Settings) -> AnswerService:
+    """The service with the real catalogue, encoder and answerer; not started. Raises UserProblem."""
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise UserProblem(
+            f"The data folder {settings.data_dir} cannot be made ({problem.strerror}); choose another one."
+        ) from problem
+    with as_user_problem():
+        catalogue = Catalogue(settings.catalogue_url)
+    # Read when a model first works. Torch keeps operations prepared for the shapes of photos and texts that it has met,
+    # 1,024 of them if not told, which fill up over hundreds of questions; 64 took 160 MB less after 150 questions, and
+    # 6 % more of the processor.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
+
+    def fetch(corpus: str, progress: Progress) -> None:
+        if corpus in SOURCES and not _complete(catalogue, corpus):
+            ingest(catalogue, corpus, settings.cache_dir, progress=progress)
+
+    def answerers(encoder: SharedEncoder, progress: Progress) -> Answerers:
+        least = encoder.min_score if settings.min_score is None else settings.min_score
+        embed = load_sentence_encoder(settings.cache_dir).embed_sentences
+        return answerers_for(settings, lambda texts: encoder.worker.run(embed, texts), least, progress)
+
+    return AnswerService(
+        settings,
+        catalogue,
+        encoder_loader=lambda progress: load_encoder(settings.profile, settings.cache_dir, progress),
+        answerers_factory=answerers,
+        fetch=fetch,
+    )
+
+
+def _complete(catalogue: Catalogue, corpus: str) -> bool:
+    """Whether the corpus's last ingestion went through all of its source; then starting needs no network."""
+    runs = [each["last_run"] for each in catalogue.stats()["corpora"] if each["name"] == corpus]
+    return any(run is not None and run["state"] == "finished" and run["limit"] is None for run in runs)

@@ -1,0 +1,88 @@
+"""Whether the indexes hold what the catalogue says they hold, and mending them where they do not.
+
+Puts together the catalogue's record and the indexes' files; nothing is encoded here. What is mended by leaving
+something out comes back when the index is next built. Knows nothing of questions or pages.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from app.service.indexing import disagreements, record_of
+from kb.catalogue import Catalogue
+from kb.catalogue.checking import Fault
+from kb.catalogue.indexed import IndexRecord, records
+from retriever.index import IndexProblem, LateInteractionIndex
+from retriever.passage_index import is_index
+
+_SHOWN = 3  # ids named of those that disagree
+
+
+def check_indexes(catalogue: Catalogue, data_dir: Path) -> list[Fault]:
+    """What is wrong with the indexes in the data folder; every file of them is read. Raises CatalogueProblem."""
+    return [fault for record, path in _all(catalogue, data_dir) for fault in _faults(record, path)[0]]
+
+
+def repair_indexes(catalogue: Catalogue, data_dir: Path) -> list[Fault]:
+    """Mend what check_indexes finds, and say what that was. Raises IndexProblem when one is being written to."""
+    found = []
+    for record, path in _all(catalogue, data_dir):
+        faults, sound = _faults(record, path)
+        found += faults
+        if not sound:  # what it was made of is in the catalogue
+            LateInteractionIndex.remove(path)
+            record.forget_all()
+        elif faults:
+            with LateInteractionIndex.open(path, write=True) as index:
+                lost, unknown = disagreements(index, record)
+                record.forget(lost)
+                index.delete(unknown)
+    return found
+
+
+def waiting(catalogue: Catalogue) -> dict[str, int]:
+    """How many passages each index has yet to learn, forget or learn anew, by its name; none where it is up to date."""
+    found = {}
+    for record in records(catalogue):
+        corpus, _, version = record.corpus.partition("@")
+        outdated = len(record.outdated())
+        count = catalogue.count(corpus, int(version or 1)) - (record.count() - outdated)
+        if count or outdated:
+            found[record.name] = max(count, outdated)
+    return found
+
+
+def _all(catalogue: Catalogue, data_dir: Path) -> list[tuple[IndexRecord, Path]]:
+    """Every index that is remembered, and every one in the data folder."""
+    root = data_dir / "index"
+    found = {record.name: record for record in records(catalogue)}
+    for path in sorted(root.glob("*/*")):
+        if is_index(path):
+            record = record_of(catalogue, path)
+            found.setdefault(record.name, record)
+    return [(record, root / name) for name, record in sorted(found.items())]
+
+
+def _faults(record: IndexRecord, path: Path) -> tuple[list[Fault], bool]:
+    """What is wrong with an index, and whether its files are there and sound."""
+    if not is_index(path):
+        gone = f"The index {record.name} is not there, and the catalogue remembers it."
+        return [Fault(gone, "It is forgotten.")], False
+    try:
+        with LateInteractionIndex.open(path) as index:
+            index.verify()
+            lost, unknown = disagreements(index, record)
+    except IndexProblem as problem:
+        return [Fault(str(problem), "It is removed, and built anew when the program next starts.")], False
+    faults = []
+    if lost:
+        what = f"The index {record.name} lacks {len(lost):,} passages that it should hold: {_named(lost)}."
+        faults.append(Fault(what, "They are indexed when the program next starts."))
+    if unknown:
+        what = f"The index {record.name} holds {len(unknown):,} passages that nobody remembers: {_named(unknown)}."
+        faults.append(Fault(what, "They leave it, and are indexed anew if they are in the catalogue."))
+    return faults, True
+
+
+def _named(ids: list[str]) -> str:
+    return ", ".join(ids[:_SHOWN]) + (" and others" if len(ids) > _SHOWN else "")

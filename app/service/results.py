@@ -1,0 +1,243 @@
+"""The words of the service: what goes in, the steps that come out, and the problem a person is told.
+
+Plain values only; it knows nothing of how any of them comes about.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from generator.answers import Answer, Turn
+from generator.grounding.plain_text import without_marks
+
+if TYPE_CHECKING:  # so that a page can know these words without loading a model library
+    from retriever.encoders.base import QueryVectors
+
+Photo = Image.Image | str | Path | bytes | None
+
+
+# The part of a photo that is asked about, as fractions of its width and height: left, top, right, bottom.
+Region = tuple[float, float, float, float]
+WHOLE: Region = (0.0, 0.0, 1.0, 1.0)
+MAX_TURNS = 6  # of a conversation, that a question can point back at
+
+
+REFUSED = (
+    "Corpora cannot be changed on this page, which others can open. Whoever runs it can allow that with "
+    "CITESIGHT_MANAGE=true."
+)
+
+
+class UserProblem(Exception):
+    """Something the person asking can act on; str() is one plain sentence.
+
+    again: whether asking the same again may go better, since it was not what was asked that went wrong."""
+
+    def __init__(self, sentence: str, again: bool = False) -> None:
+        super().__init__(sentence)
+        self.again = again
+
+
+@dataclass(frozen=True)
+class IndexStatus:
+    """How far a corpus is.
+
+    state: "starting" (fetching and loading the encoder), "fetching" (the corpus is being fetched), "indexing"
+    (the part already indexed can be asked), "ready", or "failed" (message says what to do).
+    done, total: passages indexed and passages known (while fetching: documents; while starting: bytes of the
+    model); 0, 0 while unknown.
+    message: one sentence for a person.
+    """
+
+    state: str
+    done: int
+    total: int
+    message: str
+
+
+# How sure it is what a photo shows.
+LIKELY, MAY_BE, UNKNOWN = "likely", "may be", "not recognised"
+NAMED = "named in the question"
+GUESSES_TOLD = 4
+ALIKE = 0.99  # a photo does not tell a title from the first by a score of this share of its own
+
+
+@dataclass(frozen=True)
+class Guess:
+    """An article that a photo may belong to. `score`: of its best passage and the photo alone. `probability` that it is
+    the right one, None where nobody has measured that. `may`: whether it is to be answered from."""
+
+    title: str
+    score: float
+    probability: float | None
+    may: bool
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a photo shows: `guesses`, the most probable first, never none.
+
+    word: LIKELY, MAY_BE or UNKNOWN; NAMED where it is what the question says of a photo that does not tell; "" where
+    nobody has measured how often such photos are recognised. lead: what the first guess's score has more than the
+    second's. undecided: the entropy of the photo's classes, in nats. Both 0 where word is "".
+    """
+
+    guesses: tuple[Guess, ...]
+    word: str = ""
+    lead: float = 0.0
+    undecided: float = 0.0
+
+    @property
+    def title(self) -> str:
+        return self.guesses[0].title
+
+    @property
+    def probability(self) -> float | None:
+        return self.guesses[0].probability
+
+    @property
+    def leading(self) -> tuple[str, ...]:
+        """The titles whose passages come before all others: the first guess; where nobody has measured how sure it is,
+        with what the photo does not tell from it; the nearest guesses where nothing is recognised."""
+        if self.word == UNKNOWN:
+            return tuple(guess.title for guess in self.guesses[:GUESSES_TOLD])
+        if self.word:
+            return (self.title,)
+        return tuple(guess.title for guess in self.guesses if guess.score >= ALIKE * self.guesses[0].score)
+
+    def shows(self, title: str) -> bool:
+        """Whether the photo may show what a passage of this title is about."""
+        return any(guess.title == title and guess.may for guess in self.guesses)
+
+    def said(self) -> str:
+        """In a few words: "likely Lion (97 %)"; "" where nothing is known but the order of the guesses."""
+        if self.word == NAMED:
+            return f"{self.title}, by what the question says"
+        if self.word == UNKNOWN or self.probability is None:
+            return self.word
+        return f"{self.word} {self.title} ({self.probability:.0%})"
+
+    def as_dict(self) -> dict[str, Any]:
+        def share(guess: Guess) -> float | None:
+            return None if guess.probability is None else round(guess.probability, 3)
+
+        told = [{"title": guess.title, "probability": share(guess)} for guess in self.guesses[:GUESSES_TOLD]]
+        return {**told[0], "word": self.word, "guesses": told}
+
+
+@dataclass(frozen=True)
+class EvidencePassage:
+    """One found passage. `score` is the mean cosine similarity of the query's vectors, 0..1; `seen` is what the photo's
+    own classes add to it for the order, 0 where they say nothing of its title. `shown`: whether the photo may show what
+    it is about; None where the question is not about a photo."""
+
+    rank: int  # 1 is the best; Citation.number is the rank of the passage it cites
+    id: str
+    title: str
+    text: str
+    url: str
+    licence: str
+    corpus: str
+    score: float
+    section: str = ""  # the titles of the sections it lies in; empty where the passage is of no section
+    description: str = ""  # a few words on what the passage is about; empty where the corpus has none
+    seen: float = 0.0
+    shown: bool | None = None
+
+
+@dataclass(frozen=True)
+class EvidenceFound:
+    """First step of an answer: the passages, best first, the query vectors for `regions`, the question that was
+    searched for, which stands alone, and what the photo shows; None where the question is not about a photo."""
+
+    passages: tuple[EvidencePassage, ...]
+    query: QueryVectors
+    searched: str = ""
+    subject: Subject | None = None
+
+
+@dataclass(frozen=True)
+class PartialText:
+    """The answer as far as it has been said: `text` is all of it so far, not the newest piece."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class PartialOwn:
+    """What the model says without any passage, as far as it has been said; comes after the answer from the evidence."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """Last step: everything about one answered question.
+
+    question: as it was asked. searched: as it was searched for and answered, which stands alone.
+    timings: milliseconds by step: load (reading the photo), rewrite (making a follow-up stand alone), encode, search,
+    passages, answer, own, total; from the cache, what they were when it was answered.
+    indexed, total: how many passages of the asked corpora could be searched, and how many there are.
+    query: kept for `AnswerService.regions`; not part of `as_dict`.
+    answerer: what answered. own: what the model says without any passage, None where that was not asked; where it
+    failed, as far as it came and why.
+    cached: whether all this was known from an earlier time.
+    subject: what the photo shows; None where the question is not about a photo. photo: its fingerprint, "" without one.
+    """
+
+    question: str
+    answer: Answer
+    passages: tuple[EvidencePassage, ...]
+    corpora: tuple[str, ...]
+    timings: dict[str, float]
+    indexed: int
+    total: int
+    query: QueryVectors
+    searched: str = ""
+    answerer: str = ""
+    own: str | None = None
+    region: Region = WHOLE
+    cached: bool = False
+    subject: Subject | None = None
+    photo: str = ""
+
+    def turn(self) -> Turn:
+        """This question and answer as what a next question may point back at."""
+        # Of a model's answer none of whose sentences is borne out, by its marks.
+        numbers = [each.number for each in self.answer.citations] or [n for n, _ in without_marks(self.answer.text)[1]]
+        cited = numbers[0] if numbers and (self.answer.speaks or self.answer.named) else 0
+        subject = next((passage.title for passage in self.passages if passage.rank == cited), "")
+        return Turn(self.searched or self.question, self.answer.text, subject, self.photo)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything but the vectors, of types that `json.dumps` takes."""
+        return {
+            "question": self.question,
+            "searched": self.searched,
+            "region": list(self.region),
+            "subject": None if self.subject is None else self.subject.as_dict(),
+            "turn": asdict(self.turn()),
+            "answer": self.answer.text,
+            "answered": self.answer.answered,
+            "reason": self.answer.reason,
+            "citations": [asdict(citation) for citation in self.answer.citations],
+            "statements": [asdict(statement) for statement in self.answer.statements],
+            "unsupported": list(self.answer.unsupported),
+            "unchecked": list(self.answer.unchecked),
+            "candidates": [{**asdict(each), "joint": each.joint} for each in self.answer.candidates],
+            "own": self.own,
+            "answerer": self.answerer,
+            "cached": self.cached,
+            "passages": [asdict(passage) for passage in self.passages],
+            "corpora": list(self.corpora),
+            "indexed": self.indexed,
+            "total": self.total,
+            "timings": {step: round(spent, 1) for step, spent in self.timings.items()},
+        }
+
+
+Step = EvidenceFound | PartialText | PartialOwn | Result

@@ -1,0 +1,1 @@
+"""The Corpora page: what is there to be asked about, read in and taken away."""

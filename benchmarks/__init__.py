@@ -1,0 +1,1 @@
+"""What measures the program's speed and memory, as ratios in one run; `app/commands` alone imports it."""

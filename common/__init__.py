@@ -1,0 +1,1 @@
+"""What all parts may share and that knows none of them."""

@@ -1,0 +1,10 @@
+"""The M2KR benchmark as PreFLMR's authors run it (arXiv 2402.08327): its files, its protocol, its published figures.
+
+It knows an encoder and the index by their interfaces; nothing of models, of SQL or of pages.
+"""
+
+from retriever.evaluation.m2kr.evaluate import evaluate
+from retriever.evaluation.m2kr.layout import M2KRProblem
+from retriever.evaluation.m2kr.report import Report
+
+__all__ = ["M2KRProblem", "Report", "evaluate"]

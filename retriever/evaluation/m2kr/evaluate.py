@@ -1,0 +1,217 @@
+"""Evaluating an encoder on a task of M2KR: check the data, index the passages, rank them for every question, measure.
+
+Knows the other modules of this package and how they follow each other; nothing of command lines.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from retriever.encoders.base import Encoder
+from retriever.evaluation.m2kr.layout import (
+    M2KRProblem,
+    Question,
+    content_key,
+    count_passages,
+    find_shards,
+    read_passages,
+    read_questions,
+    shown,
+)
+from retriever.evaluation.m2kr.photos import Photo, find_photos
+from retriever.evaluation.m2kr.protocol import DEPTH, answer_ranks, positive_ranks, recall
+from retriever.evaluation.m2kr.published import Task, find_task
+from retriever.evaluation.m2kr.ranking import (
+    CANDIDATES,
+    NBITS,
+    QUERIES,
+    Progress,
+    Rankings,
+    build_index,
+    rank_questions,
+)
+from retriever.evaluation.m2kr.report import Report
+from retriever.index import FORMAT_VERSION
+
+SPLITS = ("test", "valid")
+# Part of what results are kept under: raise it when what is searched with or how changes.
+PROTOCOL_VERSION = 2
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A task's data, read and found to be in order. passages: the files. numbers: passage id -> first row in them."""
+
+    task: Task
+    split: str
+    questions: list[Question]
+    photos: list[Photo | None]
+    passages: tuple[Path, ...]
+    numbers: dict[str, int]
+    repeated: int  # rows of passages whose id has been before; left out
+    incomplete: int  # questions of which a positive passage is not among the passages; never found
+    passages_key: str
+    questions_key: str
+
+
+def named_task(dataset: str, split: str) -> Task:
+    """The task and that the split can be evaluated on. Raises M2KRProblem."""
+    if split not in SPLITS:
+        raise M2KRProblem(f"M2KR is evaluated on the split {' or '.join(SPLITS)}, not on {split!r}.")
+    try:
+        return find_task(dataset)
+    except ValueError as problem:
+        raise M2KRProblem(str(problem)) from None
+
+
+def check(
+    dataset: str,
+    split: str,
+    data: Path,
+    images: Path | None,
+    progress: Progress = lambda stage, done, total: None,
+) -> Checked:
+    """What can be wrong with the data is found here, before anything is encoded, but for images whose damage only
+    decoding shows. Raises M2KRProblem."""
+    task = named_task(dataset, split)
+    passages = find_shards(data, f"{task.name}_passages", f"{split}_passages")
+    shards = find_shards(data, f"{task.name}_data", split)
+    questions = read_questions(shards, task.has_answers)
+    photos = find_photos(questions, images, task)
+    numbers, repeated = _numbers(passages, progress)
+
+    positives = {positive for question in questions for positive in question.positives}
+    if positives and positives.isdisjoint(numbers):
+        raise M2KRProblem(
+            f"None of the questions' positives, such as {shown(min(positives))}, is among the {len(numbers):,} "
+            f"passages in {passages[0].parent}; questions and passages do not belong together, so fetch the data set "
+            "again."
+        )
+    incomplete = sum(not numbers.keys() >= set(question.positives) for question in questions)
+    keys = content_key(passages), content_key(shards)
+    return Checked(task, split, questions, photos, passages, numbers, repeated, incomplete, *keys)
+
+
+def evaluate(
+    encoder: Encoder,
+    dataset: str,
+    split: str,
+    data: Path,
+    images: Path | None,
+    work: Path,
+    exact: bool = False,
+    progress: Progress = lambda stage, done, total: None,
+) -> Report:
+    """Evaluates an encoder on a task by the authors' protocol.
+
+    data: the folder that holds <task>_data and <task>_passages. images: where the paths of images start; None if no
+    question has one. work: where index and rankings are kept; a call that was stopped goes on from them. exact: score
+    all passages, not the best candidates. progress(stage, done, total) is called often.
+    Raises M2KRProblem, IndexProblem, ImageProblem, each a sentence."""
+    checked = check(dataset, split, data, images, progress)
+    return measure(encoder, checked, work, exact, progress)
+
+
+def measure(encoder: Encoder, checked: Checked, work: Path, exact: bool, progress: Progress) -> Report:
+    """What evaluate() does once the data are checked."""
+    task, questions = checked.task, checked.questions
+    # Another encoder, other passages or another kind of index get a folder of their own, so that rankings of two are
+    # never mixed; other questions get a file of their own in it.
+    kind = f"{FORMAT_VERSION} {NBITS}"
+    folder = work / f"{task.name}-{checked.split}-{_key(encoder.fingerprint, checked.passages_key, kind)}"
+    how = "exact" if exact else f"candidates-{CANDIDATES}"
+    results = folder / f"rankings-{how}-{_key(checked.questions_key, str(PROTOCOL_VERSION))}.jsonl"
+    began = time.perf_counter()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        batches = _unique(read_passages(checked.passages), checked.numbers)
+        index, encoded = build_index(encoder, batches, len(checked.numbers), folder / "index", progress)
+        with index:
+            indexing = time.perf_counter() - began
+            rankings = Rankings(results, questions, checked.photos, checked.numbers)
+            kept = len(rankings.found)
+            try:
+                seconds = rank_questions(encoder, index, questions, checked.photos, rankings, exact, progress)
+            finally:
+                rankings.close()
+            indexed, vectors = len(index), index.stats()["vectors"]
+    except OSError as problem:
+        raise M2KRProblem(
+            f"Working in {folder} failed ({problem.strerror or problem}); what was done is kept, so make room or check "
+            "the folder, and run the same command again."
+        ) from problem
+
+    positives = [
+        {checked.numbers[p] for p in question.positives if p in checked.numbers} for question in questions
+    ]
+    pseudo = None
+    if task.has_answers:
+        texts = _texts(checked, progress)
+        pseudo = recall(answer_ranks(rankings.found, [question.answers for question in questions], texts))
+    return Report(
+        dataset=task.name,
+        split=checked.split,
+        fingerprint=encoder.fingerprint,
+        rankings=str(results),
+        recall=recall(positive_ranks(rankings.found, positives)),
+        pseudo_recall=pseudo,
+        counts={
+            "questions": len(questions),
+            "questions with an image": sum(photo is not None for photo in checked.photos),
+            "questions without positives": sum(not question.positives for question in questions),
+            "questions with positives that are not among the passages": checked.incomplete,
+            "passages": len(checked.numbers),
+            "passages whose id stands more than once": checked.repeated,
+            "passages without vectors": len(checked.numbers) - indexed,
+            "vectors": vectors,
+        },
+        settings={
+            "depth": DEPTH,
+            "exact": exact,
+            "candidates": None if exact else CANDIDATES,
+            "questions encoded at a time": QUERIES,
+            "stored vectors": f"{NBITS} bits",
+            "instructions": bool(encoder.takes_instructions),
+        },
+        done_now={"passages encoded": encoded, "questions searched": len(questions) - kept},
+        seconds={name: round(value, 3) for name, value in {"indexing": indexing, **seconds}.items()},
+        sha256={"passages": checked.passages_key, "questions": checked.questions_key},
+    )
+
+
+def _numbers(passages: Sequence[Path], progress: Progress) -> tuple[dict[str, int], int]:
+    """Reads all passages once, so that a damaged file is found now: each id's first row, and how many rows repeat
+    an id."""
+    total = count_passages(passages)
+    numbers: dict[str, int] = {}
+    row = 0
+    for batch in read_passages(passages):
+        for passage_id, _ in batch:
+            numbers.setdefault(passage_id, row)
+            row += 1
+        progress("checking", row, total)
+    return numbers, row - len(numbers)
+
+
+def _unique(batches: Iterator[list[tuple[str, str]]], numbers: dict[str, int]) -> Iterator[list[tuple[str, str]]]:
+    """The batches without rows that repeat an id."""
+    row = 0
+    for batch in batches:
+        yield [passage for n, passage in enumerate(batch, row) if numbers[passage[0]] == n]
+        row += len(batch)
+
+
+def _texts(checked: Checked, progress: Progress) -> Iterator[str]:
+    done = 0
+    for batch in read_passages(checked.passages):
+        yield from (text for _, text in batch)
+        done += len(batch)
+        progress("matching", done, len(checked.numbers))
+
+
+def _key(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]

@@ -1,0 +1,148 @@
+"""What came out of an evaluation, as JSON with everything in it and as Markdown beside the published figures.
+
+Nothing of the data's own words is put into either: they are untrusted. Knows nothing of how anything was measured.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import re
+import tempfile
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from retriever.evaluation.m2kr.published import MODELS, PUBLISHED_SPLIT, find_task
+
+_PACKAGES = ("torch", "transformers", "numpy", "faiss-cpu", "pyarrow", "pillow")
+
+
+@dataclass(frozen=True)
+class Report:
+    """An evaluation's outcome. recall and pseudo_recall: K -> share of the questions, 0 to 1; pseudo_recall None where
+    questions have no answers.
+
+    rankings: the file with what was found for each question. counts, settings: of the whole evaluation. done_now,
+    seconds: of this run, which may have gone on from an earlier one. sha256: what identifies the data."""
+
+    dataset: str
+    split: str
+    fingerprint: str
+    recall: dict[int, float]
+    pseudo_recall: dict[int, float] | None
+    counts: dict[str, int]
+    settings: dict[str, int | bool | str | None]
+    done_now: dict[str, int]
+    seconds: dict[str, float]
+    sha256: dict[str, str]
+    rankings: str
+
+    def measures(self) -> dict[str, float]:
+        """All figures in percent, by their published names; those that were reported come first."""
+        figures = {f"Recall@{k}": 100 * share for k, share in self.recall.items()}
+        figures |= {f"Pseudo Recall@{k}": 100 * share for k, share in (self.pseudo_recall or {}).items()}
+        reported = find_task(self.dataset).figures
+        return {name: figures[name] for name in [*reported, *(name for name in figures if name not in reported)]}
+
+
+def as_json(report: Report, profile: str) -> dict:
+    """The report with its date and the versions of what made it, ready to be written as JSON."""
+    task = find_task(report.dataset)
+    return {
+        "benchmark": "M2KR",
+        "profile": profile,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "percent": {name: round(value, 4) for name, value in report.measures().items()},
+        **asdict(report),
+        "published": {name: dict(zip(MODELS, values, strict=True)) for name, values in task.figures.items()},
+        "versions": {"python": platform.python_version(), **_versions()},
+    }
+
+
+def as_markdown(report: Report, profile: str) -> str:
+    """A table of the figures, the published rows below, and what a reader must know to compare them."""
+    task = find_task(report.dataset)
+    measures = report.measures()
+    rows = [["model", *(name.replace("Pseudo Recall", "PR").replace("Recall", "R") for name in measures)]]
+    rows.append(["---"] + ["---:"] * len(measures))
+    rows.append([_plain(profile), *(f"{value:.1f}" for value in measures.values())])
+    if report.split == PUBLISHED_SPLIT:
+        for n, model in enumerate(MODELS):
+            figures = (task.figures.get(name) for name in measures)
+            rows.append([f"{model}, published", *("" if figure is None else f"{figure[n]:.1f}" for figure in figures)])
+    counts, settings = report.counts, report.settings
+    if settings["exact"]:
+        how = "every passage scored"
+    else:  # not even of few passages are all scored: the index looks at each closely and scores the best of them
+        how = f"the best of {min(settings['candidates'], counts['passages']):,} candidates scored"
+    pseudo = "" if report.pseudo_recall is None else "; PR: Pseudo Recall@K by the words of the answers"
+    size = f"{counts['questions']:,} questions, {counts['passages']:,} passages"
+    notes = [
+        f"{size}; {how}; encoder {_plain(report.fingerprint)}.",
+        f"Percent. R: Recall@K by the positive passages{pseudo}.",
+    ]
+    if report.split != PUBLISHED_SPLIT:
+        notes.append(f"The published figures are of the split {PUBLISHED_SPLIT} and are left out here.")
+    elif counts["questions"] != task.questions:
+        notes.append(f"Not comparable: the published figures are of {task.questions:,} questions.")
+    if not settings["instructions"]:
+        notes.append("The encoder takes no instructions; those of the data set were left out.")
+    for name, so in (
+        ("questions without positives", "they are never found"),
+        ("questions with positives that are not among the passages", "those are never found"),
+        ("passages whose id stands more than once", "only the first of each is used"),
+        ("passages without vectors", "they are never found"),
+    ):
+        if counts[name]:
+            notes.append(f"{name[0].upper()}{name[1:]}: {counts[name]:,}; {so}.")
+    table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    listed = "\n".join(f"- {note}" for note in notes)
+    return f"# M2KR: {task.title}, {report.split}\n\n{table}\n\n{listed}\n"
+
+
+def write_report(report: Report, profile: str, folder: Path) -> tuple[Path, Path]:
+    """Writes both forms into a folder, each whole or not at all; returns their paths. Raises OSError.
+
+    The name is the same for the same encoder, data and way of searching, and another for any other."""
+    what = json.dumps([report.fingerprint, report.sha256, report.settings], sort_keys=True)
+    key = hashlib.sha256(what.encode()).hexdigest()[:8]
+    slug = re.sub(r"[^A-Za-z0-9._]+", "-", profile).strip("-.")[-40:]
+    stem = f"{report.dataset}-{report.split}-{slug}-{key}{'-exact' if report.settings['exact'] else ''}"
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = folder / f"{stem}.json", folder / f"{stem}.md"
+    _write(paths[0], json.dumps(as_json(report, profile), indent=2, ensure_ascii=False) + "\n")
+    _write(paths[1], as_markdown(report, profile))
+    return paths
+
+
+def _write(path: Path, text: str) -> None:
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with open(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _plain(text: str) -> str:
+    """A name as it can stand in a Markdown table: nothing that marks up, breaks a line or ends a cell."""
+    return "".join(c if c.isalnum() or c in " ._-/:@+" else " " for c in text)[-80:]
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:  # such as faiss-gpu in place of faiss-cpu
+            continue
+    return versions
