@@ -1,7 +1,9 @@
-"""Memory for a model: how much is free, and having the weights there. Knows nothing of what models do."""
+"""Memory for a model: how much is free, having the weights there, giving back what was used. Knows nothing of what
+models do."""
 
 from __future__ import annotations
 
+import ctypes
 from itertools import chain
 from pathlib import Path
 
@@ -9,6 +11,20 @@ import psutil
 import torch
 
 _CGROUP = Path("/sys/fs/cgroup")  # a container's own limit, which the machine's figures do not show
+
+# Bytes. The processor time of a question is 5 % more with this; with an eighth of it, for a sixth less memory, 60 %.
+_LARGE = 8 << 20
+_M_MMAP_THRESHOLD = -3  # of mallopt, in glibc's malloc.h
+
+
+def give_back_large_blocks() -> bool:
+    """Has glibc give large blocks back to the system when they are freed, and returns whether it does. By itself it
+    takes a block that was freed as a reason to keep others of its size, in a heap of each thread. Other C libraries are
+    left alone."""
+    try:
+        return bool(ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE))
+    except (AttributeError, OSError, TypeError):
+        return False
 
 
 def in_memory(model: torch.nn.Module) -> None:

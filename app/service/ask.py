@@ -45,6 +45,7 @@ from app.service.results import (
 from app.service.subjects import find_subject
 from app.service.workers import Worker
 from app.settings import Settings
+from common.memory import give_back_large_blocks
 from common.recently_used import RecentlyUsed
 from generator.answers import Answer, Evidence, GeneratorProblem, Turn, said_with
 from generator.models.server_events import CUT
@@ -545,6 +546,7 @@ def build_service(settings: Settings) -> AnswerService:
         ) from problem
     with as_user_problem():
         catalogue = Catalogue(settings.catalogue_url)
+    give_back_large_blocks()
     # Read when a model first works. Torch keeps operations prepared for the shapes of photos and texts that it has met,
     # 1,024 of them if not told, which fill up over hundreds of questions; 64 took 160 MB less after 150 questions, and
     # 6 % more of the processor.
