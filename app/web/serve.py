@@ -1,0 +1,80 @@
+"""Serves the page until it is interrupted: settings from the command line, the page, the service.
+
+The page is up at once; libraries, models and index are loaded behind it. Knows nothing of how any of them work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import atexit
+import os
+import signal
+import sys
+import threading
+from typing import NoReturn
+
+# Before Gradio is imported: it would otherwise call home with what it was started for.
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+from app.service.results import UserProblem
+from app.service.startup import LateService
+from app.settings import SettingsProblem, add_answer_options, add_common_options, settings_from
+from app.web.page import build_page, launch
+from app.web.upload_limits import own_folder
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until interrupted. Returns the exit code: 0, or 2 after a sentence on what is wrong."""
+    parser = argparse.ArgumentParser(prog="app.py", description="Serve the CiteSight page.")
+    add_common_options(parser)
+    add_answer_options(parser)
+    parser.add_argument("--corpus", metavar="NAME", help="the collection questions are asked of")
+    parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to listen on (default: 7860)")
+    try:
+        settings = settings_from(parser.parse_args(arguments))
+    except SettingsProblem as problem:
+        return _refuse(str(problem))
+    if "GRADIO_TEMP_DIR" not in os.environ:  # where Gradio puts what is uploaded
+        os.environ["GRADIO_TEMP_DIR"] = str(own_folder())
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # how a container is stopped: as by Ctrl-C
+    service = LateService(settings)
+    try:
+        try:
+            address = launch(build_page(service, service.ingestions), settings)
+        except OSError:
+            return _refuse(
+                f"Port {settings.port} on {settings.host} cannot be used, most likely because another "
+                "program has it; stop that one or choose another with --port."
+            )
+        print(f"CiteSight is at {address}", flush=True)
+        service.load()
+        threading.Event().wait()
+    except UserProblem as problem:
+        return _refuse(str(problem))
+    except KeyboardInterrupt:
+        pass
+    finally:
+        service.close()
+    return 0
+
+
+def _refuse(sentence: str) -> int:
+    print(f"error: {sentence}", file=sys.stderr)
+    return 2
+
+
+def run() -> NoReturn:
+    """`main`, and then the end of the process, before that of its threads: one that came back from torch to an
+    interpreter that is no more would take the process down with `terminate called`."""
+    code = 1
+
+    def end() -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+    atexit.register(end)  # registered first, so done when all else has been cleaned up
+    code = main()
+    sys.exit(code)
