@@ -1,6 +1,7 @@
 """Settings: what a person can choose without changing code, from environment, `.env` and command line.
 
-This is the only module that reads the environment. Everything else is handed plain values; it knows nothing
+What the program can be told in the environment is read here, but for the key of a served model on the command line
+(app/commands/generator.py) and what libraries read themselves. Everything else is handed plain values; it knows nothing
 of models, indexes, databases or pages beyond their names.
 
 Order of precedence: command line, environment, `.env` in the working directory, the defaults below. The

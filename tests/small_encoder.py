@@ -1,6 +1,6 @@
 """A small but working encoder for tests: a word is a direction, a patch of a photo is its colour's word.
 
-It has the interface of retriever.encoders.base.Encoder. Also a tiny corpus to go with it.
+It has what the service needs of the interface of retriever.encoders.base.Encoder. Also a tiny corpus to go with it.
 """
 
 from __future__ import annotations

@@ -45,15 +45,18 @@ from app.service.results import (
     UserProblem,
 )
 from app.service.stoppable import MOST
-from app.settings import load_settings
+from app.settings import AT_ONCE, load_settings
 from app.web import listeners
 from app.web import page as page_module
 from app.web.ask import heat_maps
 from app.web.ask import html as ask_html
+from app.web.ask.events import EACH, Asker
 from app.web.ask.html import HeatMap
-from app.web.files import Files, Photo, placed
+from app.web.ask.layout import TOGETHER
+from app.web.files import EXAMPLES, Files, Photo, placed
 from app.web.listeners import Listeners
-from app.web.page import AT_ONCE, EACH, EXAMPLES, TOGETHER, Asker, build_page, launch, sentence_for
+from app.web.page import build_page, launch
+from app.web.problems import sentence_for
 from app.web.turns import Turns
 from generator.answers import SUPPORTED, UNCHECKED, UNSUPPORTED, Answer, Candidate, Citation, Statement, Turn
 from generator.extractive.templates import DISAGREE

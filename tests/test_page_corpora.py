@@ -26,7 +26,7 @@ from app.settings import load_settings
 from app.web.corpora import html
 from app.web.corpora.html import Leaf
 from app.web.corpora.page import KINDS, MAX_COMMAND, PASSAGES, PER_PAGE, UPLOAD, Corpora, Reading
-from app.web.page import build_page, launch, may_go_better, sentence_for
+from app.web.page import build_page, launch
 from kb import ingest as ingestion
 from kb.catalogue import Catalogue
 from kb.records import Document, DocumentRecord, Passage, Section, Skipped, TextHit
@@ -173,7 +173,7 @@ def managed(folder: Path, **settings) -> Iterator[Ingestions]:
 
 @pytest.fixture
 def page(ingestions: Ingestions) -> Corpora:
-    return Corpora(lambda: ingestions, sentence_for, may_go_better)
+    return Corpora(lambda: ingestions)
 
 
 def skipped(value: object) -> bool:
@@ -192,7 +192,7 @@ def titles(markup: str) -> list[str]:
 
 class TestHandlers:
     def test_while_the_program_starts(self) -> None:
-        page = Corpora(lambda: None, sentence_for, may_go_better)
+        page = Corpora(lambda: None)
         listed, timer, choices, known = page.look(())
         assert "Starting" in listed and timer.active is True and skipped(choices) and known == ()
         assert "still starting" in page.search("made-up", "")[0]

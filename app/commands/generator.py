@@ -1,7 +1,4 @@
-"""Command line: `python -m generator answer` and `python -m generator eval`.
-
-The only module here that may use the settings, the catalogue and the encoder.
-"""
+"""Command line: `python -m generator answer` and `python -m generator eval`."""
 
 from __future__ import annotations
 

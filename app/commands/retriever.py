@@ -1,7 +1,4 @@
-"""Command line of the retriever: index, search, explain, eval, bench and train.
-
-An entry point: it may use the settings and the service, which nothing else in this package does.
-"""
+"""Command line of the retriever: index, search, explain, eval, bench and train."""
 
 from __future__ import annotations
 

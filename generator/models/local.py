@@ -85,7 +85,7 @@ class LocalModel:
         """The reply in pieces of whole words as they come, decoded greedily.
 
         Closing the iterator stops the model at its next layer and returns when it has stopped; so does what stops this
-        thread's work (stopping.py), while it waits. Raises GeneratorProblem.
+        thread's work (common/stopping.py), while it waits. Raises GeneratorProblem.
         """
         pieces: SimpleQueue[str | GeneratorProblem | None] = SimpleQueue()  # ends with None or a problem
         stop = Event()
@@ -105,7 +105,7 @@ class LocalModel:
 
     def score_replies(self, chats: Sequence[Sequence[Message]], max_tokens: int) -> list[Scored]:
         """The greedy reply to each chat and the sum of the log probabilities of its tokens, the one that ends it
-        included. Raises GeneratorProblem, also when it is stopped (stopping.py)."""
+        included. Raises GeneratorProblem, also when it is stopped (common/stopping.py)."""
         stop = Event()
         with current().calling(stop.set), self._turn(stop) as loaded:
             return [

@@ -1,6 +1,7 @@
 """A follow-up question made to stand alone by a model, as far as what it writes makes sense.
 
-Knows nothing of which model it asks or of the prompt's words. The rule of followups.py stands in for the model.
+Knows nothing of which model it asks or of the prompt's words. The rule of extractive/followups.py stands in for the
+model.
 """
 
 from __future__ import annotations

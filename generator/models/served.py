@@ -104,8 +104,8 @@ class ServedModel:
         self.name = model if called else f"{model} at {self._host}"
 
     def reply(self, messages: Sequence[Message], max_tokens: int) -> Iterator[str]:
-        """The reply in pieces as they come, not empty; closing this ends the connection at once, and so does what
-        stops this thread's work (stopping.py), while it waits. " …" ends a reply that was cut. Raises GeneratorProblem
+        """The reply in pieces as they come, not empty; closing this ends the connection at once, and so does what stops
+        this thread's work (common/stopping.py), while it waits. " …" ends a reply that was cut. Raises GeneratorProblem
         with a sentence when there is no reply to be had."""
         with closing(self._pieces(self._request(messages, max_tokens, _urls()), current())) as pieces:
             for piece in pieces:

@@ -1,10 +1,10 @@
 """Wikitext to prose: the sections, pictures and key facts of an article, in time linear in its length.
 
 One scan with a stack of open templates, links and tables, 17 MB a second on one core for the articles of
-wikipedia_bench. A parser library makes a tree of objects first: mwparserfromhell, the maintained one, reads 0.9 MB of
-the same a second, 0.7 with strip_code, and takes more than linear time on hostile input (over 25 s for 44 kB of "<ref "
-again and again). 3 MB a second are wanted, so the library only checks this module, in the tests. Nothing is expanded, a
-template that wikitext_templates.py does not know is dropped. Knows nothing of dumps.
+benchmarks/wikipedia_dump.py. A parser library makes a tree of objects first: mwparserfromhell, the maintained one,
+reads 0.9 MB of the same a second, 0.7 with strip_code, and takes more than linear time on hostile input (over 25 s for
+44 kB of "<ref " again and again). 3 MB a second are wanted, so the library only checks this module, in the tests.
+Nothing is expanded, a template that wikitext_templates.py does not know is dropped. Knows nothing of dumps.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """From texts, questions and photos to vectors: a model, its tokenizers and its image preparation behind one object.
 
 Encodes passages in batches of like length, so that little is padded. Knows nothing of indexes, of SQL, of where
-passages come from, or of how models are found (profiles.py).
+passages come from, or of how models are found (registry.py).
 """
 
 from __future__ import annotations

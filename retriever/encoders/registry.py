@@ -1,7 +1,7 @@
 """Which models there are and how each becomes an encoder: found, fetched, checked against the machine's memory, loaded.
 
-A profile is a name below, a folder with a checkpoint in the published layout, or the id of one on the Hugging Face
-Hub. Knows nothing of passages, indexes or questions.
+A profile is a name in checkpoints.py, a folder with a checkpoint in the published layout, or the id of one on the
+Hugging Face Hub. Knows nothing of passages, indexes or questions.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""From the hits of an index to what is shown: hits of several indexes as one list, and why a passage was found."""
+"""From the hits of an index to what is shown: rankings as one, and why a passage was found."""

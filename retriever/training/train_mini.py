@@ -3,8 +3,8 @@
 Both towers stay as they are. First the text projection and the token weights learn from questions made of the
 articles; then, against the articles' vectors now fixed, the vision projection and the mapping network learn from
 photograph features drawn out of the classifier (features.py) for subjects that a table says look like its classes
-(recognition/concepts.py). All draws are seeded. Knows nothing of catalogues; articles come in, a file of weights goes
-out.
+(encoders/mini/recognition/concepts.py). All draws are seeded. Knows nothing of catalogues; articles come in, a file of
+weights goes out.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Encoded:
 def train_mini(articles: Sequence[Article], cache_dir: Path, output: Path, seed: int = SEED) -> dict:
     """Trains and writes the weights to `output`. Returns what the model card needs: steps, losses, seconds.
 
-    Takes 25 minutes on two cores and 3 GB of memory for ten thousand articles."""
+    Takes 10 minutes on two cores and 3 GB of memory for ten thousand articles."""
     began = time.monotonic()
     torch.manual_seed(seed)
     model, tokenizer = load_mini(cache_dir, trained=False)

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from app.web.page import EXAMPLES
+from app.web.files import EXAMPLES
 from kb.catalogue import Catalogue
 from kb.ingest import ingest
 from kb.records import DocumentRecord, Source

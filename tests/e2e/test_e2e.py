@@ -11,7 +11,7 @@ from e2e_support import ARTEFACTS, CHEETAH, LION, TOWER, Visit, contrast
 from gradio_client import Client, handle_file
 from PIL import Image
 
-from app.web.page import EXAMPLES
+from app.web.files import EXAMPLES
 
 pytest.importorskip("playwright.sync_api")
 

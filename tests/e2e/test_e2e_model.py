@@ -27,7 +27,8 @@ from e2e_support import (
 )
 from PIL import Image
 
-from app.web.page import EACH, EXAMPLES
+from app.web.ask.events import EACH
+from app.web.files import EXAMPLES
 from generator.models.prompts import OWN_RULES, REWRITING_RULES, RULES, SHORT_RULES
 
 pytest.importorskip("playwright.sync_api")

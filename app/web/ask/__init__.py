@@ -1,1 +1,1 @@
-"""The Ask page: what it shows of a photo, a question, an answer and its evidence."""
+"""The Ask page: what stands on it, what happens there, and what it shows of an answer and its evidence."""

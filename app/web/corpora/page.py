@@ -23,6 +23,7 @@ from app.web.components import Chosen, html
 from app.web.corpora import html as corpora_html
 from app.web.corpora.html import Leaf
 from app.web.files import Files
+from app.web.problems import may_go_better, sentence_for
 
 if TYPE_CHECKING:  # they come with the catalogue and the sources, which take seconds to import
     from app.service.ingestions import Ingestions
@@ -109,17 +110,11 @@ class Reading:
     passages: int = PASSAGES
 
 
-def build_corpora(
-    get: Callable[[], Ingestions | None],
-    may_change: bool,
-    sentence_for: Callable[[Exception], str],
-    may_go_better: Callable[[Exception], bool],
-) -> dict[str, Any]:
+def build_corpora(get: Callable[[], Ingestions | None], may_change: bool) -> dict[str, Any]:
     """The contents of the tab, within its context; returned is the event that brings them up to date.
 
-    get: gives None as long as the program is starting. sentence_for: what to tell a person about an exception;
-    may_go_better: whether trying again makes sense after it."""
-    here = Corpora(get, sentence_for, may_go_better)
+    get: gives None as long as the program is starting."""
+    here = Corpora(get)
     quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     problem = html(elem_id="cc-problem")  # of the buttons on cards and in what is read; see corpora.js
     listed = html(corpora_html.starting(), elem_id="cc-corpora")
@@ -188,15 +183,8 @@ def _form(here: Corpora, shown: list[Any], quiet: dict[str, Any]) -> None:
 class Corpora:
     """The page's event handlers. None of them raises."""
 
-    def __init__(
-        self,
-        get: Callable[[], Ingestions | None],
-        sentence_for: Callable[[Exception], str],
-        may_go_better: Callable[[Exception], bool],
-    ) -> None:
+    def __init__(self, get: Callable[[], Ingestions | None]) -> None:
         self._get = get
-        self._sentence_for = sentence_for
-        self._may_go_better = may_go_better
 
     def look(self, known: tuple[tuple[str, str], ...]) -> tuple[Any, ...]:
         """How everything is now. Returns (list, timer, corpora to read in, the same for the next time).
@@ -303,7 +291,7 @@ class Corpora:
         if isinstance(problem, NotYet):
             sentence, again = "The program is still starting; try again in a moment.", True
         else:
-            sentence, again = self._sentence_for(problem), self._may_go_better(problem)
+            sentence, again = sentence_for(problem), may_go_better(problem)
         return ask_html.anew(ask_html.error(sentence, button if again else ""), secrets.token_hex(4))
 
     def _ready(self, request: gr.Request | None = None) -> Ingestions:

@@ -1,0 +1,167 @@
+"""What stands on the Ask page and where. Knows nothing of what happens when it is used; see wiring.py."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import gradio as gr
+
+from app.settings import Settings
+from app.web.ask import heat_maps
+from app.web.ask import html as ask_html
+from app.web.ask.events import EACH
+from app.web.components import Ticked, html
+from app.web.files import Photo
+from app.web.upload_limits import OLD
+from retriever.images import load_image
+
+MOST_PASSAGES = 20  # the slider's end; the API takes as many as the service does
+POLL_SECONDS = 1.5
+TOGETHER = "From all passages together"
+THUMBNAIL = 88  # pixels of an example's picture, shown half as large for screens that have more of them
+SELECT = '<button type="button" class="cs-select" aria-pressed="false">Select a part</button>'
+RECOGNISES = (
+    "It knows common animals, things, vehicles and food at sight; no persons, no writing, and buildings and works of "
+    "art only by their kind."
+)
+
+Example = tuple[str, Path, str]  # name, photo, question
+Try = tuple[gr.Button, Path, str]
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What the events read and write. unfit: what is wrong with the photo. region: the chosen part, filled by part.js.
+    number: how many questions this page has asked (Asker.end). conversation: its id, by which it is kept (kept.js).
+    earlier, answer, evidence, figure, problem, status: HTML."""
+
+    tab: gr.Tab
+    status: gr.HTML
+    photo: Photo
+    figure: gr.HTML
+    unfit: gr.HTML
+    region: gr.Textbox
+    number: gr.Number
+    conversation: gr.Textbox
+    question: gr.Textbox
+    ask: gr.Button
+    stop: gr.Button
+    new: gr.Button
+    problem: gr.HTML
+    tries: list[Try]
+    corpora: Ticked
+    passages: gr.Slider
+    each: gr.Radio
+    own: gr.Checkbox
+    earlier: gr.HTML
+    answer: gr.HTML
+    evidence: gr.HTML
+    timer: gr.Timer
+    turns: gr.State
+
+
+def lay_out(settings: Settings, examples: Sequence[Example]) -> Controls:
+    """Puts them, in their tab, into the page that is being built."""
+    with gr.Tab("Ask") as tab:
+        status = html(elem_id="cs-status")
+    with tab, gr.Row(elem_id="cs-main"):
+        with gr.Column(elem_id="cs-left"):
+            typed = _typed()
+            tries = _tries(settings, examples)
+            where = _where(settings)
+        with gr.Column(elem_id="cs-right"):
+            earlier = html(elem_id="cs-earlier")
+            answer = html(ask_html.empty_answer(), elem_id="cs-answer")
+            evidence = html(elem_id="cs-evidence")
+    return Controls(
+        tab=tab,
+        status=status,
+        tries=tries,
+        earlier=earlier,
+        answer=answer,
+        evidence=evidence,
+        timer=gr.Timer(POLL_SECONDS, active=False),
+        turns=gr.State([], time_to_live=int(OLD)),
+        **typed,
+        **where,
+    )
+
+
+def _typed() -> dict[str, gr.components.Component]:
+    """The photo, the question and what is pressed, by the names of Controls; what is computed first is above."""
+    photo = Photo(
+        type="filepath",
+        sources=["upload", "clipboard", "webcam"],
+        label="Photo",
+        height=300,
+        buttons=[],
+        alt_text="Your photo",
+        placeholder="Drop a photo here\nor click to choose one",
+        elem_id="cs-photo",
+    )
+    figure = html(elem_id="cs-figure")
+    html(SELECT, elem_id="cs-part")
+    return {
+        "photo": photo,
+        "figure": figure,
+        "unfit": html(elem_id="cs-unfit"),
+        "region": gr.Textbox(label="Part of the photo", elem_id="cs-region"),  # in the page, for its script
+        "number": gr.Number(0, visible=False),
+        "conversation": gr.Textbox("", visible="hidden"),
+        "question": gr.Textbox(
+            label="Question",
+            placeholder="What would you like to know about it?",
+            lines=1,
+            max_lines=4,
+            elem_id="cs-question",
+        ),
+        "ask": gr.Button("Ask", variant="primary", elem_id="cs-ask"),
+        "stop": gr.Button("Stop", elem_id="cs-stop"),
+        "new": gr.Button("New conversation", size="sm", elem_id="cs-new"),
+        "problem": html(elem_id="cs-problem"),
+    }
+
+
+def _tries(settings: Settings, examples: Sequence[Example]) -> list[Try]:
+    with gr.Column(elem_id="cs-examples"):
+        html('<h2 class="cs-small">Try one</h2>')
+        tries = [(_try_button(name, file, text), file, text) for name, file, text in examples]
+        if settings.profile == "mini":
+            html(f'<p class="cs-hint">{RECOGNISES}</p>', elem_id="cs-recognises")
+    return tries
+
+
+def _where(settings: Settings) -> dict[str, gr.components.Component]:
+    """Where to look and how to answer, by the names of Controls."""
+    model = settings.model is not None
+    with gr.Accordion("Where to look, how to answer" if model else "Where to look", open=False, elem_id="cs-where"):
+        return {
+            "corpora": Ticked(
+                label="Collections",
+                info="With none ticked, the usual one is searched.",
+                choices=[],
+                elem_id="cs-corpora",
+            ),
+            "passages": gr.Slider(
+                1,
+                MOST_PASSAGES,
+                value=min(settings.passages, MOST_PASSAGES),
+                step=1,
+                label="Passages to find",
+                elem_id="cs-passages",
+            ),
+            "each": gr.Radio(
+                [TOGETHER, EACH], value=TOGETHER, label="How the model answers", visible=model, elem_id="cs-each"
+            ),
+            "own": gr.Checkbox(
+                False, label="Also show what the model says without the evidence", visible=model, elem_id="cs-own"
+            ),
+        }
+
+
+def _try_button(name: str, file: Path, text: str) -> gr.Button:
+    """A button that asks an example; so does opening the page as `/?example=name`."""
+    icon = {"path": "", "url": heat_maps.thumbnail_address(load_image(file), THUMBNAIL)}  # as Gradio serves a file
+    return gr.Button(text, icon=icon, size="sm", elem_classes="cs-try", elem_id=f"cs-try-{name}")
