@@ -144,7 +144,7 @@ CUT_WEIGHTS = """
 import os
 import sys
 from pathlib import Path
-from retriever.sentences import load_sentence_encoder
+from retriever.encoders.sentences import load_sentence_encoder
 cache = Path(sys.argv[1])
 encoder = load_sentence_encoder(cache)
 [weights] = cache.rglob("model.safetensors")

@@ -119,7 +119,7 @@ def test_loops_take_linear_time(name):
 
 def test_names_behind_initials_are_not_read_in_every_way():
     text = "A. B. C. D. E. F. G. H. I. J. K. L. M. N. O. P. Q. of River"
-    counter = Steps(PATTERNS["candidates._NAMES_BEFORE"])
+    counter = Steps(PATTERNS["extractive.spans._NAMES_BEFORE"])
     assert counter.search_all(text[:-5]) < 10_000
 
 

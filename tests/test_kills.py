@@ -29,7 +29,7 @@ WORKER = """
 import sys
 from pathlib import Path
 import kb.ingest
-from app import indexing
+from app.service import indexing
 from kb.catalogue import Catalogue
 from small_encoder import SmallEncoder
 from test_kills import state

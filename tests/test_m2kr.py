@@ -268,7 +268,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from m2kr_support import WordEncoder
-from retriever.m2kr import evaluate, ranking
+from retriever.evaluation.m2kr import evaluate, ranking
 
 data, images, work, stage, count = sys.argv[1:]
 ranking.ENCODE = ranking.ENCODE_MOST = 4

@@ -48,7 +48,7 @@ from app.service.stoppable import MOST
 from app.settings import AT_ONCE, load_settings
 from app.web import listeners
 from app.web import page as page_module
-from app.web.ask import heat_maps
+from app.web.ask import events, heat_maps
 from app.web.ask import html as ask_html
 from app.web.ask.events import EACH, Asker
 from app.web.ask.html import HeatMap
@@ -850,7 +850,7 @@ class TestHandlers:
         Image.new("CMYK", (30, 20)).save(tmp_path / "print.tif")
         *_, value, problem = asker_of(birds).check_photo(str(tmp_path / "print.tif"))
         assert value.size == (30, 20) and value.mode == "RGB" and problem == ""
-        assert asker_of(birds).check_photo(photo)[2] == photo
+        assert asker_of(birds).check_photo(photo)[2] == gr.skip()
 
     def test_polling_goes_on_only_while_there_is_something_to_wait_for(self, birds: Birds) -> None:
         for state, active in (("starting", True), ("fetching", True), ("indexing", True), ("ready", False),
@@ -1105,7 +1105,7 @@ class TestEndpoint:
             held.set()
 
     def test_so_many_may_wait(self, served: Served, photo: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(page_module, "WAITING", 1)
+        monkeypatch.setattr(events, "WAITING", 1)
         asker = asker_of(served.birds)
         served.birds.hold = threading.Event()
 
@@ -1168,7 +1168,7 @@ class TestEndpoint:
     def test_an_answer_that_takes_too_long_is_ended(
         self, birds: Birds, photo: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(page_module, "LONGEST", -1.0)
+        monkeypatch.setattr(events, "LONGEST", -1.0)
         birds.hold = threading.Event()
         assert "took too long" in final(respond(birds, photo, "How tall?"))[3]
         asking = asker_of(birds).ask(photo, "How tall?", [], 3, None, None, False, False, PAGE)

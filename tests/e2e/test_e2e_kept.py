@@ -89,6 +89,19 @@ def test_what_is_asked_before_the_photo_is_there_is_asked_when_it_is(ready: Visi
     assert page.locator("#cs-problem [role=alert]").count() == 0 and page.locator(".cs-said").count() == 0
 
 
+def test_a_photo_that_is_changed_while_it_is_looked_at(ready: Visit, tmp_path: Path) -> None:
+    (tmp_path / "none.jpg").write_text("no photo")
+    ready.tell_late("/run/predict")
+    ready.give_photo(LION)
+    ready.page.locator("#cs-photo img").wait_for()
+    ready.page.get_by_role("button", name="Remove Image").click()
+    ready.page.locator("#cs-photo img").wait_for(state="detached")
+    ready.give_photo(tmp_path / "none.jpg")
+    ready.page.locator("#cs-unfit [role=alert]").wait_for()
+    ready.page.wait_for_function("!window.beginning()")
+    assert ready.page.locator("#cs-photo img").count() == 0
+
+
 def test_what_was_begun_anew_stays_so(ready: Visit) -> None:
     ready.give_photo(LION)
     ready.ask("Where does this animal live?")

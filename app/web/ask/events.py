@@ -255,14 +255,15 @@ class Asker:
             raise refusal(sentence_for(problem)) from None
 
     def check_photo(self, photo: str | None) -> tuple[Any, ...]:
-        """Look at a photo as soon as it is given, and `begin` with it. Returns that, and (photo, unfit)."""
+        """Look at a photo as soon as it is given, and `begin` with it. Returns that, and (photo, unfit); a photo that a
+        browser shows is left alone, since another may be there by now."""
         if photo is None:
             return *self.begin(), None, ""
         try:
             picture = load_image(photo)
         except Exception as problem:
             return *self.begin(), None, ask_html.error(sentence_for(problem))
-        return *self.begin(photo), (photo if _browser_shows(photo) else picture), ""
+        return *self.begin(photo), (gr.skip() if _browser_shows(photo) else picture), ""
 
     def progress(self, ticked: list[str] | None) -> tuple[Any, Any, Any]:
         """How far the index is. Returns (status line, timer, corpora); the timer stops when it is done."""

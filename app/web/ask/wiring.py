@@ -70,12 +70,13 @@ def _beginning(at: Controls, asker: Asker) -> None:
         happens(None, **fresh)
         happens(asker.end, **end)  # else the answer would write itself, and its turn, over what is begun anew
     started = [at.turns, at.conversation]
-    at.new.click(asker.begin, at.photo, started, **QUIET).then(None, **begun)
-    looked = at.photo.upload(asker.check_photo, at.photo, [*started, at.photo, at.unfit], **QUIET)
+    each = {"trigger_mode": "multiple", **QUIET}  # also while the one before is under way
+    at.new.click(asker.begin, at.photo, started, **each).then(None, **begun)
+    looked = at.photo.upload(asker.check_photo, at.photo, [*started, at.photo, at.unfit], **each)
     looked.then(None, js="() => window.begun('The photo is there.')", **QUIET)
-    at.photo.clear(asker.begin, None, started, **QUIET).then(None, **begun)
+    at.photo.clear(asker.begin, None, started, **each).then(None, **begun)
     for button, file, text in at.tries:
-        chosen = button.click(asker.example(file, text), None, [*started, at.photo, at.question], **QUIET)
+        chosen = button.click(asker.example(file, text), None, [*started, at.photo, at.question], **each)
         chosen.then(None, js="() => window.begun('', true)", **QUIET)
 
 

@@ -29,8 +29,11 @@
   window.begun = (told = "", ask = false) => {
     state.beginning = false;
     state.early ||= ask;
-    if (told && one("#cs-photo img")) announce(told);
-    requestAnimationFrame(askEarly); // by when the page shows what the server said of it
+    // By the next frame the page shows what the server said of it.
+    requestAnimationFrame(() => {
+      if (told && one("#cs-photo img")) announce(told);
+      askEarly();
+    });
   };
 
   const coming = () => state.chosen || state.uploading || state.beginning;
