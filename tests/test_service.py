@@ -17,10 +17,9 @@ from small_encoder import ARTICLES, COLOURS, GRID, SmallEncoder, embed_sentences
 from app.service import ask as service
 from app.service import indexing
 from app.service.answerers import Answerers
-from app.service.ask import EvidenceFound, PartialText, Result
 from app.service.encoder_lock import SharedEncoder
 from app.service.indexing import Indexer, build_index, index_path, open_index
-from app.service.results import IndexStatus
+from app.service.results import EvidenceFound, IndexStatus, PartialText, Result
 from app.service.stoppable import MOST, stoppable
 from app.settings import load_settings
 from generator.answers import Answer

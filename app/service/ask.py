@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,6 @@ from app.service.results import (
     WHOLE,
     EvidenceFound,
     IndexStatus,
-    PartialOwn,
-    PartialText,
     Photo,
     Result,
     Step,
@@ -43,12 +41,12 @@ from app.service.results import (
     UserProblem,
 )
 from app.service.subjects import find_subject
+from app.service.trace import Clock, Trace, answered, answered_alone
 from app.service.workers import Worker
 from app.settings import Settings
 from common.memory import give_back_large_blocks
 from common.recently_used import RecentlyUsed
-from generator.answers import Answer, Evidence, GeneratorProblem, Turn, said_with
-from generator.models.server_events import CUT
+from generator.answers import Turn
 from kb.catalogue import Catalogue
 from kb.ingest import ingest
 from kb.records import CorpusInfo
@@ -190,107 +188,24 @@ class AnswerService:
         Closing the iterator stops the work.
         """
         with as_user_problem():
-            clock = _Clock()
-            question = checked_question(question, image is not None)
-            turns = tuple(turns)[-MAX_TURNS:]
-            k = checked_count(self.settings.passages if k is None else k)
-            names = self._checked_corpora(corpora)
-            whole = None if image is None else opened(image)
-            part = checked_region(region, whole) if whole is not None else WHOLE
-            photo = None if whole is None else cut_out(whole, part)
-            clock.lap("load")
-            indexes = self._searchable(names)
-            encoder = self.encoder()
-            answerers = self._answerers
-            answerer = answerers.each if each else answerers.together
-            if answerer is None or (own and answerers.own is None):
-                raise UserProblem("That needs a vision-language model and none is set; give one as CITESIGHT_MODEL.")
-            clock.skip()  # waiting for the encoder to load is not part of answering
-            with self._searching(names):
-                states = tuple((name, index.identity, index.generation) for name, index in indexes.items())
-            shown = fingerprint_of(whole)
-            if whole is not None:  # what was asked of another photo is about another thing
-                turns = tuple(turn for turn in turns if turn.photo in ("", shown))
-            key = (
-                encoder.fingerprint, answerers.name, each, own, tuple(names), states, k, self.settings.hybrid,
-                question, turns, part, shown,
-            )  # fmt: skip
+            trace = self._check(image, question, corpora, k, turns, region, each, own)
+            key = (trace.key(), self.settings.hybrid)
             known = self._known.get(key)
             if known is not None and self._still_so(known):
                 yield EvidenceFound(known.passages, known.query, known.searched, known.subject)
                 yield replace(known, cached=True)
                 return
-            clock.lap("load")
-            with encoder.asking():
-                searched = question
-                if turns:
-                    searched = answerer.standalone(question, turns)
-                    clock.lap("rewrite")
-                query = encoder.encode_query(searched, photo, None if part == WHOLE else whole)
-                query = replace(query, area=in_whole(query.area, part))
-                clock.lap("encode")
-                with self._searching(names):
-                    subject = None
-                    if photo is not None:
-                        same = (encoder.fingerprint, tuple(names), states, part, shown)
-                        subject = self._search.run(self._subject, indexes, query, same)
-                        if subject is not None and self._of_another(searched, subject, names):
-                            photo, subject, query = None, None, encoder.encode_query(searched, None)
-                    words = self._words(searched, photo)
-                    found, subject = self._search.run(self._find, indexes, query, k, words, searched, subject)
-                    # Now, since a corpus may be deleted, and its index closed, while the model answers.
-                    counts = [(len(indexes.get(name, ())), self.catalogue.count(name)) for name in names]
-                clock.lap("search")
-                passages = evidence_of(self.catalogue, found, k, subject, query.sight)
-                clock.lap("passages")
-                yield EvidenceFound(passages, query, searched, subject)
-                clock.skip()  # what the caller did with it is not part of answering either
-                answer = None
-                said = ""
-                evidence = [
-                    Evidence(each.id, each.title, each.text, each.url, each.score, each.shown) for each in passages
-                ]
-                with closing(answerer.answer(searched, photo, evidence, turns)) as pieces:
-                    for piece in pieces:
-                        if isinstance(piece, Answer):
-                            answer = piece
-                        else:
-                            said = said_with(said, piece)
-                            yield PartialText(said)
-                clock.lap("answer")
-                without = None
-                complete = True
+            trace.clock.lap("load")
+            with trace.encoder.asking():
+                self._encode(trace)
+                self._retrieve(trace)
+                yield EvidenceFound(trace.passages, trace.query, trace.searched, trace.subject)
+                trace.clock.skip()  # what the caller did with it is not part of answering
+                yield from answered(trace)
                 if own:
-                    without = ""
-                    try:
-                        with closing(answerers.own(searched, photo, turns)) as pieces:
-                            for piece in pieces:
-                                without = said_with(without, piece)
-                                yield PartialOwn(without)
-                    except GeneratorProblem as problem:  # the answer above is there nevertheless
-                        without += f"{CUT} " if without else ""
-                        without += f"This could not be completed: {problem}"
-                        complete = False
-                    clock.lap("own")
-            if answer is None:
-                raise RuntimeError(f"{type(answerer).__name__} ended without an Answer.")
-            result = Result(
-                question=question,
-                answer=answer,
-                passages=passages,
-                corpora=tuple(names),
-                timings=clock.timings(),
-                indexed=sum(min(indexed, total) for indexed, total in counts),
-                total=sum(total for _, total in counts),
-                query=query,
-                searched=searched,
-                answerer=answerers.name,
-                own=without,
-                region=part,
-                subject=subject,
-                photo=shown,
-            )
-            if complete and result.indexed == result.total:
+                    yield from answered_alone(trace)
+            result = trace.result()
+            if trace.complete and result.indexed == result.total:
                 self._known.put(key, result)
             yield result
 
@@ -393,6 +308,89 @@ class AnswerService:
                 shown = ", ".join(sorted(known))
                 raise UserProblem(f"There is no collection called {str(name)[:80]!r}; there is: {shown}.")
         return names
+
+    def _check(
+        self,
+        image: Photo,
+        question: str,
+        corpora: Sequence[str] | None,
+        k: int | None,
+        turns: Sequence[Turn],
+        region: Sequence[float] | None,
+        each: bool,
+        own: bool,
+    ) -> Trace:
+        """What was asked, looked at, with what is needed to answer it; arguments as in `ask`. Raises UserProblem."""
+        clock = Clock()
+        question = checked_question(question, image is not None)
+        k = checked_count(self.settings.passages if k is None else k)
+        names = self._checked_corpora(corpora)
+        whole = None if image is None else opened(image)
+        part = checked_region(region, whole) if whole is not None else WHOLE
+        photo = None if whole is None else cut_out(whole, part)
+        clock.lap("load")
+        indexes = self._searchable(names)
+        encoder = self.encoder()
+        answerers = self._answerers
+        answerer = answerers.each if each else answerers.together
+        if answerer is None or (own and answerers.own is None):
+            raise UserProblem("That needs a vision-language model and none is set; give one as CITESIGHT_MODEL.")
+        clock.skip()  # waiting for the encoder to load is not part of answering
+        with self._searching(names):
+            states = tuple((name, index.identity, index.generation) for name, index in indexes.items())
+        shown = fingerprint_of(whole)
+        turns = tuple(turns)[-MAX_TURNS:]
+        if whole is not None:  # what was asked of another photo is about another thing
+            turns = tuple(turn for turn in turns if turn.photo in ("", shown))
+        return Trace(
+            question=question,
+            names=tuple(names),
+            k=k,
+            turns=turns,
+            whole=whole,
+            part=part,
+            photo=photo,
+            shown=shown,
+            each=each,
+            own=own,
+            indexes=indexes,
+            states=states,
+            encoder=encoder,
+            answerers=answerers,
+            answerer=answerer,
+            clock=clock,
+        )
+
+    def _encode(self, trace: Trace) -> None:
+        """The question as it stands alone, and the query's vectors."""
+        trace.searched = trace.question
+        if trace.turns:
+            trace.searched = trace.answerer.standalone(trace.question, trace.turns)
+            trace.clock.lap("rewrite")
+        whole = None if trace.part == WHOLE else trace.whole
+        query = trace.encoder.encode_query(trace.searched, trace.photo, whole)
+        trace.query = replace(query, area=in_whole(query.area, trace.part))
+        trace.clock.lap("encode")
+
+    def _retrieve(self, trace: Trace) -> None:
+        """What the photo shows, and the passages; where the question is about something else, the photo is left out."""
+        with self._searching(trace.names):
+            if trace.photo is not None:
+                same = (trace.encoder.fingerprint, trace.names, trace.states, trace.part, trace.shown)
+                trace.subject = self._search.run(self._subject, trace.indexes, trace.query, same)
+                if trace.subject is not None and self._of_another(trace.searched, trace.subject, trace.names):
+                    trace.photo, trace.subject = None, None
+                    trace.query = trace.encoder.encode_query(trace.searched, None)
+            words = self._words(trace.searched, trace.photo)
+            how = (trace.indexes, trace.query, trace.k, words, trace.searched, trace.subject)
+            found, trace.subject = self._search.run(self._find, *how)
+            # Now, since a corpus may be deleted, and its index closed, while the model answers.
+            counts = [(len(trace.indexes.get(name, ())), self.catalogue.count(name)) for name in trace.names]
+        trace.indexed = sum(min(indexed, total) for indexed, total in counts)
+        trace.total = sum(total for _, total in counts)
+        trace.clock.lap("search")
+        trace.passages = evidence_of(self.catalogue, found, trace.k, trace.subject, trace.query.sight)
+        trace.clock.lap("passages")
 
     def _searchable(self, names: Sequence[str]) -> dict[str, LateInteractionIndex]:
         """The indexes of those corpora that can be searched; work on the others is begun.
@@ -506,25 +504,6 @@ class AnswerService:
             except UserProblem as of_this:  # the passage may be in the index of another
                 problem = of_this
         raise problem
-
-
-class _Clock:
-    """Milliseconds by step."""
-
-    def __init__(self) -> None:
-        self._last = time.perf_counter()
-        self._laps: dict[str, float] = {}
-
-    def lap(self, step: str) -> None:
-        began = self._last
-        self._last = time.perf_counter()
-        self._laps[step] = self._laps.get(step, 0.0) + (self._last - began) * 1000
-
-    def skip(self) -> None:
-        self._last = time.perf_counter()
-
-    def timings(self) -> dict[str, float]:
-        return {**self._laps, "total": sum(self._laps.values())}
 
 
 @contextmanager

@@ -1,0 +1,133 @@
+"""One question on its way to its answer: what was asked, and what every stage adds to it.
+
+The stages are check, encode and retrieve, which need the service (ask.py), and answering, which needs only what they
+left here. Knows nothing of how anything is found.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+
+from PIL import Image
+
+from app.service.answerers import Answerers
+from app.service.encoder_lock import SharedEncoder
+from app.service.results import EvidencePassage, PartialOwn, PartialText, Result, Subject
+from generator.answers import Answer, Answerer, Evidence, GeneratorProblem, Turn, said_with
+from generator.models.server_events import CUT
+from retriever.encoders.base import QueryVectors
+from retriever.index import LateInteractionIndex
+
+
+class Clock:
+    """Milliseconds by step."""
+
+    def __init__(self) -> None:
+        self._last = time.perf_counter()
+        self._laps: dict[str, float] = {}
+
+    def lap(self, step: str) -> None:
+        began = self._last
+        self._last = time.perf_counter()
+        self._laps[step] = self._laps.get(step, 0.0) + (self._last - began) * 1000
+
+    def skip(self) -> None:
+        self._last = time.perf_counter()
+
+    def timings(self) -> dict[str, float]:
+        return {**self._laps, "total": sum(self._laps.values())}
+
+
+@dataclass
+class Trace:
+    """whole: the photo. photo: the part of it that is asked about; None where the question is about something else.
+    shown: the photo's fingerprint. states: of the indexes, by which an answer is known to be the same again. searched:
+    the question as it stands alone. indexed, total: passages. alone: what the model says without any passage. complete:
+    whether all of that could be said."""
+
+    question: str
+    names: tuple[str, ...]
+    k: int
+    turns: tuple[Turn, ...]
+    whole: Image.Image | None
+    part: tuple[float, float, float, float]
+    photo: Image.Image | None
+    shown: str
+    each: bool
+    own: bool
+    indexes: Mapping[str, LateInteractionIndex]
+    states: tuple[Hashable, ...]
+    encoder: SharedEncoder
+    answerers: Answerers
+    answerer: Answerer
+    clock: Clock
+    searched: str = ""
+    query: QueryVectors | None = None
+    subject: Subject | None = None
+    passages: tuple[EvidencePassage, ...] = ()
+    indexed: int = 0
+    total: int = 0
+    answer: Answer | None = None
+    alone: str | None = None
+    complete: bool = True
+
+    def key(self) -> Hashable:
+        """All that the answer depends on, but for settings."""
+        return (
+            self.encoder.fingerprint, self.answerers.name, self.each, self.own, self.names, self.states, self.k,
+            self.question, self.turns, self.part, self.shown,
+        )  # fmt: skip
+
+    def result(self) -> Result:
+        if self.answer is None:
+            raise RuntimeError(f"{type(self.answerer).__name__} ended without an Answer.")
+        return Result(
+            question=self.question,
+            answer=self.answer,
+            passages=self.passages,
+            corpora=self.names,
+            timings=self.clock.timings(),
+            indexed=self.indexed,
+            total=self.total,
+            query=self.query,
+            searched=self.searched,
+            answerer=self.answerers.name,
+            own=self.alone,
+            region=self.part,
+            subject=self.subject,
+            photo=self.shown,
+        )
+
+
+def answered(trace: Trace) -> Iterator[PartialText]:
+    """The answer from the passages."""
+    said = ""
+    evidence = [
+        Evidence(each.id, each.title, each.text, each.url, each.score, each.shown) for each in trace.passages
+    ]
+    with closing(trace.answerer.answer(trace.searched, trace.photo, evidence, trace.turns)) as pieces:
+        for piece in pieces:
+            if isinstance(piece, Answer):
+                trace.answer = piece
+            else:
+                said = said_with(said, piece)
+                yield PartialText(said)
+    trace.clock.lap("answer")
+
+
+def answered_alone(trace: Trace) -> Iterator[PartialOwn]:
+    """What the model says without any passage; where it fails at that, what it has said and why."""
+    trace.alone = ""
+    try:
+        with closing(trace.answerers.own(trace.searched, trace.photo, trace.turns)) as pieces:
+            for piece in pieces:
+                trace.alone = said_with(trace.alone, piece)
+                yield PartialOwn(trace.alone)
+    except GeneratorProblem as problem:  # the answer is there nevertheless
+        trace.alone += f"{CUT} " if trace.alone else ""
+        trace.alone += f"This could not be completed: {problem}"
+        trace.complete = False
+    trace.clock.lap("own")
