@@ -15,7 +15,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Itera
     """With a test that failed, what its page shows and complained of."""
     report = yield
     visits = [each for each in getattr(item, "funcargs", {}).values() if isinstance(each, Visit)]
-    if call.when == "call" and report.failed and visits:
+    if call.when == "call" and report.failed and visits and not visits[0].page.is_closed():
         page = visits[0].page
         page.screenshot(path=str(ARTEFACTS / f"failed-{item.name}.png".replace("/", "-")), full_page=True)
         report.sections.append(("The page", f"{page.url}\n{page.locator('body').inner_text()}"))

@@ -1,10 +1,12 @@
 /* What is wanted of the server: an answer is asked for, stopped, or left when something else is begun. */
 (() => {
   "use strict";
-  const { one, announce, ended, settled } = window.citesight;
+  const { one, announce, ended, changed, settled } = window.citesight;
   // anew: nothing was asked since something else was begun; chosen: a photo was, just now; uploading: it is; beginning: the
-  // server does not know of it yet; early: a question was asked meanwhile.
-  const state = { stopped: false, anew: false, chosen: false, uploading: false, beginning: false, early: false };
+  // server does not know of it yet; early: a question was asked meanwhile; told: what is said next to those who hear.
+  const state = {
+    stopped: false, anew: false, chosen: false, uploading: false, beginning: false, early: false, told: "",
+  };
 
   window.asking = (number) => {
     state.stopped = state.anew = false;
@@ -29,11 +31,8 @@
   window.begun = (told = "", ask = false) => {
     state.beginning = false;
     state.early ||= ask;
-    // By the next frame the page shows what the server said of it.
-    requestAnimationFrame(() => {
-      if (told && one("#cs-photo img")) announce(told);
-      askEarly();
-    });
+    state.told = told;
+    changed(); // what has waited for this goes on, once the page shows what the server said
   };
 
   const coming = () => state.chosen || state.uploading || state.beginning;
@@ -43,7 +42,7 @@
     state.chosen = true;
     setTimeout(() => {
       state.chosen = false;
-      askEarly();
+      changed();
     }, 500);
   }
 
@@ -73,6 +72,8 @@
     const before = state.uploading;
     state.uploading = one("#cs-photo .uploading") !== null;
     if (before && !state.uploading && !state.beginning) soon();
+    if (state.told && one("#cs-photo img")) announce(state.told);
+    state.told = "";
     askEarly();
     if (state.stopped) window.stopped(); // words that were on their way have come after it
   });

@@ -32,17 +32,19 @@ window.citesight = (() => {
     announce(note.textContent);
   }
 
-  // Each listener is called after the page has changed, once a frame at most, in the order they came.
+  // Each listener is called after the page, or what a script knows, has changed, once a frame at most, in the order they
+  // came.
   const listeners = [];
   let waiting = false;
-  new MutationObserver(() => {
+  function changed() {
     if (waiting) return;
     waiting = true;
     requestAnimationFrame(() => {
       waiting = false;
       listeners.forEach((listener) => listener());
     });
-  }).observe(document.documentElement, { childList: true, subtree: true });
+  }
+  new MutationObserver(changed).observe(document.documentElement, { childList: true, subtree: true });
 
-  return { all, one, managing, announce, ended, settled: (listener) => listeners.push(listener) };
+  return { all, one, managing, announce, ended, changed, settled: (listener) => listeners.push(listener) };
 })();
