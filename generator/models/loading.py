@@ -32,9 +32,9 @@ from transformers import (
 )
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 from transformers.models.idefics3 import Idefics3Processor
-from transformers.utils import logging as transformers_logging
 
 from common.memory import free_bytes, in_memory
+from common.quiet import without_bars
 from generator.answers import GeneratorProblem
 
 WORKING_BYTES = 1 << 30  # beside a model's weights: libraries, activations, the cache of a long prompt
@@ -68,7 +68,7 @@ def load_checkpoint(folder: Path, name: str, four_bit: bool, progress: Callable[
     Raises GeneratorProblem for a folder that holds no checkpoint of this kind, files that are damaged or missing, and
     too little memory.
     """
-    with _readable(folder, name), _quiet():
+    with _readable(folder, name), without_bars():
         config = _config(folder, name)
         device, dtype, need = _place(name, _parameters(folder, name), four_bit)
         processor = _processor(folder, config, name)
@@ -94,7 +94,7 @@ def load_checkpoint(folder: Path, name: str, four_bit: bool, progress: Callable[
 
 def check_checkpoint(folder: Path, name: str, four_bit: bool) -> None:
     """Raises GeneratorProblem as load_checkpoint does, but for what only shows when the weights are read."""
-    with _readable(folder, name), _quiet():
+    with _readable(folder, name), without_bars():
         config = _config(folder, name)
         _place(name, _parameters(folder, name), four_bit)
         _processor(folder, config, name)
@@ -267,18 +267,6 @@ def _readable(folder: Path, name: str) -> Iterator[None]:
             ) from problem
         said = _shown(said.replace(str(folder), name), 200)
         raise GeneratorProblem(f"The checkpoint of {name} cannot be used: {said}.") from problem
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the bars that transformers draws while it loads."""
-    shown = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            transformers_logging.enable_progress_bar()
 
 
 def _shown(text: object, most: int) -> str:

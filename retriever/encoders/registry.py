@@ -14,9 +14,9 @@ from pathlib import Path
 import torch
 from accelerate import init_empty_weights
 from safetensors import SafetensorError
-from transformers.utils import logging as transformers_logging
 
 from common.memory import free_bytes, in_memory
+from common.quiet import without_bars
 from hub.cache import HubProblem
 from retriever.encoders.base import Encoder, QueryStyle
 from retriever.encoders.checkpoints import MINI, PUBLISHED, EncoderProblem, checkpoint_folder
@@ -94,7 +94,7 @@ def _checkpoint(profile: str, folder: Path) -> Encoder:
         parameters = sum(p.numel() for p in FLMRModelForRetrieval(config).parameters())
     device = device_for(profile, parameters)
     dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
-    with _quiet():
+    with without_bars():
         model = FLMRModelForRetrieval.from_pretrained(folder, dtype=dtype, device_map={"": device}).eval()
         processor = FLMRProcessor.from_pretrained(folder)
     in_memory(model)
@@ -143,15 +143,3 @@ def _digest(files: Iterable[Path]) -> str:
         with path.open("rb") as file:
             whole.update(hashlib.file_digest(file, "sha256").digest())
     return whole.hexdigest()[:12]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the bars that transformers draws while it loads."""
-    shown = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            transformers_logging.enable_progress_bar()
