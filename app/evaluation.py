@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from app.service.questions import checked_question
-from app.service.results import Result, UserProblem
+from app.service.results import Result
+from common.problems import Problem, unreadable
 from generator.evaluation.measuring import mean
 from generator.evaluation.metrics import holds_words
 from generator.extractive import templates
@@ -104,21 +105,21 @@ class Report:
 def read_set(path: Path) -> list[AskedOf]:
     """The questions of a JSON list of {question, title, answers}, optionally file and accepted_titles.
 
-    title is the subject's; answers may be empty. Raises UserProblem with a sentence that names the file."""
+    title is the subject's; answers may be empty. Raises Problem with a sentence that names the file."""
     try:
         records = json.loads(path.read_text(encoding="utf-8"))
     except OSError as problem:
-        raise UserProblem(f"{path} cannot be read: {problem.strerror}.") from None
+        raise unreadable(path, problem) from None
     except (ValueError, RecursionError):
-        raise UserProblem(f"{path} must be a JSON list of objects with question, title and answers.") from None
+        raise Problem(f"{path} must be a JSON list of objects with question, title and answers.") from None
     if not isinstance(records, list) or not records:
-        raise UserProblem(f"{path} must be a JSON list of objects with question, title and answers.")
+        raise Problem(f"{path} must be a JSON list of objects with question, title and answers.")
     asked = []
     for number, record in enumerate(records, start=1):
         try:
             asked.append(_asked(record))
-        except (ValueError, UserProblem) as problem:
-            raise UserProblem(f"{path}, record {number}: {problem}") from None
+        except (ValueError, Problem) as problem:
+            raise Problem(f"{path}, record {number}: {problem}") from None
     return asked
 
 

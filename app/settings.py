@@ -20,16 +20,45 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from app.hosts import is_loopback, named
+from common.problems import Problem
 
-AT_ONCE = 2  # questions that a page answers at the same time
-MAX_UPLOAD = 200 << 20  # bytes of what becomes a corpus, at a time
+# Limits that are the same everywhere. Of a question:
+MAX_QUESTION = 2_000  # characters
+MAX_PASSAGES = 50
+MAX_TURNS = 6  # of a conversation, that a question can point back at
+MAX_SAID = 10_000  # characters of an earlier question or answer that a program sends back
+LEAST_REGION = 16  # pixels of the photo that a region has at least in each direction; less shows nothing
+# Of those who ask:
+QUESTIONS_AT_ONCE = 2  # that a page answers at the same time
+QUESTIONS_WAITING = 32  # that may wait for their turn
+QUESTIONS_UNHEARD = 200  # of programs that have not begun to listen for the answer
+LONGEST_ANSWER = 900.0  # seconds after which it is ended, whatever it waits for
+ENCODER_PATIENCE = 20.0  # seconds a question waits for an encoder that is loading, before it is told to come back
+# What is kept of them, in memory:
+ANSWERS_KEPT = 200  # each about 100 kB
+PHOTOS_KEPT = 4  # decoded, of 12 MB at most; two questions are answered at a time
+SESSIONS = 300  # each holds the photo and the evidence last shown, up to megabytes
+# Of requests:
+MAX_REQUEST = 400_000  # bytes of any but an upload; all turns of a conversation have room
+GRADIO_THREADS = 80  # many more than may wait for their turn
+GRADIO_QUEUE = 200  # events of all kinds that wait
+# Of uploads, in bytes and seconds:
+MAX_UPLOAD = 200 << 20  # of what becomes a corpus, at a time
+UPLOAD_FILES = 200  # at a time
+UPLOADS_AT_ONCE = 16  # of one client
+CLIENT_FILES = 1_000  # within CLIENT_WINDOW
+CLIENT_UPLOADS = 200
+CLIENT_WINDOW = 3600.0
+UPLOAD_PATIENCE = 600.0  # for one
+UPLOAD_SHARE = 0.5  # of the disk that is free or taken by uploads, how much those may take
+UPLOAD_OLD = 6 * 3600.0  # after which one is deleted
+UPLOAD_YOUNG = 600.0  # in which one never is for want of room
+# Of corpora (how large passages are cut is in kb/chunking.py):
+INGESTIONS_AT_ONCE = 2  # others wait for their turn
+CORPUS_FILES = 2_000  # uploaded for one
 
 # A corpus becomes a folder's name, so nothing that could climb out of the data directory is let in.
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-
-
-class SettingsProblem(ValueError):
-    """A setting cannot be used; str() is one sentence that names it."""
 
 
 class Settings(BaseSettings):
@@ -53,7 +82,7 @@ class Settings(BaseSettings):
         "mini",
         pattern=r"^[^\x00-\x1f]{1,1000}$",
         description="which encoder to use: mini, preflmr-vit-b, preflmr-vit-l, preflmr-vit-g, flmr, a folder with a "
-        "checkpoint, or the id of one on the Hugging Face Hub",
+        "checkpoint, the id of one on the Hugging Face Hub, or a file of a fine-tuned mini",
     )
     corpus: str = Field("wikipedia-vital", pattern=_NAME, description="the collection questions are asked of")
     host: str = Field(
@@ -90,7 +119,7 @@ class Settings(BaseSettings):
         None, validation_alias=AliasChoices("SPACE_HOST"), description="the name of the Hugging Face Space this runs in"
     )
 
-    passages: int = Field(5, ge=1, le=50, description="how many passages to find for a question")
+    passages: int = Field(5, ge=1, le=MAX_PASSAGES, description="how many passages to find for a question")
     hybrid: bool = Field(
         False, description="for a question without photo, search the catalogue by words as well and fuse the two"
     )
@@ -111,9 +140,20 @@ class Settings(BaseSettings):
         None, description="address of a server with OpenAI's chat protocol, such as http://localhost:8000/v1"
     )
     served_key: SecretStr | None = Field(None, description="the server's key, if it wants one")
+    searxng_url: str | None = Field(
+        None, description="address of a SearXNG that finds pages for questions, such as http://localhost:8080"
+    )
     google_key: SecretStr | None = Field(None, description="key of Google's Custom Search JSON API")
     google_engine: str | None = Field(None, description="id of the search engine that the key is used with")
     four_bit: bool = Field(False, description="load the model that answers in 4 bits; needs a GPU and bitsandbytes")
+
+    def plain(self, names: Sequence[str]) -> dict[str, str]:
+        """The settings of these names as texts, secrets among them; "" for those that are not set."""
+        values = {name: getattr(self, name) for name in names}
+        return {
+            name: value.get_secret_value() if isinstance(value, SecretStr) else str(value or "")
+            for name, value in values.items()
+        }
 
     @property
     def catalogue_url(self) -> str:
@@ -160,20 +200,20 @@ class Settings(BaseSettings):
 def load_settings(**overrides: Any) -> Settings:
     """Read the settings; `overrides` (from a command line) go before everything, None ones are left out.
 
-    Raises SettingsProblem with one sentence that names the setting.
+    Raises Problem with one sentence that names the setting.
     """
     given = {name: value for name, value in overrides.items() if value is not None}
     unknown = sorted(set(given) - set(Settings.model_fields))
     if unknown:
-        raise SettingsProblem(f"There is no setting called {unknown[0]}.")
+        raise Problem(f"There is no setting called {unknown[0]}.")
     try:
         settings = Settings(**given)
     except ValidationError as problem:
-        raise SettingsProblem(_sentence(problem)) from None
+        raise Problem(_sentence(problem)) from None
     except (SettingsError, UnicodeDecodeError, OSError) as problem:
-        raise SettingsProblem(f"The settings in the environment or .env cannot be read: {problem}") from None
+        raise Problem(f"The settings in the environment or .env cannot be read: {problem}") from None
     if settings.served_url is not None and settings.model is None:
-        raise SettingsProblem(
+        raise Problem(
             "The setting served_url (CITESIGHT_SERVED_URL) needs the name of a model there as well (CITESIGHT_MODEL)."
         )
     return settings

@@ -17,14 +17,14 @@ from pathlib import Path
 
 import psutil
 
+from common.problems import Problem
 from kb.catalogue import Catalogue
 from kb.catalogue.checking import check
 from kb.catalogue.corpora import delete_corpus
 from kb.catalogue.twins import link_twins
+from kb.chunking import Cutting
 from kb.ingest import ingest
-from kb.records import CatalogueProblem
 from kb.sources import jsonl
-from kb.sources.chunking import Cutting
 
 CORPUS = "bench"
 WORDS = 80  # of a document, which is one passage
@@ -98,11 +98,11 @@ def made_up(count: int, seed: int = 0) -> Iterator[dict[str, str]]:
 def measure(url: str, count: int, cutting: Cutting, told: Callable[[str], None] = lambda doing: None) -> Measured:
     """Measure on the database at url, which must hold no corpus, and leave none in it. told(what is done next).
 
-    Raises CatalogueProblem for a database that holds something."""
+    Raises Problem for a database that holds something."""
     catalogue = Catalogue(url)
     try:
         if catalogue.corpora():
-            raise CatalogueProblem(f"The database {catalogue.database} is not empty; measure on one that is.")
+            raise Problem(f"The database {catalogue.database} is not empty; measure on one that is.")
         with tempfile.TemporaryDirectory(prefix="kb-bench-") as folder:
             return _measured(catalogue, Path(folder), count, cutting, told)
     finally:
@@ -140,7 +140,7 @@ def _measured(
         faults = check(catalogue)
         checking = time.perf_counter() - began
         if faults:
-            raise CatalogueProblem(f"The check found what should not be: {faults[0].what}")
+            raise Problem(f"The check found what should not be: {faults[0].what}")
         told("finding repeats")
         began = time.perf_counter()
         twins = link_twins(catalogue, CORPUS)

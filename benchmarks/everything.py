@@ -16,13 +16,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app.service.ask import AnswerService
-from app.service.results import UserProblem
 from app.settings import Settings
 from benchmarks.encoding import ENCODED, bench_encoding
 from benchmarks.index import bench, perturbed
 from benchmarks.search import read_vectors, write_vectors
-from kb.records import Passage
-from retriever.encoders.base import passage_text
+from common.passage import Passage
+from common.problems import Problem
 from retriever.encoders.registry import load_encoder
 from retriever.images import load_image
 
@@ -69,17 +68,16 @@ def measure_index(service: AnswerService, settings: Settings, folder: Path, copi
     """The index against exact search, on the vectors in a folder, which are made of the corpus the first time.
 
     copies: how many times the passages are indexed, all but the first time with noise. asked: how many queries of each
-    shape. Raises UserProblem."""
+    shape. Raises Problem."""
     try:
         if not (folder / "vectors.npy").exists():
             pages = service.catalogue.stream(settings.corpus)
-            texts = ([passage_text(p.heading, p.text) for p in page] for page in pages)
             photos = [load_image(EXAMPLES / name) for name in ALL_PHOTOS]
-            write_vectors(folder, load_encoder(settings.profile, settings.cache_dir), texts, photos)
+            write_vectors(folder, load_encoder(settings.profile, settings.cache_dir), pages, photos)
         passages, queries, sample = read_vectors(folder)
     except (OSError, ValueError, KeyError) as problem:
         said = f"{folder} does not hold vectors and cannot be made to ({problem}); give another folder"
-        raise UserProblem(f"{said}, and ingest the collection first.") from problem
+        raise Problem(f"{said}, and ingest the collection first.") from problem
     # Queries of one photo are neighbours, so those taken are spread over all.
     queries = {name: each[:: max(1, len(each) // asked)][:asked] for name, each in queries.items()}
     bits = NBITS if copies == 1 else NBITS[:1]
@@ -94,9 +92,8 @@ def peak_memory() -> int:
 def _encoding(service: AnswerService, settings: Settings) -> dict[str, float]:
     """How fast the profile's model encodes passages of the corpus, and questions about a photo."""
     passages: list[Passage] = [p for page in service.catalogue.stream(settings.corpus) for p in page]
-    texts = [passage_text(p.heading, p.text) for p in passages[:: max(1, len(passages) // ENCODED)]]
     encoder = load_encoder(settings.profile, settings.cache_dir)
-    return bench_encoding(encoder, texts, load_image(EXAMPLES / PHOTOS[0]))
+    return bench_encoding(encoder, passages[:: max(1, len(passages) // ENCODED)], load_image(EXAMPLES / PHOTOS[0]))
 
 
 def _ask_afresh(settings: Settings) -> None:

@@ -19,9 +19,9 @@ from PIL import Image
 
 from app.service.ask import AnswerService
 from app.service.results import EvidenceFound
-from app.service.stoppable import PAUSE, last_of, stoppable
-from app.settings import AT_ONCE
+from app.settings import QUESTIONS_AT_ONCE
 from benchmarks.everything import ALL_PHOTOS, EXAMPLES, QUESTIONS, peak_memory
+from common.worker_thread import PAUSE, cancellable, last_of
 
 SIDES = (800, 2000)  # pixels of the long side of a photo
 
@@ -30,13 +30,13 @@ def measure_load(service: AnswerService, questions: int, users: int) -> dict[str
     """The figures; memory is what is resident of this process, in GB, at most since it began. The index must be ready.
 
     users: who each ask the next question as soon as theirs is answered."""
-    places = threading.BoundedSemaphore(AT_ONCE)
+    places = threading.BoundedSemaphore(QUESTIONS_AT_ONCE)
 
     def ask(number: int) -> None:
         photo, question = folder / f"{number}.jpg", QUESTIONS[number % len(QUESTIONS)]
         with places:
             if number % 2:
-                last_of(stoppable(service.ask(photo, question), PAUSE), lambda: False)
+                last_of(cancellable(service.ask(photo, question), PAUSE), lambda: False)
             else:
                 _as_the_page(service, photo, question)
 
@@ -60,10 +60,10 @@ def measure_load(service: AnswerService, questions: int, users: int) -> dict[str
 
 
 def _as_the_page(service: AnswerService, photo: Path, question: str) -> None:
-    with closing(stoppable(service.ask(photo, question), PAUSE)) as steps:
+    with closing(cancellable(service.ask(photo, question), PAUSE)) as steps:
         for step in steps:
             if isinstance(step, EvidenceFound):
-                service.regions(step.query, [passage.id for passage in step.passages])
+                step.heat()
 
 
 def _write_photos(folder: Path, count: int) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from retriever.encoders.base import Encoder
+from common.passage import Passage
+from retriever.encoders.base import Encoder, Query
 from retriever.encoders.sample_queries import QUESTIONS, pictures
 
 TEXT, PREFIX = 32, 32
@@ -34,25 +35,25 @@ Queries = dict[str, list[np.ndarray]]
 
 
 def write_vectors(
-    folder: Path, encoder: Encoder, texts: Iterable[list[str]], photos: Sequence[Image.Image]
+    folder: Path, encoder: Encoder, passages: Iterable[list[Passage]], photos: Sequence[Image.Image]
 ) -> None:
     """Encodes passages, given by the list, and queries, and writes them; passages without a vector are left out.
 
     vectors.npy (n, dim) float16 and lengths.npy (passages,) of the passages; queries.npz with the vectors of each query
     float32. Raises OSError."""
-    passages = [rows for some in texts for rows in encoder.encode_passages(some) if len(rows)]
+    vectors = [rows for some in passages for rows in encoder.encode_passages(some) if len(rows)]
     views = [_part(photo, view) for photo in photos for view in VIEWS]
     queries = shaped_queries(encoder, views)
     queries[OWN] = []
     for number, view in enumerate(views):
-        query = encoder.encode_query(QUESTIONS[number % len(QUESTIONS)], view)
+        [query] = encoder.encode_queries([Query(QUESTIONS[number % len(QUESTIONS)], view)])
         queries[OWN].append(query.vectors * query.weights[:, None])
     queries[SAMPLE] = shaped_queries(encoder, pictures())["320"]
     folder.mkdir(parents=True, exist_ok=True)
     named = {f"{name}-{number}": query for name, asked in queries.items() for number, query in enumerate(asked)}
     np.savez(folder / "queries.npz", **named)
-    np.save(folder / "lengths.npy", np.array([len(rows) for rows in passages]))
-    np.save(folder / "vectors.npy", np.concatenate(passages).astype(np.float16))
+    np.save(folder / "lengths.npy", np.array([len(rows) for rows in vectors]))
+    np.save(folder / "vectors.npy", np.concatenate(vectors).astype(np.float16))
 
 
 def read_vectors(folder: Path) -> tuple[list[np.ndarray], Queries, np.ndarray]:
@@ -77,7 +78,8 @@ def shaped_queries(encoder: Encoder, photos: Sequence[Image.Image]) -> Queries:
         square = photo.resize((SQUARE, SQUARE))
         stride = 1 + number // len(QUESTIONS)  # so that no two photos are asked about alike
         questions = [QUESTIONS[(number + stride * part) % len(QUESTIONS)] for part in range(len(PARTS))]
-        seen = encoder.encode_queries(questions, [_part(square, part) for part in PARTS], [None] * len(PARTS))
+        asked = zip(questions, PARTS, strict=True)
+        seen = encoder.encode_queries([Query(question, _part(square, part)) for question, part in asked])
         text = np.concatenate([query.vectors[query.text_rows] for query in seen])[:TEXT]
         prefix = np.concatenate([query.vectors[query.prefix_rows] for query in seen])[:PREFIX]
         patches = np.concatenate([query.vectors[query.patch_rows] for query in seen])

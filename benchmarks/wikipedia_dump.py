@@ -27,12 +27,68 @@ _WORDS = (
 
 def made_up_article(number: int, kilobytes: int = 30) -> str:
     """The wikitext of an article of about this size: infobox, sections, links, references, tables, files, lists."""
-    rng = random.Random(number)
+    draw = _Draw(number)
+    parts = [draw.beginning()]
+    size = len(parts[0])
+    while size < kilobytes * 1000:
+        part = draw.part()
+        parts.append(part)
+        size += len(part) + 2
+    return "\n\n".join([*parts, *draw.end()])
 
-    def words(count: int) -> str:
-        return " ".join(rng.choices(_WORDS, k=count))
 
-    def reference() -> str:
+class _Draw:
+    """Pieces of an article, drawn one after another from the numbers that follow its own."""
+
+    def __init__(self, number: int) -> None:
+        self._rng = random.Random(number)
+
+    def beginning(self) -> str:
+        """Templates, an infobox and the first paragraph."""
+        rng, words = self._rng, self._words
+        title = words(2).title()
+        return (
+            f"{{{{Short description|{words(4)}}}}}\n{{{{Use dmy dates|date=May 2024}}}}\n"
+            f"{{{{Infobox settlement\n| name = {title}\n"
+            f"| image = {title}.jpg\n| caption = {words(6)}\n| population = {{{{formatnum:{rng.randrange(10**6)}}}}}\n"
+            f"| established = {{{{start date|18{rng.randrange(10, 99)}|5|12}}}}\n| leader = [[{words(2).title()}]]\n"
+            f"| coordinates = {{{{coord|{rng.randrange(80)}|12|N|{rng.randrange(80)}|3|E|display=inline,title}}}}\n"
+            + "".join(f"| blank{n} = {words(2)}{self._reference()}\n" for n in range(18))
+            + f"}}}}\n'''{title}''' is a {words(3)} in [[{words(1).title()}]]. {self._paragraph()}"
+        )
+
+    def part(self) -> str:
+        """A heading, a paragraph, or what stands between them."""
+        words, kind = self._words, self._rng.random()
+        if kind < 0.15:
+            return f"== {words(2).title()} ==\n{{{{Main|{words(2).title()}}}}}"
+        if kind < 0.25:
+            return f"=== {words(2).title()} ==="
+        if kind < 0.31:
+            caption = f"{words(8)} [[{words(2)}]]{self._reference()}"
+            return f"[[File:{words(2)} {self._rng.randrange(999)}.jpg|thumb|left|upright=1.2|{caption}]]"
+        if kind < 0.35:
+            return self._table()
+        if kind < 0.42:
+            return "\n".join(f"* [[{words(2)}]], {words(6)}{self._reference()}" for _ in range(6))
+        if kind < 0.44:
+            return f"<!-- {words(12)} -->\n<gallery>\n{words(1)}.jpg|{words(4)}\n</gallery>"
+        return self._paragraph()
+
+    def end(self) -> list[str]:
+        """What every article ends with."""
+        words = self._words
+        return [
+            "== See also ==\n" + "\n".join(f"* [[{words(2).title()}]]" for _ in range(5)),
+            "== References ==\n{{Reflist|30em}}\n\n== External links ==\n* [https://example.org/ Official site]",
+            "{{Authority control}}\n" + "\n".join(f"[[Category:{words(3).capitalize()}]]" for _ in range(6)),
+        ]
+
+    def _words(self, count: int) -> str:
+        return " ".join(self._rng.choices(_WORDS, k=count))
+
+    def _reference(self) -> str:
+        rng, words = self._rng, self._words
         if rng.random() < 0.35:
             return f'<ref name="r{rng.randrange(30)}" />'
         url = f"https://example.org/{rng.randrange(10**6)}"
@@ -43,8 +99,8 @@ def made_up_article(number: int, kilobytes: int = 30) -> str:
             f" |website=[[{words(2).title()}]] |publisher={words(3)}}}}}</ref>"
         )
 
-    def sentence() -> str:
-        parts = []
+    def _sentence(self) -> str:
+        rng, words, parts = self._rng, self._words, []
         for _ in range(rng.randrange(2, 4)):
             parts.append(words(rng.randrange(3, 8)))
             chance = rng.random()
@@ -58,53 +114,20 @@ def made_up_article(number: int, kilobytes: int = 30) -> str:
                 parts.append(f"''{words(2)}''")
             elif chance < 0.66:
                 parts.append(f"{{{{lang|fr|{words(2)}}}}}&nbsp;&ndash; {words(1)}")
-        return " ".join(parts).capitalize() + "." + "".join(reference() for _ in range(rng.choice((0, 0, 1, 1, 2))))
+        said = " ".join(parts).capitalize()
+        return said + "." + "".join(self._reference() for _ in range(rng.choice((0, 0, 1, 1, 2))))
 
-    def paragraph() -> str:
-        return " ".join(sentence() for _ in range(rng.randrange(3, 7)))
+    def _paragraph(self) -> str:
+        return " ".join(self._sentence() for _ in range(self._rng.randrange(3, 7)))
 
-    def table() -> str:
+    def _table(self) -> str:
+        rng, words = self._rng, self._words
         rows = "".join(
             f"|-\n| [[{words(2)}]] || {rng.randrange(999)} || {{{{dts|20{rng.randrange(10, 25)}}}}} ||"
-            f' style="text-align:center" | {words(3)}{reference()}\n'
+            f' style="text-align:center" | {words(3)}{self._reference()}\n'
             for _ in range(12)
         )
         return f'{{| class="wikitable sortable"\n|+ {words(4)}\n! Name !! Number !! Date !! Notes\n{rows}|}}'
-
-    title = words(2).title()
-    parts = [
-        f"{{{{Short description|{words(4)}}}}}\n{{{{Use dmy dates|date=May 2024}}}}\n"
-        f"{{{{Infobox settlement\n| name = {title}\n"
-        f"| image = {title}.jpg\n| caption = {words(6)}\n| population = {{{{formatnum:{rng.randrange(10**6)}}}}}\n"
-        f"| established = {{{{start date|18{rng.randrange(10, 99)}|5|12}}}}\n| leader = [[{words(2).title()}]]\n"
-        f"| coordinates = {{{{coord|{rng.randrange(80)}|12|N|{rng.randrange(80)}|3|E|display=inline,title}}}}\n"
-        + "".join(f"| blank{n} = {words(2)}{reference()}\n" for n in range(18))
-        + f"}}}}\n'''{title}''' is a {words(3)} in [[{words(1).title()}]]. {paragraph()}"
-    ]
-    size = len(parts[0])
-    while size < kilobytes * 1000:
-        kind = rng.random()
-        if kind < 0.15:
-            part = f"== {words(2).title()} ==\n{{{{Main|{words(2).title()}}}}}"
-        elif kind < 0.25:
-            part = f"=== {words(2).title()} ==="
-        elif kind < 0.31:
-            caption = f"{words(8)} [[{words(2)}]]{reference()}"
-            part = f"[[File:{words(2)} {rng.randrange(999)}.jpg|thumb|left|upright=1.2|{caption}]]"
-        elif kind < 0.35:
-            part = table()
-        elif kind < 0.42:
-            part = "\n".join(f"* [[{words(2)}]], {words(6)}{reference()}" for _ in range(6))
-        elif kind < 0.44:
-            part = f"<!-- {words(12)} -->\n<gallery>\n{words(1)}.jpg|{words(4)}\n</gallery>"
-        else:
-            part = paragraph()
-        parts.append(part)
-        size += len(part) + 2
-    parts.append("== See also ==\n" + "\n".join(f"* [[{words(2).title()}]]" for _ in range(5)))
-    parts.append("== References ==\n{{Reflist|30em}}\n\n== External links ==\n* [https://example.org/ Official site]")
-    parts.append("{{Authority control}}\n" + "\n".join(f"[[Category:{words(3).capitalize()}]]" for _ in range(6)))
-    return "\n\n".join(parts)
 
 
 def dump_head(language: str = "en", base: str = "https://en.wikipedia.org/wiki/Main_Page") -> str:

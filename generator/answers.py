@@ -9,26 +9,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from generator.extractive.templates import DISAGREE
+from common.passage import Evidence
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 MAX_PASSAGES = 10  # that an answerer looks at
 
-
-@dataclass(frozen=True)
-class Evidence:
-    """A retrieved passage. `score` is 0..1, how well it matched the query; the list an answerer gets has
-    the best first, as a rule in the order of the scores. `shown`: whether the photo that the question is about may show
-    what the passage is about; None where that is not known or the question is not about a photo."""
-
-    id: str
-    title: str
-    text: str
-    url: str
-    score: float
-    shown: bool | None = None
+# Why there is no answer, whoever says so.
+NO_PASSAGE = "no passage was found"
+LOOSE = "the passages found are only loosely related to the question"
+DISAGREE = "the passages disagree"
 
 
 @dataclass(frozen=True)
@@ -147,12 +138,8 @@ def said_with(said: str, piece: str | Anew) -> str:
     return "" if isinstance(piece, Anew) else said + piece
 
 
-class GeneratorProblem(RuntimeError):
-    """An answer that cannot be had; str() is a sentence for the person who asked."""
-
-
 class Answerer(Protocol):
-    """Anything that answers a question from passages. Every method may raise GeneratorProblem, when iterated."""
+    """Anything that answers a question from passages. Every method may raise Problem, when iterated."""
 
     def answer(
         self, question: str, image: Image | None, passages: Sequence[Evidence], turns: Sequence[Turn] = ()

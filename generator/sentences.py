@@ -13,16 +13,13 @@ import re
 from bisect import bisect_left
 from dataclasses import dataclass
 
+from common.text import UNSAFE
+
 MAX_TEXT = 20_000  # characters of a passage that are looked at; a lead is 2,000
 MAX_SENTENCE = 700
 MAX_TITLE = 160
 MAX_BRACKET = 400  # a bracket left open for longer than this was never meant to close
 
-# C0/C1 controls but for tab and newlines, zero-width and direction marks, lone surrogates, byte order mark.
-UNSAFE = (
-    "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c"
-    "\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
-)
 _BREAK = re.compile(rf"[{UNSAFE}]+|\n[^\S\n]*\n\s*|\r")
 # A run is read once, from its beginning: tried again from each of its characters, a long one takes quadratic time.
 _STOP = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’»)\]]*+(?=\s)|[。！？]+")

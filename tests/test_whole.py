@@ -13,9 +13,9 @@ import pytest
 from benchmarks.everything import EXAMPLES
 from kb.catalogue import Catalogue
 from retriever.evaluation.measures import measures
+from tests import ROOT
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parent.parent
 QUESTIONS = ROOT / "tests" / "data" / "questions.json"
 
 

@@ -1,5 +1,5 @@
 """The command line: `python -m app ask PHOTO "QUESTION"` answers one question, in words or as JSON;
-`python -m app eval SET` measures the answers to many.
+`python -m app eval SET` measures the answers to many; `python -m app pool PROJECT`, in pooling.py, is for annotation.
 
 It knows the service and how to print; what was asked for goes to standard output, progress and problems to standard
 error. Exit code 0, or 2 after one sentence that says what is wrong.
@@ -19,15 +19,17 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from app import evaluation
-from app.commands.terminal import prepare, printable, refuse
+from app.commands import pooling
+from app.commands.printing import printable
+from app.commands.terminal import prepare, refuse
 from app.service.ask import AnswerService, build_service
-from app.service.indexing import problem_sentence
 from app.service.questions import checked_question
-from app.service.results import Result, UserProblem
-from app.service.stoppable import stoppable
-from app.settings import Settings, SettingsProblem, add_answer_options, add_common_options, settings_from
+from app.service.results import Result
+from app.settings import Settings, add_answer_options, add_common_options, settings_from
+from common.problems import Problem, problem_sentence
+from common.worker_thread import cancellable
 from generator.evaluation.comparing import as_json, photo_paths, show_progress
-from retriever.images import ImageProblem, load_image
+from retriever.images import load_image
 
 PAUSE = 0.2  # seconds between two looks at what an answer waits for
 
@@ -48,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # whoever reads has enough, as in `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (SettingsProblem, ImageProblem, UserProblem) as problem:
+    except Problem as problem:
         return refuse(str(problem))
     except Exception as problem:
         return refuse(problem_sentence(problem, "answering"))
@@ -86,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     add_common_options(measured)
     add_answer_options(measured)
     measured.set_defaults(run=_eval)
+    pooling.add_command(commands)
     return parser
 
 
@@ -113,10 +116,7 @@ def _prepared(settings: Settings) -> Iterator[AnswerService]:
 def _eval(args: argparse.Namespace) -> int:
     settings = settings_from(args)
     sets = [evaluation.read_set(path) for path in args.sets]
-    try:
-        photos = [photo_paths(asked, args.images) for asked in sets]
-    except ValueError as problem:
-        raise UserProblem(str(problem)) from None
+    photos = [photo_paths(asked, args.images) for asked in sets]
     every, reports = [], []
     with _prepared(settings) as service:
         for path, asked, of in zip(args.sets, sets, photos, strict=True):
@@ -140,7 +140,7 @@ def _eval(args: argparse.Namespace) -> int:
 def _answered(service: AnswerService, photo: str, question: str) -> Result:
     """The result. What it waits for meanwhile, such as a model that is loaded, is said on standard error."""
     told = ""
-    with closing(stoppable(service.ask(photo, question), PAUSE)) as steps:
+    with closing(cancellable(service.ask(photo, question), PAUSE)) as steps:
         for step in steps:
             before, told = told, service.loading() if step is None else told
             if told and told != before:

@@ -13,7 +13,9 @@ from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from generator.answers import Anew, Answer, Answerer, Evidence, GeneratorProblem, said_with
+from common.passage import Evidence
+from common.problems import Problem, unreadable
+from generator.answers import Anew, Answer, Answerer, said_with
 from generator.evaluation.comparing import (
     Contender,
     as_json,
@@ -57,14 +59,14 @@ def _read_passages(path: Path) -> list[Evidence]:
                 str(e["title"]),
                 str(e["text"]),
                 str(e.get("url", "")),
-                float(e.get("score", 1.0)),
+                score=float(e.get("score", 1.0)),
             )
             for n, e in enumerate(entries, start=1)
         ]
     except OSError as problem:
-        raise ValueError(f"{path} cannot be read: {problem.strerror}.") from None
+        raise unreadable(path, problem) from None
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise ValueError(f"{path} must be a JSON list of objects with title and text.") from None
+        raise Problem(f"{path} must be a JSON list of objects with title and text.") from None
 
 
 def _blank_photo():
@@ -91,11 +93,11 @@ def _model(args: argparse.Namespace) -> Iterator[ChatModel | None]:
     """The served model when its address is given, one in this process when only its name is, else None."""
     if args.model is None:
         if args.url is not None or args.four_bit:
-            raise ValueError("Name the model with --model; --url and --four-bit are about one.")
+            raise Problem("Name the model with --model; --url and --four-bit are about one.")
         yield None
         return
     if args.url is not None and args.four_bit:
-        raise ValueError("A served model is quantised by its server; leave out --four-bit or --url.")
+        raise Problem("A served model is quantised by its server; leave out --four-bit or --url.")
     model = _local(args.model, args.four_bit) if args.url is None else _served(args.url, args.model)
     try:
         yield model
@@ -138,9 +140,9 @@ def _photo(args: argparse.Namespace) -> Image | None:
 
 def _answer(args: argparse.Namespace) -> None:
     if args.model is None and (args.each or args.own):
-        raise ValueError("Name the model with --model; --each and --own are about one.")
+        raise Problem("Name the model with --model; --each and --own are about one.")
     if args.model is not None and args.shown:
-        raise ValueError("A model looks at the photo itself: give --photo instead of --shown.")
+        raise Problem("A model looks at the photo itself: give --photo instead of --shown.")
     passages, photo = _read_passages(args.passages), _photo(args)
     with _model(args) as model:
         answerer: Answerer
@@ -190,11 +192,11 @@ def _articles() -> list[Evidence]:
         for batch in catalogue.stream(settings.corpus):
             for p in batch:
                 if p.position == 0:
-                    articles[p.title] = Evidence(p.id, p.title, p.text, p.url, 0.0)
+                    articles[p.title] = Evidence(p.id, p.title, p.text, p.url, score=0.0)
     finally:
         catalogue.close()
     if not articles:
-        raise ValueError(
+        raise Problem(
             f"The catalogue holds no passages of {settings.corpus}; ingest it with python -m kb first."
         )
     return list(articles.values())
@@ -224,7 +226,7 @@ def _evidence(questions: Sequence[Asked], photo: bool) -> list[Sequence[Evidence
     if missing:
         more = len(set(missing)) - 1
         others = f", nor {more} more that the questions name" if more else ""
-        raise ValueError(f"The catalogue does not hold the article {missing[0]}{others}.")
+        raise Problem(f"The catalogue does not hold the article {missing[0]}{others}.")
     near = Distractors(articles)
     return [
         evidence_for(q, photo or q.image is not None, n % 3, titled, near) if q.passages is None else q.passages
@@ -236,18 +238,15 @@ def _eval(args: argparse.Namespace) -> None:
     questions = read_questions(args.data)
     paths = photo_paths(questions, args.images)
     if args.photo and args.model is not None and None in paths:
-        raise ValueError("A model looks at the photo itself: name one in every record and its folder with --images.")
+        raise Problem("A model looks at the photo itself: name one in every record and its folder with --images.")
 
     def photo(number: int) -> Image | None:
         path = paths[number]
         if path is None:
             return _blank_photo() if args.photo else None
-        from retriever.images import ImageProblem, load_image
+        from retriever.images import load_image
 
-        try:
-            return load_image(path)
-        except ImageProblem as problem:
-            raise GeneratorProblem(str(problem)) from None
+        return load_image(path)
 
     reports = []
     with _model(args) as model:
@@ -294,7 +293,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     try:
         args.run(args)
-    except (ValueError, RuntimeError, OSError) as problem:
+    except (Problem, OSError) as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

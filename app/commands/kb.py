@@ -12,7 +12,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -21,15 +21,18 @@ from typing import Any
 
 from tqdm import tqdm
 
-from app.settings import Settings, SettingsProblem, load_settings
-from hub.wheels import WheelProblem
+from app.commands.annotations import add_annotation_commands
+from app.commands.printing import table
+from app.settings import Settings, load_settings
+from common.problems import Problem
 from kb.catalogue import Catalogue
 from kb.catalogue.twins import link_twins
+from kb.chunking import CHUNK_OVERLAP, CHUNK_TOKENS, Cutting
+from kb.folder_watching import watch_folder
 from kb.ingest import ingest
-from kb.records import CatalogueProblem, Source, TextHit
-from kb.sources.chunking import Cutting
-from kb.sources.registry import CUT, KINDS, Asked, as_request, same_place, settled, source_for
-from kb.watching import watch
+from kb.records import Source, TextHit
+from kb.sources.kinds import COMMON
+from kb.sources.registry import KINDS, Asked, as_request, kind_called, same_place, settled, source_for
 
 _SHOWN_SKIPS = 10  # of a run
 _LINKED = "{}: {:,} passages say what an earlier one says"
@@ -51,7 +54,7 @@ def main(argv: Sequence[str] | None = None, settings: Settings | None = None) ->
             sys.stdout.flush()
         finally:
             catalogue.close()
-    except (CatalogueProblem, WheelProblem, SettingsProblem) as problem:
+    except Problem as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2
     except BrokenPipeError:
@@ -80,60 +83,62 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m kb", description="The catalogue of evidence.", parents=[before], allow_abbrev=False
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    common: dict[str, Any] = {"parents": [after], "allow_abbrev": False}
 
-    command = commands.add_parser("ingest", **common, help="bring a source into the catalogue")
-    forms = "; ".join(f"{kind} {takes}".strip() for kind, takes in KINDS.items())
+    def command(name: str, run: Callable[..., int | None], about: str, json: bool = True) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, parents=[after], allow_abbrev=False, help=about)
+        made.set_defaults(run=run)
+        if json:
+            made.add_argument("--json", action="store_true", help="as JSON")
+        return made
+
+    _add_ingest_options(command("ingest", _ingest, "bring a source into the catalogue", json=False))
+    command("stats", _stats, "show what is in the catalogue")
+    runs = command("runs", _runs, "show what ingestions did and what they skipped")
+    runs.add_argument("--corpus", metavar="NAME", help="of this corpus only")
+    runs.add_argument("--limit", type=_count, default=20, metavar="N", help="at most N runs (default: 20)")
+    command("check", _check, "look whether catalogue and indexes are whole and agree")
+    command("repair", _repair, "mend what check finds")
+    twins = command("twins", _twins, "link the passages of a corpus that say the same", json=False)
+    twins.add_argument("corpus", metavar="NAME", help="of the corpus")
+    bench = command("bench", _bench, "measure the catalogue, or annotation, on what is made up")
+    bench.add_argument("--passages", type=_count, default=1_000_000, metavar="N", help="default: 1,000,000")
+    bench.add_argument("--annotations", action="store_true", help="annotation: people who judge at once, an export")
+    bench.add_argument("--items", type=_count, default=100_000, metavar="N", help="of annotation (default: 100,000)")
+    bench.add_argument(
+        "--judgments", type=_count, default=2_000_000, metavar="N", help="of annotation (default: 2,000,000)"
+    )
+    add_annotation_commands(commands, after)
+    search = command("search-text", _search, "find passages by their words")
+    search.add_argument("words", metavar="WORDS", help="words, best matches first; any of them may match")
+    search.add_argument("--limit", type=_count, default=10, metavar="N", help="at most N passages (default: 10)")
+    return parser
+
+
+def _add_ingest_options(command: argparse.ArgumentParser) -> None:
+    """What the kinds of source ask for, and how they are ingested."""
+    forms = "; ".join(f"{kind.name} {kind.usage}".strip() for kind in KINDS.values())
     command.add_argument("source", metavar="SOURCE", help=f"one of: {forms}")
     command.add_argument("what", metavar="WHAT", nargs="?", help="the file, folder or name that the source reads")
-    command.add_argument("--corpus", metavar="NAME", help="what the corpus is called")
-    command.add_argument("--data", metavar="DIR", help="of m2kr: a folder, or a data set on the Hub")
-    command.add_argument("--questions", type=Path, metavar="FILE", help="of google-search: a question a line, or JSON")
-    command.add_argument("--licence", metavar="TEXT", help="of documents that name none")
-    command.add_argument("--language", metavar="CODE", help="of documents that name none")
+    for name in _field_names():
+        if name == "what":
+            continue
+        asking = {kind.name: field for kind in KINDS.values() for field in kind.fields if field.name == name}
+        first = next(iter(asking.values()))
+        about = first.help.partition(". ")[0].rstrip(".")
+        if name not in {field.name for field in COMMON}:
+            about = f"of {', '.join(asking)}: {about[:1].lower()}{about[1:]}"
+        command.add_argument(f"--{name}", metavar=first.form, help=about.replace("%", "%%"))
     command.add_argument("--limit", type=_count, metavar="N", help="only the first N documents")
     command.add_argument(
-        "--tokens", type=_count, metavar="N", help="of a passage at most (first 200); another number cuts anew"
+        "--tokens",
+        type=_count,
+        metavar="N",
+        help=f"of a passage at most (first {CHUNK_TOKENS}); another number cuts anew",
     )
-    command.add_argument("--overlap", type=_size, metavar="N", help="tokens that two passages share at most (first 0)")
-    command.add_argument("--watch", action="store_true", help="of folder: go on, and ingest what changes, until Ctrl-C")
-    command.set_defaults(run=_ingest)
-
-    command = commands.add_parser("stats", **common, help="show what is in the catalogue")
-    command.add_argument("--json", action="store_true", help="as JSON")
-    command.set_defaults(run=_stats)
-
-    command = commands.add_parser("runs", **common, help="show what ingestions did and what they skipped")
-    command.add_argument("--corpus", metavar="NAME", help="of this corpus only")
-    command.add_argument("--limit", type=_count, default=20, metavar="N", help="at most N runs (default: 20)")
-    command.add_argument("--json", action="store_true", help="as JSON")
-    command.set_defaults(run=_runs)
-
-    command = commands.add_parser("check", **common, help="look whether catalogue and indexes are whole and agree")
-    command.add_argument("--json", action="store_true", help="as JSON")
-    command.set_defaults(run=_check)
-
-    command = commands.add_parser("repair", **common, help="mend what check finds")
-    command.add_argument("--json", action="store_true", help="as JSON")
-    command.set_defaults(run=_repair)
-
-    command = commands.add_parser("twins", **common, help="link the passages of a corpus that say the same")
-    command.add_argument("corpus", metavar="NAME", help="of the corpus")
-    command.set_defaults(run=_twins)
-
-    command = commands.add_parser("bench", **common, help="measure the catalogue on made-up documents")
-    command.add_argument("--passages", type=_count, default=1_000_000, metavar="N", help="default: 1,000,000")
-    command.add_argument("--json", action="store_true", help="as JSON")
-    command.set_defaults(run=_bench)
-
-    command = commands.add_parser("search-text", **common, help="find passages by their words")
-    command.add_argument("words", metavar="WORDS", help="words, best matches first; any of them may match")
     command.add_argument(
-        "--limit", type=_count, default=10, metavar="N", help="at most N passages (default: 10)"
+        "--overlap", type=_size, metavar="N", help=f"tokens that two passages share at most (first {CHUNK_OVERLAP})"
     )
-    command.add_argument("--json", action="store_true", help="as JSON")
-    command.set_defaults(run=_search)
-    return parser
+    command.add_argument("--watch", action="store_true", help="of folder: go on, and ingest what changes, until Ctrl-C")
 
 
 def _count(value: str) -> int:
@@ -146,35 +151,39 @@ def _size(value: str) -> int:
     return 0 if value == "0" else _count(value)
 
 
+def _field_names() -> dict[str, None]:
+    """The names of what kinds of source ask for, those that many ask for first."""
+    own = [field.name for kind in KINDS.values() for field in kind.fields]
+    return dict.fromkeys([*(field.name for field in COMMON), *own])
+
+
 def _ingest(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
     if args.watch and args.source != "folder":
-        raise CatalogueProblem("Only a folder can be watched: python -m kb ingest folder DIR --corpus NAME --watch.")
-    asked = settled(
-        Asked(
-            args.source, args.what, args.corpus, args.data, args.questions, args.licence, args.language,
-            settings.google_key.get_secret_value() if settings.google_key else "", settings.google_engine or "",
-        )
-    )  # fmt: skip
-    source = source_for(asked)
+        raise Problem("Only a folder can be watched: python -m kb ingest folder DIR --corpus NAME --watch.")
+    given = {name: getattr(args, name) for name in _field_names() if getattr(args, name) is not None}
+    asked = settled(Asked(args.source, given))
+    kind = kind_called(args.source)
+    source = source_for(asked, settings.plain(kind.settings))
     if source.whole:
         _check_whole(catalogue, source.name, asked)
-    cutting = _cutting(settings, catalogue, source.name, args) if args.source in CUT else None
+    cutting = _cutting(settings, catalogue, source.name, args) if kind.cut else None
 
     def once() -> None:
         _ingest_once(catalogue, source, settings, args.limit, cutting, as_request(asked))
 
     if not args.watch:
         return once()
-    print(f"watching {asked.what}; Ctrl-C ends it", file=sys.stderr)
-    watch(Path(asked.what), once, lambda problem: print(f"error: {problem}", file=sys.stderr))
+    folder = asked.values["what"]
+    print(f"watching {folder}; Ctrl-C ends it", file=sys.stderr)
+    watch_folder(Path(folder), once, lambda problem: print(f"error: {problem}", file=sys.stderr))
 
 
 def _check_whole(catalogue: Catalogue, corpus: str, asked: Asked) -> None:
-    """A source that gives all there is removes what else its corpus holds. Raises CatalogueProblem if it may do so."""
+    """A source that gives all there is removes what else its corpus holds. Raises Problem if it may do so."""
     last = catalogue.runs(corpus, 1)
     there = bool(last) or bool(catalogue.versions(corpus))
     if there and not same_place(asked, corpus, last[0]["request"] if last else ""):
-        raise CatalogueProblem(
+        raise Problem(
             f"The corpus {corpus} comes from elsewhere, and what is in it would be removed; choose another name, or "
             "delete it on the Corpora page first."
         )
@@ -208,18 +217,15 @@ def _ingest_once(
 
 
 def _cutting(settings: Settings, catalogue: Catalogue, corpus: str, args: argparse.Namespace) -> Cutting:
-    """How documents are cut: as is asked, else as the corpus is cut already, else as usual. Raises CatalogueProblem."""
-    from app.service.passage_limits import OVERLAP, PASSAGE_TOKENS, cutting_for  # with what takes seconds to import
-    from retriever.encoders.checkpoints import EncoderProblem, load_word_pieces
+    """How documents are cut: as is asked, else as the corpus is cut already, else as usual. Raises Problem."""
+    from app.service.cutting import cutting_for  # with what takes seconds to import
+    from retriever.encoders.registry import load_word_pieces
 
-    most, overlap = catalogue.cutting(corpus) or (PASSAGE_TOKENS, OVERLAP)
+    most, overlap = catalogue.cutting(corpus) or (CHUNK_TOKENS, CHUNK_OVERLAP)
     most, overlap = args.tokens or most, overlap if args.overlap is None else args.overlap
     if overlap >= most:
-        raise CatalogueProblem(f"Passages of {most} tokens cannot share {overlap}; choose a smaller --overlap.")
-    try:
-        return cutting_for(load_word_pieces(settings.profile, settings.cache_dir), most, overlap)
-    except EncoderProblem as problem:
-        raise CatalogueProblem(str(problem)) from problem
+        raise Problem(f"Passages of {most} tokens cannot share {overlap}; choose a smaller --overlap.")
+    return cutting_for(load_word_pieces(settings.profile, settings.cache_dir), most, overlap)
 
 
 def _check(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> int:
@@ -243,12 +249,8 @@ def _check(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -
 def _repair(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
     from app.service.index_check import repair_indexes
     from kb.catalogue.checking import repair
-    from retriever.index import IndexProblem
 
-    try:
-        mended = [*repair(catalogue), *repair_indexes(catalogue, settings.data_dir)]
-    except IndexProblem as problem:
-        raise CatalogueProblem(str(problem)) from problem
+    mended = [*repair(catalogue), *repair_indexes(catalogue, settings.data_dir)]
     if args.json:
         found = [{"what": fault.what, "mend": fault.mend} for fault in mended]
         print(json.dumps({"mended": found}, ensure_ascii=False, indent=2))
@@ -278,10 +280,12 @@ def _linked(catalogue: Catalogue, corpus: str) -> int:
 
 
 def _bench(args: argparse.Namespace, settings: Settings) -> None:
-    from app.service.passage_limits import cutting_for
+    if args.annotations:
+        return _bench_annotations(args)
+    from app.service.cutting import cutting_for
     from benchmarks import wikipedia_dump
     from benchmarks.catalogue import measure
-    from retriever.encoders.checkpoints import load_word_pieces
+    from retriever.encoders.registry import load_word_pieces
 
     cutting = cutting_for(load_word_pieces(settings.profile, settings.cache_dir))
     with TemporaryDirectory(prefix="kb-bench-") as folder:
@@ -293,6 +297,15 @@ def _bench(args: argparse.Namespace, settings: Settings) -> None:
         return
     print(measured)
     print(dump)
+
+
+def _bench_annotations(args: argparse.Namespace) -> None:
+    from benchmarks import annotation
+
+    with TemporaryDirectory(prefix="kb-bench-") as folder:
+        url = args.database_url or f"sqlite:///{Path(folder) / 'annotation.sqlite'}"
+        measured = annotation.measure(url, args.items, args.judgments, lambda doing: print(doing, file=sys.stderr))
+    print(json.dumps(measured.as_dict(), indent=2) if args.json else measured)
 
 
 def _stats(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
@@ -309,7 +322,7 @@ def _stats(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -
         rows.append(
             [corpus["name"], str(corpus["documents"]), str(corpus["passages"]), size, corpus["licence"], last]
         )
-    _table(rows)
+    table(rows)
 
 
 def _runs(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
@@ -319,7 +332,7 @@ def _runs(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) ->
         return
     rows = [["corpus", "state", "started", "seen", "new", "updated", "unchanged", "skipped"]]
     rows += [[str(run[name]) for name in rows[0]] for run in runs]
-    _table(rows)
+    table(rows)
     for run in runs:
         if run["error"]:
             print(f"\n{run['corpus']}, {run['started']}: {run['error']}")
@@ -341,7 +354,7 @@ def _search(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) 
     for hit in hits:
         text = hit.passage.text
         rows.append([f"{hit.score:.3f}", hit.passage.title, text if len(text) <= 70 else text[:67] + "..."])
-    _table(rows)
+    table(rows)
 
 
 def _shown(hit: TextHit) -> dict[str, Any]:
@@ -351,9 +364,3 @@ def _shown(hit: TextHit) -> dict[str, Any]:
         "text": hit.passage.text,
         "url": hit.passage.url,
     }
-
-
-def _table(rows: list[list[str]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

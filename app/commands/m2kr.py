@@ -6,18 +6,17 @@ Knows the command line and nothing of how things are measured; the entry point g
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from tqdm import tqdm
 
+from common.problems import Problem
 from retriever.encoders.base import Encoder
 from retriever.evaluation.m2kr.evaluate import SPLITS, check, measure, named_task
-from retriever.evaluation.m2kr.layout import M2KRProblem
+from retriever.evaluation.m2kr.locating import locate
 from retriever.evaluation.m2kr.published import HUB_ID, TASKS
-from retriever.evaluation.m2kr.ranking import Progress
 from retriever.evaluation.m2kr.report import as_markdown, write_report
 
 Fetched = Callable[[int, int], None]  # bytes done, bytes in all
@@ -50,10 +49,13 @@ def run(
     """Checks the data, loads the encoder, evaluates, prints the table and writes it under data_dir/m2kr.
 
     profile: what to call the encoder in the report. load(progress): the encoder; progress is told of bytes that are
-    fetched for it. Raises M2KRProblem and what evaluate() and load() raise."""
+    fetched for it. Raises Problem and what evaluate() and load() raise."""
     task = named_task(args.dataset, args.split)
     with _Bars() as progress:
-        data = _locate(args.data, task.name, args.split, cache_dir, progress)
+        data = locate(
+            args.data, task.name, args.split, cache_dir, "--data",
+            lambda done, total: progress("fetching", done, total),
+        )  # fmt: skip
         checked = check(args.dataset, args.split, data, args.images, progress)
         progress.close()
         encoder = load(lambda done, total: progress("model", done, total))
@@ -61,31 +63,13 @@ def run(
     try:
         paths = write_report(report, profile, data_dir / "m2kr")
     except OSError as problem:
-        raise M2KRProblem(
+        raise Problem(
             f"The report cannot be written into {data_dir / 'm2kr'} ({problem.strerror or problem}); make room and run "
             "the same command again."
         ) from problem
     print(as_markdown(report, profile))
     for path in paths:
         print(path)
-
-
-def _locate(data: str, task: str, split: str, cache_dir: Path, progress: Progress) -> Path:
-    """The folder named, or the one that the Hub data set named was fetched into. Raises M2KRProblem."""
-    folder = Path(data).expanduser()
-    if folder.is_dir():
-        return folder
-    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", data):
-        raise M2KRProblem(f"There is no folder {data}; give --data the folder that holds {task}_data, or a Hub id.")
-    from hub.cache import HubProblem, fetch_dataset  # only where something is to be fetched
-
-    patterns = [f"{task}_data/{split}-*.parquet", f"{task}_passages/{split}_passages-*.parquet"]
-    try:
-        return fetch_dataset(data, patterns, cache_dir, lambda done, total: progress("fetching", done, total))
-    except HubProblem as problem:
-        if data == HUB_ID:
-            raise M2KRProblem(str(problem)) from None
-        raise M2KRProblem(f"There is no folder {data}, and as a Hub data set it cannot be had: {problem}") from None
 
 
 class _Bars:

@@ -1,4 +1,4 @@
-"""Command line of the retriever: index, search, explain, eval, bench and train."""
+"""Command line of the retriever: index, search, explain, eval, bench, train and mine."""
 
 from __future__ import annotations
 
@@ -14,32 +14,29 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from app.commands import m2kr
-from app.commands.terminal import prepare, printable, refuse
+from app.commands import m2kr, mine, mini, scale, train
+from app.commands.printing import printable
+from app.commands.terminal import PHOTO_QUESTION, add_command, prepare, read_entries, refuse
 from app.service.ask import AnswerService, build_service
-from app.service.indexing import problem_sentence
-from app.service.results import EvidencePassage, UserProblem
-from app.settings import Settings, SettingsProblem, add_common_options, settings_from
+from app.settings import Settings, add_common_options, settings_from
 from benchmarks import index as index_bench
-from benchmarks.encoding import bench_encoding, device_name, made_up_texts, seeded_encoder
+from benchmarks.encoding import bench_encoding, device_name, made_up_passages, seeded_encoder
 from benchmarks.everything import measure_everything, measure_index
 from benchmarks.load import measure_load
+from common.jobs import Progress
+from common.passage import Evidence
+from common.problems import Problem, problem_sentence
+from common.text import shown
 from retriever.encoders.base import Encoder
-from retriever.encoders.checkpoints import EncoderProblem
 from retriever.encoders.flmr.seeded import SIZES
-from retriever.encoders.mini.model import WEIGHTS
 from retriever.encoders.mini.recognition import confidence
 from retriever.encoders.registry import load_encoder
-from retriever.evaluation.m2kr import M2KRProblem
-from retriever.evaluation.measures import measures, rank_of
-from retriever.images import ImageProblem, load_image
-from retriever.search.explain import ExplainProblem, explain_passage
-from retriever.search.picture import check_writable, save_picture
-from retriever.training.questions import Article
-from retriever.training.train_mini import train_mini
+from retriever.evaluation.measures import DEPTHS, macro_recall, measures, rank_of
+from retriever.images import load_image
+from retriever.search.drawing.picture import check_writable, save_picture
+from retriever.search.explain import explain_passage
 
 DEPTH = 200  # passages looked through for the one wanted; what is deeper counts as not found
-PHOTO_QUESTION = "What is this?"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("app").propagate = False
     try:
         args.run(args, settings_from(args))
-    except (SettingsProblem, UserProblem, ImageProblem, EncoderProblem, ExplainProblem, M2KRProblem) as problem:
+    except Problem as problem:
         return refuse(str(problem))
     except BrokenPipeError:  # whoever reads has enough, as in `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -65,23 +62,45 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name: str, run: Callable[[argparse.Namespace, Settings], None], about: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=about, description=about[0].upper() + about[1:] + ".")
-        command.set_defaults(run=run)
-        add_common_options(command)
+        command = add_command(commands, name, run, about)
         command.add_argument("--corpus", help="the collection (default: wikipedia-vital)")
         return command
 
     add("index", _index, "fetch a collection if need be, and bring its index up to date")
+    _add_finding(add)
+    _add_measuring(add)
+    known = commands.add_parser("eval", help="run a published benchmark", description="Run a published benchmark.")
+    benchmarks = known.add_subparsers(dest="benchmark", required=True, metavar="BENCHMARK")
+    about = "the M2KR benchmark (PreFLMR, arXiv 2402.08327)"
+    evaluation = benchmarks.add_parser("m2kr", help=about, description=f"Run a task of {about}.")
+    evaluation.set_defaults(run=_m2kr)
+    add_common_options(evaluation)
+    m2kr.add_arguments(evaluation)
+    _add_benches(add)
+    train.add_commands(commands)
+    mine.add_commands(commands)
+    scale.add_commands(commands)
+    mini.add_commands(commands)
+    return parser
+
+
+def _add_finding(add: Callable[..., argparse.ArgumentParser]) -> None:
+    """search and explain."""
     search = add("search", _search, "find passages for a photo, a question, or both")
-    search.add_argument("--image", metavar="FILE", help="a photo")
-    search.add_argument("--question", default="", metavar="TEXT", help="a question")
-    search.add_argument("-k", type=_positive, default=5, help="how many passages (default: 5)")
     explain = add("explain", _explain, "show what a passage's score came from, as a picture and as JSON")
-    explain.add_argument("--image", metavar="FILE", help="a photo")
-    explain.add_argument("--question", default="", metavar="TEXT", help="a question")
+    for command in (search, explain):
+        command.add_argument("--image", metavar="FILE", help="a photo")
+        command.add_argument("--question", default="", metavar="TEXT", help="a question")
+    search.add_argument("-k", type=_positive, default=5, help="how many passages (default: 5)")
+    _add_json(search)
+    _add_hybrid(search)
     explain.add_argument("--passage", required=True, metavar="ID", help="the passage, as search --json names it")
     explain.add_argument("--json", action="store_true", help="print JSON; then a picture is drawn only with --output")
     explain.add_argument("--output", type=Path, metavar="PNG", help="the picture (default: explanation.png)")
+
+
+def _add_measuring(add: Callable[..., argparse.ArgumentParser]) -> None:
+    """eval-photos, fit-recognition and eval-questions."""
     photos = add("eval-photos", _eval_photos, "measure how well labelled photos find their articles")
     photos.add_argument("labels", type=Path, help="JSON list of {file, title, maybe group}; files lie beside it")
     photos.add_argument("--apart", default="", metavar="TITLE", help="measure photos of this title apart")
@@ -91,23 +110,15 @@ def _parser() -> argparse.ArgumentParser:
     fitted.add_argument("labels", type=Path, help="JSON list of {file, title}; files lie beside it")
     questions = add("eval-questions", _eval_questions, "measure how well questions find their articles")
     questions.add_argument("questions", type=Path, help="JSON list of {question, title}")
-    for command in (search, photos, questions, fitted):
-        command.add_argument("--json", action="store_true", help="print JSON")
-    for command in (search, questions):
-        command.add_argument(
-            "--hybrid",
-            action=argparse.BooleanOptionalAction,
-            help="fuse with a search by words where there is no photo (default: CITESIGHT_HYBRID, off)",
-        )
-    known = commands.add_parser("eval", help="run a published benchmark", description="Run a published benchmark.")
-    benchmarks = known.add_subparsers(dest="benchmark", required=True, metavar="BENCHMARK")
-    about = "the M2KR benchmark (PreFLMR, arXiv 2402.08327)"
-    evaluation = benchmarks.add_parser("m2kr", help=about, description=f"Run a task of {about}.")
-    evaluation.set_defaults(run=_m2kr)
-    add_common_options(evaluation)
-    m2kr.add_arguments(evaluation)
+    for command in (photos, fitted, questions):
+        _add_json(command)
+    _add_hybrid(questions)
+
+
+def _add_benches(add: Callable[..., argparse.ArgumentParser]) -> None:
+    """bench and bench-encoder."""
     bench = add("bench", _bench, "measure encoding, searching and answering on this machine")
-    bench.add_argument("--json", action="store_true", help="print JSON")
+    _add_json(bench)
     bench.add_argument(
         "--load", type=_positive, metavar="N", help="measure only memory and speed while users ask N questions"
     )
@@ -126,10 +137,19 @@ def _parser() -> argparse.ArgumentParser:
         "bench-encoder", _bench_encoder, "measure PreFLMR at a published size, with made-up weights, on this machine"
     )
     encoding.add_argument("size", choices=SIZES, help="ViT-B, ViT-L or ViT-G")
-    encoding.add_argument("--json", action="store_true", help="print JSON")
-    train = add("train-mini", _train, "train the mapping networks of the profile mini")
-    train.add_argument("--output", type=Path, default=WEIGHTS, help=f"where to write (default: {WEIGHTS.name})")
-    return parser
+    _add_json(encoding)
+
+
+def _add_json(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_hybrid(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--hybrid",
+        action=argparse.BooleanOptionalAction,
+        help="fuse with a search by words where there is no photo (default: CITESIGHT_HYBRID, off)",
+    )
 
 
 def _positive(text: str) -> int:
@@ -157,7 +177,7 @@ def _index(args: argparse.Namespace, settings: Settings) -> None:
 
 def _search(args: argparse.Namespace, settings: Settings) -> None:
     if not args.image and not args.question.strip():
-        raise UserProblem("Give a photo with --image, a question with --question, or both.")
+        raise Problem("Give a photo with --image, a question with --question, or both.")
     photo = load_image(args.image) if args.image else None
     service = _ready(settings)
     try:
@@ -176,7 +196,7 @@ def _search(args: argparse.Namespace, settings: Settings) -> None:
 
 def _explain(args: argparse.Namespace, settings: Settings) -> None:
     if not args.image and not args.question.strip():
-        raise UserProblem("Give a photo with --image, a question with --question, or both.")
+        raise Problem("Give a photo with --image, a question with --question, or both.")
     output = args.output or (None if args.json else Path("explanation.png"))
     if output:
         check_writable(output)
@@ -187,12 +207,12 @@ def _explain(args: argparse.Namespace, settings: Settings) -> None:
     finally:
         service.close()
     if not found:
-        raise UserProblem(
-            f"There is no passage {args.passage[:200]!r} in the catalogue; python -m retriever search --json gives ids."
+        raise Problem(
+            f"There is no passage {shown(args.passage)!r} here; python -m retriever search --json gives ids."
         )
     encoder = load_encoder(settings.profile, settings.cache_dir)
     question = args.question.strip() or PHOTO_QUESTION
-    explanation = explain_passage(encoder, question, photo, found[0].id, found[0].heading, found[0].text)
+    explanation = explain_passage(encoder, question, photo, found[0])
     if output:
         save_picture(explanation, photo, output)
     if args.json:
@@ -203,19 +223,19 @@ def _explain(args: argparse.Namespace, settings: Settings) -> None:
 
 
 def _eval_photos(args: argparse.Namespace, settings: Settings) -> None:
-    entries = _read(args.labels, ("file", "title"))
+    entries = read_entries(args.labels, ("file", "title"))
     groups = [args.apart if e["title"] == args.apart else str(e.get("group", "")) for e in entries]
     asked = [(e["title"], args.labels.parent / e["file"], PHOTO_QUESTION) for e in entries]
     _evaluate(args, settings, asked, groups)
 
 
 def _eval_questions(args: argparse.Namespace, settings: Settings) -> None:
-    entries = [e for e in _read(args.questions, ("question", "title")) if e["title"] is not None]
+    entries = [e for e in read_entries(args.questions, ("question", "title")) if e["title"] is not None]
     _evaluate(args, settings, [(entry["title"], None, entry["question"]) for entry in entries])
 
 
 def _fit_recognition(args: argparse.Namespace, settings: Settings) -> None:
-    entries = _read(args.labels, ("file", "title"))
+    entries = read_entries(args.labels, ("file", "title"))
     service = _ready(settings)
     try:
         found = [service.find(load_image(args.labels.parent / e["file"]), PHOTO_QUESTION, 1).subject for e in entries]
@@ -223,7 +243,7 @@ def _fit_recognition(args: argparse.Namespace, settings: Settings) -> None:
         service.close()
     pairs = [(each, e["title"]) for each, e in zip(found, entries, strict=True) if each and each.probability]
     if len({each.title == title for each, title in pairs}) < 2:
-        raise UserProblem("Fitting needs photographs that a model with classes recognises, and some that it does not.")
+        raise Problem("Fitting needs photographs that a model with classes recognises, and some that it does not.")
     measured = np.array([(each.lead, each.undecided) for each, _ in pairs])
     right = np.array([each.title == title for each, title in pairs])
     report = confidence.report(measured, right)
@@ -251,6 +271,9 @@ def _evaluate(
     finally:
         service.close()
     result = _measured(ranks)
+    if len(titles := {title for title, _, _ in asked}) < len(asked):  # some have several
+        macro = macro_recall(ranks, [title for title, _, _ in asked], DEPTHS)
+        result |= {"titles": len(titles)} | {f"macro_recall@{k}": round(share, 4) for k, share in macro.items()}
     apart = {
         group: _measured([rank for rank, theirs in zip(ranks, groups, strict=True) if theirs == group])
         for group in sorted(set(groups) - {""})
@@ -269,35 +292,20 @@ def _measured(ranks: Sequence[int | None]) -> dict[str, float]:
 
 
 def _m2kr(args: argparse.Namespace, settings: Settings) -> None:
-    def load(progress: Callable[[int, int], None]) -> Encoder:
+    def load(progress: Progress) -> Encoder:
         return load_encoder(settings.profile, settings.cache_dir, progress)
 
     m2kr.run(args, settings.profile, load, settings.data_dir, settings.cache_dir)
 
 
-def _titles(passages: Sequence[EvidencePassage]) -> list[str]:
+def _titles(passages: Sequence[Evidence]) -> list[str]:
     """Titles in the order found, each once: an article counts at its best passage."""
     return list(dict.fromkeys(p.title for p in passages))
 
 
-def _read(path: Path, fields: tuple[str, ...]) -> list[dict]:
-    """Raises UserProblem unless the file is a JSON list of objects with those fields."""
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as problem:
-        raise UserProblem(f"{path} cannot be read: {problem.strerror}.") from None
-    except ValueError:
-        raise UserProblem(f"{path} is not JSON.") from None
-    if not isinstance(entries, list) or not entries or not all(
-        isinstance(e, dict) and all(f in e for f in fields) for e in entries
-    ):
-        raise UserProblem(f"{path} must be a JSON list of objects with {' and '.join(fields)}.")
-    return entries
-
-
 def _bench(args: argparse.Namespace, settings: Settings) -> None:
     if args.plot is not None and importlib.util.find_spec("matplotlib") is None:
-        raise UserProblem("Drawing needs matplotlib; install it with: pip install -r requirements-dev.txt")
+        raise Problem("Drawing needs matplotlib; install it with: pip install -r requirements-dev.txt")
     service = _ready(settings) if args.vectors is None else build_service(settings)
     try:
         if args.load is not None:
@@ -314,13 +322,13 @@ def _bench(args: argparse.Namespace, settings: Settings) -> None:
         try:
             index_bench.plot(report, args.plot)
         except OSError as problem:
-            raise UserProblem(f"{args.plot} cannot be written: {problem.strerror}.") from None
+            raise Problem(f"{args.plot} cannot be written: {problem.strerror}.") from None
 
 
 def _bench_encoder(args: argparse.Namespace, settings: Settings) -> None:
     photo = Image.effect_noise((800, 600), 80).convert("RGB")
     encoder = seeded_encoder(args.size)
-    _print_figures({"device": device_name(encoder)} | bench_encoding(encoder, made_up_texts(), photo), args.json)
+    _print_figures({"device": device_name(encoder)} | bench_encoding(encoder, made_up_passages(), photo), args.json)
 
 
 def _print_figures(report: dict[str, float | str], as_json: bool) -> None:
@@ -329,17 +337,3 @@ def _print_figures(report: dict[str, float | str], as_json: bool) -> None:
         return
     for name, value in report.items():
         print(f"{name:32} {value:,.3f}" if isinstance(value, float) else f"{name:32} {value}")
-
-
-def _train(args: argparse.Namespace, settings: Settings) -> None:
-    service = build_service(settings)
-    try:
-        articles = []
-        for page in service.catalogue.stream(settings.corpus):
-            described = {d.id: d.description for d in service.catalogue.documents([p.document_id for p in page])}
-            articles += [Article(p.title, p.text, described.get(p.document_id, "")) for p in page]
-    finally:
-        service.close()
-    if not articles:
-        raise UserProblem(f"The collection {settings.corpus} is empty; ingest it with python -m kb first.")
-    print(json.dumps(train_mini(articles, settings.cache_dir, args.output), indent=2))

@@ -1,32 +1,53 @@
-"""What several command lines share: progress on standard error while an index is built, and safe printing.
+"""What several command lines share: a command with its options, progress on standard error while an index is built,
+files of labels.
 
 Knows the service's status and nothing of what is asked.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from app.service.ask import AnswerService
-from app.service.results import IndexStatus, UserProblem
+from app.service.job_states import IndexState
+from app.service.results import IndexStatus
+from app.settings import Settings, add_common_options
+from common.problems import Problem, unreadable
+
+PHOTO_QUESTION = "What is this?"  # what is asked of a photo where nothing else is
 
 _BARS = {  # state of the index -> what is counted
-    "starting": ("Fetching the model", "B"),
-    "fetching": ("Fetching", " documents"),
-    "indexing": ("Indexing", " passages"),
+    IndexState.STARTING: ("Fetching the model", "B"),
+    IndexState.FETCHING: ("Fetching", " documents"),
+    IndexState.INDEXING: ("Indexing", " passages"),
 }
 
 
+def add_command(
+    commands: Any, name: str, run: Callable[[argparse.Namespace, Settings], None], about: str
+) -> argparse.ArgumentParser:
+    """Adds a command of the retriever, with the options that all have. about: one sentence, begun small."""
+    command = commands.add_parser(name, help=about, description=about[0].upper() + about[1:] + ".")
+    command.set_defaults(run=run)
+    add_common_options(command)
+    return command
+
+
 def prepare(service: AnswerService) -> None:
-    """Bring the index up to date, showing progress. UserProblem when there is nothing to search then."""
+    """Bring the index up to date, showing progress. Problem when there is nothing to search then."""
     progress = _Progress()
     status = service.prepare(progress)
     progress.close()
-    if status.state == "failed":
+    if status.state == IndexState.FAILED:
         if not status.done:
-            raise UserProblem(status.message)
+            raise Problem(status.message)
         print(f"warning: {status.message} Going on with what is indexed.", file=sys.stderr)
 
 
@@ -60,12 +81,22 @@ class _Progress:
             self._bar = None
 
 
-def printable(text: str) -> str:
-    """Without control characters: a passage must not be able to steer the terminal it is printed on."""
-    return "".join(c if c.isprintable() or c == "\n" else " " for c in text)
-
-
 def refuse(sentence: str) -> int:
     """Say what is wrong; returns the exit code for it."""
     print(f"error: {sentence}", file=sys.stderr)
     return 2
+
+
+def read_entries(path: Path, fields: tuple[str, ...]) -> list[dict]:
+    """Raises Problem unless the file is a JSON list of objects with those fields."""
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise unreadable(path, problem) from None
+    except ValueError:
+        raise Problem(f"{path} is not JSON.") from None
+    if not isinstance(entries, list) or not entries or not all(
+        isinstance(e, dict) and all(f in e for f in fields) for e in entries
+    ):
+        raise Problem(f"{path} must be a JSON list of objects with {' and '.join(fields)}.")
+    return entries

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from app.settings import Settings
-from generator.answers import Anew, Answerer, GeneratorProblem, Turn
+from common.jobs import Progress
+from generator.answers import Anew, Answerer, Turn
 from generator.extractive.answerer import ExtractiveAnswerer
 from generator.extractive.scoring import Limits
 from generator.models.in_context import InContextAnswerer, own_answer
 from generator.models.per_passage import PerPassageAnswerer
 from generator.models.served import ServedModel
-from hub.cache import HubProblem, fetch_vision_language
+from hub.cache import fetch_vision_language
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from generator.models.local import LocalModel
 
 Embed = Callable[[Sequence[str]], np.ndarray]
-Progress = Callable[[int, int], None]
 EXTRACTIVE = "extractive"
 
 
@@ -53,7 +53,7 @@ def answerers_for(settings: Settings, embed: Embed, least: float, progress: Prog
     only for the first answer.
 
     embed maps texts to (n, dim) unit rows; least: best score of a passage, 0 to 1, below which no answer is attempted;
-    progress is told of bytes fetched. Raises GeneratorProblem for a model that cannot be used.
+    progress is told of bytes fetched. Raises Problem for a model that cannot be used.
     """
     if settings.model is None:
         return Answerers(EXTRACTIVE, ExtractiveAnswerer(embed, Limits(passage_score=least)))
@@ -83,11 +83,8 @@ def _chat_model(settings: Settings, progress: Progress) -> ServedModel | LocalMo
     if folder.is_dir():
         name = folder.resolve().name  # the page says it to strangers, who are told no paths
     else:
-        try:
-            room = room_checked(settings.model, settings.four_bit, progress)
-            folder = fetch_vision_language(settings.model, settings.cache_dir, room)
-        except HubProblem as problem:
-            raise GeneratorProblem(str(problem)) from problem
+        room = room_checked(settings.model, settings.four_bit, progress)
+        folder = fetch_vision_language(settings.model, settings.cache_dir, room)
     model = LocalModel(folder, name, settings.four_bit)
     model.check()
     return model

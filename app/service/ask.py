@@ -2,69 +2,57 @@
 
 The page, the command line, a script or a test all call this and nothing deeper. It knows the four parts
 (catalogue, encoder, index, answerer) and their order; it knows nothing of Gradio, of SQL, or of how any model
-works. What a person did wrong, or has to wait for, is raised as `UserProblem`, one sentence to show as it is.
+works. What a person did wrong, or has to wait for, is raised as `Problem`, one sentence to show as it is.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
-import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
-from app.service.about import asks_of_another, helped_by, names_in, said_to_be
 from app.service.answerers import Answerers, answerers_for
+from app.service.cutting import cutting_for
 from app.service.encoder_lock import SharedEncoder
-from app.service.finding import Found, evidence_of, find, find_shown
-from app.service.indexing import KNOWN_PROBLEMS, Indexer, Progress, index_path
+from app.service.indexes import Indexes
+from app.service.photo_subject import find_subject
+from app.service.question_subject import asks_of_another, helped_by, names_in, said_to_be
 from app.service.questions import checked_count, checked_question, fingerprint_of, opened
 from app.service.region import checked_region, cut_out, in_whole
 from app.service.results import (
     LIKELY,
-    MAX_TURNS,
     NAMED,
     WHOLE,
     EvidenceFound,
     IndexStatus,
-    Photo,
+    PhotoInput,
     Result,
     Step,
     Subject,
-    UserProblem,
 )
-from app.service.subjects import find_subject
+from app.service.retrieval import Ranking, alignments_of, evidence_of, find, find_shown
 from app.service.trace import Clock, Trace, answered, answered_alone
-from app.service.workers import Worker
-from app.settings import Settings
+from app.settings import ANSWERS_KEPT, MAX_TURNS, Settings
+from common.jobs import Progress
 from common.memory import give_back_large_blocks
+from common.problems import BadRequest, Problem
 from common.recently_used import RecentlyUsed
+from common.worker_thread import Worker
 from generator.answers import Turn
 from kb.catalogue import Catalogue
 from kb.ingest import ingest
-from kb.records import CorpusInfo
-from kb.sources import SOURCES
-from retriever.encoders.base import Encoder, QueryVectors
-from retriever.encoders.registry import load_encoder
+from kb.records import CorpusInfo, RunState
+from kb.sources.registry import KINDS
+from retriever.encoders.base import Encoder, Query, QueryVectors
+from retriever.encoders.registry import load_encoder, load_word_pieces
 from retriever.encoders.sentences import load_sentence_encoder
-from retriever.images import ImageProblem
-from retriever.index import IndexProblem, LateInteractionIndex
-from retriever.search.explain import patch_contrasts
+from retriever.index import Index
 
-MAX_KNOWN = 200  # answers kept, each about 100 kB
-PATIENCE = 20.0  # seconds a question waits for an encoder that is loading, before it is told to come back
 WAITING = 0.2  # seconds between two looks whether who waits for an encoder is to stop
-_DELETED = "The collection {} was deleted; choose another one to search in, or add it again."
-_UNSEARCHABLE = "The collection {} cannot be searched at the moment."
-
-log = logging.getLogger(__name__)
 
 
 class AnswerService:
@@ -89,16 +77,13 @@ class AnswerService:
         self.catalogue = catalogue
         self._encoder_loader = encoder_loader
         self._answerers_factory = answerers_factory
-        self._fetch = fetch
         self._encoder: SharedEncoder | None = None
         self._answerers: Answerers | None = None
         self._search = Worker("search")
-        self._known: RecentlyUsed[Result] = RecentlyUsed(MAX_KNOWN)
-        self._subjects: RecentlyUsed[Subject] = RecentlyUsed(MAX_KNOWN)
+        self._known: RecentlyUsed[Result] = RecentlyUsed(ANSWERS_KEPT)
+        self._subjects: RecentlyUsed[Subject] = RecentlyUsed(ANSWERS_KEPT)
         self._loading = threading.Lock()
-        self._indexers: dict[str, Indexer] = {}
-        self._deleted: set[str] = set()  # corpora that no question is to bring back
-        self._changing = threading.Lock()
+        self.indexes = Indexes(settings, catalogue, self.encoder, fetch)
 
     def start(self, corpus: str | None = None) -> None:
         """Load the encoder and bring the corpus's index up to date in the background; returns at once.
@@ -106,57 +91,19 @@ class AnswerService:
         corpus None means `settings.corpus`. Calling it for a corpus under way does nothing; for one that
         failed, or that has new passages since, it tries again.
         """
-        corpus = corpus or self.settings.corpus
-        self._deleted.discard(corpus)
-        self._indexer(corpus).start()
-
-    def renew(self, corpus: str) -> None:
-        """As `start`, for a corpus that has changed: waits for indexing under way, which may have looked before that.
-
-        Not when the corpus is deleted meanwhile."""
-        indexer = self._indexer(corpus)
-        while indexer.busy():
-            time.sleep(0.1)
-        with self._changing:
-            known = self._indexers.get(corpus) is indexer
-        if known:
-            self.start(corpus)
-
-    def forget(self, corpus: str) -> None:
-        """Stop indexing a corpus (after the batch under way) and close its index, since both are about to be deleted.
-
-        Until `start` is called for it again, questions of it are refused."""
-        with self._changing:
-            indexer = self._indexers.pop(corpus, None)
-            self._deleted.add(corpus)
-        if indexer is not None:
-            indexer.stop()
+        self.indexes.start(corpus or self.settings.corpus)
 
     def prepare(self, listener: Callable[[IndexStatus], None], corpus: str | None = None) -> IndexStatus:
         """Like `start`, but does it now; listener is told of every change. Returns the last status."""
-        return self._indexer(corpus or self.settings.corpus).run(listener)
+        return self.indexes.prepare(corpus or self.settings.corpus, listener)
 
     def corpora(self) -> list[CorpusInfo]:
         """The corpora in the catalogue, for a chooser; empty until the first one has been fetched."""
-        with as_user_problem():
-            return self.catalogue.corpora()
+        return self.catalogue.corpora()
 
     def status(self, corpus: str | None = None) -> IndexStatus:
         """How far the corpus (None: `settings.corpus`) is: see `IndexStatus`. Cheap; poll it."""
-        corpus = corpus or self.settings.corpus
-        if corpus in self._deleted:
-            return IndexStatus("failed", 0, 0, _DELETED.format(corpus))
-        return self._told(corpus, self._indexer(corpus).status())
-
-    def statuses(self) -> dict[str, IndexStatus]:
-        """`status` of the corpora whose indexing was begun in this process, by name."""
-        with self._changing:
-            indexers = list(self._indexers.values())
-        return {
-            each.corpus: self._told(each.corpus, each.status())
-            for each in indexers
-            if each.busy() or each.status().state != "starting"
-        }
+        return self.indexes.status(corpus or self.settings.corpus)
 
     def loading(self) -> str:
         """What a question that is being answered waits for: a sentence on a model that is being loaded, else ""."""
@@ -164,7 +111,7 @@ class AnswerService:
 
     def ask(
         self,
-        image: Photo,
+        image: PhotoInput,
         question: str,
         corpora: Sequence[str] | None = None,
         k: int | None = None,
@@ -182,82 +129,61 @@ class AnswerService:
         region: the part of the photo that is asked about, as fractions: left, top, right, bottom; None: all of it.
         each: ask the model of each passage alone and take the most probable answer. own: say as well what the model
         answers without any passage; where it fails at that, the answer stays and `Result.own` says why.
-        Raises UserProblem, when iterated, for what the person can mend or must wait for. Evidence that is too
+        Raises Problem, when iterated, for what the person can mend or must wait for. Evidence that is too
         weak is no exception: the Result's answer then has `answered` False and a `reason`.
         An answer given before to the same question of the same photo, index and model is given again at once.
         Closing the iterator stops the work.
         """
-        with as_user_problem():
-            trace = self._check(image, question, corpora, k, turns, region, each, own)
-            key = (trace.key(), self.settings.hybrid)
-            known = self._known.get(key)
-            if known is not None and self._still_so(known):
-                yield EvidenceFound(known.passages, known.query, known.searched, known.subject)
-                yield replace(known, cached=True)
-                return
-            trace.clock.lap("load")
-            with trace.encoder.asking():
-                self._encode(trace)
-                self._retrieve(trace)
-                yield EvidenceFound(trace.passages, trace.query, trace.searched, trace.subject)
-                trace.clock.skip()  # what the caller did with it is not part of answering
-                yield from answered(trace)
-                if own:
-                    yield from answered_alone(trace)
-            result = trace.result()
-            if trace.complete and result.indexed == result.total:
-                self._known.put(key, result)
-            yield result
+        trace = self._check(image, question, corpora, k, turns, region, each, own)
+        key = (trace.key(), self.settings.hybrid)
+        known = self._known.get(key)
+        if known is not None and self._still_so(known):
+            found = (known.passages, known.query, known.searched, known.subject, known.alignments)
+            yield EvidenceFound(*found, trace.whole)
+            yield replace(known, cached=True)
+            return
+        trace.clock.lap("load")
+        with trace.encoder.asking():
+            self._encode(trace)
+            self._retrieve(trace)
+            yield trace.found()
+            trace.clock.skip()  # what the caller did with it is not part of answering
+            yield from answered(trace)
+            if own:
+                yield from answered_alone(trace)
+        result = trace.result()
+        if trace.complete and result.indexed == result.total:
+            self._known.put(key, result)
+        yield result
 
     def ask_once(
-        self, image: Photo, question: str, corpora: Sequence[str] | None = None, k: int | None = None, **how: Any
+        self, image: PhotoInput, question: str, corpora: Sequence[str] | None = None, k: int | None = None, **how: Any
     ) -> Result:
         """`ask`, without the steps between."""
         *_, result = self.ask(image, question, corpora, k, **how)
         return result
 
-    def find(self, image: Photo, question: str, k: int, corpus: str | None = None) -> EvidenceFound:
+    def find(self, image: PhotoInput, question: str, k: int, corpus: str | None = None) -> EvidenceFound:
         """The k best passages alone, however many; for measuring and for commands that answer nothing.
 
-        Raises UserProblem as `ask` does."""
-        with as_user_problem():
-            names = [corpus or self.settings.corpus]
-            indexes = self._searchable(names)
-            encoder = self.encoder()
-            with encoder.asking():
-                photo = None if image is None else opened(image)
-                query = encoder.encode_query(question, photo)
-                with self._searching(names):
-                    subject = None
-                    if photo is not None:
-                        subject = self._search.run(find_subject, self.catalogue, indexes, query)
-                    words = self._words(question, photo)
-                    found, subject = self._search.run(self._find, indexes, query, k, words, question, subject)
-                return EvidenceFound(evidence_of(self.catalogue, found, k, subject, query.sight), query, "", subject)
-
-    def regions(self, query: QueryVectors, passage_ids: Sequence[str]) -> dict[str, np.ndarray]:
-        """What in the photo speaks for each passage rather than for the others: (down, across) float32 from 0 to 1 by
-        id, on one scale; see `patch_contrasts`. (0, 0) shaped when the question had no photo.
-
-        Passages that are in no index any more are left out."""
-
-        def looked_at() -> dict[str, np.ndarray]:
-            vectors = {}
-            for passage_id in passage_ids:
-                try:
-                    vectors[passage_id] = self._vectors(passage_id)
-                except UserProblem as problem:
-                    log.info("no map of %s: %s", passage_id, problem)
-            return dict(zip(vectors, patch_contrasts(query, list(vectors.values())), strict=True))
-
-        return self._search.run(looked_at)
+        Raises Problem as `ask` does."""
+        names = [corpus or self.settings.corpus]
+        indexes = self.indexes.searchable(names)
+        encoder = self.encoder()
+        with encoder.asking():
+            photo = None if image is None else opened(image)
+            [query] = encoder.encode_queries([Query(question, photo)])
+            with self.indexes.searching(names):
+                subject = None
+                if photo is not None:
+                    subject = self._search.run(find_subject, self.catalogue, indexes, query)
+                words = self._words(question, photo)
+                found, subject = self._search.run(self._find, indexes, query, k, words, question, subject)
+            return EvidenceFound(evidence_of(self.catalogue, found, k, subject, query.recognition), query, "", subject)
 
     def close(self) -> None:
         """Stop indexing (after the batch under way) and close indexes and catalogue."""
-        with self._changing:
-            indexers = list(self._indexers.values())
-        for indexer in indexers:
-            indexer.stop()
+        self.indexes.close()
         if self._answerers is not None:
             self._answerers.close()
         if self._encoder is not None:
@@ -265,26 +191,11 @@ class AnswerService:
         self._search.close()
         self.catalogue.close()
 
-    def _indexer(self, corpus: str) -> Indexer:
-        with self._changing:
-            if corpus not in self._indexers:
-                self._indexers[corpus] = Indexer(
-                    self.catalogue,
-                    corpus,
-                    self.encoder,
-                    lambda encoder, version: self._place(corpus, encoder, version),
-                    lambda progress: self._fetch(corpus, progress),
-                )
-            return self._indexers[corpus]
-
-    def _place(self, corpus: str, encoder: SharedEncoder, version: int) -> Path:
-        return index_path(self.settings.data_dir, corpus, self.settings.profile, encoder.fingerprint, version)
-
     def encoder(self, progress: Progress = lambda done, total: None) -> SharedEncoder:
         """The encoder, loaded when first asked for, and what answers beside it.
 
         progress is told of bytes that have to be fetched, and of (0, 0) while another thread loads; what it raises ends
-        this. Raises what loading does, such as EncoderProblem, and GeneratorProblem for a model that cannot be used."""
+        this. Raises what loading does, such as Problem for a model that cannot be used."""
         while not self._loading.acquire(timeout=WAITING):
             progress(0, 0)
         try:
@@ -301,17 +212,17 @@ class AnswerService:
             return [self.settings.corpus]
         names = list(dict.fromkeys([corpora] if isinstance(corpora, str) else corpora))
         if not names:
-            raise UserProblem("No collection is chosen to search in; choose at least one.")
+            raise BadRequest("No collection is chosen to search in; choose at least one.")
         known = {self.settings.corpus, *(info.name for info in self.catalogue.corpora())}
         for name in names:
             if name not in known:
                 shown = ", ".join(sorted(known))
-                raise UserProblem(f"There is no collection called {str(name)[:80]!r}; there is: {shown}.")
+                raise BadRequest(f"There is no collection called {str(name)[:80]!r}; there is: {shown}.")
         return names
 
     def _check(
         self,
-        image: Photo,
+        image: PhotoInput,
         question: str,
         corpora: Sequence[str] | None,
         k: int | None,
@@ -320,7 +231,7 @@ class AnswerService:
         each: bool,
         own: bool,
     ) -> Trace:
-        """What was asked, looked at, with what is needed to answer it; arguments as in `ask`. Raises UserProblem."""
+        """What was asked, looked at, with what is needed to answer it; arguments as in `ask`. Raises Problem."""
         clock = Clock()
         question = checked_question(question, image is not None)
         k = checked_count(self.settings.passages if k is None else k)
@@ -329,14 +240,14 @@ class AnswerService:
         part = checked_region(region, whole) if whole is not None else WHOLE
         photo = None if whole is None else cut_out(whole, part)
         clock.lap("load")
-        indexes = self._searchable(names)
+        indexes = self.indexes.searchable(names)
         encoder = self.encoder()
         answerers = self._answerers
         answerer = answerers.each if each else answerers.together
         if answerer is None or (own and answerers.own is None):
-            raise UserProblem("That needs a vision-language model and none is set; give one as CITESIGHT_MODEL.")
+            raise BadRequest("That needs a vision-language model and none is set; give one as CITESIGHT_MODEL.")
         clock.skip()  # waiting for the encoder to load is not part of answering
-        with self._searching(names):
+        with self.indexes.searching(names):
             states = tuple((name, index.identity, index.generation) for name, index in indexes.items())
         shown = fingerprint_of(whole)
         turns = tuple(turns)[-MAX_TURNS:]
@@ -368,81 +279,31 @@ class AnswerService:
             trace.searched = trace.answerer.standalone(trace.question, trace.turns)
             trace.clock.lap("rewrite")
         whole = None if trace.part == WHOLE else trace.whole
-        query = trace.encoder.encode_query(trace.searched, trace.photo, whole)
+        [query] = trace.encoder.encode_queries([Query(trace.searched, trace.photo, whole=whole)])
         trace.query = replace(query, area=in_whole(query.area, trace.part))
         trace.clock.lap("encode")
 
     def _retrieve(self, trace: Trace) -> None:
         """What the photo shows, and the passages; where the question is about something else, the photo is left out."""
-        with self._searching(trace.names):
+        with self.indexes.searching(trace.names):
             if trace.photo is not None:
                 same = (trace.encoder.fingerprint, trace.names, trace.states, trace.part, trace.shown)
                 trace.subject = self._search.run(self._subject, trace.indexes, trace.query, same)
                 if trace.subject is not None and self._of_another(trace.searched, trace.subject, trace.names):
                     trace.photo, trace.subject = None, None
-                    trace.query = trace.encoder.encode_query(trace.searched, None)
+                    [trace.query] = trace.encoder.encode_queries([Query(trace.searched)])
             words = self._words(trace.searched, trace.photo)
             how = (trace.indexes, trace.query, trace.k, words, trace.searched, trace.subject)
             found, trace.subject = self._search.run(self._find, *how)
             # Now, since a corpus may be deleted, and its index closed, while the model answers.
             counts = [(len(trace.indexes.get(name, ())), self.catalogue.count(name)) for name in trace.names]
+            trace.clock.lap("search")
+            trace.passages = evidence_of(self.catalogue, found, trace.k, trace.subject, trace.query.recognition)
+            trace.clock.lap("passages")
+            trace.alignments = self._search.run(alignments_of, trace.indexes, trace.query, trace.passages)
         trace.indexed = sum(min(indexed, total) for indexed, total in counts)
         trace.total = sum(total for _, total in counts)
         trace.clock.lap("search")
-        trace.passages = evidence_of(self.catalogue, found, trace.k, trace.subject, trace.query.sight)
-        trace.clock.lap("passages")
-
-    def _searchable(self, names: Sequence[str]) -> dict[str, LateInteractionIndex]:
-        """The indexes of those corpora that can be searched; work on the others is begun.
-
-        Raises UserProblem if there is none.
-        """
-        for name in names:
-            if name in self._deleted:
-                raise UserProblem(_DELETED.format(name))
-        indexers = {name: self._indexer(name) for name in names}
-        for indexer in indexers.values():
-            if indexer.index() is None and not indexer.busy():
-                indexer.start()
-        deadline = time.monotonic() + PATIENCE
-        while any(each.index() is None and each.status().state == "starting" for each in indexers.values()):
-            if time.monotonic() > deadline:
-                break
-            time.sleep(0.02)
-        found = {name: indexer.index() for name, indexer in indexers.items()}
-        found = {name: index for name, index in found.items() if index is not None}
-        with self._searching(names):
-            for index in found.values():
-                index.refresh()  # another process may be adding to it
-            found = {name: index for name, index in found.items() if len(index)}
-        if not found:
-            status = self._told(names[0], indexers[names[0]].status())
-            if status.state == "failed":
-                raise UserProblem(status.message, again=True)
-            raise UserProblem(f"There is nothing to search yet, ask again shortly. {status.message}", again=True)
-        return found
-
-    @contextmanager
-    def _searching(self, names: Iterable[str]) -> Iterator[None]:
-        """Around what reads the indexes of those corpora: a deletion closes them and takes their files away.
-
-        Raises UserProblem where that is what went wrong, and for strangers in the place of IndexProblem."""
-        try:
-            yield
-        except (ValueError, IndexProblem) as problem:
-            for name in names:
-                if name in self._deleted:
-                    raise UserProblem(_DELETED.format(name)) from problem
-            if isinstance(problem, ValueError) or self.settings.may_manage:
-                raise
-            log.warning("a question of %s failed: %s", ", ".join(names), problem)
-            raise UserProblem(_UNSEARCHABLE.format(", ".join(names)), again=True) from problem
-
-    def _told(self, corpus: str, status: IndexStatus) -> IndexStatus:
-        """A status as those who open the page may know it: why something failed names folders of this machine."""
-        if status.state != "failed" or self.settings.may_manage:
-            return status
-        return replace(status, message=_UNSEARCHABLE.format(corpus))
 
     def _words(self, question: str, photo: Image.Image | None) -> str:
         """The question, where the catalogue is to be searched by its words too, else "".
@@ -451,7 +312,7 @@ class AnswerService:
         return question if self.settings.hybrid and photo is None else ""
 
     def _subject(
-        self, indexes: Mapping[str, LateInteractionIndex], query: QueryVectors, shown: Hashable
+        self, indexes: Mapping[str, Index], query: QueryVectors, shown: Hashable
     ) -> Subject | None:
         """What the query's photo shows; `shown` names the photo, its part, the model and what is searched. It depends
         on nothing else, so that it is looked for once, however much is asked."""
@@ -463,17 +324,21 @@ class AnswerService:
         return known
 
     def _of_another(self, question: str, subject: Subject, names: Sequence[str]) -> bool:
-        return asks_of_another(question, subject, lambda titles: self.catalogue.titled(titles, names))
+        def beginning(title: str) -> str:
+            ids = self.catalogue.titled([title], names).get(title, ())[:1]
+            return " ".join(f"{each.description} {each.text}" for each in self.catalogue.passages(ids))
+
+        return asks_of_another(question, subject, lambda titles: self.catalogue.titled(titles, names), beginning)
 
     def _find(
         self,
-        indexes: Mapping[str, LateInteractionIndex],
+        indexes: Mapping[str, Index],
         query: QueryVectors,
         k: int,
         words: str,
         question: str,
         subject: Subject | None,
-    ) -> tuple[Found, Subject | None]:
+    ) -> tuple[Ranking, Subject | None]:
         """What was found and, for a question about a photo, what the photo shows, also by what the question says."""
         if subject is None:
             return find(self.catalogue, indexes, query, k, words), None
@@ -489,42 +354,19 @@ class AnswerService:
     def _still_so(self, known: Result) -> bool:
         """Whether the catalogue says the same of its passages."""
         found = [(passage.id, passage.score) for passage in known.passages]
-        sight = known.query.sight
-        return evidence_of(self.catalogue, found, len(found), known.subject, sight) == known.passages
-
-    def _vectors(self, passage_id: str) -> np.ndarray:
-        with self._changing:
-            indexes = {name: indexer.index() for name, indexer in self._indexers.items()}
-        problem = UserProblem("This passage is no longer in the index; ask the question again.", again=True)
-        for name, index in indexes.items():
-            try:
-                with as_user_problem(), self._searching([name]):
-                    if index is not None and passage_id in index:
-                        return index.vectors(passage_id)
-            except UserProblem as of_this:  # the passage may be in the index of another
-                problem = of_this
-        raise problem
-
-
-@contextmanager
-def as_user_problem() -> Iterator[None]:
-    """What the parts below say in one sentence is what the person is told."""
-    try:
-        yield
-    except (ImageProblem, *KNOWN_PROBLEMS) as problem:
-        raise UserProblem(str(problem), again=not isinstance(problem, ImageProblem)) from problem
+        recognition = known.query.recognition
+        return evidence_of(self.catalogue, found, len(found), known.subject, recognition) == known.passages
 
 
 def build_service(settings: Settings) -> AnswerService:
-    """The service with the real catalogue, encoder and answerer; not started. Raises UserProblem."""
+    """The service with the real catalogue, encoder and answerer; not started. Raises Problem."""
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
-        raise UserProblem(
+        raise Problem(
             f"The data folder {settings.data_dir} cannot be made ({problem.strerror}); choose another one."
         ) from problem
-    with as_user_problem():
-        catalogue = Catalogue(settings.catalogue_url)
+    catalogue = Catalogue(settings.catalogue_url)
     give_back_large_blocks()
     # Read when a model first works. Torch keeps operations prepared for the shapes of photos and texts that it has met,
     # 1,024 of them if not told, which fill up over hundreds of questions; 64 took 160 MB less after 150 questions, and
@@ -532,8 +374,13 @@ def build_service(settings: Settings) -> AnswerService:
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
 
     def fetch(corpus: str, progress: Progress) -> None:
-        if corpus in SOURCES and not _complete(catalogue, corpus):
-            ingest(catalogue, corpus, settings.cache_dir, progress=progress)
+        kind = KINDS.get(corpus)
+        if kind is not None and kind.fixed is not None and not _complete(catalogue, corpus):
+            cutting = None
+            if kind.cut:
+                words = load_word_pieces(settings.profile, settings.cache_dir)
+                cutting = cutting_for(words, *(catalogue.cutting(corpus) or ()))
+            ingest(catalogue, kind.fixed, settings.cache_dir, progress=progress, cutting=cutting)
 
     def answerers(encoder: SharedEncoder, progress: Progress) -> Answerers:
         least = encoder.min_score if settings.min_score is None else settings.min_score
@@ -552,4 +399,4 @@ def build_service(settings: Settings) -> AnswerService:
 def _complete(catalogue: Catalogue, corpus: str) -> bool:
     """Whether the corpus's last ingestion went through all of its source; then starting needs no network."""
     runs = [each["last_run"] for each in catalogue.stats()["corpora"] if each["name"] == corpus]
-    return any(run is not None and run["state"] == "finished" and run["limit"] is None for run in runs)
+    return any(run is not None and run["state"] == RunState.FINISHED and run["limit"] is None for run in runs)

@@ -1,6 +1,6 @@
 """Reading in the catalogue, for a page: documents in order, passages by their words, a document with what it holds.
 
-Knows the catalogue; nothing of pages, of SQL or of ingestions. Every function raises UserProblem.
+Knows the catalogue; nothing of pages, of SQL or of ingestions. Every function raises Problem.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from app.service.ask import as_user_problem
-from app.service.results import UserProblem
+from common.passage import Passage
+from common.problems import BadRequest
 from kb.catalogue import Catalogue
-from kb.records import Document, Passage, TextHit
+from kb.records import Document, TextHit
 
 
 @dataclass(frozen=True)
@@ -25,27 +25,24 @@ class Opened:
 
 def documents(catalogue: Catalogue, corpus: str, after: str, most: int) -> list[Document]:
     """Those of a corpus that came after the document with an id; from the first for ""."""
-    with as_user_problem():
-        return catalogue.browse(corpus, after, most)
+    return catalogue.browse(corpus, after, most)
 
 
 def found(catalogue: Catalogue, words: str, corpus: str, most: int) -> list[TextHit]:
     """The passages of a corpus that best match any of the words."""
-    with as_user_problem():
-        return catalogue.search_text(words, most, corpus)
+    return catalogue.search_text(words, most, corpus)
 
 
 def opened(catalogue: Catalogue, document_id: str, most: int) -> Opened:
     """A document with its first `most` passages."""
-    with as_user_problem():
-        there = catalogue.documents([document_id])
-        if not there:
-            raise UserProblem("This document is not in the catalogue any more.")
-        passages = catalogue.passages_of(document_id, most)
-        twins = catalogue.twins([passage.id for passage in passages])
-        known = {each.id: each for each in catalogue.passages([id for pairs in twins.values() for id, _ in pairs])}
-        return Opened(
-            there[0],
-            passages,
-            {id: [(known[twin], how) for twin, how in pairs if twin in known] for id, pairs in twins.items()},
-        )
+    there = catalogue.documents([document_id])
+    if not there:
+        raise BadRequest("This document is not in the catalogue any more.")
+    passages = catalogue.passages_of(document_id, most)
+    twins = catalogue.twins([passage.id for passage in passages])
+    known = {each.id: each for each in catalogue.passages([id for pairs in twins.values() for id, _ in pairs])}
+    return Opened(
+        there[0],
+        passages,
+        {id: [(known[twin], how) for twin, how in pairs if twin in known] for id, pairs in twins.items()},
+    )

@@ -12,16 +12,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
-from PIL import Image
 
-from app.service.workers import Worker
-from retriever.encoders.base import Encoder, QueryVectors
+from common.passage import Passage
+from common.worker_thread import Worker
+from retriever.encoders.base import Encoder, PassageToken, Query, QueryVectors
 
 QUIET_AT_MOST = 30.0  # seconds for which an endless run of questions can hold up one batch
 
 
 class SharedEncoder:
-    """The encoder's own methods, safe to call from any thread. `with asking():` goes around a question.
+    """An encoder whose methods are safe to call from any thread. `with asking():` goes around a question.
 
     `worker` is where the encoder works; other models that share its processor should be called there too."""
 
@@ -29,6 +29,8 @@ class SharedEncoder:
         self.dim = encoder.dim
         self.fingerprint = encoder.fingerprint
         self.min_score = encoder.min_score
+        self.takes = encoder.takes
+        self.memory = encoder.memory
         self._encoder = encoder
         self.worker = Worker("models")
         self._asked = 0
@@ -46,17 +48,19 @@ class SharedEncoder:
                 self._asked -= 1
                 self._changed.notify_all()
 
-    def encode_passages(self, texts: Sequence[str]) -> list[np.ndarray]:
+    def encode_passages(self, passages: Sequence[Passage]) -> list[np.ndarray]:
         """As Encoder.encode_passages, when no question is being answered."""
         with self._changed:
             self._changed.wait_for(lambda: not self._asked, QUIET_AT_MOST)
-        return self.worker.run(self._encoder.encode_passages, texts)
+        return self.worker.run(self._encoder.encode_passages, passages)
 
-    def encode_query(
-        self, question: str, image: Image.Image | None, whole: Image.Image | None = None
-    ) -> QueryVectors:
-        """As Encoder.encode_query."""
-        return self.worker.run(self._encoder.encode_query, question, image, whole=whole)
+    def encode_queries(self, queries: Sequence[Query]) -> list[QueryVectors]:
+        """As Encoder.encode_queries."""
+        return self.worker.run(self._encoder.encode_queries, queries)
+
+    def passage_tokens(self, passage: Passage) -> list[PassageToken]:
+        """As Encoder.passage_tokens."""
+        return self.worker.run(self._encoder.passage_tokens, passage)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """As Encoder.count_tokens."""

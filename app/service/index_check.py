@@ -8,33 +8,34 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app.service.indexing import disagreements, record_of
+from app.service.index_building import disagreements, record_of
+from common.problems import Problem
 from kb.catalogue import Catalogue
 from kb.catalogue.checking import Fault
 from kb.catalogue.indexed import IndexRecord, records
-from retriever.index import IndexProblem, LateInteractionIndex
-from retriever.passage_index import is_index
+from retriever.index import LateInteractionIndex, remove_index
+from retriever.opening import is_index
 
 _SHOWN = 3  # ids named of those that disagree
 
 
 def check_indexes(catalogue: Catalogue, data_dir: Path) -> list[Fault]:
-    """What is wrong with the indexes in the data folder; every file of them is read. Raises CatalogueProblem."""
+    """What is wrong with the indexes in the data folder; every file of them is read. Raises Problem."""
     return [fault for record, path in _all(catalogue, data_dir) for fault in _faults(record, path)[0]]
 
 
 def repair_indexes(catalogue: Catalogue, data_dir: Path) -> list[Fault]:
-    """Mend what check_indexes finds, and say what that was. Raises IndexProblem when one is being written to."""
+    """Mend what check_indexes finds, and say what that was. Raises Problem when one is being written to."""
     found = []
     for record, path in _all(catalogue, data_dir):
         faults, sound = _faults(record, path)
         found += faults
         if not sound:  # what it was made of is in the catalogue
-            LateInteractionIndex.remove(path)
+            remove_index(path)
             record.forget_all()
         elif faults:
             with LateInteractionIndex.open(path, write=True) as index:
-                lost, unknown = disagreements(index, record)
+                lost, unknown = disagreements(index.ids(), record)
                 record.forget(lost)
                 index.delete(unknown)
     return found
@@ -42,14 +43,26 @@ def repair_indexes(catalogue: Catalogue, data_dir: Path) -> list[Fault]:
 
 def waiting(catalogue: Catalogue) -> dict[str, int]:
     """How many passages each index has yet to learn, forget or learn anew, by its name; none where it is up to date."""
-    found = {}
-    for record in records(catalogue):
-        corpus, _, version = record.corpus.partition("@")
-        outdated = len(record.outdated())
-        count = catalogue.count(corpus, int(version or 1)) - (record.count() - outdated)
-        if count or outdated:
-            found[record.name] = max(count, outdated)
-    return found
+    found = {record.name: _waiting(catalogue, record) for record in records(catalogue)}
+    return {name: count for name, count in found.items() if count}
+
+
+def is_up_to_date(catalogue: Catalogue, path: Path) -> bool:
+    """Whether there is an index in that folder that holds its corpus as it is now, as far as the catalogue knows."""
+    record = record_of(catalogue, path)
+    # Counting comes first: it is quick also while another program is adding to the index.
+    return is_index(path) and record.count() >= _size(catalogue, record) and not _waiting(catalogue, record)
+
+
+def _waiting(catalogue: Catalogue, record: IndexRecord) -> int:
+    outdated = len(record.outdated())
+    return max(_size(catalogue, record) - (record.count() - outdated), outdated)
+
+
+def _size(catalogue: Catalogue, record: IndexRecord) -> int:
+    """How many passages there are of the version of a corpus that an index is of."""
+    corpus, _, version = record.corpus.partition("@")
+    return catalogue.count(corpus, int(version or 1))
 
 
 def _all(catalogue: Catalogue, data_dir: Path) -> list[tuple[IndexRecord, Path]]:
@@ -71,10 +84,11 @@ def _faults(record: IndexRecord, path: Path) -> tuple[list[Fault], bool]:
     try:
         with LateInteractionIndex.open(path) as index:
             index.verify()
-            lost, unknown = disagreements(index, record)
-    except IndexProblem as problem:
+            ids = index.ids()
+    except Problem as problem:
         return [Fault(str(problem), "It is removed, and built anew when the program next starts.")], False
     faults = []
+    lost, unknown = disagreements(ids, record)
     if lost:
         what = f"The index {record.name} lacks {len(lost):,} passages that it should hold: {_named(lost)}."
         faults.append(Fault(what, "They are indexed when the program next starts."))

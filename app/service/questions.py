@@ -6,44 +6,61 @@ Knows nothing of corpora, models or pages.
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 from PIL import Image
 
-from app.service.results import UserProblem
+from app.settings import MAX_PASSAGES, MAX_QUESTION, PHOTOS_KEPT
+from common.problems import BadRequest
+from common.recently_used import RecentlyUsed
 from retriever.images import as_photo, load_image
 
-MAX_QUESTION = 2_000  # characters
-MAX_PASSAGES = 50
+_decoded: RecentlyUsed[Image.Image] = RecentlyUsed(PHOTOS_KEPT)
 
 
 def checked_question(question: str, has_photo: bool) -> str:
-    """The question without what is not text around or in it. UserProblem if it is empty or too long."""
+    """The question without what is not text around or in it. Problem if it is empty or too long."""
     # Lone surrogates, which no tokenizer or database takes, become question marks.
     question = str(question or "").encode("utf-8", "replace").decode("utf-8").replace("\0", " ").strip()
     if not question and not has_photo:
-        raise UserProblem("Choose a photo and type a question about it.")
+        raise BadRequest("Choose a photo and type a question about it.")
     if not question:
-        raise UserProblem("Type a question about the photo.")
+        raise BadRequest("Type a question about the photo.")
     if len(question) > MAX_QUESTION:
-        raise UserProblem(
+        raise BadRequest(
             f"The question is {len(question):,} characters long and may have {MAX_QUESTION:,}; shorten it."
         )
     return question
 
 
 def checked_count(k: float) -> int:
-    """How many passages are wanted. UserProblem if that is no whole number from 1 to MAX_PASSAGES."""
+    """How many passages are wanted. Problem if that is no whole number from 1 to MAX_PASSAGES."""
     if isinstance(k, bool) or not isinstance(k, int | float) or not 1 <= k <= MAX_PASSAGES or k != k // 1:
-        raise UserProblem(
+        raise BadRequest(
             f"The number of passages must be a whole number from 1 to {MAX_PASSAGES}, not {k!r}."
         )
     return int(k)
 
 
 def opened(image: Image.Image | str | Path | bytes) -> Image.Image:
-    """The photo as retriever.images makes it. Raises ImageProblem."""
-    return as_photo(image) if isinstance(image, Image.Image) else load_image(image)
+    """The photo as retriever.images makes it; nobody may change it. Raises Problem.
+
+    A file is decoded once, and not again for what is asked of it soon afterwards."""
+    if isinstance(image, Image.Image):
+        return as_photo(image)
+    try:
+        about = os.stat(image) if isinstance(image, str | Path) else None
+    except (OSError, ValueError):  # which load_image has a sentence for
+        about = None
+    if about is None:
+        return load_image(image)
+    key = (str(image), about.st_ino, about.st_mtime_ns, about.st_size)
+    photo = _decoded.get(key)
+    if photo is None:
+        photo = load_image(image)
+        _decoded.put(key, photo)
+    return photo
 
 
 def fingerprint_of(photo: Image.Image | None) -> str:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from app.service.results import WHOLE, Region, UserProblem
-
-LEAST = 16  # pixels of the photo that a region has at least in each direction; less shows nothing
+from app.service.results import WHOLE, Region
+from app.settings import LEAST_REGION
+from common.problems import BadRequest
 
 
 def checked_region(region: Sequence[float] | None, photo: Image.Image) -> Region:
-    """The region, or all of the photo for None. Raises UserProblem for one that is none or too small to see in."""
+    """The region, or all of the photo for None. Raises Problem for one that is none or too small to see in."""
     if region is None:
         return WHOLE
     try:
@@ -21,10 +21,10 @@ def checked_region(region: Sequence[float] | None, photo: Image.Image) -> Region
     except (TypeError, ValueError):
         left = math.nan
     if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
-        raise UserProblem("The part of the photo must be given as four numbers from 0 to 1: left, top, right, bottom.")
+        raise BadRequest("The part of the photo must be given as four numbers from 0 to 1: left, top, right, bottom.")
     width, height = photo.width * (right - left), photo.height * (bottom - top)
-    if min(width, height) < min(LEAST, *photo.size):
-        raise UserProblem(
+    if min(width, height) < min(LEAST_REGION, *photo.size):
+        raise BadRequest(
             f"The part chosen is only {width:.0f} by {height:.0f} pixels of the photo; choose a larger one."
         )
     return left, top, right, bottom

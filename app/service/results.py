@@ -11,19 +11,23 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from app.service.job_states import IndexState
+from common.passage import Evidence
 from generator.answers import Answer, Turn
 from generator.grounding.plain_text import without_marks
 
 if TYPE_CHECKING:  # so that a page can know these words without loading a model library
-    from retriever.encoders.base import QueryVectors
+    import numpy as np
 
-Photo = Image.Image | str | Path | bytes | None
+    from retriever.encoders.base import QueryVectors
+    from retriever.search.explain import Alignment
+
+PhotoInput = Image.Image | str | Path | bytes | None
 
 
 # The part of a photo that is asked about, as fractions of its width and height: left, top, right, bottom.
 Region = tuple[float, float, float, float]
 WHOLE: Region = (0.0, 0.0, 1.0, 1.0)
-MAX_TURNS = 6  # of a conversation, that a question can point back at
 
 
 REFUSED = (
@@ -32,28 +36,16 @@ REFUSED = (
 )
 
 
-class UserProblem(Exception):
-    """Something the person asking can act on; str() is one plain sentence.
-
-    again: whether asking the same again may go better, since it was not what was asked that went wrong."""
-
-    def __init__(self, sentence: str, again: bool = False) -> None:
-        super().__init__(sentence)
-        self.again = again
-
-
 @dataclass(frozen=True)
 class IndexStatus:
     """How far a corpus is.
 
-    state: "starting" (fetching and loading the encoder), "fetching" (the corpus is being fetched), "indexing"
-    (the part already indexed can be asked), "ready", or "failed" (message says what to do).
     done, total: passages indexed and passages known (while fetching: documents; while starting: bytes of the
     model); 0, 0 while unknown.
-    message: one sentence for a person.
+    message: one sentence for a person; where it failed, what to do.
     """
 
-    state: str
+    state: IndexState
     done: int
     total: int
     message: str
@@ -130,34 +122,28 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class EvidencePassage:
-    """One found passage. `score` is the mean cosine similarity of the query's vectors, 0..1; `seen` is what the photo's
-    own classes add to it for the order, 0 where they say nothing of its title. `shown`: whether the photo may show what
-    it is about; None where the question is not about a photo."""
-
-    rank: int  # 1 is the best; Citation.number is the rank of the passage it cites
-    id: str
-    title: str
-    text: str
-    url: str
-    licence: str
-    corpus: str
-    score: float
-    section: str = ""  # the titles of the sections it lies in; empty where the passage is of no section
-    description: str = ""  # a few words on what the passage is about; empty where the corpus has none
-    seen: float = 0.0
-    shown: bool | None = None
-
-
-@dataclass(frozen=True)
 class EvidenceFound:
-    """First step of an answer: the passages, best first, the query vectors for `regions`, the question that was
-    searched for, which stands alone, and what the photo shows; None where the question is not about a photo."""
+    """First step of an answer: the passages, best first, the query's vectors, the question that was searched for, which
+    stands alone, and what the photo shows; None where the question is not about a photo.
 
-    passages: tuple[EvidencePassage, ...]
+    alignments: of the passages with the query's vectors; None for one that left its index meanwhile. photo: all of it,
+    as it was read; None without one."""
+
+    passages: tuple[Evidence, ...]
     query: QueryVectors
     searched: str = ""
     subject: Subject | None = None
+    alignments: tuple[Alignment | None, ...] = ()
+    photo: Image.Image | None = None
+
+    def heat(self) -> dict[int, np.ndarray]:
+        """What in the photo speaks for each passage rather than for the others: (down, across) float32 from 0 to 1 by
+        rank, on one scale; see `patch_contrasts`. Nothing without a photo, and for a passage without alignment."""
+        from retriever.search.explain import patch_contrasts  # with a model library, which is here by then
+
+        aligned = {p.rank: a for p, a in zip(self.passages, self.alignments, strict=True) if a is not None}
+        grids = patch_contrasts(self.query, [each.contributions for each in aligned.values()])
+        return dict(zip(aligned, grids, strict=True)) if grids.size else {}
 
 
 @dataclass(frozen=True)
@@ -182,7 +168,7 @@ class Result:
     timings: milliseconds by step: load (reading the photo), rewrite (making a follow-up stand alone), encode, search,
     passages, answer, own, total; from the cache, what they were when it was answered.
     indexed, total: how many passages of the asked corpora could be searched, and how many there are.
-    query: kept for `AnswerService.regions`; not part of `as_dict`.
+    query, alignments: as of `EvidenceFound`; not part of `as_dict`.
     answerer: what answered. own: what the model says without any passage, None where that was not asked; where it
     failed, as far as it came and why.
     cached: whether all this was known from an earlier time.
@@ -191,7 +177,7 @@ class Result:
 
     question: str
     answer: Answer
-    passages: tuple[EvidencePassage, ...]
+    passages: tuple[Evidence, ...]
     corpora: tuple[str, ...]
     timings: dict[str, float]
     indexed: int
@@ -204,6 +190,7 @@ class Result:
     cached: bool = False
     subject: Subject | None = None
     photo: str = ""
+    alignments: tuple[Alignment | None, ...] = ()
 
     def turn(self) -> Turn:
         """This question and answer as what a next question may point back at."""

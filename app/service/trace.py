@@ -15,11 +15,14 @@ from PIL import Image
 
 from app.service.answerers import Answerers
 from app.service.encoder_lock import SharedEncoder
-from app.service.results import EvidencePassage, PartialOwn, PartialText, Result, Subject
-from generator.answers import Answer, Answerer, Evidence, GeneratorProblem, Turn, said_with
+from app.service.results import EvidenceFound, PartialOwn, PartialText, Result, Subject
+from common.passage import Evidence
+from common.problems import Problem
+from generator.answers import Answer, Answerer, Turn, said_with
 from generator.models.server_events import CUT
 from retriever.encoders.base import QueryVectors
-from retriever.index import LateInteractionIndex
+from retriever.index import Index
+from retriever.search.explain import Alignment
 
 
 class Clock:
@@ -45,7 +48,8 @@ class Clock:
 class Trace:
     """whole: the photo. photo: the part of it that is asked about; None where the question is about something else.
     shown: the photo's fingerprint. states: of the indexes, by which an answer is known to be the same again. searched:
-    the question as it stands alone. indexed, total: passages. alone: what the model says without any passage. complete:
+    the question as it stands alone. alignments: of the passages, None for one that left its index meanwhile. indexed,
+    total: passages. alone: what the model says without any passage. complete:
     whether all of that could be said."""
 
     question: str
@@ -58,7 +62,7 @@ class Trace:
     shown: str
     each: bool
     own: bool
-    indexes: Mapping[str, LateInteractionIndex]
+    indexes: Mapping[str, Index]
     states: tuple[Hashable, ...]
     encoder: SharedEncoder
     answerers: Answerers
@@ -67,7 +71,8 @@ class Trace:
     searched: str = ""
     query: QueryVectors | None = None
     subject: Subject | None = None
-    passages: tuple[EvidencePassage, ...] = ()
+    passages: tuple[Evidence, ...] = ()
+    alignments: tuple[Alignment | None, ...] = ()
     indexed: int = 0
     total: int = 0
     answer: Answer | None = None
@@ -81,6 +86,9 @@ class Trace:
             self.question, self.turns, self.part, self.shown,
         )  # fmt: skip
 
+    def found(self) -> EvidenceFound:
+        return EvidenceFound(self.passages, self.query, self.searched, self.subject, self.alignments, self.whole)
+
     def result(self) -> Result:
         if self.answer is None:
             raise RuntimeError(f"{type(self.answerer).__name__} ended without an Answer.")
@@ -93,6 +101,7 @@ class Trace:
             indexed=self.indexed,
             total=self.total,
             query=self.query,
+            alignments=self.alignments,
             searched=self.searched,
             answerer=self.answerers.name,
             own=self.alone,
@@ -105,10 +114,7 @@ class Trace:
 def answered(trace: Trace) -> Iterator[PartialText]:
     """The answer from the passages."""
     said = ""
-    evidence = [
-        Evidence(each.id, each.title, each.text, each.url, each.score, each.shown) for each in trace.passages
-    ]
-    with closing(trace.answerer.answer(trace.searched, trace.photo, evidence, trace.turns)) as pieces:
+    with closing(trace.answerer.answer(trace.searched, trace.photo, trace.passages, trace.turns)) as pieces:
         for piece in pieces:
             if isinstance(piece, Answer):
                 trace.answer = piece
@@ -126,7 +132,7 @@ def answered_alone(trace: Trace) -> Iterator[PartialOwn]:
             for piece in pieces:
                 trace.alone = said_with(trace.alone, piece)
                 yield PartialOwn(trace.alone)
-    except GeneratorProblem as problem:  # the answer is there nevertheless
+    except Problem as problem:  # the answer is there nevertheless
         trace.alone += f"{CUT} " if trace.alone else ""
         trace.alone += f"This could not be completed: {problem}"
         trace.complete = False

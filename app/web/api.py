@@ -10,11 +10,10 @@ from typing import Any
 
 import gradio as gr
 
-from app.service.results import MAX_TURNS, UserProblem
-from app.web.files import Photo
+from app.settings import MAX_SAID, MAX_TURNS
+from app.web.request_files import Photo
+from common.problems import BadRequest
 from generator.answers import Turn
-
-MAX_SAID = 10_000  # characters of an earlier question or answer that a program sends back
 
 
 def add_endpoint(ask: Callable[..., Any], photo: Photo, question: gr.Textbox, passages_found: int) -> None:
@@ -43,8 +42,8 @@ def add_endpoint(ask: Callable[..., Any], photo: Photo, question: gr.Textbox, pa
 
 
 def turns_from(earlier: Any) -> list[Turn]:
-    """The turns of a conversation as a program sent them. Raises UserProblem."""
-    wrong = UserProblem("The earlier turns must be a list of objects with question and answer.")
+    """The turns of a conversation as a program sent them. Raises Problem."""
+    wrong = BadRequest("The earlier turns must be a list of objects with question and answer.")
     if not isinstance(earlier or [], list):
         raise wrong
     turns = []
@@ -59,7 +58,7 @@ def turns_from(earlier: Any) -> list[Turn]:
 
 
 def corpora_from(said: Any) -> list[str] | None:
-    """The names of corpora that a program sent, None where it sent none. Raises UserProblem."""
+    """The names of corpora that a program sent, None where it sent none. Raises Problem."""
     if not isinstance(said or [], list) or not all(isinstance(name, str) for name in said or []):
-        raise UserProblem("The corpora must be a list of names.")
+        raise BadRequest("The corpora must be a list of names.")
     return said or None

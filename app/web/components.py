@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.web.files import NONSENSE, Plain, refusal
+from app.web.request_files import NONSENSE, Plain, refusal
 
 MOST_NAMES = 1000
 MAX_NAME = 200  # characters

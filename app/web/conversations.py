@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 import secrets
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from common.recently_used import RecentlyUsed
@@ -41,6 +43,8 @@ class Conversations:
         self._kept: RecentlyUsed[tuple[float, Kept]] = RecentlyUsed(most)
         self._age = age
         self._clock = clock
+        self._answering: set[str] = set()
+        self._changing = threading.Lock()
 
     def begin(self, kept: Kept) -> str:
         """The id of a new conversation."""
@@ -52,6 +56,21 @@ class Conversations:
         """In the place of what was kept of it; an id that is none is left alone."""
         if isinstance(conversation, str) and _ID.fullmatch(conversation):
             self._kept.put(conversation, (self._clock(), kept))
+
+    @contextmanager
+    def answering(self, conversation: str | None, turns: Sequence[Turn]) -> Iterator[str | None]:
+        """Around the answer to a question that follows these turns. Gives the id to keep it by: a new one where the
+        conversation has gone on since, or goes on, elsewhere, which nobody's answer is to take away."""
+        with self._changing:
+            kept = self.of(conversation)
+            if conversation in self._answering or (kept is not None and kept.turns != tuple(turns)):
+                conversation = secrets.token_hex(16)
+            if conversation:
+                self._answering.add(conversation)
+        try:
+            yield conversation
+        finally:
+            self._answering.discard(conversation)
 
     def of(self, conversation: str | None) -> Kept | None:
         since, kept = self._kept.get(conversation) or (0.0, None)

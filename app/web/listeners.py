@@ -70,19 +70,28 @@ class Listeners:
             if not self._open[key]:
                 del self._open[key]
 
-    def gone(self, keys: tuple[str, ...], clock: Callable[[], float] = monotonic) -> Callable[[], bool]:
-        """Gives what says whether nobody listens any more to any of the keys: session and event of a question."""
-        heard, last = False, clock()
+    def of(self, *keys: str) -> Listener:
+        """Who asked, by the session and the event of the question."""
+        return Listener(lambda: any(key in self._open for key in keys))
 
-        def nobody() -> bool:
-            nonlocal heard, last
-            with self._changing:
-                listening = any(key in self._open for key in keys)
-            if listening:
-                heard, last = True, clock()
-            return clock() - last > (PAUSE if heard else PATIENCE)
 
-        return nobody
+class Listener:
+    """Who asked a question by program: whether they have begun to listen for the answer, and have gone."""
+
+    def __init__(self, listens: Callable[[], bool], clock: Callable[[], float] = monotonic) -> None:
+        self._listens, self._clock = listens, clock
+        self._heard, self._last = False, clock()
+
+    def heard(self) -> bool:
+        """Whether they have listened at any time."""
+        if self._listens():
+            self._heard, self._last = True, self._clock()
+        return self._heard
+
+    def gone(self) -> bool:
+        """Whether they have not listened for so long that they will not any more."""
+        patience = PAUSE if self.heard() else PATIENCE
+        return self._clock() - self._last > patience
 
 
 def _key(scope: Scope) -> str | None:

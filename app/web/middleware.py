@@ -23,6 +23,7 @@ _CLOSED = re.compile(
     r"|monitoring|profiling/|vibe-|undo-vibe|dev/|login|logout|token|user).*",
     re.IGNORECASE | re.DOTALL,
 )
+_ENDPOINT = re.compile(r"/gradio_api/(?P<way>call/v2|call|run|api)/(?P<name>[^/]+)/?")
 TOO_LONG = "This request is too long."
 _ADDRESS = re.compile(r".*/file=\s*https?:.*", re.IGNORECASE | re.DOTALL)
 
@@ -77,6 +78,33 @@ class Routes:
             await PlainTextResponse("There is nothing here.", 404)(scope, receive, send)
         else:
             await self.app(scope, receive, send)
+
+
+class Endpoints:
+    """Tells programs in a sentence what Gradio fails at: an endpoint that is none, arguments that are not its own.
+
+    names: of the endpoints for programs."""
+
+    def __init__(self, app: ASGIApp, names: Collection[str]) -> None:
+        self.app = app
+        self._names = names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asked = _ENDPOINT.fullmatch(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        if asked is None:
+            await self.app(scope, receive, send)
+            return
+        if asked["name"] not in self._names and not (asked["way"] in ("run", "api") and asked["name"] == "predict"):
+            known = " and ".join(f"/{name}" for name in sorted(self._names))
+            said = f"There is no endpoint called {asked['name'][:80]} here; {known} is the one."
+            await PlainTextResponse(said, 404)(scope, receive, send)
+            return
+        try:
+            await self.app(scope, receive, send)
+        except TypeError as problem:  # Gradio's word for them, before it has begun to answer
+            if asked["way"] != "call/v2":
+                raise
+            await PlainTextResponse(f"{str(problem).partition('. ')[0].rstrip('.')}.", 422)(scope, receive, send)
 
 
 class Bodies:

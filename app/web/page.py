@@ -14,37 +14,35 @@ from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 
-from app.settings import MAX_UPLOAD, Settings
+from app.settings import GRADIO_QUEUE, GRADIO_THREADS, MAX_REQUEST, MAX_UPLOAD, SESSIONS, UPLOAD_OLD, Settings
 from app.web.api import add_endpoint
-from app.web.ask.events import SESSIONS, Asker
+from app.web.ask.events import Asker
 from app.web.ask.layout import lay_out
 from app.web.ask.wiring import wire
 from app.web.components import html
 from app.web.corpora.page import build_corpora
-from app.web.files import EXAMPLES, Page, placed
 from app.web.listeners import Listeners
-from app.web.middleware import Bodies, Origins, Routes, SafeHeaders
-from app.web.upload_limits import OLD, PATH, UploadLimits, Uploads
+from app.web.middleware import Bodies, Endpoints, Origins, Routes, SafeHeaders
+from app.web.progress import POLL_SECONDS, Watched, looking
+from app.web.request_files import EXAMPLES, Page, placed
+from app.web.upload_limits import PATH, LimitedUploads, UploadLimits
 from retriever.images import MAX_BYTES
 
 if TYPE_CHECKING:
     from app.service.ask import AnswerService
     from app.service.ingestions import Ingestions
-    from app.service.startup import LateService
+    from app.service.starting_service import StartingService
 
 STATIC = Path(__file__).parent / "static"
 STYLES = ("page", "corpora")
 # Each uses what is in those before it.
 SCRIPTS = ("base", "asking", "page", "corpora", "errors", "kept", "part", "photo", "focus")
-KEEP_PHOTOS = (1800, int(OLD))  # seconds: look for old uploads so often, delete those older than this
-THREADS = 80  # of Gradio's; many more than may wait for their turn
-QUEUED = 200  # events of all kinds that Gradio keeps waiting
-MAX_REQUEST = 400_000  # bytes of any but an upload; all turns of a conversation have room
+KEEP_PHOTOS = (1800, int(UPLOAD_OLD))  # seconds: look for old uploads so often, delete those older than this
 TAGLINE = "Ask a photo a question. Get an answer that shows its evidence."
 
 
 def build_page(
-    service: AnswerService | LateService, ingestions: Callable[[], Ingestions | None] = lambda: None
+    service: AnswerService | StartingService, ingestions: Callable[[], Ingestions | None] = lambda: None
 ) -> Page:
     """The page of a service. The service need not have started: the page says how far it is.
 
@@ -56,15 +54,18 @@ def build_page(
     gr.set_static_paths([placed(file) for _, file, _ in examples])  # neither copied again nor deleted
     with Page(title="CiteSight", analytics_enabled=False, delete_cache=KEEP_PHOTOS) as page:
         html(f'<header class="cs-top"><h1>CiteSight</h1><p>{TAGLINE}</p></header>', elem_id="cs-header")
+        timer = gr.Timer(POLL_SECONDS, active=False)
         controls = lay_out(settings, examples)
         with gr.Tab("Corpora") as managing:
-            refresh = build_corpora(ingestions, settings.may_manage)
-        wire(page, controls, asker)
-        managing.select(**refresh)
-        page.load(**refresh)
+            managed = build_corpora(ingestions, settings.may_manage, timer)
+        asked = Watched(asker.progress, [controls.corpora], [controls.status, controls.corpora])
+        look = looking(timer, [asked, managed])
+        for happens in (page.load, timer.tick, controls.tab.select, managing.select):
+            happens(**look)
+        wire(page, controls, asker, look)
         add_endpoint(asker.ask, controls.photo, controls.question, settings.passages)
     page.listeners = listeners
-    return page.queue(max_size=QUEUED, api_open=False)
+    return page.queue(max_size=GRADIO_QUEUE, api_open=False)
 
 
 def launch(page: Page, settings: Settings) -> str:
@@ -85,7 +86,7 @@ def launch(page: Page, settings: Settings) -> str:
         pwa=False,
         mcp_server=False,
         state_session_capacity=SESSIONS,
-        max_threads=THREADS,
+        max_threads=GRADIO_THREADS,
         app_kwargs={"middleware": _middleware(page, settings)},
         footer_links=["api"],
         theme=_theme(),
@@ -102,8 +103,9 @@ def _middleware(page: Page, settings: Settings) -> list[Middleware]:
         Middleware(SafeHeaders, framed_by=settings.frame_ancestors),
         Middleware(Origins, names=settings.names, pages=settings.other_names),
         Middleware(Routes),
+        Middleware(Endpoints, names={each.api_name for each in page.fns.values() if each.api_visibility == "public"}),
         Middleware(Bodies, most=MAX_REQUEST, but=PATH),
-        Middleware(Uploads, Path(get_upload_folder()), limits, proxied=settings.space_host is not None),
+        Middleware(LimitedUploads, Path(get_upload_folder()), limits, proxied=settings.space_host is not None),
         Middleware(page.listeners.middleware),
         # Gradio compresses its files, but not the page, its configuration and what it answers.
         Middleware(GZipMiddleware),

@@ -11,17 +11,18 @@ import os
 import signal
 import sys
 import threading
+from types import FrameType
 from typing import NoReturn
 
 # Before Gradio is imported: it would otherwise call home with what it was started for.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
-from app.service.results import UserProblem
-from app.service.startup import LateService
-from app.settings import SettingsProblem, add_answer_options, add_common_options, settings_from
+from app.service.starting_service import StartingService
+from app.settings import add_answer_options, add_common_options, settings_from
 from app.web.page import build_page, launch
 from app.web.upload_limits import own_folder
+from common.problems import Problem
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -34,12 +35,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, help="port to listen on (default: 7860)")
     try:
         settings = settings_from(parser.parse_args(arguments))
-    except SettingsProblem as problem:
+    except Problem as problem:
         return _refuse(str(problem))
     if "GRADIO_TEMP_DIR" not in os.environ:  # where Gradio puts what is uploaded
         os.environ["GRADIO_TEMP_DIR"] = str(own_folder())
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # how a container is stopped: as by Ctrl-C
-    service = LateService(settings)
+    stop = _interruption()
+    service = StartingService(settings)
     try:
         try:
             address = launch(build_page(service, service.ingestions), settings)
@@ -49,15 +50,30 @@ def main(arguments: list[str] | None = None) -> int:
                 "program has it; stop that one or choose another with --port."
             )
         print(f"CiteSight is at {address}", flush=True)
-        service.load()
-        threading.Event().wait()
-    except UserProblem as problem:
+        if not stop.is_set():
+            service.load()
+        stop.wait()
+    except Problem as problem:
         return _refuse(str(problem))
     except KeyboardInterrupt:
         pass
     finally:
         service.close()
     return 0
+
+
+def _interruption() -> threading.Event:
+    """Set by Ctrl-C, and by SIGTERM, with which a container is stopped. Both raise KeyboardInterrupt too, but one that
+    comes while the page is being launched may be caught there and lost."""
+    stop = threading.Event()
+
+    def interrupted(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        signal.default_int_handler(number, frame)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupted)
+    return stop
 
 
 def _refuse(sentence: str) -> int:

@@ -22,12 +22,20 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.settings import (
+    CLIENT_FILES,
+    CLIENT_UPLOADS,
+    CLIENT_WINDOW,
+    UPLOAD_OLD,
+    UPLOAD_PATIENCE,
+    UPLOAD_SHARE,
+    UPLOAD_YOUNG,
+    UPLOADS_AT_ONCE,
+)
 from common.recently_used import RecentlyUsed
 
 PATH = "/gradio_api/upload"
 CLIENTS = 10_000  # that are remembered
-OLD = 6 * 3600.0  # seconds after which an upload is deleted
-YOUNG = 600.0  # seconds in which it never is for want of room
 _FOLDERS = "citesight-"
 
 
@@ -39,12 +47,12 @@ class UploadLimits:
 
     request: int
     client_bytes: int
-    client_files: int = 1_000
-    client_requests: int = 200
-    window: float = 3600.0
-    at_once: int = 16
-    share: float = 0.5
-    patience: float = 600.0
+    client_files: int = CLIENT_FILES
+    client_requests: int = CLIENT_UPLOADS
+    window: float = CLIENT_WINDOW
+    at_once: int = UPLOADS_AT_ONCE
+    share: float = UPLOAD_SHARE
+    patience: float = UPLOAD_PATIENCE
 
 
 @dataclass
@@ -63,7 +71,7 @@ class Refused(Exception):
         self.status = status
 
 
-class Uploads:
+class LimitedUploads:
     """Lets uploads through within the limits; a sentence for the others. One process, one of these.
 
     proxied: whether all requests come from one proxy, which says whose they are. That can be made up, which evades the
@@ -199,7 +207,7 @@ def own_folder() -> Path:
     above = Path(tempfile.gettempdir())
     for other in above.glob(f"{_FOLDERS}*"):
         try:
-            if other.stat().st_mtime < time.time() - OLD:
+            if other.stat().st_mtime < time.time() - UPLOAD_OLD:
                 shutil.rmtree(other, ignore_errors=True)
         except OSError:
             continue
@@ -220,7 +228,7 @@ def make_room(
     most = share * (free(folder) + taken)
     for changed, size, path in kept:
         age = time.time() - changed
-        if age < OLD and (taken + need <= most or age < YOUNG):
+        if age < UPLOAD_OLD and (taken + need <= most or age < UPLOAD_YOUNG):
             break
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

@@ -14,7 +14,10 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from generator.answers import Anew, Answer, Answerer, Evidence, GeneratorProblem, said_with
+from common.passage import Evidence
+from common.problems import Problem
+from common.text import shown
+from generator.answers import Anew, Answer, Answerer, said_with
 from generator.evaluation.measuring import SCORES, Asked, Mean, Outcome, Report, final, report
 from generator.grounding.citations import cited_answer
 
@@ -54,7 +57,7 @@ def photo_paths(asked: Sequence[Asked], folder: Path | None) -> list[Path | None
             paths.append(None)
             continue
         if folder is None:
-            raise ValueError("The records name images; say with --images in which folder they are.")
+            raise Problem("The records name images; say with --images in which folder they are.")
         root = folder.resolve()
         try:
             path = (root / question.image).resolve()
@@ -63,7 +66,7 @@ def photo_paths(asked: Sequence[Asked], folder: Path | None) -> list[Path | None
             inside = there = False
         if not inside or not there:
             problem = "leads to no file of the folder given with --images"
-            raise ValueError(f"The image {question.image[:200]!r} {problem}.")
+            raise Problem(f"The image {shown(question.image)!r} {problem}.")
         paths.append(path)
     return paths
 
@@ -77,7 +80,7 @@ def measure(
 ) -> tuple[Report, list[Outcome]]:
     """Ask a contender all questions. photo gives the image that goes with the question of that number, from 0.
 
-    A question whose photo or answer raises GeneratorProblem becomes an error; told is called after each."""
+    A question whose photo or answer raises Problem becomes an error; told is called after each."""
     outcomes, spent = [], 0.0
     for number, (question, all_passages) in enumerate(zip(asked, evidence, strict=True)):
         passages = tuple(all_passages) if contender.retrieval else ()
@@ -89,7 +92,7 @@ def measure(
                 answer = contender.ask(question.question, image, passages)
             finally:
                 spent += perf_counter() - started
-        except GeneratorProblem as caught:
+        except Problem as caught:
             problem = str(caught)
         outcomes.append(Outcome(question, passages, answer, problem))
         told(number + 1)

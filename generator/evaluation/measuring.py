@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from generator.answers import MAX_PASSAGES, Answer, Answerer, Evidence
+from common.passage import Evidence
+from common.problems import Problem, unreadable
+from generator.answers import MAX_PASSAGES, Answer, Answerer
 from generator.evaluation import metrics
 from generator.extractive import templates as t
 from generator.grounding.plain_text import without_marks
@@ -63,26 +65,26 @@ def read_questions(path: Path) -> list[Asked]:
     answers (one of answers and title must be there); image; kind (one of KINDS); passages, a list of {title, text} and
     optionally id, url, score. The answer_eval of Infoseek adds to the answers; its range makes the kind a number.
 
-    Raises ValueError with a sentence that names the file and the line of the record that is wrong.
+    Raises Problem with a sentence that names the file and the line of the record that is wrong.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
         records = list(_records(text))
     except OSError as problem:
-        raise ValueError(f"{path} cannot be read: {problem.strerror}.") from None
+        raise unreadable(path, problem) from None
     except json.JSONDecodeError as problem:
         line = f"line {problem.lineno} is no JSON ({problem.msg})"
-        raise ValueError(f"{path} must be a JSON list or hold one JSON object a line: {line}.") from None
+        raise Problem(f"{path} must be a JSON list or hold one JSON object a line: {line}.") from None
     except UnicodeDecodeError:
-        raise ValueError(f"{path} must be a text file in UTF-8.") from None
+        raise Problem(f"{path} must be a text file in UTF-8.") from None
     except (RecursionError, ValueError):  # lists in lists without end, a number of thousands of digits
-        raise ValueError(f"{path} must be a JSON list or hold one JSON object a line.") from None
+        raise Problem(f"{path} must be a JSON list or hold one JSON object a line.") from None
     asked = []
     for line, record in records:
         try:
             asked.append(_asked(record))
         except ValueError as problem:
-            raise ValueError(f"{path}, line {line}: the record {problem}.") from None
+            raise Problem(f"{path}, line {line}: the record {problem}.") from None
     return asked
 
 
@@ -165,7 +167,7 @@ def _passages(value: Any) -> tuple[Evidence, ...]:
         if not isinstance(score, int | float) or not 0 <= score <= 1:
             raise ValueError(f"has a passage {number} with a score that is not between 0 and 1")
         title, text, url = texts
-        found.append(Evidence(str(entry.get("id", number)), title, text, url, float(score)))
+        found.append(Evidence(str(entry.get("id", number)), title, text, url, score=float(score)))
     return tuple(found)
 
 
@@ -205,7 +207,7 @@ def evidence_for(
     chosen = near.near(about, asked.title, PASSAGES - (titled is not None))
     if titled is not None:
         chosen.insert(0 if photo else min(place, len(chosen)), titled)
-    return [Evidence(a.id, a.title, a.text, a.url, 0.70 - 0.01 * i) for i, a in enumerate(chosen)]
+    return [Evidence(a.id, a.title, a.text, a.url, score=0.70 - 0.01 * i) for i, a in enumerate(chosen)]
 
 
 # --- Judging answers

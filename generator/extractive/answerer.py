@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from generator.answers import MAX_PASSAGES, Answer, Citation, Evidence, Turn
+from common.passage import Evidence
+from generator.answers import LOOSE, MAX_PASSAGES, NO_PASSAGE, Answer, Citation, Turn
 from generator.extractive import templates as t
 from generator.extractive.followups import standalone
 from generator.extractive.question_kinds import Question, asks_who, read_question
@@ -101,7 +102,7 @@ class ExtractiveAnswerer:
     ) -> Iterator[Answer | None]:
         """Write piece by piece; the last value yielded is the answer."""
         if not passages:
-            yield _silent(writer, t.NO_PASSAGE)
+            yield _silent(writer, NO_PASSAGE)
         elif not asked.stems and asked.kind in ("any", "yesno"):
             yield _silent(writer, t.NO_QUESTION)
         elif photo and asked.kind == "identity" and asks_who(asked):
@@ -109,7 +110,7 @@ class ExtractiveAnswerer:
         elif photo and all(passage.shown is False for passage in passages):
             yield _unrecognised(writer)
         elif max(passage.score for passage in passages) < self.limits.passage_score:
-            yield _silent(writer, t.LOOSE, [1])
+            yield _silent(writer, LOOSE, [1])
         elif asked.kind == "identity" and not photo:
             yield _silent(writer, t.NO_PHOTO)
         elif asked.kind == "identity":
@@ -122,14 +123,14 @@ class ExtractiveAnswerer:
                 choices = [c for c in choices if _may_be_shown(passages[c.number - 1], likely)]
             usable = [c for c in choices if c.fits or asked.kind not in TYPED]
             if not choices and not pointed:
-                yield _silent(writer, t.LOOSE)
+                yield _silent(writer, LOOSE)
             elif usable and self._good(usable[0], pointed):
                 yield from self._say(writer, asked, photo, usable)
             elif pointed:
                 # What the photo shows was found; what is asked of it is not in its passage.
                 yield _silent(writer, t.WANTED.get(asked.kind, t.WANTED["any"]), [1], wanted=True)
             elif choices[0].score < self.limits.untyped or asked.kind not in TYPED:
-                yield _silent(writer, t.LOOSE, [choices[0].number])
+                yield _silent(writer, LOOSE, [choices[0].number])
             else:
                 numbers = list(dict.fromkeys(c.number for c in choices))[: 1 if asked.deictic else 2]
                 yield _silent(writer, t.WANTED[asked.kind], numbers, wanted=True)
@@ -151,7 +152,7 @@ class ExtractiveAnswerer:
         """The top passage's title and first sentence, and the titles that came close."""
         first = next(iter(split_sentences(passages[0].text)), None)
         if not shown_title(passages[0].title) and first is None:
-            yield _silent(writer, t.LOOSE)
+            yield _silent(writer, LOOSE)
             return
         if shown_title(passages[0].title):
             writer.title(1)
@@ -266,7 +267,7 @@ def _silent(writer: _Writer, reason: str, numbers: Sequence[int] = (), wanted: b
         if wanted:
             writer.text += t.COMMA.rstrip() + (t.BUT_ONE if one else t.BUT_MANY) + reason
     elif wanted:
-        writer.text += t.LOOSE
+        writer.text += LOOSE
     why = writer.text[start:]
     writer.text += t.STOP
     return writer.finish(False, why, named=wanted and bool(numbers))

@@ -87,6 +87,33 @@ _RELATIONS: tuple[tuple[frozenset[str], re.Pattern[str], re.Pattern[str]], ...] 
          r"\bfather of\b"),
     )
 )  # fmt: skip
+# What a question asks, and what a sentence, with its passage's title, must hold to be any answer; "": the same office.
+_COLOURS = (
+    r"\bcolou?r|\b(?:black|white|gr[ea]y|red|orange|yellow|green|blue|purple|violet|pink|brown|golden|silvery|beige|tawny|"
+    r"crimson|scarlet|turquoise|maroon|transparent)(?:ish)?\b|\b(?:redd|whit|blu|purpl)ish\b"
+)
+_OFFICE = (
+    r"(?P<office>president|prime minister|minister|chancellor|king|queen|emperor|empress|monarch|pope|mayor|governor|"
+    r"secretary|leader|ruler|head|chief|captain|coach|chairman|owner|patron saint)"
+)
+_MUST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(asked), held)
+    for asked, held in (
+        (r"\b(?:what|which) colou?rs?\b", _COLOURS),
+        (r"\bwhere\b[^?]*\b(?:buy|bought|purchased?|get one)\b",
+         r"\bs(?:old|ells?|elling)\b|\b(?:shop|store|market|vendor)s?\b|\bbuy|\bbought\b|\bpurchas|\bretail"),
+        (rf"\bwho(?:'s|’s| is| are| was| were) the (?:[\w-]+ ){{0,3}}?{_OFFICE}s?(?= (?:of|in|at|for)\b|\W*$)", ""),
+    )
+)  # fmt: skip
+
+
+def may_answer(question: Question, sentence: str, title: str) -> bool:
+    """False for a sentence that cannot say what is asked: where a colour is asked for, one that names none."""
+    asked = plain(question.text)
+    for asks, held in _MUST:
+        if match := asks.search(asked):
+            return re.search(held or rf"\b{match['office']}", plain(f"{title} {sentence}")) is not None
+    return True
 
 
 def fitting(question: Question, sentence: str, spans: list[Span]) -> list[Span]:

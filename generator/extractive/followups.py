@@ -37,6 +37,11 @@ _NEW_SUBJECT = re.compile(
     r"(?i:(?:and|or|what about|how about)(?: what about| how about)?)\s+(?P<new>(?:the\s+)?[^\W\d_a-zß-ÿ][\w’'-]*"
     r"(?:\s[\w’'-]+){0,5}|an?\s[\w-]+(?:\s[\w-]+)?)\s*\?*"
 )
+# What such a subject takes the place of in the question before, where that points at the photo: "this tower in Paris".
+_SHOWN = re.compile(
+    r"\b(?:this|that|these|those)\s+(?!is\b|was\b|are\b|were\b)[a-z-]+"
+    r"(?:\s+(?:in|at|on|of|from|near)\s+(?:the\s+)?[^\W\d_a-zß-ÿ][\w’'-]*(?:\s[^\W\d_a-zß-ÿ][\w’'-]*)*)?",
+)
 _ARTICLES = ("a", "an", "the")
 _PERSON = frozenset(("he", "she", "him", "her", "his"))
 # What a possessive, or a pronoun of a later clause, stands for where it comes before: "Does a whale feed its young?"
@@ -124,6 +129,8 @@ def _of_another(asked: str, turns: Sequence[Turn]) -> str:
     if new is None or not turns or next((w for w in words(new["new"]) if w not in _ARTICLES), "") in STOP_WORDS:
         return ""
     before, name = clean_question(turns[-1].question), new["new"]
+    if shown := _SHOWN.search(before):
+        return before[: shown.start()] + name + before[shown.end() :]
     for old in (shown_title(turns[-1].subject), _named_in(before)):
         if old and (place := re.search(rf"(?:\b(?:the|an?)\s)?(?<!\w){re.escape(old)}(?!\w)", before, re.IGNORECASE)):
             return before[: place.start()] + name + before[place.end() :]

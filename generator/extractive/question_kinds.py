@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from generator.sentences import UNSAFE
+from common.text import UNSAFE
 from generator.words import STOP_WORDS, plain, stem, stems
 
 MAX_QUESTION = 600  # characters that are looked at; nobody asks more in one question
@@ -39,9 +39,13 @@ _ASKS_SIGHT = (
 )
 _KIND_OF = r"(?: (?:kind|type|sort|species|breed|variety) of)?"
 _THE_SHOWN = r"the (?:animal|plant|bird|object|thing|building|flower|photo|picture|image)"
+_OWN_NAME = r"(?:its|his|her|their) (?:full |first |last |real )?names?"
+_HUMAN = r"(?:person|people|m[ae]n|wom[ae]n|boys?|girls?|guys?|lady|ladies|gentlem[ae]n|child|children|kids?)"
 _IDENTITY = re.compile(
     rf"^(?:(?:hi|hello|hey|ok|so|please)\W+)?(?:"
-    rf"(?:what|who)(?:'s|’s|s| is| are| was| were| am)? (?:{_THING}|i (?:looking at|seeing)|i see)\b"
+    rf"(?:(?:what|who)(?:'s|’s|s| is| are| was| were)|tell me) {_OWN_NAME}{_IN_PHOTO}"
+    rf"|who(?:'s|’s|s| is| are| was| were) (?:the|this|that|these|those) (?:[\w-]+ )?{_HUMAN}{_IN_PHOTO}"
+    rf"|(?:what|who)(?:'s|’s|s| is| are| was| were| am)? (?:{_THING}|i (?:looking at|seeing)|i see)\b"
     rf"(?P<rest>.*)"
     rf"|(?:what|which){_KIND_OF}(?P<noun>(?: [\w-]+){{1,3}}?) (?:is|are|was|{_ASKS_SIGHT})"
     rf"(?: (?:{_THING}|shown here))?{_IN_PHOTO}"
@@ -53,6 +57,9 @@ _IDENTITY = re.compile(
     rf"|what (?:is|are) (?:it|this|these|they) called"
     rf")\W*$"
 )
+_ATTRIBUTE = re.compile(  # "What colour is it?" does not ask for its name
+    r"\b(?:colou?r|size|shape|age|sex|gender|year|date|century|time|price|temperature|material|taste|smell|sound)s?$"
+)
 # Words that may follow "what is this" without making it another question.
 _IDENTITY_REST = re.compile(
     r"^(?: (?:thing|object|animal|creature|plant|bird|fish|insect|flower|fruit|tree|building|place|person|"
@@ -63,7 +70,7 @@ _IDENTITY_REST = re.compile(
     r"(?:in|on) (?:the|this|my) (?:photo|picture|image)))*\W*$"
 )
 _PERSON = re.compile(
-    r"\bwho\b|\bwhos\b|\b(?:this|that|the) (?:person|man|woman|boy|girl|guy|lady|gentleman|actor|actress|singer)\b"
+    rf"\bwho\b|\bwhos\b|\b(?:his|her) (?:\w+ )?names?\b|\b(?:this|that|the) (?:{_HUMAN}|actor|actress|singer)\b"
 )
 _ASKS_RANK = r"(?:{})".format("|".join(RANKS))
 _RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
@@ -172,6 +179,8 @@ def clean_question(text: str) -> str:
 def _is_identity(asked: str) -> re.Match[str] | None:
     match = _IDENTITY.match(asked)
     if match is None:
+        return None
+    if _ATTRIBUTE.search(match["noun"] or ""):
         return None
     rest = match["rest"]
     if rest is not None and not _IDENTITY_REST.match(rest):

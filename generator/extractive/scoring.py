@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from generator.answers import Evidence
-from generator.extractive.fitting import fitting
+from common.passage import Evidence
+from generator.extractive.fitting import fitting, may_answer
 from generator.extractive.question_kinds import Question
 from generator.extractive.spans import candidates, names, pick
 from generator.extractive.subjects import Subject
@@ -25,6 +25,8 @@ MAX_TEXTS = 40  # embedded in one call
 MOST_OF = 0.6  # of a question's names a sentence and its title must hold: "Bridge" is not enough of "Vetla Bridge"
 
 
+# What the subject of a question follows: "How fast is the tiger?", "Where does a tiger live?"
+_SUBJECT = re.compile(r"\b(?:is|are|was|were|does|do|did|can|could|has|have|had|will|would) (?:the|an?) ")
 _SUPERLATIVE = re.compile(r"\b(?:\w{2,}est|most)\b")
 _LESSER = re.compile(
     r"\b(?:second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|\d+th|one of the)[\s-](?:\w+est|most)\b"
@@ -84,32 +86,23 @@ def choose(
 ) -> list[Choice]:
     """Sentences that may be quoted, best first. `embed` is called once, with at most `MAX_TEXTS` texts."""
     subjects = [Subject.read(n, p) for n, p in enumerate(passages, start=1)]
-    found = [(subject, sentence) for subject in subjects for sentence in subject.sentences]
+    found = [
+        (subject, sentence)
+        for subject in subjects
+        for sentence in subject.sentences
+        if may_answer(asked, sentence.text, subject.title)
+    ]
     weights = _weights(asked, found)
     shown = photo and asked.deictic
     heads = [f"{s.title}: {asked.text}" for s in subjects] if shown else [asked.text]
-    room = MAX_TEXTS - len(heads)
-    if len(found) > room:  # long passages: let the words say which sentences are worth embedding
-
-        def worth(i: int) -> float:
-            subject, sentence = found[i]
-            return (
-                _overlap(weights, frozenset(stems(sentence.text)), subject.title_stems) + 0.2 / subject.number
-            )
-
-        found = [found[i] for i in sorted(sorted(range(len(found)), key=lambda i: (-worth(i), i))[:room])]
+    found = _worth_embedding(found, weights, MAX_TEXTS - len(heads))
     if not found:
         return []
-    rows = np.asarray(
-        embed([*heads, *(f"{s.title}: {sentence.text}" for s, sentence in found)]), dtype=np.float32
-    )
-    near = [
-        float(row @ rows[s.number - 1 if shown else 0])
-        for (s, _), row in zip(found, rows[len(heads) :], strict=True)
-    ]
-    nearest = {
-        s.number: max(n for (other, _), n in zip(found, near, strict=True) if other is s) for s, _ in found
-    }
+    texts = [*heads, *(f"{s.title}: {sentence.text}" for s, sentence in found)]
+    rows = np.asarray(embed(texts), dtype=np.float32)
+    heading, rows = rows[: len(heads)], rows[len(heads) :]
+    near = [float(row @ heading[s.number - 1 if shown else 0]) for (s, _), row in zip(found, rows, strict=True)]
+    nearest = {s.number: max(n for (other, _), n in zip(found, near, strict=True) if other is s) for s, _ in found}
     about = _named(asked, subjects)
     asked_of = _asked_of(asked)
     wanted = asked.text.casefold()
@@ -145,10 +138,27 @@ def choose(
     return sorted(choices, key=lambda c: -c.score)
 
 
+def _worth_embedding(
+    found: list[tuple[Subject, Sentence]], weights: dict[str, float], room: int
+) -> list[tuple[Subject, Sentence]]:
+    """As many as there is room for, in order: of long passages, the words say which."""
+    if len(found) <= room:
+        return found
+
+    def worth(i: int) -> float:
+        subject, sentence = found[i]
+        return _overlap(weights, frozenset(stems(sentence.text)), subject.title_stems) + 0.2 / subject.number
+
+    return [found[i] for i in sorted(sorted(range(len(found)), key=lambda i: (-worth(i), i))[:room])]
+
+
 def _named(asked: Question, subjects: Sequence[Subject]) -> frozenset[str]:
-    """The title, in stems, that the question says in full and as a name, the longest if several: what it asks about is
-    not answered by a passage that never speaks of it."""
+    """The title, in stems, that the question says in full and as a name or its subject ("How fast is the tiger?"), the
+    longest if several: what it asks about is not answered by a passage that never speaks of it."""
     named = [s.title_stems for s in subjects if s.title and f" {s.title}" in f" {asked.text}"]
+    for begins in _SUBJECT.finditer(asked.text):
+        after = asked.text[begins.end() :]
+        named += [s.title_stems for s in subjects if s.title and re.match(rf"{re.escape(s.title.lower())}\b", after)]
     return max(named, key=len, default=frozenset())
 
 

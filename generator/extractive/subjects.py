@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from generator.answers import Evidence
+from common.passage import Evidence
 from generator.extractive.question_kinds import Question
 from generator.extractive.spans import PERSON_NOUN
 from generator.sentences import Sentence, shown_title, split_sentences

@@ -1,7 +1,7 @@
 """Every fixed piece of text an answer may hold; all else in an answer is quoted from a cited passage.
 
-Knows nothing of questions or passages. tests/answer_checks.py accepts these pieces and nothing else around the quotes,
-so a sentence an answerer wants to say must be written down here first.
+Knows nothing of questions or passages. tests/support/answer_checks.py accepts these pieces and nothing else around the
+quotes, so a sentence an answerer wants to say must be written down here first.
 """
 
 from __future__ import annotations
@@ -23,11 +23,8 @@ GUESS_MANY = "; the nearest guesses are "
 NO_PERSONS = "I do not recognise persons; name the person in the question"
 
 NOT_SAID = "The evidence I found does not say: "
-NO_PASSAGE = "no passage was found"
 NO_QUESTION = "there was no question to answer"
 NO_PHOTO = "the question points at something, but there is no photo"
-LOOSE = "the passages found are only loosely related to the question"
-DISAGREE = "the passages disagree"  # a model's answer only
 NEAREST = "the nearest is about "
 ABOUT_ONE = "the nearest passage is about "
 ABOUT_MANY = "the nearest passages are about "
@@ -52,39 +49,3 @@ WANTED = {
     "taxon": "which group of living things it belongs to",
     "any": "what is asked",
 }
-
-FIXED = tuple(
-    sorted(
-        {
-            OPEN_QUOTE,
-            CLOSE_QUOTE,
-            COLON,
-            COMMA,
-            ",",
-            AND,
-            STOP,
-            LINE,
-            ALSO,
-            PHOTO_IF,
-            ALTERNATIVES,
-            UNRECOGNISED,
-            GUESS_ONE,
-            GUESS_MANY,
-            NO_PERSONS,
-            NOT_SAID,
-            NO_PASSAGE,
-            NO_QUESTION,
-            NO_PHOTO,
-            LOOSE,
-            NEAREST,
-            ABOUT_ONE,
-            ABOUT_MANY,
-            BUT_ONE,
-            BUT_MANY,
-            " ",
-            *WANTED.values(),
-        },
-        key=len,
-        reverse=True,
-    )
-)

@@ -10,8 +10,8 @@ import re
 from bisect import bisect_left
 from collections.abc import Sequence
 
-from generator.answers import SUPPORTED, Answer, Citation, Evidence, Statement
-from generator.extractive.templates import DISAGREE, LOOSE, NO_PASSAGE, STOP
+from common.passage import Evidence
+from generator.answers import DISAGREE, LOOSE, NO_PASSAGE, SUPPORTED, Answer, Citation, Statement
 from generator.grounding.plain_text import places_in_marked, without_marks
 from generator.grounding.support import Claim, Embed, check
 from generator.sentences import Sentence, split_sentences
@@ -69,7 +69,7 @@ def _lines(text: str) -> list[Sentence]:
 
 def abstention(reason: str) -> Answer:
     """The answer that there is none, for a reason that is the second half of a sentence."""
-    return Answer(CANNOT_TELL + reason + STOP, (), False, reason)
+    return Answer(CANNOT_TELL + reason + ".", (), False, reason)
 
 
 def too_little(passages: Sequence[Evidence], least: float) -> str:

@@ -12,8 +12,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
 
-from generator.answers import Anew, Evidence, said_with
-from generator.sentences import UNSAFE
+from common.passage import Evidence
+from common.text import UNSAFE
+from generator.answers import Anew, said_with
 
 LEFT_OUT = "(link left out)"
 MAX_OPEN = 200  # characters after which a bracket that stays open is only a bracket
@@ -26,7 +27,7 @@ _OPEN = re.compile(
 )
 _LONGEST_OPEN = 2 * MAX_OPEN + len("![](")
 _LOOKED_AT = 64  # characters
-_UNSAFE = re.compile(f"[{UNSAFE}]+")
+_UNSAFE = re.compile(f"[{UNSAFE}\u200c\u200d]+")  # the joiners too: they could hide a mark or a tag
 _TAG = re.compile(r"<[A-Za-z/!?|｜][^<>]*>|◁/?think▷", re.IGNORECASE)
 _TAG_BEGINS = re.compile(r"<(?=[A-Za-z/!?|｜])")
 _LINK = re.compile(r"!?\[([^\[\]]*)\]\(\s*[^\s()]*(?:\([^\s()]*\)[^\s()]*)?(?:\s+[\"'][^()]*)?\s*\)")

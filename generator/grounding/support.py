@@ -14,9 +14,10 @@ from itertools import islice
 
 import numpy as np
 
-from generator.answers import SUPPORTED, UNCHECKED, UNSUPPORTED, Citation, Evidence
-from generator.extractive.quantities import UNIT_STEMS, Quantity, holds, quantities, units_named
+from common.passage import Evidence
+from generator.answers import SUPPORTED, UNCHECKED, UNSUPPORTED, Citation
 from generator.grounding.language import foreign, language
+from generator.grounding.quantities import UNIT_STEMS, Quantity, holds, quantities, units_named
 from generator.sentences import Sentence, shown_title, split_sentences
 from generator.words import plain, stems
 

@@ -32,8 +32,8 @@ class Scored:
 
 
 class ChatModel(Protocol):
-    """Both methods may be called from any thread and raise GeneratorProblem with a sentence for the person. While they
-    wait, what stops the work of their thread (common/stopping.py) stops the model."""
+    """Both methods may be called from any thread and raise Problem with a sentence for the person. While they
+    wait, what stops the work of their thread (common/cancellation.py) stops the model."""
 
     name: str  # tells this model from others, in the cache and on the page
 

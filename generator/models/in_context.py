@@ -9,7 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from generator.answers import MAX_PASSAGES, Anew, Answer, Evidence, GeneratorProblem, Turn, said_with
+from common.passage import Evidence
+from common.problems import Problem
+from generator.answers import MAX_PASSAGES, Anew, Answer, Turn, said_with
 from generator.grounding.citations import abstention, cited_answer, too_little
 from generator.grounding.plain_text import plain_pieces
 from generator.grounding.support import Embed
@@ -41,7 +43,7 @@ class InContextAnswerer:
     ) -> Iterator[str | Anew | Answer]:
         """Yield the answer in pieces as they come, then the `Answer`; closing this stops the model.
 
-        Raises GeneratorProblem with a sentence when there is no answer to be had.
+        Raises Problem with a sentence when there is no answer to be had.
         """
         passages = passages[:MAX_PASSAGES]
         reason = too_little(passages, self.least)
@@ -62,7 +64,7 @@ class InContextAnswerer:
         context = self.model.context
         budget = BUDGET if context is None else min(BUDGET, (context - MAX_TOKENS) // 2)
         if budget < LEAST_BUDGET:
-            raise GeneratorProblem(
+            raise Problem(
                 f"The model {self.model.name} holds {context:,} tokens, too few for passages and an answer; choose "
                 "another model."
             )
@@ -77,7 +79,7 @@ def own_answer(
 ) -> Iterator[str | Anew]:
     """What the model answers without any passage, in plain pieces, for whoever wants to see what retrieval changed.
 
-    Nothing supports it, so it has no marks. Raises GeneratorProblem."""
+    Nothing supports it, so it has no marks. Raises Problem."""
     yield from _plain_reply(model, own_messages(question, image, turns), ())
 
 
@@ -88,6 +90,6 @@ def _plain_reply(model: ChatModel, chat: Sequence[Message], passages: Sequence[E
             begun = not isinstance(piece, Anew)
             yield piece
     if not begun:
-        raise GeneratorProblem(
+        raise Problem(
             f"The model {model.name} answered with nothing; ask again or choose a model that thinks less."
         )

@@ -33,9 +33,11 @@ from transformers import (
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 from transformers.models.idefics3 import Idefics3Processor
 
+from common.jobs import Progress
 from common.memory import free_bytes, in_memory
+from common.problems import Problem
 from common.quiet import without_bars
-from generator.answers import GeneratorProblem
+from common.text import shown
 
 WORKING_BYTES = 1 << 30  # beside a model's weights: libraries, activations, the cache of a long prompt
 FOUR_BIT_BYTES = 0.75  # a parameter's share: half a byte in most layers; embeddings and norms stay as they were
@@ -65,7 +67,7 @@ def load_checkpoint(folder: Path, name: str, four_bit: bool, progress: Callable[
     CPU they are bfloat16 if it has instructions for that, else float32: without them a long prompt took seven times
     as long in bfloat16 as in float32. `progress` is told a sentence before the weights are read.
 
-    Raises GeneratorProblem for a folder that holds no checkpoint of this kind, files that are damaged or missing, and
+    Raises Problem for a folder that holds no checkpoint of this kind, files that are damaged or missing, and
     too little memory.
     """
     with _readable(folder, name), without_bars():
@@ -82,8 +84,8 @@ def load_checkpoint(folder: Path, name: str, four_bit: bool, progress: Callable[
             folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **placing, **_SAFE
         )
         if missing := sorted(report["missing_keys"]):  # which transformers would fill with random numbers
-            raise GeneratorProblem(
-                f"The checkpoint of {name} lacks {len(missing)} of its weights, {_shown(missing[0], 80)} among them; "
+            raise Problem(
+                f"The checkpoint of {name} lacks {len(missing)} of its weights, {shown(missing[0], 80)} among them; "
                 "fetch or copy it again."
             )
         in_memory(model.eval())
@@ -93,7 +95,7 @@ def load_checkpoint(folder: Path, name: str, four_bit: bool, progress: Callable[
 
 
 def check_checkpoint(folder: Path, name: str, four_bit: bool) -> None:
-    """Raises GeneratorProblem as load_checkpoint does, but for what only shows when the weights are read."""
+    """Raises Problem as load_checkpoint does, but for what only shows when the weights are read."""
     with _readable(folder, name), without_bars():
         config = _config(folder, name)
         _place(name, _parameters(folder, name), four_bit)
@@ -101,9 +103,9 @@ def check_checkpoint(folder: Path, name: str, four_bit: bool) -> None:
 
 
 def room_checked(
-    name: str, four_bit: bool, progress: Callable[[int, int], None]
-) -> Callable[[int, int], None]:
-    """`progress` of a checkpoint's download, which ends this with GeneratorProblem when so many bytes of weights cannot
+    name: str, four_bit: bool, progress: Progress
+) -> Progress:
+    """`progress` of a checkpoint's download, which ends this with Problem when so many bytes of weights cannot
     be loaded here whatever their kind: none are more than four bytes each."""
 
     def told(done: int, total: int) -> None:
@@ -115,13 +117,13 @@ def room_checked(
 
 def _config(folder: Path, name: str) -> PreTrainedConfig:
     if not folder.is_dir():
-        raise GeneratorProblem(f"There is no folder {folder}; give one that holds a vision-language checkpoint.")
+        raise Problem(f"There is no folder {folder}; give one that holds a vision-language checkpoint.")
     if not (folder / "config.json").is_file():
-        raise GeneratorProblem(f"The folder {folder} holds no checkpoint: it has no config.json.")
+        raise Problem(f"The folder {folder} holds no checkpoint: it has no config.json.")
     config = AutoConfig.from_pretrained(folder, **_SAFE)
     if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
-        raise GeneratorProblem(
-            f"The model {name} is a {_shown(config.model_type, 40)}, which does not write text about photos; "
+        raise Problem(
+            f"The model {name} is a {shown(config.model_type, 40)}, which does not write text about photos; "
             "choose a vision-language model."
         )
     return config
@@ -136,12 +138,12 @@ def cpu_dtype() -> torch.dtype:
 def _place(
     name: str, parameters: int, four_bit: bool, about: str = "about"
 ) -> tuple[torch.device, torch.dtype, int]:
-    """Where the model goes, its dtype, and the bytes of its weights. Raises GeneratorProblem if it fits nowhere."""
+    """Where the model goes, its dtype, and the bytes of its weights. Raises Problem if it fits nowhere."""
     gpus = [torch.device("cuda", i) for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
     if four_bit and not gpus:
-        raise GeneratorProblem(f"Four-bit weights need an NVIDIA GPU, and none is here; load {name} without them.")
+        raise Problem(f"Four-bit weights need an NVIDIA GPU, and none is here; load {name} without them.")
     if four_bit and find_spec("bitsandbytes") is None:
-        raise GeneratorProblem(
+        raise Problem(
             "Four-bit weights need the package bitsandbytes; install it with pip install -r requirements-gpu.txt."
         )
     found = []
@@ -156,27 +158,27 @@ def _place(
         if need + WORKING_BYTES <= free:
             return torch.device("cpu"), dtype, need
         found.append(f"{(need + WORKING_BYTES) / 1e9:.1f} GB of memory, where {free / 1e9:.1f} GB are free")
-    raise GeneratorProblem(
+    raise Problem(
         f"The model {name} needs {about} {', or '.join(found)}; close other programs or choose a smaller model."
     )
 
 
 def _parameters(folder: Path, name: str) -> int:
-    """How many numbers the weight files hold, from their headers. Raises GeneratorProblem, SafetensorError."""
+    """How many numbers the weight files hold, from their headers. Raises Problem, SafetensorError."""
     index = folder / "model.safetensors.index.json"
     if (folder / "model.safetensors").is_file():
         files = ["model.safetensors"]
     elif index.is_file():
         files = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
     else:
-        raise GeneratorProblem(
+        raise Problem(
             f"The checkpoint of {name} has no model.safetensors, and weights of other kinds can hold programs; choose "
             "one with safetensors."
         )
     count = 0
     for file in files:
         if Path(file).name != file or not (folder / file).is_file():
-            raise GeneratorProblem(f"The checkpoint of {name} has no {_shown(file, 80)}; fetch or copy it again.")
+            raise Problem(f"The checkpoint of {name} has no {shown(file, 80)}; fetch or copy it again.")
         with safe_open(folder / file, "pt") as weights:
             for key in weights.keys():  # noqa: SIM118 - not a dictionary
                 count += torch.Size(weights.get_slice(key).get_shape()).numel()
@@ -184,10 +186,10 @@ def _parameters(folder: Path, name: str) -> int:
 
 
 def _processor(folder: Path, config: PreTrainedConfig, name: str) -> ProcessorMixin:
-    """What prepares texts and photos. Raises GeneratorProblem; ImportError where torchvision cannot be missed."""
+    """What prepares texts and photos. Raises Problem; ImportError where torchvision cannot be missed."""
     for files, use in _PREPARING.items():
         if not any((folder / file).is_file() for file in files):
-            raise GeneratorProblem(f"The checkpoint of {name} has no {files[0]}, {use}; fetch or copy it again.")
+            raise Problem(f"The checkpoint of {name} has no {files[0]}, {use}; fetch or copy it again.")
     try:
         processor = AutoProcessor.from_pretrained(folder, **_SAFE)
     except (ImportError, ValueError) as problem:  # which of the two it is differs from one class to the next
@@ -195,7 +197,7 @@ def _processor(folder: Path, config: PreTrainedConfig, name: str) -> ProcessorMi
             raise
         processor = _photo_processor(folder, config)
     if not (isinstance(processor, ProcessorMixin) and hasattr(processor, "image_processor")):
-        raise GeneratorProblem(f"The checkpoint of {name} does not say how photos are prepared; choose another model.")
+        raise Problem(f"The checkpoint of {name} does not say how photos are prepared; choose another model.")
     return processor
 
 
@@ -250,26 +252,20 @@ def _readable(folder: Path, name: str) -> Iterator[None]:
     """Whatever goes wrong with a checkpoint's files, as a sentence; they may hold anything, so anything may."""
     try:
         yield
-    except GeneratorProblem:
+    except Problem:
         raise
     except SafetensorError as problem:
-        raise GeneratorProblem(
-            f"The weights of {name} are damaged ({_shown(str(problem), 120)}); fetch or copy them again."
+        raise Problem(
+            f"The weights of {name} are damaged ({shown(problem, 120)}); fetch or copy them again."
         ) from problem
     except (MemoryError, torch.OutOfMemoryError) as problem:
-        raise GeneratorProblem(f"The memory ran out while {name} was loaded; choose a smaller model.") from problem
+        raise Problem(f"The memory ran out while {name} was loaded; choose a smaller model.") from problem
     except Exception as problem:
         said = str(problem) or type(problem).__name__
         if package := re.search("torchvision|timm|sentencepiece|tiktoken|num2words", said, re.IGNORECASE):
-            raise GeneratorProblem(
+            raise Problem(
                 f"The model {name} needs the package {package[0].lower()}, which is not installed; install it or "
                 "choose another model."
             ) from problem
-        said = _shown(said.replace(str(folder), name), 200)
-        raise GeneratorProblem(f"The checkpoint of {name} cannot be used: {said}.") from problem
-
-
-def _shown(text: object, most: int) -> str:
-    """Text of a checkpoint or a library as it may stand in a sentence."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split()).rstrip(".")
-    return line if len(line) <= most else line[: most - 1] + "…"
+        said = shown(said.replace(str(folder), name)).rstrip(".")
+        raise Problem(f"The checkpoint of {name} cannot be used: {said}.") from problem

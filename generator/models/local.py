@@ -28,8 +28,9 @@ from transformers import (
     TextStreamer,
 )
 
-from common.stopping import current
-from generator.answers import GeneratorProblem
+from common.cancellation import current
+from common.problems import Problem
+from common.text import shown
 from generator.models.chat import Message, Scored
 from generator.models.loading import Checkpoint, check_checkpoint, load_checkpoint
 from generator.models.model_inputs import THINKS, ModelInputs
@@ -66,17 +67,17 @@ class LocalModel:
         self._running: Event | None = None  # set to stop what the model is doing
 
     def check(self) -> None:
-        """Raises GeneratorProblem for what can be known to be wrong before the model is loaded."""
+        """Raises Problem for what can be known to be wrong before the model is loaded."""
         check_checkpoint(self._folder, self.name, self._four_bit)
 
     def load(self) -> None:
-        """Load the model unless it is loaded. Raises GeneratorProblem."""
+        """Load the model unless it is loaded. Raises Problem."""
         with self._turn(Event()):
             pass
 
     @property
     def context(self) -> int:
-        """How many tokens prompt and reply may have together. Loads the model, and raises GeneratorProblem."""
+        """How many tokens prompt and reply may have together. Loads the model, and raises Problem."""
         stop = Event()
         with current().calling(stop.set), self._turn(stop) as loaded:
             return loaded.checkpoint.context
@@ -85,16 +86,16 @@ class LocalModel:
         """The reply in pieces of whole words as they come, decoded greedily.
 
         Closing the iterator stops the model at its next layer and returns when it has stopped; so does what stops this
-        thread's work (common/stopping.py), while it waits. Raises GeneratorProblem.
+        thread's work (common/cancellation.py), while it waits. Raises Problem.
         """
-        pieces: SimpleQueue[str | GeneratorProblem | None] = SimpleQueue()  # ends with None or a problem
+        pieces: SimpleQueue[str | Problem | None] = SimpleQueue()  # ends with None or a problem
         stop = Event()
         thread = Thread(target=self._speak, args=(messages, max_tokens, pieces, stop), daemon=True)
         thread.start()
         try:
             with current().calling(stop.set):
                 while (piece := pieces.get()) is not None:
-                    if isinstance(piece, GeneratorProblem):
+                    if isinstance(piece, Problem):
                         raise piece
                     if piece:
                         yield piece
@@ -105,7 +106,7 @@ class LocalModel:
 
     def score_replies(self, chats: Sequence[Sequence[Message]], max_tokens: int) -> list[Scored]:
         """The greedy reply to each chat and the sum of the log probabilities of its tokens, the one that ends it
-        included. Raises GeneratorProblem, also when it is stopped (common/stopping.py)."""
+        included. Raises Problem, also when it is stopped (common/cancellation.py)."""
         stop = Event()
         with current().calling(stop.set), self._turn(stop) as loaded:
             return [
@@ -128,11 +129,11 @@ class LocalModel:
         self,
         messages: Sequence[Message],
         max_tokens: int,
-        pieces: SimpleQueue[str | GeneratorProblem | None],
+        pieces: SimpleQueue[str | Problem | None],
         stop: Event,
     ) -> None:
         """Put the reply's pieces into the queue, and then how it ended."""
-        ended: GeneratorProblem | None = None
+        ended: Problem | None = None
         try:
             with self._turn(stop) as loaded:
                 inputs = loaded.inputs.prepare([messages], max_tokens)
@@ -140,8 +141,8 @@ class LocalModel:
                     pieces.put(THINKS)  # so that what comes is known for a thought
                 streamer = _Pieces(loaded.checkpoint.processor.tokenizer, pieces)
                 self._generate(loaded, inputs, max_tokens, stop, streamer=streamer)
-        except GeneratorProblem as problem:
-            ended = GeneratorProblem(str(problem))  # a new one: the other's frames hold on to the model's memory
+        except Problem as problem:
+            ended = Problem(str(problem))  # a new one: the other's frames hold on to the model's memory
         finally:
             pieces.put(ended)
 
@@ -163,7 +164,7 @@ class LocalModel:
         return result
 
     def _generate(self, loaded: _Loaded, inputs: Any, max_tokens: int, stop: Event, **more: Any) -> torch.Tensor:
-        """The tokens, those of the prompt included where the model returns them. Raises GeneratorProblem if stopped."""
+        """The tokens, those of the prompt included where the model returns them. Raises Problem if stopped."""
         model: Any = loaded.checkpoint.model
         criteria = StoppingCriteriaList([_Stop(stop)])
         tokens = model.generate(**inputs, max_new_tokens=max_tokens, stopping_criteria=criteria, **more)
@@ -171,12 +172,12 @@ class LocalModel:
             raise self._stopped()
         return tokens
 
-    def _stopped(self) -> GeneratorProblem:
-        return GeneratorProblem(f"The model {self.name} was put away while it answered; ask again.")
+    def _stopped(self) -> Problem:
+        return Problem(f"The model {self.name} was put away while it answered; ask again.")
 
     @contextmanager
     def _turn(self, stop: Event) -> Iterator[_Loaded]:
-        """Hold the loaded model; whatever goes wrong with it becomes a GeneratorProblem. Who is stopped while somebody
+        """Hold the loaded model; whatever goes wrong with it becomes a Problem. Who is stopped while somebody
         else holds it waits no longer."""
         while not self._lock.acquire(timeout=WAKES):
             if stop.is_set():
@@ -187,7 +188,7 @@ class LocalModel:
                 self._loaded = self._load()
             with torch.inference_mode():
                 yield self._loaded
-        except GeneratorProblem:
+        except Problem:
             raise
         except Exception as problem:
             raise self._sentence(problem) from problem
@@ -220,17 +221,17 @@ class LocalModel:
                 for layer in layers:
                     layer.register_forward_pre_hook(before)
 
-    def _sentence(self, problem: Exception) -> GeneratorProblem:
-        said = " ".join(str(problem).split())
-        if isinstance(problem, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in said:
+    def _sentence(self, problem: Exception) -> Problem:
+        said = shown(problem)
+        if isinstance(problem, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in str(problem):
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
-            return GeneratorProblem(
+            return Problem(
                 f"The memory ran out while {self.name} answered; ask with a smaller photo or fewer passages, or choose "
                 "a smaller model."
             )
-        kind = f"{type(problem).__name__}: {said[:200]}".rstrip(":. ")
-        return GeneratorProblem(
+        kind = f"{type(problem).__name__}: {said}".rstrip(":. ")
+        return Problem(
             f"The model {self.name} failed while it answered ({kind}); ask again or choose another."
         )
 

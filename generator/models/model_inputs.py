@@ -14,7 +14,8 @@ from jinja2 import TemplateError
 from PIL import Image
 from transformers import BatchFeature
 
-from generator.answers import GeneratorProblem
+from common.problems import Problem
+from common.text import shown
 from generator.models.chat import Message
 from generator.models.loading import Checkpoint
 
@@ -46,7 +47,7 @@ class ModelInputs:
             self._qformer_tokens = checkpoint.model.config.qformer_config.max_position_embeddings
 
     def prepare(self, chats: Sequence[Sequence[Message]], max_tokens: int) -> BatchFeature:
-        """Tensors on the model's device, padded to one length, floats in its dtype. Raises GeneratorProblem for chats
+        """Tensors on the model's device, padded to one length, floats in its dtype. Raises Problem for chats
         that with max_tokens of reply are too long for the model, and for a photo that cannot be prepared."""
         texts = [self._text(chat) for chat in chats]
         photos: Any = [[_photo(m.image) for m in chat if m.image is not None] for chat in chats]
@@ -65,9 +66,8 @@ class ModelInputs:
                 return_tensors="pt",
             )
         except (ValueError, TypeError, OSError, IndexError) as problem:
-            said = " ".join(str(problem).split()).rstrip(".")[:200]
-            raise GeneratorProblem(
-                f"The question or its photo cannot be prepared for {self._name}: {said}."
+            raise Problem(
+                f"The question or its photo cannot be prepared for {self._name} ({shown(problem)})."
             ) from problem
         inputs.pop("labels", None)  # PaliGemma's, for training
         self._check_length(int(inputs["attention_mask"].sum(-1).max()), max_tokens)
@@ -86,7 +86,7 @@ class ModelInputs:
     def _check_length(self, taken: int, max_tokens: int) -> None:
         room = self._context - (0 if self._separate_reply else max_tokens)
         if taken > room:
-            raise GeneratorProblem(
+            raise Problem(
                 f"The question, its passages and its photo take {taken:,} tokens, and {self._name} "
                 + f"has room for {room:,}"
                 + ("" if self._separate_reply else f" beside a reply of {max_tokens:,}")

@@ -11,17 +11,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from generator.answers import (
-    MAX_PASSAGES,
-    SUPPORTED,
-    Answer,
-    Candidate,
-    Evidence,
-    GeneratorProblem,
-    Statement,
-    Turn,
-)
-from generator.extractive.templates import DISAGREE
+from common.passage import Evidence
+from common.problems import Problem
+from generator.answers import DISAGREE, MAX_PASSAGES, SUPPORTED, Answer, Candidate, Statement, Turn
 from generator.grounding.citations import CANNOT_TELL, NO_REASON, abstention, said_silence, too_little
 from generator.grounding.plain_text import plain_text, without_marks
 from generator.grounding.support import Claim, Embed, check
@@ -71,7 +63,7 @@ class PerPassageAnswerer:
 
         The best candidate is the answer and the first of the `candidates`; those that abstain come after those that
         do not. Where another answer comes close and the passages support both, they disagree, and there is none. Raises
-        GeneratorProblem."""
+        Problem."""
         passages = passages[:MAX_PASSAGES]
         reason = too_little(passages, self.least)
         candidates = () if reason else self._candidates(question, image, passages)
@@ -99,7 +91,7 @@ class PerPassageAnswerer:
         replies = self.model.score_replies([chat for chat in chats if chat is not None], MAX_TOKENS)
         texts = [_short(reply.text) for reply in replies]
         if not any(texts):
-            raise GeneratorProblem(
+            raise Problem(
                 f"The model {self.model.name} answered with nothing; ask for one answer from all passages instead."
             )
         retrieval = _softmax([SHARPNESS * passages[number - 1].score for number in numbers])

@@ -15,7 +15,8 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from generator.answers import Evidence, Turn
+from common.passage import Evidence
+from generator.answers import Turn
 from generator.grounding.plain_text import without_marks
 from generator.models.chat import Message
 from generator.sentences import MAX_TEXT, shown_title, split_sentences
@@ -27,7 +28,7 @@ BUDGET = 3_000  # tokens for the passages, so that they fit beside a photo into 
 SHORT_BUDGET = 1_000  # tokens for one passage alone
 MAX_QUESTION = 2_000  # characters
 MIN_PASSAGE = 40  # tokens; less of a passage says nothing
-MAX_TURNS = 4  # earlier questions that are told
+TOLD_TURNS = 4  # earlier questions that are told
 MAX_EARLIER = 400  # characters of one
 TURNS_BUDGET = 800  # tokens for them and their answers
 
@@ -140,7 +141,7 @@ def _told(turns: Sequence[Turn]) -> list[tuple[str, str]]:
     """The questions and answers of the last turns that fit, oldest first, an answer cut at the end of a sentence."""
     told: list[tuple[str, str]] = []
     room = TURNS_BUDGET
-    for turn in reversed(turns[-MAX_TURNS:]):
+    for turn in reversed(turns[-TOLD_TURNS:]):
         question = _asked(turn.question[:MAX_EARLIER])
         answer = harmless(without_marks(turn.answer[:MAX_TEXT])[0]).strip()
         if not answer:  # the roles must take turns
@@ -173,7 +174,7 @@ def messages(
 
     A passage's number is its place in `passages`, best first. The best stands first and the second best last:
     models overlook what is in the middle (arXiv 2307.03172). Passages get at most `budget` tokens; what does not fit
-    is cut at the end of a sentence or left out. The last MAX_TURNS of `turns` stand before, as far as they fit into
+    is cut at the end of a sentence or left out. The last TOLD_TURNS of `turns` stand before, as far as they fit into
     TURNS_BUDGET tokens, without the marks of their passages.
     """
     blocks = _blocks(passages, budget)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 
-from generator.answers import GeneratorProblem, Turn, said_with
+from common.problems import Problem
+from generator.answers import Turn, said_with
 from generator.extractive import followups
 from generator.grounding.plain_text import plain_pieces
 from generator.models.chat import ChatModel
@@ -37,7 +38,7 @@ def standalone_by(model: ChatModel, question: str, turns: Sequence[Turn]) -> str
                 said = said_with(said, piece)
                 if len(said) > MAX_QUESTION:
                     return by_rule
-    except GeneratorProblem:
+    except Problem:
         return by_rule
     said = harmless(said).strip()
     if said[:1] in _QUOTES and said[-1:] in _QUOTES:

@@ -21,8 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from common.stopping import Stop, current
-from generator.answers import GeneratorProblem
+from common.addresses import below
+from common.cancellation import Cancellation, current
+from common.problems import Problem
+from common.text import shown
 from generator.models.chat import Message, Scored
 from generator.models.server_events import CUT, BrokenStream, Piece, text_pieces
 
@@ -44,7 +46,7 @@ LONGEST_REPLY = 5  # times the timeout, for all of a reply, however steadily it 
 class _TryAgain(Exception):
     """An attempt that failed before any text came; `wait` is what the server asked for, in seconds."""
 
-    def __init__(self, problem: GeneratorProblem, wait: float | None = None) -> None:
+    def __init__(self, problem: Problem, wait: float | None = None) -> None:
         self.problem, self.wait = problem, wait
 
 
@@ -75,7 +77,7 @@ class ServedModel:
 
     `base_url` is the address that /chat/completions is appended to, mostly ending in /v1. `timeout` is how many
     seconds the server may send no text; a whole reply may take LONGEST_REPLY times that. `called` stands for the
-    server's host and port in what is said, where those who read it are not to know them. Raises GeneratorProblem for an
+    server's host and port in what is said, where those who read it are not to know them. Raises Problem for an
     address or a key that cannot be used.
     """
 
@@ -84,18 +86,14 @@ class ServedModel:
     def __init__(
         self, base_url: str, model: str, key: str | None = None, timeout: float = 120.0, called: str | None = None
     ) -> None:
-        try:
-            url = httpx.URL(base_url.strip().rstrip("/") + "/chat/completions")
-        except httpx.InvalidURL:
-            url = httpx.URL("")
-        usable = url.scheme in ("http", "https") and url.host and "%" not in url.host and (url.port or 80) < 2**16
-        if not usable or url.userinfo or url.query or url.fragment:
-            raise GeneratorProblem(
+        url = below(base_url, "/chat/completions")
+        if url is None:
+            raise Problem(
                 "The model server's address must look like http://localhost:8000/v1, with no user and no question mark."
             )
         key = (key or "").strip()
         if not key.isascii() or not key.isprintable() or " " in key:
-            raise GeneratorProblem("The key holds spaces or characters that no key has; copy it again.")
+            raise Problem("The key holds spaces or characters that no key has; copy it again.")
         self.timeout = timeout
         self._model = model
         self._url = url
@@ -105,7 +103,7 @@ class ServedModel:
 
     def reply(self, messages: Sequence[Message], max_tokens: int) -> Iterator[str]:
         """The reply in pieces as they come, not empty; closing this ends the connection at once, and so does what stops
-        this thread's work (common/stopping.py), while it waits. " …" ends a reply that was cut. Raises GeneratorProblem
+        this thread's work (common/cancellation.py), while it waits. " …" ends a reply that was cut. Raises Problem
         with a sentence when there is no reply to be had."""
         with closing(self._pieces(self._request(messages, max_tokens, _urls()), current())) as pieces:
             for piece in pieces:
@@ -115,7 +113,7 @@ class ServedModel:
     def score_replies(self, chats: Sequence[Sequence[Message]], max_tokens: int) -> list[Scored]:
         """Each chat's reply with its probability over the tokens that the server tells of, some requests at once.
 
-        Stops as `reply` does. Raises GeneratorProblem as that does, and when the server gives no probabilities or a
+        Stops as `reply` does. Raises Problem as that does, and when the server gives no probabilities or a
         reply takes longer than the timeout altogether."""
         url, stop = _urls(), current()  # chats about one photo share its JPEG
         requests = [self._request(chat, max_tokens, url, logprobs=True) for chat in chats]
@@ -139,7 +137,7 @@ class ServedModel:
         }
         return json.dumps(request)
 
-    def _scored(self, request: str, stop: Stop) -> Scored:
+    def _scored(self, request: str, stop: Cancellation) -> Scored:
         text, total, told = "", 0.0, False
         ends = monotonic() + self.timeout
         with closing(self._pieces(request, stop)) as pieces:
@@ -148,13 +146,13 @@ class ServedModel:
                 if piece.log_probability is not None:
                     total, told = total + piece.log_probability, True
                 if monotonic() > ends:
-                    raise GeneratorProblem(self._slow(self.timeout, "a short answer"))
+                    raise Problem(self._slow(self.timeout, "a short answer"))
         if text and not told:
             problem = "gives no probabilities of its tokens; ask for one answer from all passages instead"
-            raise GeneratorProblem(f"The model server at {self._host} {problem}.")
+            raise Problem(f"The model server at {self._host} {problem}.")
         return Scored(text, total)
 
-    def _pieces(self, request: str, stop: Stop) -> Iterator[Piece]:
+    def _pieces(self, request: str, stop: Cancellation) -> Iterator[Piece]:
         """The model's text, after as many attempts as it takes to get the first of it. Once stopped there is none, and
         what is raised then nobody waits for."""
         for attempt in range(1, ATTEMPTS + 1):
@@ -173,7 +171,7 @@ class ServedModel:
                 if begun or attempt == ATTEMPTS or wait > LONGEST_WAIT or stop.wait(wait):
                     raise failed.problem from None
 
-    def _attempt(self, request: str, stop: Stop) -> Iterator[Piece]:
+    def _attempt(self, request: str, stop: Cancellation) -> Iterator[Piece]:
         """The pieces of one request that hold something. Raises _TryAgain for what may go better the next time."""
         host, length = self._host, 0
         heard = monotonic()
@@ -194,22 +192,22 @@ class ServedModel:
                         yield Piece(piece.text[: MAX_ANSWER - length], piece.log_probability)
                         length += max(1, len(piece.text))
                     elif monotonic() - heard > self.timeout:
-                        raise GeneratorProblem(self._silent())
+                        raise Problem(self._silent())
                     if monotonic() > ends:
-                        raise GeneratorProblem(self._slow(LONGEST_REPLY * self.timeout, "an answer"))
+                        raise Problem(self._slow(LONGEST_REPLY * self.timeout, "an answer"))
                     if length > MAX_ANSWER:
                         yield Piece(CUT)
                         return
         except (httpx.ConnectError, httpx.ConnectTimeout):
             problem = f"Nothing answers at {host}; check the address and that the model server runs."
-            raise _TryAgain(GeneratorProblem(problem)) from None
+            raise _TryAgain(Problem(problem)) from None
         except httpx.TimeoutException:  # not tried again: a server that is too slow gets no faster by more work
-            raise GeneratorProblem(self._silent()) from None
+            raise Problem(self._silent()) from None
         except httpx.TransportError:
             problem = f"The connection to {host} broke off; ask again, and look at the server's log if it stays so."
-            raise _TryAgain(GeneratorProblem(problem)) from None
+            raise _TryAgain(Problem(problem)) from None
         except BrokenStream as problem:
-            raise GeneratorProblem(f"The answer of {host} cannot be read: {problem}; ask again.") from None
+            raise Problem(f"The answer of {host} cannot be read: {problem}; ask again.") from None
 
     def _silent(self) -> str:
         problem = f"said nothing for {self.timeout:g} seconds; ask again or choose a smaller model"
@@ -235,27 +233,27 @@ class ServedModel:
         )
 
     def _check(self, response: httpx.Response) -> None:
-        """Raises GeneratorProblem or _TryAgain unless a stream of events has begun."""
+        """Raises Problem or _TryAgain unless a stream of events has begun."""
         host, status = self._host, response.status_code
         if status == 429 or status >= 500:
             what = "is too busy" if status in (429, 503) else "has failed"
             problem = f"The model server at {host} {what} (status {status}); try again later."
-            raise _TryAgain(GeneratorProblem(problem), _retry_after(response.headers.get("Retry-After", "")))
+            raise _TryAgain(Problem(problem), _retry_after(response.headers.get("Retry-After", "")))
         if status in (401, 403):
             what = "refuses the key" if self._key else "asks for a key"
-            raise GeneratorProblem(f"The model server at {host} {what} (status {status}); check the key.")
+            raise Problem(f"The model server at {host} {what} (status {status}); check the key.")
         if status == 404:
             problem = "has no such model or no chat at this address (status 404); check both"
-            raise GeneratorProblem(f"The model server at {host} {problem}.")
+            raise Problem(f"The model server at {host} {problem}.")
         if 300 <= status < 400:
             problem = "points to another address, which is not followed; give the final address"
-            raise GeneratorProblem(f"The model server at {host} {problem}.")
+            raise Problem(f"The model server at {host} {problem}.")
         if status != 200:
             problem = f"refuses the request (status {status}){self._words(response)}"
-            raise GeneratorProblem(f"The model server at {host} {problem}.")
+            raise Problem(f"The model server at {host} {problem}.")
         if "event-stream" not in response.headers.get("Content-Type", ""):
             problem = "does not answer as a chat server does; check the address, which mostly ends in /v1"
-            raise GeneratorProblem(f"What runs at {host} {problem}.")
+            raise Problem(f"What runs at {host} {problem}.")
 
     def _words(self, response: httpx.Response) -> str:
         """What the server itself says about a refusal, unless a piece of the key is in it."""
@@ -268,9 +266,9 @@ class ServedModel:
             said = json.loads(page)["error"]["message"]
         except (ValueError, KeyError, TypeError, RecursionError):
             return ""
-        said = " ".join(str(said).split())[:MAX_SAID].rstrip(".")
+        said = shown(said, MAX_SAID).rstrip(".")
         told = self._key and any(self._key[i : i + 6] in said for i in range(max(1, len(self._key) - 5)))
-        return "" if told or not said or not said.isprintable() else f": {said}"
+        return "" if told or not said or "\ufffd" in said else f": {said}"
 
 
 def _urls() -> Callable[[Image], str]:

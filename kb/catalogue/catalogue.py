@@ -1,8 +1,8 @@
 """The catalogue: what corpora, documents and passages there are, read from an SQL database.
 
 Safe to use from several threads, also while an ingestion writes: every call is a short transaction of its own. It only
-reads; kb/ingest.py writes documents, kb/catalogue/corpora.py changes whole corpora and kb/catalogue/indexed.py keeps
-what is indexed. Every method raises CatalogueProblem when the database fails.
+reads; kb/catalogue/writing.py writes documents, kb/catalogue/corpora.py changes whole corpora and
+kb/catalogue/indexed.py keeps what is indexed. Every method raises Problem when the database fails.
 
 A corpus may have a newer version, cut in another way, that is still being ingested or indexed. Only the one that is
 served is found here, unless a version is named.
@@ -16,10 +16,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
+from common.passage import Passage
 from kb.catalogue import text_search
 from kb.catalogue.database import Database
 from kb.catalogue.tables import CorpusRow, DocumentRow, IngestionRunRow, PassageRow, SkipRow, TwinRow
-from kb.records import CorpusInfo, Document, Passage, TextHit
+from kb.records import CorpusInfo, Document, RunState, TextHit
 
 _IDS_AT_ONCE = 500
 
@@ -239,7 +240,7 @@ def _last_run(session: Session, corpus_id: int) -> IngestionRunRow | None:
 
 
 def _finished(run: IngestionRunRow | None) -> bool:
-    return run is not None and run.state == "finished" and run.asked is None
+    return run is not None and run.state == RunState.FINISHED and run.asked is None
 
 
 def _held(session: Session, row: CorpusRow) -> dict[str, Any]:
@@ -270,6 +271,7 @@ def _passage(row: PassageRow, document: DocumentRow, corpus: str) -> Passage:
         licence=document.licence,
         position=row.position,
         section=row.section,
+        description=document.description,
         content_hash=row.content_hash,
         tokens=row.tokens,
     )

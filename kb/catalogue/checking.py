@@ -13,10 +13,11 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Select, bindparam, func, select, text, update
 from sqlalchemy.orm import Session
 
+from common.problems import Problem
 from kb.catalogue.catalogue import Catalogue
+from kb.catalogue.ingestion_runs import ENDED
 from kb.catalogue.tables import CorpusRow, DocumentRow, IngestionRunRow, PassageRow
-from kb.ingest import ENDED
-from kb.records import CatalogueProblem, passage_hash
+from kb.records import RunState, passage_hash
 
 SILENT = timedelta(minutes=2)  # without a sign of life a run has died
 _SHOWN = 3  # things named of those that are wrong
@@ -37,12 +38,12 @@ _Found = Iterator[tuple[Fault, _Mend]]
 
 
 def check(catalogue: Catalogue) -> list[Fault]:
-    """What is wrong with the catalogue. Raises CatalogueProblem, also for a file of SQLite's that is damaged."""
+    """What is wrong with the catalogue. Raises Problem, also for a file of SQLite's that is damaged."""
     return [fault for fault, _ in _all(catalogue)]
 
 
 def repair(catalogue: Catalogue) -> list[Fault]:
-    """Mend what `check` finds, and say what that was. Raises CatalogueProblem."""
+    """Mend what `check` finds, and say what that was. Raises Problem."""
     mended = []
     for fault, mend in _all(catalogue):
         mend(catalogue)
@@ -63,7 +64,7 @@ def _check_file(catalogue: Catalogue) -> None:
     with catalogue.database.reading() as session:
         said = session.scalar(text("PRAGMA quick_check(1)"))
     if said != "ok":
-        raise CatalogueProblem(
+        raise Problem(
             f"The file of {catalogue.database} is damaged ({str(said)[:200]}); move it away, and put back a copy or "
             "ingest again."
         )
@@ -249,7 +250,7 @@ def _served(catalogue: Catalogue) -> _Found:
 def _runs(catalogue: Catalogue) -> _Found:
     """A run that goes on has shown a sign of life."""
     dead = (
-        (IngestionRunRow.state == "running"),
+        (IngestionRunRow.state == RunState.RUNNING),
         func.coalesce(IngestionRunRow.alive, IngestionRunRow.started) < datetime.now(UTC) - SILENT,
     )
     with catalogue.database.reading() as session:
@@ -258,7 +259,7 @@ def _runs(catalogue: Catalogue) -> _Found:
 
     def mend(catalogue: Catalogue) -> None:
         with catalogue.database.writing() as session:
-            ended = {"state": "interrupted", "finished": datetime.now(UTC), "error": ENDED}
+            ended = {"state": RunState.INTERRUPTED, "finished": datetime.now(UTC), "error": ENDED}
             session.execute(update(IngestionRunRow).where(*dead).values(ended))
 
     if names:

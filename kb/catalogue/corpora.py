@@ -1,6 +1,6 @@
 """Changes of whole corpora: another version is served, a run is asked to pause, a corpus is deleted.
 
-Knows nothing of indexes or of what the documents say. Every function raises CatalogueProblem when the database fails.
+Knows nothing of indexes or of what the documents say. Every function raises Problem when the database fails.
 """
 
 from __future__ import annotations
@@ -8,9 +8,10 @@ from __future__ import annotations
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from common.problems import Problem
 from kb.catalogue.catalogue import Catalogue
 from kb.catalogue.tables import CorpusRow, DocumentRow, IngestionRunRow
-from kb.records import CatalogueProblem
+from kb.records import RunState
 
 _AT_ONCE = 1_000  # documents deleted in one transaction
 
@@ -18,12 +19,12 @@ _AT_ONCE = 1_000  # documents deleted in one transaction
 def serve(catalogue: Catalogue, corpus: str, version: int) -> None:
     """Give readers this version of a corpus from now on, and delete the others that are older.
 
-    Raises CatalogueProblem when there is no such version.
+    Raises Problem when there is no such version.
     """
     with catalogue.database.writing() as session:
         rows = session.scalars(select(CorpusRow).where(CorpusRow.called == corpus).with_for_update()).all()
         if version not in [row.version for row in rows]:
-            raise CatalogueProblem(f"There is no version {version} of the corpus {corpus}.")
+            raise Problem(f"There is no version {version} of the corpus {corpus}.")
         for row in rows:
             row.served = row.version == version
     delete_older(catalogue, corpus)
@@ -52,7 +53,7 @@ def ask_to_pause(catalogue: Catalogue, run_id: int) -> None:
     with catalogue.database.writing() as session:
         session.execute(
             update(IngestionRunRow)
-            .where(IngestionRunRow.id == run_id, IngestionRunRow.state == "running")
+            .where(IngestionRunRow.id == run_id, IngestionRunRow.state == RunState.RUNNING)
             .values(pausing=True)
         )
 

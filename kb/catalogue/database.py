@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from alembic import command
@@ -19,18 +20,20 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, 
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from kb.records import CatalogueProblem
+from common.problems import Problem
+from kb.catalogue.turns import Turns
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _BUSY_MS = 30_000
 _MIGRATION_LOCK = 0x6B62  # any number that means "migrating the catalogue" to PostgreSQL
+_writers: defaultdict[str | None, Turns] = defaultdict(Turns)  # of this process, by the file of SQLite they write
 _migrating = threading.Lock()  # Alembic keeps its current migration in module globals
 
 
 class Database:
     """An opened database at the newest migration. Sessions are short; any thread may ask for one.
 
-    Raises CatalogueProblem when it cannot be opened, and every method does for every database error.
+    Raises Problem when it cannot be opened, and every method does for every database error.
     """
 
     def __init__(self, url: str) -> None:
@@ -38,6 +41,7 @@ class Database:
         self.dialect = self.url.get_backend_name()
         self.engine = _engine(self.url)
         self._reader = _for_reading(self.engine)
+        self._writers = _writers[self.url.database]
         try:
             self.migrate()
         except BaseException:
@@ -51,9 +55,12 @@ class Database:
             yield session
 
     @contextmanager
-    def writing(self) -> Iterator[Session]:
-        """A session whose changes are committed at the end, or none of them when the body raises."""
-        with self._plainly(), Session(self.engine.execution_options(writes=True)) as session, session.begin():
+    def writing(self, durable: bool = False) -> Iterator[Session]:
+        """A session whose changes are committed at the end, or none of them when the body raises.
+
+        What is committed outlives the process; where it is `durable`, which takes longer, a power cut too."""
+        options = self.engine.execution_options(writes=True, durable=durable)
+        with self._plainly(), self._turns(), Session(options) as session, session.begin():
             yield session
 
     def migrate(self, revision: str = "head") -> None:
@@ -69,7 +76,7 @@ class Database:
             oldest_first = reversed(list(scripts.walk_revisions()))
             known = {script.revision: place for place, script in enumerate(oldest_first)}
             if at is not None and at not in known:
-                raise CatalogueProblem(
+                raise Problem(
                     f"The database {self} was made by a newer version of this program (schema {at}); "
                     "update the program or use another database."
                 )
@@ -88,12 +95,15 @@ class Database:
     def __str__(self) -> str:
         return self.url.render_as_string(hide_password=True)
 
+    def _turns(self) -> AbstractContextManager[None]:
+        return self._writers.taken(_BUSY_MS / 1000) if self.dialect == "sqlite" else nullcontext()
+
     @contextmanager
     def _plainly(self) -> Iterator[None]:
         try:
             yield
         except (SQLAlchemyError, sqlite3.Error) as problem:
-            raise CatalogueProblem(self._sentence(problem)) from problem
+            raise Problem(self._sentence(problem)) from problem
 
     def _sentence(self, problem: Exception) -> str:
         # The driver's own words, first line only: SQLAlchemy's add the statement and its values.
@@ -114,13 +124,13 @@ def _parsed(url: str) -> URL:
     try:
         parsed = make_url(url)
     except ArgumentError:
-        raise CatalogueProblem(
+        raise Problem(
             "The database URL cannot be read; it should look like sqlite:///folder/file.sqlite or "
             "postgresql+psycopg://user:password@host/name."
         ) from None
     if parsed.get_backend_name() == "sqlite":
         if not parsed.database or ":memory:" in parsed.database or parsed.query.get("mode") == "memory":
-            raise CatalogueProblem(
+            raise Problem(
                 "A SQLite database in memory cannot be shared between threads; give a file, as in sqlite:///file.sqlite."
             )
     return parsed
@@ -137,12 +147,12 @@ def _engine(url: URL) -> Engine:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(url, connect_args={"timeout": _BUSY_MS / 1000})
     except (NoSuchModuleError, ImportError) as problem:
-        raise CatalogueProblem(
+        raise Problem(
             f"The database {shown} needs a driver that is not installed ({problem}); for PostgreSQL: "
             "pip install 'psycopg[binary]'."
         ) from problem
     except OSError as problem:
-        raise CatalogueProblem(f"The folder of {shown} cannot be made: {problem.strerror}.") from problem
+        raise Problem(f"The folder of {shown} cannot be made: {problem.strerror}.") from problem
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -158,13 +168,16 @@ def _for_reading(engine: Engine) -> Engine:
 def _prepare_sqlite(connection, _record) -> None:
     # Else the driver begins transactions itself, late and never before DDL; _begin_sqlite does it.
     connection.isolation_level = None
-    for setting in ("foreign_keys=ON", f"busy_timeout={_BUSY_MS}", "synchronous=NORMAL"):
+    for setting in ("foreign_keys=ON", f"busy_timeout={_BUSY_MS}"):
         connection.execute(f"PRAGMA {setting}").close()
 
 
 def _begin_sqlite(connection: Connection) -> None:
     # A writer takes the write lock at once: one that reads first and writes later fails instead of waiting.
-    writes = connection.get_execution_options().get("writes", False)
+    options = connection.get_execution_options()
+    writes = options.get("writes", False)
+    if writes:
+        connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if options.get('durable') else 'NORMAL'}").close()
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 

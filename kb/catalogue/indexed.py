@@ -3,7 +3,7 @@
 The index itself is elsewhere and nothing is known of it but its name. Whoever changes one keeps to an order, so that a
 stop at any point is seen: a passage is forgotten here before it leaves the index or changes in it, and remembered here
 after it is in the index. So what is remembered is in the index as it is remembered; what is in the index and not
-remembered may be anything. Every method raises CatalogueProblem when the database fails.
+remembered may be anything. Every method raises Problem when the database fails.
 """
 
 from __future__ import annotations

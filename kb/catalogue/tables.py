@@ -120,7 +120,7 @@ class PassageRow(Base):
 
 
 class IngestionRunRow(Base):
-    """`state` is running, finished, paused, failed (see `error`) or interrupted; counters are true at every batch.
+    """`state` is a RunState (of one that failed, `error` says why); counters are true at every batch.
 
     `request` is what was asked for, as JSON, so that it can be asked for again; `total` the number of documents, where
     it is known; `alive` when the run last said that it goes on; `pausing` asks it to stop after the batch under way.

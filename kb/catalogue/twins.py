@@ -25,7 +25,7 @@ def link_twins(
 ) -> int:
     """Find the twins among the passages of `corpus`, in its newest version, in place of those found before; how many.
 
-    progress: as twins() calls it. Raises CatalogueProblem."""
+    progress: as twins() calls it. Raises Problem."""
     newest = max((info.version for info in catalogue.versions(corpus)), default=1)
     mine = (
         select(PassageRow.id)

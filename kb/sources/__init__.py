@@ -1,7 +1,1 @@
-"""Where documents come from, a module a source. The fixed collections by name: a new one is a module with a `SOURCE`
-and a line here; the others are in registry.py."""
-
-from kb.records import Source
-from kb.sources import wikipedia_vital
-
-SOURCES: dict[str, Source] = {source.name: source for source in (wikipedia_vital.SOURCE,)}
+"""Where documents come from: a module for each kind of source, which registry.py collects, and what they share."""

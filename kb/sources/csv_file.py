@@ -11,9 +11,11 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from kb.records import CatalogueProblem, Source
-from kb.sources.lines import MOST_CHARACTERS, Line, check_file, read_lines, shown
-from kb.sources.rows import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, document, make_source, records
+from common.problems import Problem
+from common.text import shown
+from kb.records import Source
+from kb.sources.lines import MOST_CHARACTERS, Line, check_file, read_lines
+from kb.sources.rows import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, document, file_kind, make_source, records
 
 _MOST_LINES = 10_000  # of a row
 _READ_AGAIN = 64_000_000  # characters in all, after quotation marks that nothing closes
@@ -30,17 +32,17 @@ def source(
 ) -> Source:
     """The corpus in the file `path`; licence and language are of the documents that name none.
 
-    Reading it raises CatalogueProblem when it cannot be read or its header does not name the columns.
+    Reading it raises Problem when it cannot be read or its header does not name the columns.
     """
 
     def read(_cache_dir: Path):
         return None, records(read_rows(path, ("text",)), lambda row: document(row, licence, language))
 
-    return make_source(corpus, title or path.name, licence, language, "", read)
+    return make_source(corpus, title, licence, language, "", read)
 
 
 def read_rows(path: Path, needed: Sequence[str]) -> Iterator[tuple[str, Mapping[str, str] | str]]:
-    """(where, row or its fault) of each row; names of columns in lower case. Raises CatalogueProblem, at once for a
+    """(where, row or its fault) of each row; names of columns in lower case. Raises Problem, at once for a
     header without the columns `needed`."""
     check_file(path)
     feed = _Feed(read_lines(path))
@@ -71,7 +73,7 @@ def _header(path: Path, feed: _Feed, needed: Sequence[str]) -> tuple[str, list[s
     """The delimiter and the names of the columns."""
     line = next(feed.lines, Line(1, "", "It is empty."))
     if line.fault or len(line.text) > 100_000:
-        raise CatalogueProblem(
+        raise Problem(
             f"{shown(path.name)} has no header: {line.fault or 'Its first line is too long.'} "
             f"Its first line must name the columns, at least {' and '.join(needed)}."
         )
@@ -84,11 +86,11 @@ def _header(path: Path, feed: _Feed, needed: Sequence[str]) -> tuple[str, list[s
         if set(needed) <= set(names):
             twice = [name for name in names if names.count(name) > 1 and name]
             if twice:
-                raise CatalogueProblem(f"{shown(path.name)} has the column {shown(twice[0])} twice; rename one.")
+                raise Problem(f"{shown(path.name)} has the column {shown(twice[0])} twice; rename one.")
             return delimiter, names
         best = max(best, (delimiter, names), key=lambda each: len(each[1]))
     missing = [name for name in needed if name not in best[1]]
-    raise CatalogueProblem(
+    raise Problem(
         f"{shown(path.name)} lacks the column{'s' * (len(missing) > 1)} {' and '.join(missing)}; the columns in its "
         f"first line are {shown(', '.join(best[1])) or 'none'}."
     )
@@ -137,3 +139,6 @@ class _Feed:
             self._again.extendleft(reversed(self._row[1:]))
             del self._row[1:]
         return self.place()
+
+
+KIND = file_kind("csv", source, (".csv", ".tsv"))

@@ -1,7 +1,7 @@
 """Documents in a folder and the folders below it: text, Markdown, web pages and PDFs, a file each.
 
 Links are not followed, so nothing outside the folder is read; files with other endings and hidden ones are left alone.
-Knows nothing of the database, nor of what is in the files (kb/sources/parsing.py).
+Knows nothing of the database, nor of what is in the files (kb/sources/file_text.py).
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from kb.records import CatalogueProblem, DocumentRecord, Skipped, Source
-from kb.sources.lines import shown, unreadable
-from kb.sources.parsing import SECONDS, ParseProblem, Parser, parse
-from kb.sources.rows import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, key_like, make_source, safe_key
+from common.problems import Problem, unreadable
+from common.text import shown
+from kb.records import DocumentRecord, Skipped, Source
+from kb.sources.file_text import SECONDS, Parser, parse
+from kb.sources.kinds import LANGUAGE, LICENCE, NAMED, Field, SourceKind
+from kb.sources.rows import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, key_like, made_by, make_source, safe_key
 
-KINDS = {".txt": "txt", ".md": "md", ".markdown": "md", ".html": "html", ".htm": "html", ".pdf": "pdf"}
+FILES = {".txt": "txt", ".md": "md", ".markdown": "md", ".html": "html", ".htm": "html", ".pdf": "pdf"}
 MOST_BYTES = {"txt": 16 << 20, "md": 16 << 20, "html": 16 << 20, "pdf": 128 << 20}
 _MOST_FILES = 1_000_000
 _MOST_DEEP = 64
@@ -38,35 +40,34 @@ def source(
     """The corpus of the documents in `folder`, in the order of their paths; a document's key is its path made safe. The
     documents of files that are deleted leave the catalogue.
 
-    Reading it raises CatalogueProblem when the folder cannot be read or holds no such files.
+    Reading it raises Problem when the folder cannot be read or holds no such files.
     """
 
     def read(_cache_dir: Path):
         files = list(islice(_files(folder), _MOST_FILES + 1))
         if len(files) > _MOST_FILES:
-            raise CatalogueProblem(f"{shown(folder)} holds more than {_MOST_FILES:,} files; divide it.")
+            raise Problem(f"{shown(folder)} holds more than {_MOST_FILES:,} files; divide it.")
         if not files:
-            raise CatalogueProblem(f"{shown(folder)} holds no file of the kinds {', '.join(KINDS)}.")
+            raise Problem(f"{shown(folder)} holds no file of the kinds {', '.join(FILES)}.")
         return len(files), _documents(folder, files, licence, language, SECONDS)
 
-    return replace(make_source(corpus, title or folder.name, licence, language, "", read), whole=True)
+    return replace(make_source(corpus, title, licence, language, "", read), whole=True)
 
 
-def preview(
-    folder: Path, count: int, *, licence: str = UNKNOWN_LICENCE, language: str = UNKNOWN_LANGUAGE
-) -> list[DocumentRecord | Skipped]:
+def preview(folder: Path, count: int) -> list[DocumentRecord | Skipped]:
     """The first `count` of what `source` gives, found without looking through the whole folder.
 
-    A document gets ten seconds. Raises CatalogueProblem when the folder cannot be read.
+    A document gets ten seconds. Raises Problem when the folder cannot be read.
     """
-    with closing(_documents(folder, _files(folder), licence, language, _PREVIEW_SECONDS)) as found:
+    files = _files(folder)
+    with closing(_documents(folder, files, UNKNOWN_LICENCE, UNKNOWN_LANGUAGE, _PREVIEW_SECONDS)) as found:
         return list(islice(found, count))
 
 
 def look(folder: Path) -> str:
     """A hash that changes with what `source` reads: of the names, sizes and times of the files.
 
-    Raises CatalogueProblem when the folder cannot be read."""
+    Raises Problem when the folder cannot be read."""
     seen = hashlib.sha256()
     for place, fault in _files(folder):
         try:
@@ -84,13 +85,13 @@ def _documents(
     with closing(Parser(seconds)) as parser:
         for place, fault in files:
             where = shown(place, 400)
-            kind = KINDS.get(os.path.splitext(place)[1].lower(), "")
+            kind = FILES.get(os.path.splitext(place)[1].lower(), "")
             try:
                 if fault:
-                    raise ParseProblem(fault)
+                    raise Problem(fault)
                 content = _content(folder / place, MOST_BYTES[kind])
                 parsed = parse(kind, content) if kind == "txt" else parser.parse(kind, content)
-            except ParseProblem as problem:
+            except Problem as problem:
                 # What was there of it, or below it, stays.
                 yield Skipped(where, str(problem), safe_key(place) if kind else key_like(place) + "/")
                 continue
@@ -112,7 +113,7 @@ def _files(folder: Path) -> Iterator[tuple[str, str]]:
     """(path below the folder with slashes, "" or what is wrong with it), in order, found as they are asked for."""
     if not folder.is_dir():
         what = "is not a folder" if folder.exists() else "does not exist"
-        raise CatalogueProblem(f"{shown(folder)} {what}; give the path of a folder with documents.")
+        raise Problem(f"{shown(folder)} {what}; give the path of a folder with documents.")
     todo: list[tuple[str, int | None, str]] = [("", 0, "")]  # place, depth of a folder, fault
     while todo:
         place, depth, fault = todo.pop()
@@ -129,7 +130,7 @@ def _files(folder: Path) -> Iterator[tuple[str, str]]:
             continue
         for entry in found:
             below = f"{place}/{entry.name}" if place else entry.name
-            wanted = os.path.splitext(entry.name)[1].lower() in KINDS
+            wanted = os.path.splitext(entry.name)[1].lower() in FILES
             if entry.is_dir(follow_symlinks=False):
                 fault = f"It lies more than {_MOST_DEEP} folders deep." if depth == _MOST_DEEP else ""
                 todo.append((below, depth + 1, fault))
@@ -148,15 +149,32 @@ def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _content(path: Path, most: int) -> bytes:
-    """The bytes of a file. Raises ParseProblem, also for what became a link or a device since it was found."""
+    """The bytes of a file. Raises Problem, also for what became a link or a device since it was found."""
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
         with open(os.open(path, flags), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise ParseProblem("It is not a file.")
+                raise Problem("It is not a file.")
             content = file.read(most + 1)
     except OSError as problem:
-        raise ParseProblem(f"It cannot be read ({problem.strerror or problem}).") from None
+        raise Problem(f"It cannot be read ({problem.strerror or problem}).") from None
     if len(content) > most:
-        raise ParseProblem(f"It is larger than {most >> 20} MB.")
+        raise Problem(f"It is larger than {most >> 20} MB.")
     return content
+
+
+KIND = SourceKind(
+    "folder",
+    "A folder on the machine that runs this page",
+    (
+        Field(
+            "what", "Folder", "DIR", "Its path there. Text, Markdown, web pages and PDFs in it and below it are read.",
+            value="path", required=True, where=True,
+        ),
+        NAMED, LICENCE, LANGUAGE,
+    ),
+    made_by(source),
+    in_words="the folder",
+    cut=True,
+    preview=lambda values, count: preview(Path(values["what"]), count),
+)  # fmt: skip

@@ -9,9 +9,11 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from kb.records import CatalogueProblem, Source
-from kb.sources.lines import check_file, read_lines, shown
-from kb.sources.rows import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, document, make_source, records
+from common.problems import Problem
+from common.text import shown
+from kb.records import Source
+from kb.sources.lines import check_file, read_lines
+from kb.sources.rows import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, document, file_kind, make_source, records
 
 _STRANGE_LINES = 1000  # after so many and no object among them, the file is something else
 
@@ -26,14 +28,14 @@ def source(
 ) -> Source:
     """The corpus in the file `path`; licence and language are of the documents that name none.
 
-    Reading it raises CatalogueProblem when it cannot be read, its first object has no text, or it is not JSON lines.
+    Reading it raises Problem when it cannot be read, its first object has no text, or it is not JSON lines.
     """
 
     def read(_cache_dir: Path):
         check_file(path)
         return None, records(_rows(path), lambda row: document(row, licence, language))
 
-    return make_source(corpus, title or path.name, licence, language, "", read)
+    return make_source(corpus, title, licence, language, "", read)
 
 
 def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, object] | str]]:
@@ -53,14 +55,17 @@ def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, object] | str]]:
         if fault:
             strange += 1
             if not objects and strange == _STRANGE_LINES:
-                raise CatalogueProblem(
+                raise Problem(
                     f"{shown(path.name)} is not a file of JSON lines: none of its first {strange:,} lines is an object."
                 )
         elif not objects and "text" not in row:
-            raise CatalogueProblem(
+            raise Problem(
                 f"{shown(path.name)} has no text: line {line.number} lacks the column text and has "
                 f"{shown(', '.join(row)) or 'none'}; rename the column that holds the text."
             )
         else:
             objects += 1
         yield f"{shown(path.name)}, line {line.number}", fault or row
+
+
+KIND = file_kind("jsonl", source)

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from kb.records import CatalogueProblem
+from common.problems import Problem, unreadable
+from common.text import shown
 
 MOST_CHARACTERS = 8_000_000  # of a line
 MOST_UNPACKED = 256 << 30  # bytes that a packed file may hold
@@ -33,29 +34,15 @@ class Line(NamedTuple):
     fault: str
 
 
-def shown(text: object, most: int = 200) -> str:
-    """Something from outside as it can be put into a sentence: on one line, printable, of at most so many characters;
-    a path (Path) whole."""
-    most = 4096 if isinstance(text, Path) else most
-    text = "".join(c if c.isprintable() else "\ufffd" for c in str(text)[: most + 1])
-    return text if len(text) <= most else text[: most - 3] + "..."
-
-
 def check_file(path: Path) -> None:
-    """Raises CatalogueProblem unless `path` is a file."""
+    """Raises Problem unless `path` is a file."""
     if not path.is_file():
         what = "is not a file" if path.exists() else "does not exist"
-        raise CatalogueProblem(f"{shown(path)} {what}; give the path of a file that can be read.")
-
-
-def unreadable(path: Path, problem: OSError) -> CatalogueProblem:
-    return CatalogueProblem(
-        f"{shown(path)} cannot be read ({problem.strerror or problem}); check the file and its permissions."
-    )
+        raise Problem(f"{shown(path)} {what}; give the path of a file that can be read.")
 
 
 def read_lines(path: Path) -> Iterator[Line]:
-    """The lines of a file, counted from 1. Raises CatalogueProblem where it is damaged, unreadable or a bomb.
+    """The lines of a file, counted from 1. Raises Problem where it is damaged, unreadable or a bomb.
 
     A line of more than MOST_CHARACTERS is never held; at most that many characters are.
     """
@@ -109,7 +96,7 @@ def _blocks(path: Path) -> Iterator[tuple[bytes, str]]:
                 block = stream.read(_BLOCK)
                 size += len(block)
                 if packed and (size > MOST_UNPACKED or size > max(FREE, MOST_RATIO * file.tell())):
-                    raise CatalogueProblem(
+                    raise Problem(
                         f"{shown(path.name)} unpacks to far more than a text of its size does and is not read on; "
                         "unpack it yourself if you trust it."
                     )
@@ -120,7 +107,7 @@ def _blocks(path: Path) -> Iterator[tuple[bytes, str]]:
                 if not block:
                     return
     except (gzip.BadGzipFile, EOFError, zlib.error):
-        raise CatalogueProblem(
+        raise Problem(
             f"{shown(path.name)} is damaged: it cannot be unpacked to its end; get it again."
         ) from None
     except OSError as problem:

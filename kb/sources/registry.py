@@ -1,79 +1,76 @@
-"""From what is written on a command line to the source that it means.
+"""Every kind of source there is, and from what is asked for to the source that is meant.
 
-Knows the sources and which of them want a file, a folder or a name; it knows nothing of the database.
+The kinds come from the modules of this folder: each that has a `KIND` (kb/sources/kinds.py) adds one. Knows nothing of
+the database.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from dataclasses import dataclass, replace
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
 
-from kb.records import CatalogueProblem, Source
-from kb.sources import SOURCES, csv_file, folder, google_search, jsonl, okvqa, parquet, wikipedia_dump
-from kb.sources.rows import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE
+from common.problems import Problem
+from kb import sources
+from kb.records import Source
+from kb.sources.kinds import CORPUS, Previewed, SourceKind, Values
 
-# A corpus's name is part of its passages' ids and of the names of index folders.
-_CORPUS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_OWN = {"jsonl": jsonl.source, "csv": csv_file.source, "folder": folder.source}
-_LICENSED = frozenset(("m2kr", "okvqa-google", *_OWN))  # give documents that may not say under what licence they are
-CUT = frozenset(("wikipedia-dump", "wikipedia-hub", "google-search", *_OWN))  # give documents that must be cut
-READS_PATH = frozenset(("wikipedia-dump", "okvqa-google", *_OWN))  # what is asked for is a file or folder
-KINDS = {
-    **{name: "" for name in SOURCES},
-    "wikipedia-dump": "FILE --corpus NAME",
-    "wikipedia-hub": "CONFIG, such as 20231101.en",
-    "okvqa-google": "FILE, or nothing for the Hub's",
-    "google-search": "--questions FILE",
-    "m2kr": "DATASET [--data DIR-or-Hub-id]",
-    "folder": "DIR --corpus NAME",
-    "jsonl": "FILE --corpus NAME",
-    "csv": "FILE --corpus NAME",
-}
+
+def collected() -> dict[str, SourceKind]:
+    """The kinds by name, those first that can be previewed."""
+    modules = [import_module(f"{sources.__name__}.{found.name}") for found in pkgutil.iter_modules(sources.__path__)]
+    kinds = [kind for module in modules if isinstance(kind := vars(module).get("KIND"), SourceKind)]
+    ordered = sorted(kinds, key=lambda kind: (kind.preview is None, kind.label.casefold(), kind.name))
+    return {kind.name: kind for kind in ordered}
+
+
+KINDS = collected()
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What was asked for: the kind of source, what it is to read, and what else is known of it."""
+    """What was asked for: the kind of source, and its fields that were filled in, by name."""
 
     kind: str
-    what: str | None = None
-    corpus: str | None = None
-    data: str | None = None
-    questions: Path | None = None
-    licence: str | None = None
-    language: str | None = None
-    google_key: str = ""
-    google_engine: str = ""
+    values: Mapping[str, str] = field(default_factory=dict)
+
+
+def kind_called(name: str) -> SourceKind:
+    """The kind of that name. Raises Problem where there is none."""
+    if name not in KINDS:
+        raise Problem(f"There is no source called {name!r}; the sources are: {', '.join(sorted(KINDS))}.")
+    return KINDS[name]
 
 
 def settled(asked: Asked) -> Asked:
     """The same with its paths made absolute, so that it means the same when another process asks for it again."""
-    what, questions, data = asked.what, asked.questions, asked.data
-    if asked.kind in READS_PATH and what is not None:
-        what = str(Path(what).expanduser().absolute())
-    if data is not None and isinstance(_folder_or_name(data), Path):
-        data = str(Path(data).expanduser().absolute())
-    questions = None if questions is None else questions.expanduser().absolute()
-    return replace(asked, what=what, data=data, questions=questions)
+    values = dict(asked.values)
+    for each in kind_called(asked.kind).fields:
+        if value := values.get(each.name):
+            path = Path(value).expanduser()
+            if each.value == "path" or (each.value == "place" and path.exists()):
+                values[each.name] = str(path.absolute())
+    return replace(asked, values=values)
 
 
 def as_request(asked: Asked) -> str:
-    """What was asked for, as JSON for the record of the run. It never holds a key."""
-    told = {name: str(value) for name, value in vars(asked).items() if value and not name.startswith("google_")}
+    """What was asked for, as JSON for the record of the run."""
+    told = {"kind": asked.kind} | {name: value for name, value in asked.values.items() if value}
     return json.dumps(told, sort_keys=True)  # in ASCII, since a path may hold what is not UTF-8
 
 
 def from_request(request: str) -> Asked:
-    """What `as_request` wrote down. Raises CatalogueProblem for what it did not write."""
+    """What `as_request` wrote down. Raises Problem for what it did not write."""
     try:
-        told = json.loads(request)
-        known = {name: told[name] for name in told if name in Asked.__annotations__ and isinstance(told[name], str)}
-        asked = Asked(**known)
-    except (ValueError, TypeError):
-        raise CatalogueProblem("The run does not say what it read; start a new one from its source.") from None
-    return asked if asked.questions is None else replace(asked, questions=Path(asked.questions))
+        told = {name: value for name, value in json.loads(request).items() if isinstance(value, str)}
+        kind = told.pop("kind")
+        fields = KINDS[kind].fields if kind in KINDS else ()
+        return Asked(kind, {each.name: told[each.name] for each in fields if each.name in told})
+    except (ValueError, LookupError, AttributeError):
+        raise Problem("The run does not say what it read; start a new one from its source.") from None
 
 
 def same_place(asked: Asked, corpus: str, request: str) -> bool:
@@ -81,63 +78,48 @@ def same_place(asked: Asked, corpus: str, request: str) -> bool:
     if not request:
         return asked.kind == corpus  # the program itself fetched it
     before = from_request(request)
-    return (asked.kind, asked.what, asked.data) == (before.kind, before.what, before.data)
+    places = [each.name for each in kind_called(asked.kind).fields if each.where]
+    return asked.kind == before.kind and all(asked.values.get(n) == before.values.get(n) for n in places)
 
 
-def source_for(asked: Asked) -> Source:
-    """The source that is meant. Raises CatalogueProblem with a sentence on what is missing or makes no sense."""
-    kind, what = asked.kind, asked.what
-    if kind not in KINDS and kind not in SOURCES:
-        known = ", ".join(sorted(KINDS))
-        raise CatalogueProblem(f"There is no source called {kind!r}; the sources are: {known}.")
-    if asked.licence and kind not in _LICENSED:
-        raise CatalogueProblem(f"{kind} says itself under what licence its documents are; leave --licence out.")
-    if asked.language and kind not in _OWN:
-        raise CatalogueProblem(f"{kind} says itself in what language its documents are; leave --language out.")
-    if kind in SOURCES:
-        if asked.corpus not in (None, kind):
-            raise CatalogueProblem(f"The corpus of {kind} is always called that; leave --corpus out.")
-        return SOURCES[kind]
-    if asked.corpus is not None and not _CORPUS.fullmatch(asked.corpus):
-        raise CatalogueProblem(
-            f"A corpus cannot be called {asked.corpus[:80]!r}; its name has up to 64 letters, digits, dots, dashes and "
-            "underscores."
-        )
-    licence = asked.licence or UNKNOWN_LICENCE
-    if kind == "google-search":
-        return _google(asked)
-    if kind == "okvqa-google":
-        corpus = asked.corpus or "okvqa-google"
-        if what is None:
-            return parquet.okvqa_google_search(corpus, licence=licence)
-        return okvqa.source(Path(what), corpus, licence=licence)
-    if what is None:
-        raise CatalogueProblem(f"Say what to read: python -m kb ingest {kind} {KINDS[kind]}.")
-    if kind == "wikipedia-hub":
-        return parquet.wikipedia(what, asked.corpus or f"wikipedia-{what}")
-    if kind == "m2kr":
-        place = asked.data or parquet.M2KR
-        return parquet.m2kr(_folder_or_name(place), asked.corpus or f"m2kr-{what.lower()}", what, licence=licence)
-    if asked.corpus is None:
-        raise CatalogueProblem(f"Give the corpus a name: python -m kb ingest {kind} {KINDS[kind]}.")
-    if kind == "wikipedia-dump":
-        return wikipedia_dump.source(Path(what), asked.corpus)
-    language = asked.language or UNKNOWN_LANGUAGE
-    return _OWN[kind](Path(what), asked.corpus, licence=licence, language=language)
+def in_words(asked: Asked) -> str:
+    """Where the documents come from, for people."""
+    kind = KINDS.get(asked.kind)
+    if kind is None or not kind.fields:
+        return asked.kind
+    paths = [asked.values.get(each.name, "") for each in kind.fields if each.where or each.value == "path"]
+    return " ".join(filter(None, (kind.in_words, *paths)))
 
 
-def _google(asked: Asked) -> Source:
-    if asked.questions is None:
-        raise CatalogueProblem("Say what to search for: python -m kb ingest google-search --questions FILE.")
-    if not asked.google_key or not asked.google_engine:
-        raise CatalogueProblem(
-            "Google's search needs a key and an engine: set CITESIGHT_GOOGLE_KEY and CITESIGHT_GOOGLE_ENGINE."
-        )
-    questions = google_search.read_questions(asked.questions)
-    return google_search.source(questions, asked.google_key, asked.google_engine, asked.corpus or "google-search")
+def source_for(asked: Asked, settings: Mapping[str, str] | None = None) -> Source:
+    """The source that is meant; `settings` are those that its kind names. A corpus that was given a name is listed
+    under it. Raises Problem with a sentence on what is missing or makes no sense."""
+    kind = kind_called(asked.kind)
+    source = kind.make(_checked(kind, asked, settings or {}))
+    return replace(source, title=source.name) if asked.values.get("corpus") else source
 
 
-def _folder_or_name(place: str) -> Path | str:
-    """A folder where there is one, else the name of a data set on the Hub."""
-    path = Path(place).expanduser()
-    return path if path.exists() else place
+def previewed(asked: Asked, count: int) -> Previewed | None:
+    """The first of what a source gives, or None where its kind has no preview; a name may be missing. Raises
+    Problem."""
+    kind = kind_called(asked.kind)
+    if kind.preview is None:
+        return None
+    if any(each.name == CORPUS.name for each in kind.fields):
+        asked = replace(asked, values={CORPUS.name: "preview"} | dict(asked.values))
+    values = _checked(kind, asked, {})
+    kind.make(values)  # which refuses more
+    return kind.preview(values, count)
+
+
+def _checked(kind: SourceKind, asked: Asked, settings: Mapping[str, str]) -> Values:
+    given = {name: value for name, value in asked.values.items() if value}
+    for name in given.keys() - {each.name for each in kind.fields}:
+        what = repr(given[name][:80]) if name == "what" else f"--{name}"
+        raise Problem(f"{kind.name} does not ask for it: leave {what} out.")
+    for each in kind.fields:
+        if each.required and each.name not in given:
+            what = each.missing or "Say what to read"
+            raise Problem(f"{what}: python -m kb ingest {kind.name} {kind.usage}.")
+    told = dict.fromkeys((*(each.name for each in kind.fields), *kind.settings), "")
+    return told | {name: settings.get(name, "") for name in kind.settings} | given

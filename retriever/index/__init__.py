@@ -3,8 +3,9 @@
 It knows vectors and passage ids. It knows nothing of models, texts, images or SQL.
 """
 
-from retriever.index.late_interaction import Hit, LateInteractionIndex
+from retriever.index.base import Hit, Index
+from retriever.index.late_interaction import LateInteractionIndex
 from retriever.index.storage import VERSION as FORMAT_VERSION
-from retriever.index.storage import IndexProblem
+from retriever.index.storage import remove as remove_index
 
-__all__ = ["FORMAT_VERSION", "Hit", "IndexProblem", "LateInteractionIndex"]
+__all__ = ["FORMAT_VERSION", "Hit", "Index", "LateInteractionIndex", "remove_index"]

@@ -16,8 +16,8 @@ import numpy as np
 
 from retriever.index import centroids, segments, storage
 from retriever.index.centroids import Codebook, Lookup
+from retriever.index.commit import Commit, codebook_parts, load, load_segment
 from retriever.index.segments import MOST_PASSAGES, Piece
-from retriever.index.state import State, codebook_parts, load, load_segment
 from retriever.index.storage import PartFile, Parts, WriterLock
 
 TRAIN_AT = 50_000  # vectors from which on there are centroids; fewer are quicker searched one by one
@@ -29,18 +29,18 @@ class Change:
     """Makes one commit on top of a state. Each method but commit() plans and writes one kind of change and commits it;
     it returns the new state, or the old one where there is nothing to do.
 
-    All raise OSError, and IndexProblem for a damaged file that was to be rewritten or a lock that is lost. Files
+    All raise OSError, and Problem for a damaged file that was to be rewritten or a lock that is lost. Files
     written for a commit that did not come about are left for the caller to remove.
     """
 
-    def __init__(self, path: Path, state: State, lock: WriterLock) -> None:
+    def __init__(self, path: Path, state: Commit, lock: WriterLock) -> None:
         self._path = path
         self._lock = lock
         self._old = state
         self._next_file = state.manifest.next_file
         self._files: dict[str, PartFile] = {}
 
-    def add(self, fresh: Sequence[Piece]) -> State:
+    def add(self, fresh: Sequence[Piece]) -> Commit:
         """Adds passages given as whole pieces in memory."""
         compressed, whole = self._by_kind()
         if _vectors(whole) + _vectors(fresh) > WHOLE_VECTORS and self._may_compress(fresh):
@@ -48,12 +48,12 @@ class Change:
         joined = min(len(whole), _first_to_join([*whole, *fresh]))
         return self._commit([*compressed, *whole[:joined], *self._join([*whole[joined:], *fresh])])
 
-    def optimize(self) -> State:
+    def optimize(self) -> Commit:
         """Compresses what is whole, if there is enough of it to train centroids on."""
         compressed, whole = self._by_kind()
         return self._compress(compressed, whole) if _vectors(whole) and self._may_compress() else self._old
 
-    def delete(self, numbers: Sequence[int]) -> State:
+    def delete(self, numbers: Sequence[int]) -> Commit:
         """Marks passages, by their numbers in the snapshot, as deleted."""
         offsets = self._old.snapshot.offsets
         numbers = np.sort(numbers)
@@ -67,7 +67,7 @@ class Change:
             pieces.append(piece)
         return self._commit(pieces)
 
-    def compact(self) -> State:
+    def compact(self) -> Commit:
         """Rewrites segments without what is deleted from them, and joins small neighbours."""
         pieces = []
         for run in (run for kind in self._by_kind() for run in _runs(kind)):
@@ -83,7 +83,7 @@ class Change:
     def _may_compress(self, fresh: Sequence[Piece] = ()) -> bool:
         return len(self._old.codebook.centroids) > 0 or self._old.vectors + _vectors(fresh) >= TRAIN_AT
 
-    def _compress(self, compressed: list[Piece], whole: list[Piece]) -> State:
+    def _compress(self, compressed: list[Piece], whole: list[Piece]) -> Commit:
         self._check(whole)
         vectors = _vectors(whole)
         sample = segments.sample(whole, centroids.sample_rows(vectors))
@@ -123,7 +123,7 @@ class Change:
         self._files[name] = storage.write_parts(self._path, name, parts)
         return name
 
-    def _commit(self, pieces: Sequence[Piece], codebook: Codebook | None = None) -> State:
+    def _commit(self, pieces: Sequence[Piece], codebook: Codebook | None = None) -> Commit:
         """Makes pieces, and a codebook that is new, what is valid."""
         was = self._old.manifest
         codebook_name = was.codebook

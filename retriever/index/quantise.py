@@ -214,7 +214,9 @@ def _round_by_paths(
     numbers, tried, feedback, costs, steps, values, nearest, nbits, scales, packed
 ):  # pragma: no cover
     """The same with codes of nbits, the best path through a trellis; n is at most LANES. values and nearest as in
-    _VALUES and _NEAREST; packed (n, bytes) as _words() says."""
+    _VALUES and _NEAREST; packed (n, bytes) as _words() says.
+
+    In one piece: its steps share ten arrays, laid out for vector instructions, that parts would hand to each other."""
     dim, n = numbers.shape
     lowest = np.full(n, np.inf, np.float32)
     step, inverse = np.zeros(LANES, np.float32), np.zeros(LANES, np.float32)

@@ -22,6 +22,7 @@ import mmap
 import os
 import re
 import secrets
+import shutil
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -29,6 +30,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+
+from common.problems import Problem
 
 FORMAT = "citesight-late-interaction-index"
 VERSION = 4
@@ -41,10 +44,6 @@ WRITE_BYTES = 1 << 26
 
 Result = TypeVar("Result")
 Parts = Iterable[tuple[str, Iterable[np.ndarray]]]  # each part's name and its array, in blocks along the first axis
-
-
-class IndexProblem(RuntimeError):
-    """Something about an index that its user can act on; str() is one sentence that says what to do."""
 
 
 @dataclass(frozen=True)
@@ -102,26 +101,26 @@ def identity_of(manifest: Manifest) -> str:
     return manifest.identity or f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-def disk_problem(error: OSError, path: Path, doing: str) -> IndexProblem:
+def disk_problem(error: OSError, path: Path, doing: str) -> Problem:
     """The sentence for an OSError met while doing something ("adding passages to") to the index at path."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return IndexProblem(
+        return Problem(
             f"The disk filled up while {doing} the index at {path}; what was committed before is intact, "
             "so free some space and run it again."
         )
     reason = error.strerror or str(error)
-    return IndexProblem(
+    return Problem(
         f"{doing[:1].upper()}{doing[1:]} the index at {path} failed ({reason}); what was committed before is "
         "intact, so check the directory and its permissions and run it again."
     )
 
 
 def read_manifest(path: Path) -> Manifest:
-    """The manifest of the index directory at path. Raises IndexProblem where there is no usable one."""
+    """The manifest of the index directory at path. Raises Problem where there is no usable one."""
     try:
         raw = (path / MANIFEST).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        raise IndexProblem(
+        raise Problem(
             f"{path} is not an index (it has no {MANIFEST}); give the directory of one, or build it first."
         ) from None
     except OSError as error:
@@ -132,19 +131,19 @@ def read_manifest(path: Path) -> Manifest:
     except (ValueError, KeyError, TypeError, RecursionError):
         name, version = None, None
     if name != FORMAT or type(version) is not int:
-        raise IndexProblem(f"{path / MANIFEST} does not describe an index; give another directory or rebuild it.")
+        raise Problem(f"{path / MANIFEST} does not describe an index; give another directory or rebuild it.")
     if version > VERSION:
-        raise IndexProblem(
+        raise Problem(
             f"The index at {path} has format version {version} and this program reads {VERSION}; "
             "update the program or rebuild the index."
         )
     if version < VERSION:
-        raise IndexProblem(
+        raise Problem(
             f"The index at {path} has format version {version} and this program reads {VERSION}; "
             "delete the directory and build the index anew."
         )
     if found.pop("checksum", None) != _checksum(found):
-        raise IndexProblem(f"{path / MANIFEST} is damaged; rebuild the index or restore it from a backup.")
+        raise Problem(f"{path / MANIFEST} is damaged; rebuild the index or restore it from a backup.")
     # What the checksum agrees with was written by write_manifest().
     del found["format"], found["version"]
     found["segments"] = tuple(found["segments"])
@@ -215,7 +214,7 @@ def write_parts(path: Path, name: str, parts: Parts) -> PartFile:
 
 def map_parts(path: Path, name: str, file: PartFile, unchecked: Collection[str] = ()) -> dict[str, np.ndarray]:
     """The arrays of a part file by name, read-only and backed by the file; all but unchecked ones are compared with
-    their checksums. Raises IndexProblem for a file that is damaged, OSError for one that cannot be read.
+    their checksums. Raises Problem for a file that is damaged, OSError for one that cannot be read.
 
     Reading what a file has lost since it was mapped kills the process, so see check_mapped()."""
     _check_size(path, name, file.size)
@@ -231,7 +230,7 @@ def map_parts(path: Path, name: str, file: PartFile, unchecked: Collection[str] 
 
 
 def check_mapped(path: Path, name: str, mapping: mmap.mmap) -> None:
-    """Raises IndexProblem if a mapped file has been cut short since, wherever it lies by now; one call of the system.
+    """Raises Problem if a mapped file has been cut short since, wherever it lies by now; one call of the system.
 
     The system sends SIGBUS, which nothing here can survive, to who reads beyond a file's end. A file that is cut short
     between this and the reading, which is milliseconds later, still does that: nobody can be kept from cutting a file
@@ -243,7 +242,7 @@ def check_mapped(path: Path, name: str, mapping: mmap.mmap) -> None:
 
 
 def check(path: Path, name: str, file: PartFile) -> None:
-    """Reads a whole part file and compares checksums. Raises IndexProblem for a damaged one, OSError."""
+    """Reads a whole part file and compares checksums. Raises Problem for a damaged one, OSError."""
     _check_size(path, name, file.size)
     with open(path / name, "rb") as stream:
         for part, begin, end in file.spans():
@@ -258,22 +257,22 @@ def _check_size(path: Path, name: str, size: int) -> None:
     try:
         found = (path / name).stat().st_size
     except FileNotFoundError:
-        raise IndexProblem(
+        raise Problem(
             f"The index at {path} lacks its file {name}; rebuild it or restore it from a backup."
         ) from None
     if found != size:
         raise _wrong_size(path, name, found, size)
 
 
-def _wrong_size(path: Path, name: str, found: int, size: int) -> IndexProblem:
-    return IndexProblem(
+def _wrong_size(path: Path, name: str, found: int, size: int) -> Problem:
+    return Problem(
         f"The file {name} of the index at {path} {'is cut short' if found < size else 'has grown'} "
         f"({found} of {size} bytes); rebuild the index or restore it from a backup."
     )
 
 
-def _damaged(path: Path, name: str, part: Part) -> IndexProblem:
-    return IndexProblem(
+def _damaged(path: Path, name: str, part: Part) -> Problem:
+    return Problem(
         f"The part {part.name} of the file {name} of the index at {path} is damaged (its checksum is another); "
         "rebuild the index or restore it from a backup."
     )
@@ -281,12 +280,12 @@ def _damaged(path: Path, name: str, part: Part) -> IndexProblem:
 
 def with_manifest(path: Path, use: Callable[[Manifest], Result]) -> Result:
     """What use makes of the valid manifest. It may be called again, with a newer one: a writer removes the files of
-    the manifest before. Raises IndexProblem."""
+    the manifest before. Raises Problem."""
     while True:
         manifest = read_manifest(path)
         try:
             return use(manifest)
-        except (IndexProblem, OSError) as error:
+        except (Problem, OSError) as error:
             if read_manifest(path) == manifest:
                 if isinstance(error, OSError):
                     raise disk_problem(error, path, "reading") from error
@@ -329,7 +328,7 @@ class WriterLock:
     """
 
     def __init__(self, path: Path) -> None:
-        """Raises IndexProblem if another writer holds it, OSError if the directory cannot be written to."""
+        """Raises Problem if another writer holds it, OSError if the directory cannot be written to."""
         self._path = path
         self._file = open(path / LOCK, "ab")  # noqa: SIM115 - open as long as the lock is held
         try:
@@ -338,22 +337,49 @@ class WriterLock:
         except BaseException as error:
             self._file.close()
             if isinstance(error, BlockingIOError):
-                raise IndexProblem(
+                raise Problem(
                     f"Another process is writing to the index at {path}; wait until it has finished or stop it."
                 ) from None
             raise
 
     def check(self) -> None:
-        """Raises IndexProblem if the directory is not there any more or is another one, OSError."""
+        """Raises Problem if the directory is not there any more or is another one, OSError."""
         try:
             there = os.path.samestat(os.fstat(self._file.fileno()), os.stat(self._path / LOCK))
         except (FileNotFoundError, NotADirectoryError):
             there = False
         if not there:
-            raise IndexProblem(
+            raise Problem(
                 f"The index at {self._path} was moved, deleted or replaced while it was open for writing, and nothing "
                 "was changed; open it again."
             )
 
     def release(self) -> None:
         self._file.close()
+
+
+def remove(path: str | Path) -> None:
+    """Deletes an index, sound or not, with all that is in its directory; does nothing where there is none.
+
+    Raises Problem if it is being written to or cannot be deleted.
+    """
+    path = Path(path)
+    try:
+        lock = WriterLock(path)
+        try:
+            (path / MANIFEST).unlink(missing_ok=True)  # from here on it is no index, should this be killed
+            for file in path.iterdir():
+                if file.is_dir():
+                    shutil.rmtree(file)
+                elif file.name != LOCK:
+                    file.unlink()
+            shutil.rmtree(path)  # the lock's file last, since it says that nobody else may begin here
+        finally:
+            lock.release()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise Problem(
+            f"The index at {path} could not be deleted ({error.strerror or error}); check the directory and its "
+            "permissions and run it again."
+        ) from error

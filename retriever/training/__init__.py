@@ -1,1 +1,1 @@
-"""Training of the `mini` profile's mapping networks, without labelled photographs."""
+"""Training by recipes (trainer.py and what it uses), and of the profile mini (mini/)."""

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e_support import ARTEFACTS, CHEETAH, TOWER, Visit, filled, opened, running
 from PIL import Image
+
+from tests import ARTEFACTS
+from tests.support.e2e import CHEETAH, TOWER, Visit, filled, opened, running
 
 
 @pytest.hookimpl(wrapper=True)
@@ -38,7 +40,7 @@ def visit(browser, address: str, request: pytest.FixtureRequest) -> Iterator[Vis
 
 @pytest.fixture
 def ready(visit: Visit) -> Visit:
-    visit.page.locator(".cs-status").wait_for(state="detached")
+    visit.index_ready()
     return visit
 
 

@@ -6,12 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
-from browser_support import CHROMIUM
-from e2e_support import ARTEFACTS, CHEETAH, LION, TOWER, Visit, contrast
 from gradio_client import Client, handle_file
 from PIL import Image
 
-from app.web.files import EXAMPLES
+from app.web.request_files import EXAMPLES
+from tests import ARTEFACTS
+from tests.support.browser import CHROMIUM
+from tests.support.e2e import CHEETAH, LION, TOWER, Visit, contrast
 
 pytest.importorskip("playwright.sync_api")
 
@@ -20,13 +21,33 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; apt-
 
 def test_the_index_is_built_while_the_page_is_up_and_polling_ends(visit: Visit) -> None:
     status = visit.page.locator("#cs-status")
-    status.locator(".cs-status").wait_for(timeout=15_000)  # the page was up before the libraries were
+    status.locator(".cs-status").wait_for()  # the page was up before the libraries were
     status.locator(".cs-status").wait_for(state="detached")
     assert status.get_attribute("aria-live") == "polite"
     visit.page.wait_for_timeout(2500)
     before = len(visit.requests)
     visit.page.wait_for_timeout(4000)
     assert len(visit.requests) == before
+
+
+def test_what_is_pressed_twice_is_asked_once(ready: Visit) -> None:
+    page = ready.page
+    ready.give_photo(CHEETAH)
+    page.locator("#cs-photo img").wait_for()
+    page.wait_for_function("!window.beginning()")
+    page.get_by_label("Question").fill("How fast can this spotted animal run?")
+    joined = lambda: sum("/queue/join" in url for url in ready.requests)  # noqa: E731
+    before = joined()
+    page.get_by_role("button", name="Ask", exact=True).dblclick()
+    page.evaluate("document.querySelector('#cs-ask').click()")  # so soon that Gradio has not begun
+    page.locator("#cs-stop").dispatch_event("click", {"detail": 2})  # which has taken its place meanwhile
+    assert "104 km/h" in ready.answered()
+    page.wait_for_timeout(1_500)  # longer than it takes to ask
+    assert joined() == before + 1 and page.locator(".cs-earlier").count() == 0
+    page.get_by_label("Question").fill("How fast can this spotted animal run then?")  # another one may be asked at once
+    page.evaluate("for (const _ of 'ab') document.querySelector('#cs-ask').click()")  # at once, on any machine
+    page.locator(".cs-earlier").wait_for()
+    assert "104 km/h" in ready.answered() and joined() == before + 2
 
 
 def test_photo_question_answer_evidence_and_heat_map(ready: Visit) -> None:

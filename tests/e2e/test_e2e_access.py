@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser_support import CHROMIUM
-from e2e_support import ARTEFACTS, LION, Visit, selecting
 from PIL import Image
+
+from tests import ARTEFACTS
+from tests.support.browser import CHROMIUM
+from tests.support.e2e import LION, Visit, selecting
 
 pytest.importorskip("playwright.sync_api")
 axe = pytest.importorskip("axe_playwright_python")

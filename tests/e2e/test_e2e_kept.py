@@ -6,10 +6,12 @@ from pathlib import Path
 
 import psutil
 import pytest
-from browser_support import CHROMIUM
-from chat_server import stream
-from e2e_support import ARTEFACTS, CHEETAH, LION, PATIENCE, TOWER, Visit, filled, opened, running
-from test_e2e_model import KEY, modelled, talking  # noqa: F401
+
+from tests import ARTEFACTS
+from tests.e2e.test_e2e_model import KEY, modelled, talking  # noqa: F401
+from tests.fakes.chat_server import stream
+from tests.support.browser import CHROMIUM
+from tests.support.e2e import CHEETAH, LION, TOWER, Visit, filled, opened, running
 
 pytest.importorskip("playwright.sync_api")
 
@@ -171,12 +173,9 @@ def test_a_server_that_ends_in_mid_answer(browser, modelled, tmp_path: Path, whe
     settings = {"CITESIGHT_MODEL": "small", "CITESIGHT_SERVED_URL": modelled.server.url, "CITESIGHT_SERVED_KEY": KEY}
     with running(filled(tmp_path, wheel_cache), **settings) as url:
         page = browser.new_page()
-        page.set_default_timeout(PATIENCE)
-        page.goto(url)
-        page.get_by_role("button", name="Ask", exact=True).wait_for()
-        page.locator(".cs-status").wait_for()
-        page.locator(".cs-status").wait_for(state="detached")
         seen = Visit(page)
+        seen.open(url)
+        seen.index_ready()
         seen.give_photo(CHEETAH)
         page.locator("#cs-photo img").wait_for()
         seen.ask("How long does this animal run?")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from browser_support import CHROMIUM
-from e2e_support import Visit, in_view
+
+from tests.support.browser import CHROMIUM
+from tests.support.e2e import Visit, in_view
 
 pytest.importorskip("playwright.sync_api")
 

@@ -8,16 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from browser_support import CHROMIUM
-from chat_server import ChatServer, Reply, scored_stream, stream
-from e2e_support import (
-    ARTEFACTS,
+from PIL import Image
+
+from app.web.ask.answering import EACH
+from app.web.request_files import EXAMPLES
+from generator.models.prompts import OWN_RULES, REWRITING_RULES, RULES, SHORT_RULES
+from tests import ARTEFACTS
+from tests.fakes.chat_server import ChatServer, Reply, scored_stream, stream
+from tests.support.browser import CHROMIUM
+from tests.support.e2e import (
     CHEETAH,
     HOSTILE,
     LION,
     Visit,
     contrast,
     draw,
+    dropped,
     filled,
     in_view,
     opened,
@@ -25,11 +31,6 @@ from e2e_support import (
     running,
     selecting,
 )
-from PIL import Image
-
-from app.web.ask.events import EACH
-from app.web.files import EXAMPLES
-from generator.models.prompts import OWN_RULES, REWRITING_RULES, RULES, SHORT_RULES
 
 pytest.importorskip("playwright.sync_api")
 
@@ -92,7 +93,7 @@ def modelled(tmp_path_factory: pytest.TempPathFactory, wheel_cache: Path) -> Ite
 def talking(browser, modelled: Modelled, request: pytest.FixtureRequest) -> Iterator[Visit]:
     """As `ready`, at the app with a model."""
     with opened(browser, modelled.address, **getattr(request, "param", {})) as seen:
-        seen.page.locator(".cs-status").wait_for(state="detached")
+        seen.index_ready()
         yield seen
         assert KEY not in seen.page.content()
 
@@ -234,6 +235,22 @@ def test_another_question_ends_the_answer_to_the_last_one(talking: Visit, modell
     page.locator(".cs-said", has_text="It lives in Africa").wait_for()
     talking.answered()
     assert page.locator(".cs-earlier, .cs-note:not(.cs-support)").count() == 0
+
+
+def test_stop_takes_back_what_waits_for_a_photo_too(talking: Visit, modelled: Modelled) -> None:
+    page = talking.page
+    ask_slowly(talking, modelled, "How slowly does this cat walk, dropped?")
+    page.locator(".cs-figure").wait_for()
+    talking.tell_late("/upload")
+    dropped(page, ".cs-figure", LION)
+    page.locator("#cs-photo .uploading").wait_for(state="attached")
+    page.get_by_label("Question").fill(EXAMPLES[1][2])
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Stop").click()
+    page.locator(".cs-empty").wait_for()  # the photo is there
+    page.wait_for_function("!window.beginning()")
+    page.wait_for_timeout(1_500)  # longer than it takes to ask
+    assert page.locator(".cs-panel[aria-busy], .cs-said").count() == 0
 
 
 def test_a_question_that_has_to_wait_is_told_of(browser, talking: Visit, modelled: Modelled) -> None:

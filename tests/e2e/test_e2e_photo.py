@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from browser_support import CHROMIUM
-from e2e_support import CHEETAH, LION, TOWER, Visit, dropped
+
+from tests.support.browser import CHROMIUM
+from tests.support.e2e import CHEETAH, LION, TOWER, Visit, dropped
 
 pytest.importorskip("playwright.sync_api")
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from browser_support import CHROMIUM
-from e2e_support import LION, Visit, coloured, draw, painted, region, selecting
 from PIL import Image
+
+from tests.support.browser import CHROMIUM
+from tests.support.e2e import LION, Visit, coloured, draw, painted, region, selecting
 
 pytest.importorskip("playwright.sync_api")
 

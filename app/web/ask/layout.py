@@ -8,24 +8,18 @@ from pathlib import Path
 
 import gradio as gr
 
-from app.settings import Settings
-from app.web.ask import heat_maps
-from app.web.ask import html as ask_html
-from app.web.ask.events import EACH
+from app.settings import UPLOAD_OLD, Settings
+from app.web.ask import answer_html, heat_maps
+from app.web.ask.answering import EACH
 from app.web.components import Ticked, html
-from app.web.files import Photo
-from app.web.upload_limits import OLD
+from app.web.request_files import Photo
+from retriever.encoders.registry import PROFILES
 from retriever.images import load_image
 
 MOST_PASSAGES = 20  # the slider's end; the API takes as many as the service does
-POLL_SECONDS = 1.5
 TOGETHER = "From all passages together"
 THUMBNAIL = 88  # pixels of an example's picture, shown half as large for screens that have more of them
 SELECT = '<button type="button" class="cs-select" aria-pressed="false">Select a part</button>'
-RECOGNISES = (
-    "It knows common animals, things, vehicles and food at sight; no persons, no writing, and buildings and works of "
-    "art only by their kind."
-)
 
 Example = tuple[str, Path, str]  # name, photo, question
 Try = tuple[gr.Button, Path, str]
@@ -58,7 +52,6 @@ class Controls:
     earlier: gr.HTML
     answer: gr.HTML
     evidence: gr.HTML
-    timer: gr.Timer
     turns: gr.State
 
 
@@ -73,7 +66,7 @@ def lay_out(settings: Settings, examples: Sequence[Example]) -> Controls:
             where = _where(settings)
         with gr.Column(elem_id="cs-right"):
             earlier = html(elem_id="cs-earlier")
-            answer = html(ask_html.empty_answer(), elem_id="cs-answer")
+            answer = html(answer_html.empty_answer(), elem_id="cs-answer")
             evidence = html(elem_id="cs-evidence")
     return Controls(
         tab=tab,
@@ -82,8 +75,7 @@ def lay_out(settings: Settings, examples: Sequence[Example]) -> Controls:
         earlier=earlier,
         answer=answer,
         evidence=evidence,
-        timer=gr.Timer(POLL_SECONDS, active=False),
-        turns=gr.State([], time_to_live=int(OLD)),
+        turns=gr.State([], time_to_live=int(UPLOAD_OLD)),
         **typed,
         **where,
     )
@@ -128,8 +120,9 @@ def _tries(settings: Settings, examples: Sequence[Example]) -> list[Try]:
     with gr.Column(elem_id="cs-examples"):
         html('<h2 class="cs-small">Try one</h2>')
         tries = [(_try_button(name, file, text), file, text) for name, file, text in examples]
-        if settings.profile == "mini":
-            html(f'<p class="cs-hint">{RECOGNISES}</p>', elem_id="cs-recognises")
+        profile = PROFILES.get(settings.profile)
+        if profile is not None and profile.recognises:
+            html(f'<p class="cs-hint">{profile.recognises}</p>', elem_id="cs-recognises")
     return tries
 
 

@@ -6,32 +6,30 @@ Knows nothing of what the handlers do (events.py) or of where the controls stand
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import gradio as gr
 
-from app.web.ask import html as ask_html
+from app.web.ask import answer_html
 from app.web.ask.events import Asker
 from app.web.ask.layout import Controls
 
 QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-_NOTHING = [ask_html.empty_answer(), "", "", ""]  # of answer, evidence, earlier, figure
+_NOTHING = [answer_html.empty_answer(), "", "", ""]  # of answer, evidence, earlier, figure
 
 
-def wire(page: gr.Blocks, at: Controls, asker: Asker) -> None:
-    """Connects the controls of the page that is being built."""
-    _asking(at, asker)
+def wire(page: gr.Blocks, at: Controls, asker: Asker, looking: dict[str, Any]) -> None:
+    """Connects the controls of the page that is being built. looking: the event that tells how far everything is."""
+    _asking(at, asker, looking)
     _beginning(at, asker)
     _keeping(page, at, asker)
-    polled = {"fn": asker.progress, "inputs": at.corpora, "outputs": [at.status, at.timer, at.corpora], **QUIET}
-    for happens in (page.load, at.timer.tick, at.tab.select):
-        happens(**polled)
 
 
 def _said(at: Controls) -> list[gr.HTML]:
     return [at.answer, at.evidence, at.earlier, at.figure]
 
 
-def _asking(at: Controls, asker: Asker) -> None:
+def _asking(at: Controls, asker: Asker, looking: dict[str, Any]) -> None:
     asks = [at.ask.click, at.question.submit]
     # The browser does one after the other, so these are done by the first word of the answer.
     gr.on(asks, None, at.number, at.number, js="(number) => window.asking(number)", **QUIET)
@@ -41,7 +39,7 @@ def _asking(at: Controls, asker: Asker) -> None:
         asks,
         asker.respond_in_turn,
         [at.photo, at.question, *how, at.turns, at.number, at.conversation],
-        [at.answer, at.evidence, at.figure, at.problem, at.earlier, at.turns],
+        [at.answer, at.evidence, at.figure, at.problem, at.earlier, at.turns, at.conversation],
         show_progress="hidden",
         concurrency_limit=None,  # see Turns
         api_visibility="private",
@@ -53,7 +51,7 @@ def _asking(at: Controls, asker: Asker) -> None:
     last = f"() => (window.stopped(true), window.begunAnew() ? {json.dumps(_NOTHING)} : {json.dumps(keep)})"
     asked.then(None, None, _said(at), js=last, **QUIET)
     # A question can set indexing going again.
-    asked.then(asker.progress, at.corpora, [at.status, at.timer, at.corpora], **QUIET)
+    asked.then(**looking)
 
 
 def _beginning(at: Controls, asker: Asker) -> None:
@@ -85,6 +83,9 @@ def _keeping(page: gr.Blocks, at: Controls, asker: Asker) -> None:
     shown = [at.conversation, at.photo, at.question, at.region, at.answer, at.evidence, at.figure, at.unfit]
     restored = [*shown, at.earlier, at.turns]
     which = "() => window.conversation()"
-    page.load(asker.restore, [at.conversation, at.question], restored, js=which, **QUIET)
+    asked = page.load(asker.restore, [at.conversation, at.question], restored, js=which, **QUIET)
+    before = [at.question, *_said(at)]
+    forgotten = f"(question, answer) => window.shownBefore(question, answer) ?? {json.dumps([gr.skip()] * len(before))}"
+    asked.then(None, [at.question, at.answer], before, js=forgotten, **QUIET)
     at.conversation.change(None, at.conversation, None, js="(id) => window.named(id)", **QUIET)
     page.load(None, js="() => window.openExample()")

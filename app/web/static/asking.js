@@ -3,10 +3,13 @@
   "use strict";
   const { one, announce, ended, changed, settled } = window.citesight;
   // anew: nothing was asked since something else was begun; chosen: a photo was, just now; uploading: it is; beginning: the
-  // server does not know of it yet; early: a question was asked meanwhile; told: what is said next to those who hear.
+  // server does not know of it yet; early: a question was asked meanwhile; told: what is said next to those who hear;
+  // same: nothing was changed since a question was asked, which is not answered yet; when: it was, in milliseconds.
   const state = {
     stopped: false, anew: false, chosen: false, uploading: false, beginning: false, early: false, told: "",
+    same: false, when: 0,
   };
+  const SOON = 10_000; // milliseconds in which the page shows, on a busy machine too, that it is at work or that it is not
 
   window.asking = (number) => {
     state.stopped = state.anew = false;
@@ -16,14 +19,24 @@
   /* Stopping: the server ends the work; what has been said stays, and the page says that it was stopped.
      later: when it has ended, by which time the next question may be waiting here for its first word. */
   window.stopped = (later = false) => {
+    state.same = false;
     if (later && !state.stopped) return;
     state.stopped = true;
     ended("Stopped before the end; what is here is not the whole answer.", "Stopped. Ask again when you like.");
   };
 
+  /* The connection was lost, or the server ended, while an answer was coming. */
+  window.brokenOff = () => {
+    state.same = false;
+    ended(
+      "The answer was broken off; what is here is not all of it.",
+      "The answer was broken off before its first word.",
+    );
+  };
+
   window.beginAnew = () => {
     state.anew = state.beginning = true;
-    state.chosen = false;
+    state.chosen = state.same = false;
   };
   window.begunAnew = () => state.anew;
   window.beginning = () => state.beginning;
@@ -51,12 +64,31 @@
   }
   addEventListener("change", chosen, true);
 
-  // What is asked while the photo is on its way is asked when it is there.
+  function altered(event) {
+    // Enter in the question has the browser say afterwards that it was changed, as it said at every key.
+    if (event.type === "input" || !event.target.closest?.("#cs-question")) state.same = false;
+  }
+  ["input", "change"].forEach((type) => addEventListener(type, altered, true));
+  const twice = () => state.same && (performance.now() - state.when < SOON || one(".cs-panel[aria-busy]") !== null);
+
+  // What is asked while the photo is on its way is asked when it is there; what is being answered is not asked again.
   function early(event) {
-    if (!coming() || !event.target.closest?.(event.type === "click" ? "#cs-ask" : "#cs-question")) return;
+    if (event.target.closest?.(".cs-retry")) state.same = false;
+    if (event.type === "click" && event.target.closest?.("#cs-stop")) {
+      if (event.detail > 1) event.stopImmediatePropagation(); // the second click of two on Ask
+      else state.early = false; // nothing is asked any more that was to be asked
+    }
+    if (!event.target.closest?.(event.type === "click" ? "#cs-ask" : "#cs-question")) return;
     if (event.type === "keydown" && (event.key !== "Enter" || event.shiftKey || event.isComposing)) return;
+    if (!coming() && !twice()) {
+      // Here, since Gradio does what is asked of it only when it comes to it, and a second click may be before that.
+      state.same = true;
+      state.when = performance.now();
+      return;
+    }
     event.preventDefault();
     event.stopImmediatePropagation();
+    if (!coming()) return;
     state.early = true;
     announce("Your question is asked as soon as the photo is there.");
   }

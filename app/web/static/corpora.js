@@ -104,16 +104,6 @@
     true,
   );
 
-  /* The address says which page is open, so that reloading stays there. */
-  const tabs = () => all('button[role="tab"]');
-  document.addEventListener("click", (event) => {
-    const tab = event.target instanceof Element ? event.target.closest('button[role="tab"]') : null;
-    if (!tab) return;
-    const place = tab.textContent.trim() === "Corpora" ? "#corpora" : "";
-    if (location.hash !== place) history.replaceState(null, "", location.pathname + location.search + place);
-  });
-  let opened = false;
-
   /* What went wrong with a button is said after it, not where the program puts it, which may be out of sight. */
   function beside() {
     const pressed = state.pressed && one(`.cc-do[data-key="${CSS.escape(state.pressed)}"]`);
@@ -135,11 +125,6 @@
   }
 
   function settle() {
-    const there = tabs();
-    if (!opened && there.length) {
-      opened = true;
-      if (location.hash === "#corpora") there.find((tab) => tab.textContent.trim() === "Corpora")?.click();
-    }
     all(".cc-sure").forEach((box) => {
       if (!state.asked || box.dataset.of !== state.asked) box.remove();
     });

@@ -19,7 +19,7 @@
     }
     if (/currently busy/i.test(notice)) return "Too many questions are waiting; ask again in a minute.";
     if (LOST.test(notice)) {
-      return "The program that answers cannot be reached. This page goes on as soon as it can be; nothing on it is lost.";
+      return "The program that answers cannot be reached. This page goes on as soon as it can be; what it shows stays.";
     }
     return notice;
   }

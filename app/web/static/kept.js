@@ -1,33 +1,77 @@
 /* A conversation outlives its page: the server keeps it by an id that it makes, in the address behind the #, where no
    server and no other site is told of it. After a reload, one's own or Gradio's when a connection comes back, it is
-   asked for. */
+   asked for. While the Corpora page is open, which the address says then, the tab remembers the id. */
 (() => {
   "use strict";
-  const { ended } = window.citesight;
-
+  const { all, one, managing, settled } = window.citesight;
   const TYPED = "citesight-question"; // what was typed and perhaps never asked
+  const ID = "citesight-conversation"; // of the conversation that is on the page
+  const SHOWN = "citesight-shown"; // what of it was on the page when that was left, should the server have forgotten it
+  const CORPORA = "#corpora";
+  const PLACES = ["answer", "evidence", "earlier", "figure"];
+  const state = { asked: "", named: false, opened: false };
+
   document.addEventListener("input", (event) => {
     if (event.target.closest?.("#cs-question")) sessionStorage.setItem(TYPED, event.target.value);
   });
 
+  const inAddress = () => /^#c=([0-9a-f]{32})$/.exec(location.hash)?.[1] ?? "";
+  const remembered = () => sessionStorage.getItem(ID) ?? "";
+
   // The conversation's id, as the address has it, and what was typed last.
-  window.conversation = () => [shown(), sessionStorage.getItem(TYPED) ?? ""];
-
-  const shown = () => /^#c=([0-9a-f]{32})$/.exec(location.hash)?.[1] ?? "";
-
-  // The server has given the conversation an id: another one is another entry of the history.
-  window.named = (id) => {
-    if (!id || id === shown()) return;
-    history[shown() ? "pushState" : "replaceState"](history.state, "", `#c=${id}`);
+  window.conversation = () => {
+    state.asked = location.hash === CORPORA ? remembered() : inAddress();
+    return [state.asked, sessionStorage.getItem(TYPED) ?? ""];
   };
 
-  // Somebody has put another conversation's address into this tab.
-  addEventListener("hashchange", () => location.reload());
+  // The server has given the conversation an id: another one is another entry of the history, but not in place of one
+  // that the server has forgotten.
+  window.named = (id) => {
+    if (!id) return;
+    sessionStorage.setItem(ID, id);
+    const how = state.named ? "pushState" : "replaceState";
+    state.named = true;
+    if (id !== inAddress() && location.hash !== CORPORA) history[how](history.state, "", `#c=${id}`);
+  };
 
-  /* The connection was lost, or the server ended, while an answer was coming. */
-  window.brokenOff = () =>
-    ended(
-      "The answer was broken off; what is here is not all of it.",
-      "The answer was broken off before its first word.",
+  addEventListener("pagehide", () => {
+    const here = Object.fromEntries(
+      PLACES.map((place) => [place, one(`#cs-${place} :is(.cs-panel:not(.cs-empty), .cs-${place})`)?.outerHTML ?? ""]),
     );
+    here.question = one("#cs-question textarea")?.value ?? "";
+    try {
+      sessionStorage.removeItem(SHOWN);
+      if (here.answer) sessionStorage.setItem(SHOWN, JSON.stringify({ ...here, id: remembered() }));
+    } catch {
+      // The browser keeps no more; the server may.
+    }
+  });
+
+  // The question and what stands in PLACES, where the server has nothing to show of what the page did.
+  window.shownBefore = (question, answer) => {
+    const before = JSON.parse(sessionStorage.getItem(SHOWN) ?? "{}");
+    if (!before.answer || before.id !== state.asked || !answer.includes("cs-empty")) return null;
+    return [question || before.question, ...PLACES.map((place) => before[place])];
+  };
+
+  /* The address says which page is open, so that reloading stays there; each is an entry of the history. */
+  const tab = (corpora) =>
+    all('button[role="tab"]').find((each) => (each.textContent.trim() === "Corpora") === corpora);
+  document.addEventListener("click", (event) => {
+    const pressed = event.target instanceof Element ? event.target.closest('button[role="tab"]') : null;
+    if (!pressed) return;
+    const place = pressed === tab(true) ? CORPORA : remembered() && `#c=${remembered()}`;
+    if (place !== location.hash) history.pushState(history.state, "", location.pathname + location.search + place);
+  });
+  settled(() => {
+    if (state.opened || !tab(true)) return;
+    state.opened = true;
+    if (location.hash === CORPORA) tab(true).click();
+  });
+
+  // A step in the history, or somebody has put another conversation's address into this tab.
+  addEventListener("hashchange", () => {
+    if (location.hash !== CORPORA && inAddress() !== remembered()) location.reload();
+    else if (managing() !== (location.hash === CORPORA)) tab(!managing())?.click();
+  });
 })();

@@ -2,6 +2,7 @@
 
 from alembic import context
 
+import kb.annotations.tables  # noqa: F401  that Base knows them too
 from kb.catalogue.tables import Base
 
 context.configure(

@@ -4,12 +4,11 @@ from transformers import AutoConfig, AutoModel, AutoProcessor
 
 from retriever.encoders.flmr.configuration import EfficientNetLiteConfig, FLMRConfig, FLMRTextConfig, FLMRVisionConfig
 from retriever.encoders.flmr.efficientnet_lite import EfficientNetLiteModel
-from retriever.encoders.flmr.modeling import CheckpointProblem, FLMRModelForRetrieval, late_interaction_scores
+from retriever.encoders.flmr.modeling import FLMRModelForRetrieval, late_interaction_scores
 from retriever.encoders.flmr.processing import FLMRProcessor
 from retriever.encoders.flmr.tokenization import load_tokenizer, query_text, tokenize_documents, tokenize_queries
 
 __all__ = [
-    "CheckpointProblem",
     "EfficientNetLiteConfig",
     "EfficientNetLiteModel",
     "FLMRConfig",

@@ -55,6 +55,11 @@ class EfficientNetLiteConfig(PreTrainedConfig):
     num_labels: int = 1000
     mirror: bool = False
 
+    @property
+    def patch_size(self) -> int:
+        """Pixels across of what a cell of the grid stands for: the total stride."""
+        return 32
+
 
 PROJECTION_ACTIVATIONS = ("tanh", "softmax")
 VISION_CONFIGS = {c.model_type: c for c in (FLMRVisionConfig, EfficientNetLiteConfig)}
@@ -83,81 +88,54 @@ class FLMRConfig(PreTrainedConfig):
     model_type = "flmr"
     sub_configs = {"text_config": FLMRTextConfig}
 
-    def __init__(
-        self,
-        text_config: dict | FLMRTextConfig | None = None,
-        vision_config: dict | PreTrainedConfig | None = None,
-        dim: int = 128,
-        mapping_network_prefix_length: int = 32,
-        use_vision_encoder: bool = True,
-        separate_query_and_context_text_encoder: bool = False,
-        separate_query_and_context_vision_encoder: bool = False,
-        query_concat_output_from_text_encoder: bool = True,
-        query_concat_output_from_vision_encoder: bool = True,
-        context_concat_output_from_text_encoder: bool = True,
-        context_concat_output_from_vision_encoder: bool = False,
-        use_transformer_mapping_network: bool = False,
-        transformer_mapping_config_base: str | dict | None = None,
-        transformer_mapping_num_hidden_layers: int | None = None,
-        transformer_mapping_cross_attention_length: int = 32,
-        mask_punctuation: bool = True,
-        mask_instruction_token: str | None = None,
-        vision_projection_activation: str = "tanh",
-        vision_projection_hidden_size: int | None = None,
-        transformer_mapping_reads_projection: bool = False,
-        query_vector_weights: bool = False,
-        patch_share: float = 1.0,
-        skip_token_ids: list[int] | None = None,
-        instruction_token_id: int | None = None,
-        initializer_range: float = 0.02,
-        **kwargs,
-    ):
+    text_config: dict | FLMRTextConfig | None = None
+    vision_config: dict | PreTrainedConfig | None = None
+    dim: int = 128
+    mapping_network_prefix_length: int = 32
+    use_vision_encoder: bool = True
+    separate_query_and_context_text_encoder: bool = False
+    separate_query_and_context_vision_encoder: bool = False
+    query_concat_output_from_text_encoder: bool = True
+    query_concat_output_from_vision_encoder: bool = True
+    context_concat_output_from_text_encoder: bool = True
+    context_concat_output_from_vision_encoder: bool = False
+    use_transformer_mapping_network: bool = False
+    transformer_mapping_config_base: str | dict | None = None
+    transformer_mapping_num_hidden_layers: int | None = None
+    transformer_mapping_cross_attention_length: int = 32
+    mask_punctuation: bool = True
+    mask_instruction_token: str | None = None
+    vision_projection_activation: str = "tanh"
+    vision_projection_hidden_size: int | None = None
+    transformer_mapping_reads_projection: bool = False
+    query_vector_weights: bool = False
+    patch_share: float = 1.0
+    skip_token_ids: list[int] | None = None
+    instruction_token_id: int | None = None
+    initializer_range: float = 0.02
+
+    def __post_init__(self, **kwargs):
         kind = kwargs.get("model_type", self.model_type)
         if kind != self.model_type:
             raise ValueError(f"the configuration is one of a {kind!r} model, not of {self.model_type!r}")
-        if vision_projection_activation not in PROJECTION_ACTIVATIONS:
-            raise ValueError(f"vision_projection_activation cannot be {vision_projection_activation!r}")
+        if self.vision_projection_activation not in PROJECTION_ACTIVATIONS:
+            raise ValueError(f"vision_projection_activation cannot be {self.vision_projection_activation!r}")
         unknown = [
             k for k in kwargs if k[0] != "_" and k not in _WITHOUT_EFFECT and not hasattr(PreTrainedConfig, k)
         ]
         if unknown:
             log.warning("The configuration has fields that nothing here uses: %s.", ", ".join(sorted(unknown)))
-        if not isinstance(text_config, PreTrainedConfig):
-            text_config = FLMRTextConfig(**_clean(text_config))
-        if not isinstance(vision_config, PreTrainedConfig):
-            fields = _clean(vision_config)
-            kind = fields.get("model_type", FLMRVisionConfig.model_type)
+        if not isinstance(self.text_config, PreTrainedConfig):
+            self.text_config = FLMRTextConfig(**_clean(self.text_config))
+        if not isinstance(self.vision_config, PreTrainedConfig):
+            described = _clean(self.vision_config)
+            kind = described.get("model_type", FLMRVisionConfig.model_type)
             if kind not in VISION_CONFIGS:
                 raise ValueError(
                     f"vision tower {kind!r} is unknown; known are {', '.join(sorted(VISION_CONFIGS))}"
                 )
-            vision_config = VISION_CONFIGS[kind](**fields)
-        self.text_config = text_config
-        self.vision_config = vision_config
-        self.dim = dim
-        self.mapping_network_prefix_length = mapping_network_prefix_length
-        self.use_vision_encoder = use_vision_encoder
-        self.separate_query_and_context_text_encoder = separate_query_and_context_text_encoder
-        self.separate_query_and_context_vision_encoder = separate_query_and_context_vision_encoder
-        self.query_concat_output_from_text_encoder = query_concat_output_from_text_encoder
-        self.query_concat_output_from_vision_encoder = query_concat_output_from_vision_encoder
-        self.context_concat_output_from_text_encoder = context_concat_output_from_text_encoder
-        self.context_concat_output_from_vision_encoder = context_concat_output_from_vision_encoder
-        self.use_transformer_mapping_network = use_transformer_mapping_network
-        self.transformer_mapping_config_base = transformer_mapping_config_base
-        self.transformer_mapping_num_hidden_layers = transformer_mapping_num_hidden_layers
-        self.transformer_mapping_cross_attention_length = transformer_mapping_cross_attention_length
-        self.mask_punctuation = mask_punctuation
-        self.mask_instruction_token = mask_instruction_token
-        self.vision_projection_activation = vision_projection_activation
-        self.vision_projection_hidden_size = vision_projection_hidden_size
-        self.transformer_mapping_reads_projection = transformer_mapping_reads_projection
-        self.query_vector_weights = query_vector_weights
-        self.patch_share = patch_share
-        self.skip_token_ids = skip_token_ids
-        self.instruction_token_id = instruction_token_id
-        self.initializer_range = initializer_range
-        super().__init__(**kwargs)
+            self.vision_config = VISION_CONFIGS[kind](**described)
+        super().__post_init__(**kwargs)
 
     @property
     def projection_hidden_size(self) -> int:

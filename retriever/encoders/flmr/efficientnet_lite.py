@@ -110,7 +110,3 @@ class EfficientNetLiteModel(PreTrainedModel):
         for block in self._blocks:
             x = block(x)
         return nn.functional.relu6(self._bn1(self._conv_head(x)))
-
-    def classify(self, pooled: torch.Tensor) -> torch.Tensor:
-        """Pooled features (..., hidden_size) to class logits (..., num_labels)."""
-        return self._fc(pooled)

@@ -14,23 +14,25 @@ from dataclasses import dataclass
 import torch
 from safetensors import SafetensorError
 from torch import nn
-from transformers import BertModel, CLIPVisionModel, PreTrainedModel
-from transformers.models.bert.modeling_bert import BertLayer
+from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
-from retriever.encoders.flmr.configuration import EfficientNetLiteConfig, FLMRConfig, FLMRTextConfig, FLMRVisionConfig
-from retriever.encoders.flmr.efficientnet_lite import EfficientNetLiteModel
+from common.problems import Problem
+from common.text import shown
+from retriever.encoders.flmr.configuration import FLMRConfig
+from retriever.encoders.flmr.layers import (
+    FLMRMappingNetwork,
+    FLMRMultiLayerPerceptron,
+    FLMRTextModel,
+    FLMRVectorWeights,
+    vision_tower,
+)
 from retriever.encoders.flmr.tokenization import CONTEXT_TOKENIZER, QUERY_TOKENIZER, find_tokenizer
 
 # Some files name the text tower otherwise.
 _OLD_NAMES = {r"^(query|context)_text_encoder\.text_model\.": r"\1_text_encoder.bert_model."}
 # What transformers itself looks a file up with; the tokenizers are looked up the same way.
 _LOOKUP_OPTIONS = ("cache_dir", "force_download", "local_files_only", "token", "revision")
-_ACTIVATIONS = {"tanh": nn.Tanh, "softmax": lambda: nn.Softmax(dim=-1)}
-
-
-class CheckpointProblem(ValueError):
-    """A checkpoint that is damaged or not of this model; str() is one sentence that names what is wrong."""
 
 
 @dataclass
@@ -60,92 +62,6 @@ class FLMRModelOutput(ModelOutput):
     scores: torch.Tensor | None = None
 
 
-class FLMRTextModel(nn.Module):
-    """The text tower under the published name `bert_model`."""
-
-    def __init__(self, config: FLMRTextConfig):
-        super().__init__()
-        self.bert_model = BertModel(config)
-
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        return self.bert_model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-
-
-class FLMRVisionModel(nn.Module):
-    """CLIP's vision tower under the published names `vision_model.vision_model`."""
-
-    def __init__(self, config: FLMRVisionConfig):
-        super().__init__()
-        self.vision_model = nn.Module()
-        self.vision_model.vision_model = CLIPVisionModel(config)
-
-    def forward(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Returns the CLS state of the last layer before the final norm, (B, hidden), and the patch states of the
-        layer before it, (B, patches, hidden)."""
-        out = self.vision_model.vision_model(pixel_values=pixel_values, output_hidden_states=True)
-        return out.last_hidden_state[:, 0], out.hidden_states[-2][:, 1:]
-
-
-def _vision_tower(config: FLMRVisionConfig | EfficientNetLiteConfig) -> nn.Module:
-    if isinstance(config, EfficientNetLiteConfig):
-        return EfficientNetLiteModel(config)
-    return FLMRVisionModel(config)
-
-
-class FLMRMultiLayerPerceptron(nn.Module):
-    """The vision projection: pooled features to `prefix_length` vectors (FLMR, section 3.1)."""
-
-    def __init__(self, config: FLMRConfig):
-        super().__init__()
-        hidden = config.projection_hidden_size
-        self.model = nn.Sequential(
-            nn.Linear(config.vision_config.hidden_size, hidden),
-            _ACTIVATIONS[config.vision_projection_activation](),
-            nn.Linear(hidden, config.dim * config.mapping_network_prefix_length),
-        )
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.model(x)
-
-    def hidden(self, x: torch.Tensor) -> torch.Tensor:
-        """What the hidden layer holds after its activation; with a softmax, probabilities."""
-        return self.model[:2](x)
-
-
-class FLMRMappingNetwork(nn.Module):
-    """BERT layers over the patches that look across at the question (PreFLMR, section 3.1)."""
-
-    def __init__(self, config: FLMRConfig):
-        super().__init__()
-        bert = config.mapping_config()
-        if bert.hidden_size != config.text_config.hidden_size:
-            raise ValueError(
-                f"the mapping network is {bert.hidden_size} wide and the text tower {config.text_config.hidden_size}"
-            )
-        bert._attn_implementation = config._attn_implementation
-        self.layer = nn.ModuleList(BertLayer(bert, layer_idx=i) for i in range(bert.num_hidden_layers))
-        for layer in self.layer:
-            # A decoder only for its cross-attention: the patches see each other in both directions.
-            layer.attention.self.is_causal = False
-
-    def forward(self, patches: torch.Tensor, question: torch.Tensor) -> torch.Tensor:
-        for layer in self.layer:
-            patches = layer(patches, encoder_hidden_states=question)
-        return patches
-
-
-class FLMRVectorWeights(nn.Module):
-    """How much each query vector counts: from the text states, fixed for each prefix vector, and from the mapping
-    network's states for patches, which share a fixed part of what the prefix counts. An extension of ours; the
-    published models weigh all alike."""
-
-    def __init__(self, config: FLMRConfig):
-        super().__init__()
-        self.text = nn.Linear(config.text_config.hidden_size, 1)
-        self.prefix = nn.Parameter(torch.zeros(config.mapping_network_prefix_length))
-        self.patch = nn.Linear(config.text_config.hidden_size, 1)
-
-
 class FLMRModelForRetrieval(PreTrainedModel):
     """Query and document encoders, and the late-interaction score between them."""
 
@@ -168,12 +84,12 @@ class FLMRModelForRetrieval(PreTrainedModel):
             self.context_text_encoder_linear = nn.Linear(text.hidden_size, config.dim, bias=False)
         uses_photos = config.query_concat_output_from_vision_encoder or config.context_concat_output_from_vision_encoder
         if config.use_vision_encoder:
-            self.query_vision_encoder = _vision_tower(vision)
+            self.query_vision_encoder = vision_tower(vision)
         if uses_photos:
             self.query_vision_projection = FLMRMultiLayerPerceptron(config)
         if config.separate_query_and_context_vision_encoder:
             if config.use_vision_encoder:
-                self.context_vision_encoder = _vision_tower(vision)
+                self.context_vision_encoder = vision_tower(vision)
             if uses_photos:
                 self.context_vision_projection = FLMRMultiLayerPerceptron(config)
         if config.use_transformer_mapping_network:
@@ -191,10 +107,11 @@ class FLMRModelForRetrieval(PreTrainedModel):
     def from_pretrained(cls, pretrained_model_name_or_path, *model_args, output_loading_info: bool = False, **kwargs):
         """As in transformers, of a folder or a repository on the Hub, but strict.
 
-        Raises CheckpointProblem for a missing, unknown or misshapen tensor, a damaged file or a configuration of
+        Raises Problem for a missing, unknown or misshapen tensor, a damaged file or a configuration of
         another model; OSError where there is no checkpoint. Which token ids documents drop is read from the
         checkpoint's tokenizers if the configuration does not say."""
         place = str(pretrained_model_name_or_path)
+        advice = "fetch or copy it again, or choose another"
         kwargs.setdefault("use_safetensors", True)  # never a pickle, which could run anything
         kwargs["ignore_mismatched_sizes"] = True  # so that they are told of below, by name
         kwargs["key_mapping"] = _OLD_NAMES | (kwargs.get("key_mapping") or {})
@@ -203,11 +120,11 @@ class FLMRModelForRetrieval(PreTrainedModel):
                 pretrained_model_name_or_path, *model_args, output_loading_info=True, **kwargs
             )
         except SafetensorError as problem:
-            raise CheckpointProblem(f"A weights file of {place} is damaged or incomplete ({problem}).") from problem
+            raise Problem(f"A weights file of {place} is damaged ({problem}); {advice}.") from problem
         except (ValueError, RuntimeError, TypeError) as problem:
-            raise CheckpointProblem(f"{place} is no checkpoint of this model: {_first_lines(problem)}") from problem
+            raise Problem(f"{place} is no checkpoint of this model ({shown(problem, 300)}); {advice}.") from problem
         if info["missing_keys"] or info["unexpected_keys"] or info["mismatched_keys"]:
-            raise CheckpointProblem(f"The checkpoint {place} does not fit the model: {_misfits(info)}.")
+            raise Problem(f"The checkpoint {place} does not fit the model ({_misfits(info)}); {advice}.")
         lookup = {k: kwargs[k] for k in _LOOKUP_OPTIONS if k in kwargs}
         if model.config.skip_token_ids is None and (words := find_tokenizer(place, CONTEXT_TOKENIZER, **lookup)):
             model.bind_context_tokenizer(words)
@@ -430,10 +347,6 @@ def _misfits(info: dict) -> str:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             said.append(f"{words}: {', '.join(names[:3])}{more}")
     return "; ".join(said)
-
-
-def _first_lines(problem: Exception) -> str:
-    return " ".join(str(problem).split())[:300]
 
 
 def _joined(parts: list[torch.Tensor]) -> torch.Tensor:

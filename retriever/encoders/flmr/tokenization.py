@@ -12,12 +12,15 @@ import torch
 from transformers import BertTokenizer, PreTrainedTokenizerBase
 from transformers.utils import cached_file
 
+from retriever.encoders.batching import padded
+
 # Where they lie in a checkpoint.
 QUERY_TOKENIZER = "query_tokenizer"
 CONTEXT_TOKENIZER = "context_tokenizer"
 
 QUERY_MARKER_ID = 1  # [unused0]
 DOCUMENT_MARKER_ID = 2  # [unused1]
+_FRONT = ". "  # of a text; its token's place is the marker's
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -56,7 +59,7 @@ def tokenize_queries(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Ids and attention mask, both (B, max_length) int64; padding is [MASK], which is not attended to."""
     batch = tokenizer(
-        [f". {t}" for t in texts],
+        [_FRONT + text for text in texts],
         padding="max_length",
         truncation=True,
         max_length=max_length,
@@ -69,30 +72,24 @@ def tokenize_queries(
 
 
 def tokenize_documents(
-    tokenizer: PreTrainedTokenizerBase,
-    texts: Sequence[str],
-    max_length: int = 512,
-    pad_to_max: bool = False,
-    offsets: bool = False,
-) -> tuple[torch.Tensor, ...]:
-    """Ids and attention mask, both (B, L) int64; L is the longest text's length, or `max_length` if asked.
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int = 512, pad_to_max: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and attention mask, both (B, L) int64; L is the longest text's length, or `max_length` if asked."""
+    ids = document_ids(tokenizer, texts, max_length)
+    return padded(ids, tokenizer.pad_token_id, max_length if pad_to_max else 0)
 
-    With `offsets`, also a list for each text of each token's (start, end) in it, (0, 0) for marks."""
-    front = ". "  # its token's place is the marker's
-    batch = tokenizer(
-        [front + t for t in texts],
-        padding="max_length" if pad_to_max else "longest",
-        truncation=True,
-        max_length=max_length,
-        return_tensors="pt",
-        return_offsets_mapping=offsets,
-    )
-    ids = batch["input_ids"]
-    ids[:, 1] = DOCUMENT_MARKER_ID
-    if not offsets:
-        return ids, batch["attention_mask"]
-    places = [
-        [(max(0, start - len(front)), max(0, end - len(front))) for start, end in row]
-        for row in batch["offset_mapping"].tolist()
-    ]
-    return ids, batch["attention_mask"], places
+
+def document_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int = 512) -> list[list[int]]:
+    """The token ids of each document, not padded."""
+    if not texts:  # which the tokenizer does not take
+        return []
+    tokens = tokenizer([_FRONT + text for text in texts], truncation=True, max_length=max_length)["input_ids"]
+    for ids in tokens:
+        ids[1] = DOCUMENT_MARKER_ID
+    return tokens
+
+
+def document_places(tokenizer: PreTrainedTokenizerBase, text: str, max_length: int = 512) -> list[tuple[int, int]]:
+    """Where each of a document's tokens stands in its text, (start, end); (0, 0) for marks."""
+    places = tokenizer(_FRONT + text, truncation=True, max_length=max_length, return_offsets_mapping=True)
+    return [(max(0, start - len(_FRONT)), max(0, end - len(_FRONT))) for start, end in places["offset_mapping"]]

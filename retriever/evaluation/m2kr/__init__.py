@@ -4,7 +4,6 @@ It knows an encoder and the index by their interfaces; nothing of models, of SQL
 """
 
 from retriever.evaluation.m2kr.evaluate import evaluate
-from retriever.evaluation.m2kr.layout import M2KRProblem
 from retriever.evaluation.m2kr.report import Report
 
-__all__ = ["M2KRProblem", "Report", "evaluate"]
+__all__ = ["Report", "evaluate"]

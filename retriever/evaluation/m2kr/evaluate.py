@@ -11,19 +11,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from common.problems import Problem
+from common.text import shown
 from retriever.encoders.base import Encoder
 from retriever.evaluation.m2kr.layout import (
-    M2KRProblem,
     Question,
     content_key,
     count_passages,
     find_shards,
     read_passages,
     read_questions,
-    shown,
 )
 from retriever.evaluation.m2kr.photos import Photo, find_photos
-from retriever.evaluation.m2kr.protocol import DEPTH, answer_ranks, positive_ranks, recall
+from retriever.evaluation.m2kr.protocol import DEPTH, DEPTHS, answer_ranks, positive_ranks
 from retriever.evaluation.m2kr.published import Task, find_task
 from retriever.evaluation.m2kr.ranking import (
     CANDIDATES,
@@ -35,6 +37,7 @@ from retriever.evaluation.m2kr.ranking import (
     rank_questions,
 )
 from retriever.evaluation.m2kr.report import Report
+from retriever.evaluation.measures import recall
 from retriever.index import FORMAT_VERSION
 
 SPLITS = ("test", "valid")
@@ -59,13 +62,13 @@ class Checked:
 
 
 def named_task(dataset: str, split: str) -> Task:
-    """The task and that the split can be evaluated on. Raises M2KRProblem."""
+    """The task and that the split can be evaluated on. Raises Problem."""
     if split not in SPLITS:
-        raise M2KRProblem(f"M2KR is evaluated on the split {' or '.join(SPLITS)}, not on {split!r}.")
+        raise Problem(f"M2KR is evaluated on the split {' or '.join(SPLITS)}, not on {split!r}.")
     try:
         return find_task(dataset)
     except ValueError as problem:
-        raise M2KRProblem(str(problem)) from None
+        raise Problem(str(problem)) from None
 
 
 def check(
@@ -76,7 +79,7 @@ def check(
     progress: Progress = lambda stage, done, total: None,
 ) -> Checked:
     """What can be wrong with the data is found here, before anything is encoded, but for images whose damage only
-    decoding shows. Raises M2KRProblem."""
+    decoding shows. Raises Problem."""
     task = named_task(dataset, split)
     passages = find_shards(data, f"{task.name}_passages", f"{split}_passages")
     shards = find_shards(data, f"{task.name}_data", split)
@@ -86,8 +89,8 @@ def check(
 
     positives = {positive for question in questions for positive in question.positives}
     if positives and positives.isdisjoint(numbers):
-        raise M2KRProblem(
-            f"None of the questions' positives, such as {shown(min(positives))}, is among the {len(numbers):,} "
+        raise Problem(
+            f"None of the questions' positives, such as {shown(min(positives))!r}, is among the {len(numbers):,} "
             f"passages in {passages[0].parent}; questions and passages do not belong together, so fetch the data set "
             "again."
         )
@@ -111,76 +114,99 @@ def evaluate(
     data: the folder that holds <task>_data and <task>_passages. images: where the paths of images start; None if no
     question has one. work: where index and rankings are kept; a call that was stopped goes on from them. exact: score
     all passages, not the best candidates. progress(stage, done, total) is called often.
-    Raises M2KRProblem, IndexProblem, ImageProblem, each a sentence."""
+    Raises Problem, each a sentence."""
     checked = check(dataset, split, data, images, progress)
     return measure(encoder, checked, work, exact, progress)
 
 
 def measure(encoder: Encoder, checked: Checked, work: Path, exact: bool, progress: Progress) -> Report:
     """What evaluate() does once the data are checked."""
-    task, questions = checked.task, checked.questions
     # Another encoder, other passages or another kind of index get a folder of their own, so that rankings of two are
     # never mixed; other questions get a file of their own in it.
     kind = f"{FORMAT_VERSION} {NBITS}"
-    folder = work / f"{task.name}-{checked.split}-{_key(encoder.fingerprint, checked.passages_key, kind)}"
+    folder = work / f"{checked.task.name}-{checked.split}-{_key(encoder.fingerprint, checked.passages_key, kind)}"
     how = "exact" if exact else f"candidates-{CANDIDATES}"
     results = folder / f"rankings-{how}-{_key(checked.questions_key, str(PROTOCOL_VERSION))}.jsonl"
-    began = time.perf_counter()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        batches = _unique(read_passages(checked.passages), checked.numbers)
-        index, encoded = build_index(encoder, batches, len(checked.numbers), folder / "index", progress)
-        with index:
-            indexing = time.perf_counter() - began
-            rankings = Rankings(results, questions, checked.photos, checked.numbers)
-            kept = len(rankings.found)
-            try:
-                seconds = rank_questions(encoder, index, questions, checked.photos, rankings, exact, progress)
-            finally:
-                rankings.close()
-            indexed, vectors = len(index), index.stats()["vectors"]
+        ranked = _rank(encoder, checked, folder / "index", results, exact, progress)
     except OSError as problem:
-        raise M2KRProblem(
+        raise Problem(
             f"Working in {folder} failed ({problem.strerror or problem}); what was done is kept, so make room or check "
             "the folder, and run the same command again."
         ) from problem
-
     positives = [
-        {checked.numbers[p] for p in question.positives if p in checked.numbers} for question in questions
+        {checked.numbers[p] for p in question.positives if p in checked.numbers} for question in checked.questions
     ]
     pseudo = None
-    if task.has_answers:
-        texts = _texts(checked, progress)
-        pseudo = recall(answer_ranks(rankings.found, [question.answers for question in questions], texts))
+    if checked.task.has_answers:
+        answers = [question.answers for question in checked.questions]
+        pseudo = recall(answer_ranks(ranked.found, answers, _texts(checked, progress)), DEPTHS)
     return Report(
-        dataset=task.name,
+        dataset=checked.task.name,
         split=checked.split,
         fingerprint=encoder.fingerprint,
         rankings=str(results),
-        recall=recall(positive_ranks(rankings.found, positives)),
+        recall=recall(positive_ranks(ranked.found, positives), DEPTHS),
         pseudo_recall=pseudo,
-        counts={
-            "questions": len(questions),
-            "questions with an image": sum(photo is not None for photo in checked.photos),
-            "questions without positives": sum(not question.positives for question in questions),
-            "questions with positives that are not among the passages": checked.incomplete,
-            "passages": len(checked.numbers),
-            "passages whose id stands more than once": checked.repeated,
-            "passages without vectors": len(checked.numbers) - indexed,
-            "vectors": vectors,
-        },
+        counts=_counts(checked, ranked),
         settings={
             "depth": DEPTH,
             "exact": exact,
             "candidates": None if exact else CANDIDATES,
             "questions encoded at a time": QUERIES,
             "stored vectors": f"{NBITS} bits",
-            "instructions": bool(encoder.takes_instructions),
+            "instructions": encoder.takes.instructions,
         },
-        done_now={"passages encoded": encoded, "questions searched": len(questions) - kept},
-        seconds={name: round(value, 3) for name, value in {"indexing": indexing, **seconds}.items()},
+        done_now={"passages encoded": ranked.encoded, "questions searched": ranked.searched},
+        seconds={name: round(value, 3) for name, value in ranked.seconds.items()},
         sha256={"passages": checked.passages_key, "questions": checked.questions_key},
     )
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """found: for each question the numbers of the passages found, best first. encoded, searched: passages and questions
+    of this run. indexed, vectors: what the index holds."""
+
+    found: list[np.ndarray]
+    encoded: int
+    searched: int
+    indexed: int
+    vectors: int
+    seconds: dict[str, float]
+
+
+def _rank(
+    encoder: Encoder, checked: Checked, place: Path, results: Path, exact: bool, progress: Progress
+) -> _Ranked:
+    """Indexes the passages at a place and ranks them for every question. Raises OSError and Problem."""
+    began = time.perf_counter()
+    batches = _unique(read_passages(checked.passages), checked.numbers)
+    index, encoded = build_index(encoder, batches, len(checked.numbers), place, progress)
+    with index:
+        seconds = {"indexing": time.perf_counter() - began}
+        rankings = Rankings(results, checked.questions, checked.photos, checked.numbers)
+        kept = len(rankings.found)
+        try:
+            seconds |= rank_questions(encoder, index, checked.questions, checked.photos, rankings, exact, progress)
+        finally:
+            rankings.close()
+        searched = len(checked.questions) - kept
+        return _Ranked(rankings.found, encoded, searched, len(index), index.stats()["vectors"], seconds)
+
+
+def _counts(checked: Checked, ranked: _Ranked) -> dict[str, int]:
+    return {
+        "questions": len(checked.questions),
+        "questions with an image": sum(photo is not None for photo in checked.photos),
+        "questions without positives": sum(not question.positives for question in checked.questions),
+        "questions with positives that are not among the passages": checked.incomplete,
+        "passages": len(checked.numbers),
+        "passages whose id stands more than once": checked.repeated,
+        "passages without vectors": len(checked.numbers) - ranked.indexed,
+        "vectors": ranked.vectors,
+    }
 
 
 def _numbers(passages: Sequence[Path], progress: Progress) -> tuple[dict[str, int], int]:

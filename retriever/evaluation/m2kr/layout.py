@@ -18,6 +18,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from common.problems import Problem, unreadable
+
 MOST_QUESTIONS = 200_000  # held in memory; the largest published split to evaluate on has 20,102
 MOST_PASSAGES = 10_000_000  # whose ids are held in memory
 MOST_BYTES = 2 << 30  # of a row group, unpacked; the largest published are a few hundred MB
@@ -25,10 +27,6 @@ ROWS = 512  # read at a time
 _BUFFER = 1 << 20  # bytes of a column read at a time, and not a whole column of a row group
 
 _SHARD = re.compile(r"(?P<split>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.parquet")
-
-
-class M2KRProblem(RuntimeError):
-    """Something about the benchmark's data that a person can act on; str() is one sentence."""
 
 
 @dataclass(frozen=True)
@@ -45,18 +43,13 @@ class Question:
     answers: tuple[str, ...]
 
 
-def shown(text: str) -> str:
-    """A string of the data as it can be put into a message: quoted, without control characters, not too long."""
-    return repr(text if len(text) <= 80 else text[:77] + "...")
-
-
 def find_shards(data: Path, configuration: str, split: str) -> tuple[Path, ...]:
-    """The files of a split, in order. Raises M2KRProblem unless every shard is there."""
+    """The files of a split, in order. Raises Problem unless every shard is there."""
     folder = data / configuration
     if not data.is_dir():
-        raise M2KRProblem(f"There is no folder {data}; give the folder that holds {configuration} with --data.")
+        raise Problem(f"There is no folder {data}; give the folder that holds {configuration} with --data.")
     if not folder.is_dir():
-        raise M2KRProblem(
+        raise Problem(
             f"The folder {data} holds no folder {configuration}; give the folder that holds it with --data, or put it "
             "there."
         )
@@ -70,12 +63,12 @@ def find_shards(data: Path, configuration: str, split: str) -> tuple[Path, ...]:
                 counts.add(int(match["count"]))
     if split not in found:
         there = ", ".join(sorted(found)) or "none"
-        raise M2KRProblem(
+        raise Problem(
             f"There is no split {split} in {folder}: it holds no file {split}-00000-of-....parquet; the splits there: "
             f"{there}."
         )
     if len(counts) > 1:
-        raise M2KRProblem(
+        raise Problem(
             f"The folder {folder} mixes shards of different editions of the split {split} ("
             f"{' and '.join(f'of {count}' for count in sorted(counts))}); delete those that do not belong."
         )
@@ -84,7 +77,7 @@ def find_shards(data: Path, configuration: str, split: str) -> tuple[Path, ...]:
     if missing or len(found[split]) > count:
         name = f"{split}-{missing[0] if missing else count:05}-of-{count:05}.parquet"
         what = "is missing" if missing else "is one too many"
-        raise M2KRProblem(f"The shard {name} {what} in {folder}; fetch the data set again.")
+        raise Problem(f"The shard {name} {what} in {folder}; fetch the data set again.")
     return tuple(found[split][number] for number in range(count))
 
 
@@ -101,7 +94,7 @@ def content_key(shards: Sequence[Path]) -> str:
 
 
 def read_questions(shards: Sequence[Path], with_answers: bool) -> list[Question]:
-    """All questions of a split, in order. Raises M2KRProblem, also when there are none."""
+    """All questions of a split, in order. Raises Problem, also when there are none."""
     columns = {"question_id": "id", "question": "text", "instruction": "text", "img_path": "text"}
     columns |= {"pos_item_ids": "texts"} | ({"answers": "texts"} if with_answers else {})
     _check_count(shards, MOST_QUESTIONS, "questions")
@@ -114,19 +107,24 @@ def read_questions(shards: Sequence[Path], with_answers: bool) -> list[Question]
             positives=_texts(row["pos_item_ids"]),
             answers=_texts(row.get("answers")),
         )
-        for batch in _batches(shards, columns)
+        for batch in read_rows(shards, columns)
         for row in batch
     ]
 
 
 def count_passages(shards: Sequence[Path]) -> int:
-    """How many rows the shards say they have. Raises M2KRProblem, also when there are none or too many."""
+    """How many rows the shards say they have. Raises Problem, also when there are none or too many."""
     return _check_count(shards, MOST_PASSAGES, "passages")
 
 
+def has_column(shards: Sequence[Path], name: str) -> bool:
+    """Whether the first of the shards has such a column. Raises Problem."""
+    return name in _open(shards[0]).schema_arrow.names
+
+
 def read_passages(shards: Sequence[Path]) -> Iterator[list[tuple[str, str]]]:
-    """(id, text) of the passages of a split, in order, some at a time; a null text is "". Raises M2KRProblem."""
-    for batch in _batches(shards, {"passage_id": "id", "passage_content": "text"}):
+    """(id, text) of the passages of a split, in order, some at a time; a null text is "". Raises Problem."""
+    for batch in read_rows(shards, {"passage_id": "id", "passage_content": "text"}):
         yield [(row["passage_id"], row["passage_content"] or "") for row in batch]
 
 
@@ -137,9 +135,9 @@ def _texts(value: list[str | None] | None) -> tuple[str, ...]:
 def _check_count(shards: Sequence[Path], most: int, what: str) -> int:
     count = sum(_open(path).metadata.num_rows for path in shards)
     if not count:
-        raise M2KRProblem(f"There are no {what} in {shards[0]}: the split is empty; choose another or fetch it again.")
+        raise Problem(f"There are no {what} in {shards[0]}: the split is empty; choose another or fetch it again.")
     if count > most:
-        raise M2KRProblem(f"There are {count:,} {what} in {shards[0].parent}, and no more than {most:,} can be used.")
+        raise Problem(f"There are {count:,} {what} in {shards[0].parent}, and no more than {most:,} can be used.")
     return count
 
 
@@ -149,11 +147,12 @@ def _open(path: Path) -> pq.ParquetFile:
     except OSError as problem:
         raise _unreadable(path, problem) from None
     except (pa.ArrowException, ValueError, OverflowError):
-        raise M2KRProblem(f"{path} is not a whole parquet file; fetch it again.") from None
+        raise Problem(f"{path} is not a whole parquet file; fetch it again.") from None
 
 
-def _batches(shards: Sequence[Path], columns: dict[str, str]) -> Iterator[list[dict]]:
-    """Rows as dictionaries, ROWS at a time. columns: name -> "id" (never null or empty), "text" or "texts"."""
+def read_rows(shards: Sequence[Path], columns: dict[str, str]) -> Iterator[list[dict]]:
+    """Rows as dictionaries, ROWS at a time. columns: name -> "id" (never null or empty), "text", "texts", or "image", a
+    file's bytes. Raises Problem."""
     for path in shards:
         file = _open(path)
         _check_columns(path, file.schema_arrow, columns)
@@ -166,30 +165,32 @@ def _batches(shards: Sequence[Path], columns: dict[str, str]) -> Iterator[list[d
             except OSError as problem:  # also what a broken compression is reported as
                 raise _unreadable(path, problem) from None
             except (pa.ArrowException, ValueError, OverflowError):  # ValueError: text that is not UTF-8
-                raise M2KRProblem(f"{path} is damaged; fetch it again.") from None
+                raise Problem(f"{path} is damaged; fetch it again.") from None
             if rows is None:
                 break
             for name in (name for name, kind in columns.items() if kind == "id"):
                 if not all(row[name] for row in rows):
-                    raise M2KRProblem(f"A row of {path} has no {name}; fetch the data set again.")
+                    raise Problem(f"A row of {path} has no {name}; fetch the data set again.")
             yield rows
 
 
 def _check_columns(path: Path, schema: pa.Schema, columns: dict[str, str]) -> None:
     for name, kind in columns.items():
         if name not in schema.names:
-            raise M2KRProblem(f"{path} has no column {name}; it is not a file of M2KR as published.")
+            raise Problem(f"{path} has no column {name}; it is not a file of M2KR as published.")
         found = schema.field(name).type
         if pa.types.is_null(found) and kind != "id":  # null in every row
             continue
-        if kind != "texts":
+        if kind == "image":
+            fits = _is_image(found)
+        elif kind != "texts":
             fits = _is_text(found)
         else:
             is_list = pa.types.is_list(found) or pa.types.is_large_list(found)
             fits = is_list and (_is_text(found.value_type) or pa.types.is_null(found.value_type))
         if not fits:
-            wanted = "lists of texts" if kind == "texts" else "texts"
-            raise M2KRProblem(f"The column {name} of {path} holds {found} and not {wanted}; it is not a file of M2KR.")
+            wanted = {"texts": "lists of texts", "image": "images' bytes"}.get(kind, "texts")
+            raise Problem(f"The column {name} of {path} holds {found} and not {wanted}; it is not a file of M2KR.")
 
 
 def _check_size(path: Path, metadata: pq.FileMetaData) -> None:
@@ -197,14 +198,21 @@ def _check_size(path: Path, metadata: pq.FileMetaData) -> None:
     size = max((metadata.row_group(n).total_byte_size for n in range(metadata.num_row_groups)), default=0)
     if size > MOST_BYTES:
         unpacked, most = size >> 20, MOST_BYTES >> 20
-        raise M2KRProblem(f"{path} unpacks to {unpacked:,} MB in one piece, and no more than {most:,} can be read.")
+        raise Problem(f"{path} unpacks to {unpacked:,} MB in one piece, and no more than {most:,} can be read.")
 
 
 def _is_text(kind: pa.DataType) -> bool:
     return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
-def _unreadable(path: Path, problem: OSError) -> M2KRProblem:
+def _is_image(kind: pa.DataType) -> bool:
+    """Bytes, or a structure that holds them as `bytes`, as the Hub's data sets have images."""
+    if pa.types.is_struct(kind):
+        return any(each.name == "bytes" and _is_image(each.type) for each in kind)
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+
+
+def _unreadable(path: Path, problem: OSError) -> Problem:
     if problem.strerror:
-        return M2KRProblem(f"{path} cannot be read ({problem.strerror}); check the file and its permissions.")
-    return M2KRProblem(f"{path} is damaged; fetch it again.")
+        return unreadable(path, problem)
+    return Problem(f"{path} is damaged; fetch it again.")

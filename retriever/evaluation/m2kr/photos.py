@@ -13,9 +13,11 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
-from retriever.evaluation.m2kr.layout import M2KRProblem, Question, shown
+from common.problems import Problem
+from common.text import shown
+from retriever.evaluation.m2kr.layout import Question
 from retriever.evaluation.m2kr.published import Task
-from retriever.images import ImageProblem, check_header, load_image
+from retriever.images import check_header, load_image
 
 
 @dataclass(frozen=True)
@@ -29,45 +31,45 @@ class Photo:
 def find_photos(questions: Sequence[Question], folder: Path | None, task: Task) -> list[Photo | None]:
     """Each question's photo, None for one without. Looked for as img_path in the folder, then in folder/<task>.
 
-    Of each only the header is read. Raises M2KRProblem that counts the images that are not there and names the first,
+    Of each only the header is read. Raises Problem that counts the images that are not there and names the first,
     or names one that is no image."""
     with_image = [question for question in questions if question.image is not None]
     if not with_image:
         return [None] * len(questions)
     first = with_image[0].image
     if folder is None:
-        raise M2KRProblem(
-            f"{len(with_image):,} of the {len(questions):,} questions have an image, the first {shown(first)}; give "
+        raise Problem(
+            f"{len(with_image):,} of the {len(questions):,} questions have an image, the first {shown(first)!r}; give "
             "the folder that the images lie in with --images."
         )
     if not folder.is_dir():
-        raise M2KRProblem(f"There is no folder {folder}; give the folder that the images lie in with --images.")
+        raise Problem(f"There is no folder {folder}; give the folder that the images lie in with --images.")
     photos = [None if question.image is None else _find(question, folder, task) for question in questions]
     missing = [q for q, photo in zip(questions, photos, strict=True) if q.image is not None and photo is None]
     if missing:
         name = missing[0].image
-        raise M2KRProblem(
+        raise Problem(
             f"{len(missing):,} of the {len(with_image):,} images that the questions name are missing; the first is "
-            f"{shown(name)} of question {shown(missing[0].id)}, looked for in {folder} and in {folder / task.name}."
+            f"{shown(name)!r} of question {shown(missing[0].id)!r}, looked for in {folder} and in {folder / task.name}."
         )
     return photos
 
 
 def open_photo(question: Question, photo: Photo | None) -> Image.Image | None:
-    """The image, RGB, upright. Raises ImageProblem that names the question and the file."""
+    """The image, RGB, upright. Raises Problem that names the question and the file."""
     if photo is None:
         return None
     try:
         return load_image(photo.path)
-    except ImageProblem as problem:
-        raise ImageProblem(_unusable(question, problem)) from None
+    except Problem as problem:
+        raise Problem(_unusable(question, problem)) from None
 
 
 def _find(question: Question, folder: Path, task: Task) -> Photo | None:
     parts = PurePosixPath(question.image).parts
     if not parts or ".." in parts or question.image.startswith("/"):
-        raise M2KRProblem(
-            f"The image {shown(question.image)} of question {shown(question.id)} would lie outside the folder of "
+        raise Problem(
+            f"The image {shown(question.image)!r} of question {shown(question.id)!r} would lie outside the folder of "
             "images; correct its img_path."
         )
     for root in (folder, folder / task.name):
@@ -85,10 +87,10 @@ def _find(question: Question, folder: Path, task: Task) -> Photo | None:
 def _check_header(question: Question, path: Path) -> None:
     try:
         check_header(path)
-    except ImageProblem as problem:
-        raise M2KRProblem(_unusable(question, problem)) from None
+    except Problem as problem:
+        raise Problem(_unusable(question, problem)) from None
 
 
-def _unusable(question: Question, problem: ImageProblem) -> str:
-    name, reason = shown(question.image), str(problem)
-    return f"The image {name} of question {shown(question.id)} cannot be used: {reason[0].lower()}{reason[1:]}"
+def _unusable(question: Question, problem: Problem) -> str:
+    name, reason = repr(shown(question.image)), str(problem)
+    return f"The image {name} of question {shown(question.id)!r} cannot be used: {reason[0].lower()}{reason[1:]}"

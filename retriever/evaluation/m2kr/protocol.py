@@ -1,4 +1,4 @@
-"""M2KR's measures: Recall@K by the ids of positive passages, Pseudo Recall@K by the authors' string match.
+"""M2KR's ranks: by the ids of positive passages for Recall@K, by the authors' string match for Pseudo Recall@K.
 
 A ranking is an array of passage numbers (the row in the passages' files), best first. Knows nothing of files,
 encoders or indexes.
@@ -12,15 +12,6 @@ import numpy as np
 
 DEPTH = 500  # passages looked at for a question
 DEPTHS = (1, 5, 10, 20, 50, 100, 500)
-
-
-def recall(ranks: Sequence[int | None]) -> dict[int, float]:
-    """For each K the share of questions whose rank, counted from 1, is at most K; None counts as never.
-
-    Raises ValueError without ranks."""
-    if not ranks:
-        raise ValueError("there is nothing to measure: no questions")
-    return {k: sum(rank is not None and rank <= k for rank in ranks) / len(ranks) for k in DEPTHS}
 
 
 def positive_ranks(rankings: Sequence[np.ndarray], positives: Sequence[Iterable[int]]) -> list[int | None]:

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from retriever.encoders.base import Encoder
+from retriever.encoders.base import Encoder, PlainPassage, Query
 from retriever.evaluation.m2kr.layout import Question
 from retriever.evaluation.m2kr.photos import Photo, open_photo
 from retriever.evaluation.m2kr.protocol import DEPTH
-from retriever.index import LateInteractionIndex
-from retriever.passage_index import index_to_write
+from retriever.index import Index
+from retriever.opening import open_index
 
 Progress = Callable[[str, int, int], None]  # stage, done, total
 
@@ -39,12 +39,12 @@ CANDIDATES = 10_000
 
 def build_index(
     encoder: Encoder, batches: Iterable[list[tuple[str, str]]], total: int, path: Path, progress: Progress
-) -> tuple[LateInteractionIndex, int]:
+) -> tuple[Index, int]:
     """The index of the passages (id, text) at path, and how many of them had to be encoded now.
 
-    It is open for writing, so that no other run takes it. Passages without a vector are left out. Raises IndexProblem.
+    It is open for writing, so that no other run takes it. Passages without a vector are left out. Raises Problem.
     """
-    index = index_to_write(path, encoder, NBITS)
+    index = open_index(path, encoder, write=True, nbits=NBITS)
     try:
         encoded = _add_missing(encoder, index, batches, total, progress)
         index.optimize()
@@ -56,7 +56,7 @@ def build_index(
 
 def _add_missing(
     encoder: Encoder,
-    index: LateInteractionIndex,
+    index: Index,
     batches: Iterable[list[tuple[str, str]]],
     total: int,
     progress: Progress,
@@ -74,9 +74,10 @@ def _add_missing(
         while len(waiting) >= at_once or (batch is None and waiting):
             some, waiting = waiting[:at_once], waiting[at_once:]
             began = time.monotonic()
-            for (passage_id, _), rows in zip(some, encoder.encode_passages([text for _, text in some]), strict=True):
+            passages = [PlainPassage(passage_id, "", text) for passage_id, text in some]
+            for passage, rows in zip(passages, encoder.encode_passages(passages), strict=True):
                 if len(rows):
-                    ids.append(passage_id)
+                    ids.append(passage.id)
                     vectors.append(rows.astype(np.float16))
             encoded += len(some)
             if time.monotonic() - began < QUICK:
@@ -145,7 +146,7 @@ class Rankings:
 
 def rank_questions(
     encoder: Encoder,
-    index: LateInteractionIndex,
+    index: Index,
     questions: Sequence[Question],
     photos: Sequence[Photo | None],
     rankings: Rankings,
@@ -154,21 +155,25 @@ def rank_questions(
 ) -> dict[str, float]:
     """Searches for every question that has no ranking yet; returns the seconds that encoding and searching took.
 
-    Raises ImageProblem for an image that cannot be decoded."""
+    Raises Problem for an image that cannot be decoded."""
     seconds = {"encoding questions": 0.0, "searching": 0.0}
     for start in range(len(rankings.found), len(questions), QUERIES):
         some, shown = questions[start : start + QUERIES], photos[start : start + QUERIES]
         began = time.perf_counter()
+        asked = zip(some, shown, strict=True)
         queries = encoder.encode_queries(
-            [question.text for question in some],
-            [open_photo(question, photo) for question, photo in zip(some, shown, strict=True)],
-            [question.instruction for question in some],
+            [Query(question.text, open_photo(question, photo), question.instruction) for question, photo in asked]
         )
         searching = time.perf_counter()
         seconds["encoding questions"] += searching - began
-        for query in queries:
-            candidates = None if exact else CANDIDATES
-            hits = index.search(query.vectors, DEPTH, weights=query.weights, candidates=candidates, exact=exact)
+        found = index.search_batch(
+            [query.vectors for query in queries],
+            DEPTH,
+            [query.weights for query in queries],
+            candidates=None if exact else CANDIDATES,
+            exact=exact,
+        )
+        for hits in found:
             rankings.add([(hit.id, hit.score) for hit in hits])
         seconds["searching"] += time.perf_counter() - searching
         progress("searching", len(rankings.found), len(questions))

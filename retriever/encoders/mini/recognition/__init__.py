@@ -1,1 +1,1 @@
-"""What the profile `mini` knows at sight: tables of what an image classifier sees, and what is read from its answer."""
+"""What the profile `mini` recognises: tables of what an image classifier sees, and what is read from its answer."""

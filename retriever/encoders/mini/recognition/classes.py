@@ -8,10 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from retriever.encoders.mini.recognition.concepts import CLASSES
+from retriever.encoders.mini.recognition.appearances import CLASSES
 
 TABLE = "classes.tsv"
-RELATIONS = ("is", "kind", "")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,244 @@
+"""The commands `python -m kb annotations ...`: projects that people judge, made, filled, looked at, written out.
+
+python -m kb annotations create NAME --guidelines guide.md --judges 2
+python -m kb annotations people add ann --role annotator
+python -m kb annotations add NAME items.jsonl --photos DIR
+python -m kb annotations export NAME --output NAME.jsonl
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from app.commands.printing import printable, table
+from app.settings import Settings
+from common.problems import BadRequest, Problem, kept_in, unreadable
+from common.text import shown
+from kb.annotations.agreement import Agreed, Measured, agreement
+from kb.annotations.exporting import FORMATS, export_lines, photos_of
+from kb.annotations.importing import import_project
+from kb.annotations.item_files import add_from_file
+from kb.annotations.people import add_person, people, remove_person
+from kb.annotations.photos import Photos
+from kb.annotations.progress import progress
+from kb.annotations.projects import create_project, delete_project, projects, scale_of
+from kb.annotations.records import ANSWER_SCALE, PASSAGE_SCALE, Project, Role, What
+from kb.catalogue import Catalogue
+
+_SHOWN_SKIPS = 10
+
+
+def photos_in(settings: Settings) -> Photos:
+    """The photographs of annotation, below the data folder."""
+    return Photos(settings.data_dir / "annotations" / "photos")
+
+
+def add_annotation_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
+    """The command `annotations` with commands of its own, each with the options of `shared`."""
+    about = "projects in which several people judge passages and answers"
+    parser = commands.add_parser("annotations", allow_abbrev=False, help=about, description=about.capitalize() + ".")
+    own = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[..., int | None], about: str, at: Any = own) -> argparse.ArgumentParser:
+        made = at.add_parser(name, parents=[shared], allow_abbrev=False, help=about)
+        made.set_defaults(run=run)
+        return made
+
+    create = command("create", _create, "make a project")
+    create.add_argument("name", metavar="NAME")
+    create.add_argument("--guidelines", type=Path, metavar="FILE", help="Markdown, shown beside the work")
+    create.add_argument("--judges", type=int, default=2, metavar="N", help="people who judge each item (default: 2)")
+    create.add_argument("--open", action="store_true", help="show what the machine thought, and in its order")
+    create.add_argument(
+        "--scales", type=Path, metavar="FILE",
+        help='JSON: {"passages": [{"key": ..., "label": ..., "gain": N or null}], "answers": [...]}, or one of them',
+    )  # fmt: skip
+    add = command("add", _add, "add items from a JSONL or CSV file: question, and perhaps id, photo, kind, references")
+    add.add_argument("name", metavar="NAME")
+    add.add_argument("file", type=Path, metavar="FILE")
+    add.add_argument("--photos", type=Path, metavar="DIR", help="folder of the photographs (default: the file's)")
+    listing = command("list", _list, "show the projects")
+    shows = command("progress", _progress, "show how far a project is, and how people agree")
+    shows.add_argument("name", metavar="NAME")
+    export = command("export", _export, "write a project out, as it is at this moment")
+    export.add_argument("name", metavar="NAME")
+    export.add_argument("--format", choices=FORMATS, default="jsonl", help="default: jsonl, which can be imported")
+    export.add_argument(
+        "--output", type=Path, metavar="FILE", help="with the photographs beside it, in FILE.photos (default: stdout)"
+    )
+    imports = command("import", _import, "make a project from an exported file")
+    imports.add_argument("file", type=Path, metavar="FILE", help="with its photographs beside it, in FILE.photos")
+    imports.add_argument("--name", default="", metavar="NAME", help="another name for it")
+    delete = command("delete", _delete, "delete a project with all that was judged in it")
+    delete.add_argument("name", metavar="NAME")
+    about = "who judges"
+    persons = own.add_parser("people", allow_abbrev=False, help=about).add_subparsers(required=True, metavar="COMMAND")
+    somebody = command("add", _add_person, "add somebody", persons)
+    somebody.add_argument("name", metavar="NAME")
+    somebody.add_argument("--role", default=Role.ANNOTATOR, metavar="ROLE", help=f"one of {', '.join(Role)}")
+    command("remove", _remove_person, "take somebody off; what they judged stays", persons).add_argument(
+        "name", metavar="NAME"
+    )
+    everybody = command("list", _list_people, "show who judges", persons)
+    for each in (listing, shows, everybody):
+        each.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _create(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
+    guidelines = _read(args.guidelines) if args.guidelines else ""
+    scales = {"passages": PASSAGE_SCALE, "answers": ANSWER_SCALE}
+    if args.scales:
+        try:
+            told = json.loads(_read(args.scales))
+        except (ValueError, RecursionError):
+            told = None
+        if not isinstance(told, dict) or not told or not told.keys() <= scales.keys():
+            raise BadRequest(f"{shown(args.scales)} must be a JSON object with passages, answers or both.")
+        scales |= {name: scale_of(scale) for name, scale in told.items()}
+    made = Project(args.name, guidelines, scales["passages"], scales["answers"], args.judges, not args.open)
+    create_project(catalogue.database, made)
+    print(f"made the project {args.name}")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as problem:
+        raise unreadable(path, problem) from None
+    except UnicodeDecodeError:
+        raise BadRequest(f"{shown(path)} is not text in UTF-8; save it as that and try again.") from None
+
+
+def _check() -> Callable[[bytes], object]:
+    from retriever.images import load_image  # with what takes a while to import
+
+    return load_image
+
+
+def _add(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> int:
+    report = add_from_file(catalogue.database, args.name, args.file, args.photos, photos_in(settings), _check())
+    print(f"{args.name}: {report.added:,} new items, {report.unchanged:,} were there")
+    for where, why in report.skipped[:_SHOWN_SKIPS]:
+        print(f"{printable(where)}: {printable(why)}", file=sys.stderr)
+    if len(report.skipped) > _SHOWN_SKIPS:
+        print(f"and {len(report.skipped) - _SHOWN_SKIPS:,} more that could not be taken", file=sys.stderr)
+    return bool(report.skipped)
+
+
+def _list(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
+    found = projects(catalogue.database)
+    if args.json:
+        print(json.dumps([vars(each) | {"made": each.made.isoformat()} for each in found], indent=2))
+        return
+    rows = [["project", "items", "finished", "people an item", "blind"]]
+    rows += [[p.name, str(p.items), str(p.finished), str(p.judges), "yes" if p.blind else "no"] for p in found]
+    table(rows)
+
+
+def _progress(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
+    found = progress(catalogue.database, args.name)
+    agreed = {what: agreement(catalogue.database, args.name, what) for what in What}
+    if args.json:
+        told = vars(found) | {"people": [vars(each) | {"last": _when(each.last)} for each in found.people]}
+        told["agreement"] = {what: asdict(each) for what, each in agreed.items()}
+        print(json.dumps(told, indent=2))
+        return
+    print(
+        f"{args.name}: {found.items:,} items, {found.finished:,} finished, {found.waiting:,} without candidates; "
+        f"{found.judgments:,} judgments"
+    )
+    rows = [["person", "judgments", "items done", "put aside", "an hour", "last"]]
+    for each in found.people:
+        pace = "" if each.pace is None else f"{each.pace:.0f}"
+        rows.append([each.name, str(each.judged), str(each.done), str(each.skipped), pace, _when(each.last) or ""])
+    table(rows)
+    rows = [["agreement on", "judged by several", "pairs that agree", "alpha, nominal", "alpha, ordinal"]]
+    for what, each in agreed.items():
+        rows.append(_row(f"{what}s", each.overall))
+        rows += [_row(f"  {name}", one) for name, one in each.by_person.items()]
+        rows += [_row(f"  {printable(kind) or 'no kind'}", one) for kind, one in each.by_kind.items()]
+    table(rows)
+
+
+def _row(name: str, agreed: Agreed) -> list[str]:
+    figures = [_figure(each) for each in (agreed.plain, agreed.nominal, agreed.ordinal)]
+    return [name, str(agreed.candidates), *figures]
+
+
+def _figure(measured: Measured) -> str:
+    if measured.value is None:
+        return "-"
+    return f"{measured.value:.3f} ({measured.low:.3f} to {measured.high:.3f})"
+
+
+def _when(moment: Any) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="seconds")
+
+
+def _export(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
+    lines = export_lines(catalogue.database, args.name, args.format)
+    if args.output is None:
+        for line in lines:
+            print(line)
+        return
+    output, part = args.output, args.output.with_name(f".{args.output.name}.part")
+    with kept_in(output.parent):
+        try:
+            with part.open("w", encoding="utf-8", newline="\n") as file:
+                for line in lines:
+                    file.write(line + "\n")
+            if args.format == "jsonl":
+                _copy_photos(catalogue, args.name, photos_in(settings), _photos_beside(output))
+            os.replace(part, output)
+        finally:
+            part.unlink(missing_ok=True)
+    print(f"wrote {output}", file=sys.stderr)
+
+
+def _photos_beside(file: Path) -> Path:
+    return file.with_name(f"{file.name}.photos")
+
+
+def _copy_photos(catalogue: Catalogue, name: str, photos: Photos, folder: Path) -> None:
+    for photo in photos_of(catalogue.database, name):
+        if not photos.there(photo):
+            raise Problem(f"The photo {photo} of {name} is not in {photos.folder} any more; put it back.")
+        folder.mkdir(exist_ok=True)
+        shutil.copyfile(photos.path(photo), folder / photo)
+
+
+def _import(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
+    folder = _photos_beside(args.file)
+    name = import_project(catalogue.database, args.file, photos_in(settings), _check(), args.name, folder)
+    print(f"made the project {name}")
+
+
+def _delete(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
+    delete_project(catalogue.database, args.name, photos_in(settings))
+    print(f"deleted the project {args.name}")
+
+
+def _add_person(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
+    add_person(catalogue.database, args.name, args.role)
+    print(f"{args.name} judges as {args.role}")
+
+
+def _remove_person(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
+    remove_person(catalogue.database, args.name)
+    print(f"{args.name} judges no more; what was judged stays")
+
+
+def _list_people(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
+    found = people(catalogue.database)
+    if args.json:
+        print(json.dumps([{"name": each.name, "role": each.role, "added": _when(each.added)} for each in found]))
+        return
+    table([["person", "role"], *([each.name, str(each.role)] for each in found)])

@@ -1,0 +1,110 @@
+"""`python -m retriever mine`: hard negatives for questions of one's own, out of a collection.
+
+Joins the catalogue and the index to retriever/training/mining.py, which knows of neither.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from app.commands.terminal import add_command, prepare
+from app.service.ask import AnswerService, build_service
+from app.settings import Settings
+from common.passage import Passage
+from common.problems import Problem
+from retriever.encoders.base import QueryVectors
+from retriever.index import Hit
+from retriever.training.mining import Corpus, Mined, Wanted, check_rows, mine
+
+
+def add_commands(commands: Any) -> None:
+    """Adds it to the retriever's parser."""
+    command = add_command(commands, "mine", _mine, "find hard negatives for questions of one's own")
+    command.add_argument("--data", type=Path, required=True, metavar="JSONL", help="questions with their positives")
+    command.add_argument("--output", type=Path, required=True, metavar="JSONL", help="where to write them anew")
+    command.add_argument("--corpus", help="the collection that is searched (default: wikipedia-vital)")
+    command.add_argument("--images", type=Path, metavar="DIR", help="their images (default: beside the questions)")
+    command.add_argument("--count", type=_count, default=10, help="negatives for a question, at most (default: 10)")
+    command.add_argument(
+        "--margin", type=_share, default=0.05,
+        help="leave out what scores less than this share below the positive (default: 0.05)",
+    )  # fmt: skip
+    command.add_argument(
+        "--depth", type=_count, default=100,
+        help="passages looked through for them, up to 16 times as many where that gives too few (default: 100)",
+    )  # fmt: skip
+    command.add_argument("--scores", action="store_true", help="write scores too, for another model to learn from")
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 10_000:
+        raise argparse.ArgumentTypeError("it must be 1 to 10000")
+    return number
+
+
+def _share(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < 1:
+        raise argparse.ArgumentTypeError("it must be 0 or more and less than 1")
+    return number
+
+
+def _mine(args: argparse.Namespace, settings: Settings) -> None:
+    if args.output.resolve() == args.data.resolve():
+        raise Problem(f"--output names {args.data} itself; name another file.")
+    service = build_service(settings)
+    try:
+        if not service.catalogue.count(settings.corpus):  # one that is fetched by its name
+            prepare(service)
+        corpus = _corpus(service, settings.corpus)
+        rows = check_rows(args.data, corpus)
+        prepare(service)
+        wanted = Wanted(args.count, args.margin, args.depth, args.scores)
+        with tqdm(total=rows.count, desc="Mining", unit=" questions", mininterval=1, file=sys.stderr) as bar:
+            found = mine(
+                rows, args.images or args.data.parent, service.encoder(), corpus, wanted, args.output,
+                lambda done, total: bar.update(done - bar.n),
+            )  # fmt: skip
+    finally:
+        service.close()
+    print(_said(found, args.output))
+
+
+def _said(found: Mined, output: Path) -> str:
+    each = found.negatives / max(1, found.found)
+    return "\n".join(
+        [
+            f"{found.questions:,} questions, {found.found:,} of them with negatives, {each:.1f} each: {output}",
+            f"Left out: {found.near:,} passages that score nearly as the positive, {found.answering:,} that contain an "
+            f"answer, {found.no_image:,} questions whose image cannot be used.",
+        ]
+    )
+
+
+def _corpus(service: AnswerService, name: str) -> Corpus:
+    """The collection as mining sees it."""
+    catalogue, corpus = service.catalogue, f"{name}:"
+
+    def search(queries: Sequence[QueryVectors], k: int, within: Collection[str] | None) -> list[list[Hit]]:
+        index = service.indexes.searchable([name])[name]
+        vectors, weights = [each.vectors for each in queries], [each.weights for each in queries]
+        with service.indexes.searching([name]):
+            return index.search_batch(vectors, k, weights, within)
+
+    def named(names: Sequence[str]) -> dict[str, list[str]]:
+        found = {each.id: [each.id] for each in catalogue.passages(names) if each.corpus == name}
+        for each in catalogue.documents([corpus + key for key in names if key not in found]):
+            found[each.id.removeprefix(corpus)] = [passage.id for passage in catalogue.passages_of(each.id)]
+        return found
+
+    def key(passage: Passage) -> str:
+        return passage.document_id.removeprefix(corpus)
+
+    return Corpus(name, search, catalogue.passages, named, key)

@@ -1,0 +1,67 @@
+"""`python -m app pool PROJECT`: passages and answers for the items of an annotation project.
+
+Knows the command line and nothing of how anything is found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from tqdm import tqdm
+
+from app.commands.annotations import photos_in
+from app.commands.printing import printable
+from app.commands.terminal import prepare
+from app.service.ask import build_service
+from app.service.pooling import pool, retriever_of
+from app.settings import add_answer_options, add_common_options, settings_from
+
+MOST = 100  # passages of an item
+_SHOWN = 10  # items whose photo is gone
+
+
+def add_command(commands: Any) -> None:
+    """Adds it to the parser of `python -m app`."""
+    about = "put passages, and answers, to the items of an annotation project"
+    command = commands.add_parser(
+        "pool", help=about,
+        description=f"{about[0].upper()}{about[1:]}. Another model or collection adds what it finds to what is there; "
+        "what was pooled is passed over.",
+    )  # fmt: skip
+    command.add_argument("project", metavar="PROJECT", help="made by python -m kb annotations create")
+    command.add_argument("--k", type=_count, default=20, metavar="N", help="passages of an item (default: 20)")
+    command.add_argument("--answers", action="store_true", help="answers too")
+    command.add_argument("--corpus", metavar="NAME", help="the collection that is searched (default: wikipedia-vital)")
+    add_common_options(command)
+    add_answer_options(command)
+    command.set_defaults(run=_pool)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MOST:
+        raise argparse.ArgumentTypeError(f"it must be 1 to {MOST}")
+    return int(text)
+
+
+def _pool(args: argparse.Namespace) -> int:
+    settings = settings_from(args)
+    service = build_service(settings)
+    try:
+        prepare(service)
+        answerer = (settings.model or "extractive") + f" on {retriever_of(service)}" if args.answers else ""
+        with tqdm(desc="pooling", unit="item") as bar:
+
+            def progress(done: int, total: int) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+
+            report = pool(service, photos_in(settings), args.project, args.k, answerer, progress)
+    finally:
+        service.close()
+    print(f"{args.project}: {report.items:,} items, {report.added:,} new candidates, {report.merged:,} were there")
+    if report.lost:
+        some = printable(", ".join(report.lost[:_SHOWN]))
+        print(f"{len(report.lost):,} items have lost their photo, such as {some}; add them again.", file=sys.stderr)
+    return int(bool(report.lost))

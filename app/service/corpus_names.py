@@ -1,0 +1,52 @@
+"""Whether a corpus that is asked for may have its name: one comes from one place, and is not taken for another's.
+
+Knows the catalogue's runs and the sources; knows nothing of threads or of pages.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from common.problems import BadRequest
+from kb.catalogue import Catalogue
+from kb.sources.registry import Asked, from_request, same_place
+
+
+def last_run(catalogue: Catalogue, corpus: str) -> dict[str, Any] | None:
+    """The last run of a corpus, as Catalogue.runs tells of it."""
+    return next(iter(catalogue.runs(corpus, 1)), None)
+
+
+def check_place(catalogue: Catalogue, corpus: str, asked: Asked) -> None:
+    """Raises BadRequest where there is a corpus of that name which was not read from the place that is asked for."""
+    before = _asked_before(catalogue, corpus)
+    if before is not None and not same_place(asked, corpus, before):
+        raise _taken(corpus)
+
+
+def check_upload(catalogue: Catalogue, corpus: str, uploads: Path) -> bool:
+    """Whether files uploaded for a corpus would be its first. Raises BadRequest where it came from elsewhere."""
+    before = _asked_before(catalogue, corpus)
+    if before is not None and not is_uploaded(before, corpus, uploads):
+        raise _taken(corpus)
+    return before is None
+
+
+def is_uploaded(request: str, corpus: str, uploads: Path) -> bool:
+    """Whether a run was asked for the files uploaded for a corpus, or for the one table among them."""
+    what = from_request(request).values.get("what") if request else None
+    folder = uploads.absolute() / corpus
+    return what is not None and folder in (Path(what), Path(what).parent)
+
+
+def _asked_before(catalogue: Catalogue, corpus: str) -> str | None:
+    """The request of the last run of a corpus, "" where there is none to be known; None without such a corpus."""
+    last = last_run(catalogue, corpus)
+    if last is not None:
+        return last["request"]
+    return "" if catalogue.versions(corpus) else None
+
+
+def _taken(corpus: str) -> BadRequest:
+    return BadRequest(f"There is a corpus called {corpus} already, from elsewhere; choose another name.")

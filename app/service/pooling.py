@@ -1,0 +1,91 @@
+"""Pools for annotation: what the service finds, and answers, for each item of a project that people will judge.
+
+Knows nothing of people or judgments; kb/annotations/ keeps what is pooled and knows a passage again by its text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app.service.ask import AnswerService
+from app.service.results import Result
+from common.jobs import Progress
+from common.passage import Evidence
+from kb.annotations.photos import Photos
+from kb.annotations.pools import add_pool, unpooled
+from kb.annotations.records import NewItem, PooledAnswer, PooledPassage
+
+
+@dataclass
+class Pooling:
+    """What came of it: items that were given something, candidates that are new, those that were there already. lost:
+    keys of items whose photo is gone."""
+
+    items: int = 0
+    added: int = 0
+    merged: int = 0
+    lost: list[str] = field(default_factory=list)
+
+
+def retriever_of(service: AnswerService) -> str:
+    """By which name the passages that the service finds are pooled."""
+    settings = service.settings
+    return f"{settings.profile} in {settings.corpus}{' and by words' if settings.hybrid else ''}"
+
+
+def pool(
+    service: AnswerService,
+    photos: Photos,
+    project: str,
+    k: int,
+    answerer: str = "",
+    progress: Progress = lambda done, total: None,
+) -> Pooling:
+    """Puts the k best passages of the service's corpus to each item, and its answer where `answerer` gives it a name.
+    What has been pooled so is passed over: it may end at any moment and be begun again. Raises Problem."""
+    retriever = retriever_of(service)
+    total, items = unpooled(service.catalogue.database, project, [retriever, *([answerer] if answerer else [])])
+    report = Pooling()
+    for done, item in enumerate(items, start=1):
+        if item.photo is not None and not photos.there(item.photo):
+            report.lost.append(item.key)
+            continue
+        photo = None if item.photo is None else photos.path(item.photo)
+        found = list(_found(service, item, photo, k, retriever, answerer))
+        made = add_pool(service.catalogue.database, project, item.key, found)
+        report.items += 1
+        report.added += made.added
+        report.merged += made.merged
+        progress(done, total)
+    return report
+
+
+def _found(
+    service: AnswerService, item: NewItem, photo: Path | None, k: int, retriever: str, answerer: str
+) -> Iterator[PooledPassage | PooledAnswer]:
+    for passage in service.find(photo, item.question, k).passages:
+        yield _pooled(passage, {retriever: passage.rank})
+    if answerer:
+        result = service.ask_once(photo, item.question)
+        for passage in result.passages:  # which the answer cites
+            yield _pooled(passage, {answerer: passage.rank})
+        yield PooledAnswer(result.answer.text, answerer, tuple(_citations(result)))
+
+
+def _pooled(passage: Evidence, found: dict[str, int]) -> PooledPassage:
+    return PooledPassage(
+        passage.text, found, passage.title, passage.section, passage.id, passage.document_id, passage.corpus,
+        passage.url,
+    )  # fmt: skip
+
+
+def _citations(result: Result) -> Iterator[dict]:
+    """Each passage that the answer cites, once, with what is quoted of it."""
+    passages = {passage.rank: passage for passage in result.passages}
+    quotes: dict[int, list[str]] = {}
+    for each in result.answer.citations:
+        quotes.setdefault(each.number, []).append(each.quote)
+    for number, quoted in quotes.items():
+        yield {"number": number, "passage": passages[number].id, "title": passages[number].title, "quotes": quoted}

@@ -1,0 +1,137 @@
+"""Finding the passages that may answer a question: in the indexes by vectors and, if asked for, in the catalogue by
+words, fused.
+
+It knows nothing of who asks, of how an index came to be, or of answers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from app.service.results import Subject
+from common.passage import Evidence, Passage
+from generator.words import STOP_WORDS, words
+from kb.catalogue import Catalogue
+from retriever.encoders.base import QueryVectors, Recognition
+from retriever.index import Index
+from retriever.search.explain import Alignment, align
+from retriever.search.fusion import fuse
+
+RERANKED = 30  # passages nearest to a question about a photo that are put in order anew, at least
+FUSED = 200  # passages each of the two searches contributes to a fused one, at least
+LEXICAL_WEIGHT = 0.25  # what a place among the passages found by words counts, of one among those found by vectors
+FUSION_CONSTANT = 20.0
+
+Ranking = list[tuple[str, float]]  # passage ids and their late-interaction scores, best first
+
+
+def find(
+    catalogue: Catalogue, indexes: Mapping[str, Index], query: QueryVectors, k: int, question: str = ""
+) -> Ranking:
+    """More than k passages of the corpora whose indexes are given, in case the catalogue lacks some.
+
+    By score; with a question that has words other than stop words, by that order and the catalogue's own fused."""
+    depth = 2 * k + 10
+    telling = _telling(question)
+    if not telling:
+        return ask_indexes(indexes, query, depth)
+    depth = max(depth, FUSED)
+    found = ask_indexes(indexes, query, depth)
+    texts = [hit for name in indexes for hit in catalogue.search_text(telling, depth, name)]
+    texts.sort(key=lambda hit: -hit.score)
+    lexical = [hit.passage.id for hit in texts[:depth]]
+    scores = dict(found)
+    missing = set(lexical) - scores.keys()
+    if missing:
+        scores.update(ask_indexes(indexes, query, len(missing), missing))
+    # What no index holds yet has no score and is left out, as it is without the words.
+    order = fuse(
+        [[name for name, _ in found], [name for name in lexical if name in scores]],
+        (1.0, LEXICAL_WEIGHT),
+        FUSION_CONSTANT,
+    )
+    return [(name, scores[name]) for name in order]
+
+
+def find_shown(
+    catalogue: Catalogue,
+    indexes: Mapping[str, Index],
+    query: QueryVectors,
+    subject: Subject,
+    k: int,
+) -> Ranking:
+    """As `find`, of a question about what a photo shows: passages about that first, then by score and what the photo's
+    classes add to it."""
+    depth = max(2 * k + 10, RERANKED)
+    found = dict(ask_indexes(indexes, query, depth))
+    seen = query.recognition.titles if query.recognition is not None else {}
+    of_titles = catalogue.titled([*subject.leading, *seen], list(indexes))
+    for titles in (subject.leading, seen):  # those that lead by themselves, lest many others crowd them out
+        missing = {each for title in titles for each in of_titles.get(title, ())} - found.keys()
+        if missing:
+            found.update(ask_indexes(indexes, query, depth, missing))
+    place = {title: number if subject.word else 0 for number, title in enumerate(subject.leading)}
+
+    def order(passage: Passage) -> tuple[float, float]:
+        return place.get(passage.title, math.inf), -found[passage.id] - seen.get(passage.title, 0.0)
+
+    return [(passage.id, found[passage.id]) for passage in sorted(catalogue.passages(list(found)), key=order)]
+
+
+def evidence_of(
+    catalogue: Catalogue,
+    found: Sequence[tuple[str, float]],
+    k: int,
+    subject: Subject | None = None,
+    recognition: Recognition | None = None,
+) -> tuple[Evidence, ...]:
+    """The first k of those found that the catalogue has, with what it says of them and, for a question about a photo,
+    what the photo says of them."""
+    scores = dict(found)
+    seen = recognition.titles if recognition is not None and subject is not None else {}
+    return tuple(
+        Evidence(
+            **vars(passage),
+            rank=rank,
+            score=min(1.0, max(0.0, scores[passage.id])),
+            seen=seen.get(passage.title, 0.0),
+            shown=None if subject is None else subject.shows(passage.title),
+        )
+        for rank, passage in enumerate(catalogue.passages([passage_id for passage_id, _ in found])[:k], start=1)
+    )
+
+
+def alignments_of(
+    indexes: Mapping[str, Index], query: QueryVectors, passages: Sequence[Evidence]
+) -> tuple[Alignment | None, ...]:
+    """How the query's vectors match each of the passages; None for one that has left its index."""
+    found: list[Alignment | None] = []
+    for passage in passages:
+        try:
+            found.append(align(query, indexes[passage.corpus].vectors(passage.id)))
+        except KeyError:
+            found.append(None)
+    return tuple(found)
+
+
+def _telling(question: str) -> str:
+    """The words of the question that are no stop words, as typed."""
+    return " ".join(
+        word
+        for word in question.split()
+        if any(part not in STOP_WORDS for part in words(word.replace("'", " ").replace("’", " ")))
+    )
+
+
+def ask_indexes(
+    indexes: Mapping[str, Index], query: QueryVectors, count: int, within: set[str] | None = None
+) -> Ranking:
+    """The best `count` of each index."""
+    hits = [
+        hit
+        for index in indexes.values()
+        for hit in index.search(query.vectors, k=count, weights=query.weights, within=within)
+    ]
+    hits.sort(key=lambda hit: -hit.score)
+    return [(hit.id, hit.score) for hit in hits]

@@ -1,0 +1,162 @@
+"""What the page shows of a question while it is answered: from each step of the service to what stands in each place.
+
+Knows nothing of turns, of who still listens, or of how an answer comes about.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app.service.results import WHOLE, EvidenceFound, PartialOwn, PartialText, Result, Step
+from app.settings import MAX_TURNS
+from app.web import notices
+from app.web.ask import answer_html, evidence_html, heat_maps
+from app.web.ask.evidence_html import HeatMap
+from app.web.conversations import Kept
+from app.web.error_sentences import may_go_better, sentence_for
+from app.web.request_files import NOT_HERE
+from generator.answers import Citation, Turn
+
+PLACES = ("answer", "evidence", "figure", "problem", "earlier", "turns")
+EACH = "From each passage alone; the most probable wins"
+READING = "Reading what was found…"
+
+
+def told(**places: Any) -> tuple[Any, ...]:
+    """What stands in each of PLACES now; those that are left out stay as they are."""
+    return tuple(places.get(place, gr.skip()) for place in PLACES)
+
+
+@dataclass(frozen=True)
+class PageQuestion:
+    """A question as a page sends it. region: "left,top,right,bottom" as fractions of the photo, "" for all of it.
+    number: of the question, from 1. conversation: the id by which it is kept. session: of the page."""
+
+    photo: str | None
+    question: str | None
+    corpora: Sequence[str] | None = None
+    passages: float = 5
+    region: str | None = ""
+    each: str | None = None
+    own: bool | None = False
+    turns: Sequence[Turn] = ()
+    number: float | None = None
+    conversation: str | None = None
+    session: str = ""
+
+    def lacking(self) -> str:
+        """What is missing for it to be asked, as a sentence; "" for nothing."""
+        return lacking(self.photo, self.question)
+
+    def part(self) -> tuple[float, ...] | None:
+        """What the page's script wrote of the region; None for all of the photo. The service refuses nonsense."""
+        if not self.region:
+            return None
+        try:
+            return tuple(float(edge) for edge in self.region.split(","))
+        except ValueError:
+            return (math.nan,)
+
+    def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Those of `AnswerService.ask`."""
+        how = {"turns": self.turns, "region": self.part(), "each": self.each == EACH, "own": bool(self.own)}
+        return (self.photo, self.question, self.corpora or None, int(self.passages)), how
+
+
+def lacking(photo: str | None, question: str | None) -> str:
+    if not photo:
+        return "Add a photo first: upload, paste or take one, or pick an example."
+    if not Path(photo).is_file():
+        return NOT_HERE
+    if not (question or "").strip():
+        return "Type a question about the photo first."
+    return ""
+
+
+def left_as(kept: Kept) -> str:
+    """The answer of a conversation as it was left; what stands in its place before the first question."""
+    answer = kept.answer or answer_html.empty_answer()
+    return answer if kept.complete else answer_html.broken_off(answer)
+
+
+@dataclass
+class AnswerShown:
+    """What the page shows of a question so far. before: what it showed before the question was asked."""
+
+    asked: PageQuestion
+    before: Kept = Kept()
+    run: str = field(default_factory=lambda: secrets.token_hex(4))
+    found: EvidenceFound | None = None
+    maps: dict[int, HeatMap] = field(default_factory=dict)
+    photo: str = ""  # as an address
+    said: str = ""
+    loading: str = ""
+
+    def begun(self) -> tuple[Any, ...]:
+        working = answer_html.working("Looking at the photo and searching…")
+        return told(answer=working, evidence="", earlier=answer_html.earlier(self.asked.turns))
+
+    def waits(self, loading: str) -> tuple[Any, ...]:
+        """When nothing new has come; loading: what is being loaded meanwhile, as a sentence, "" for nothing."""
+        before, self.loading = self.loading, loading
+        return told(answer=answer_html.working(loading or READING)) if not self.said and loading != before else told()
+
+    def after(self, step: Step) -> tuple[Any, ...]:
+        """What is told of a step of the service."""
+        asked = self.asked
+        if isinstance(step, EvidenceFound):
+            self.found, self.maps = step, heat_maps_of(step)
+            self.photo = heat_maps.photo_address(step.photo) if self.maps else ""
+            return told(answer=answer_html.working(READING), evidence=self._cards((), 1), figure=self._figure(1))
+        if isinstance(step, PartialText | PartialOwn):
+            own = step.text if isinstance(step, PartialOwn) else None
+            self.said = self.said if isinstance(step, PartialOwn) else step.text
+            return told(answer=answer_html.partial_answer(self.said, self.found.passages, asked.question, own))
+        return self._whole(step)
+
+    def _whole(self, result: Result) -> tuple[Any, ...]:
+        citations = result.answer.citations if result.answer.speaks else ()
+        selected = citations[0].number if citations else 1
+        return told(
+            answer=answer_html.final_answer(result),
+            evidence=self._cards(citations, selected),
+            figure=self._figure(selected),
+            problem="",
+            turns=[*self.asked.turns, result.turn()][-MAX_TURNS:],
+        )
+
+    def failed(self, problem: Exception) -> tuple[Any, ...]:
+        """Whatever it was, the person gets a sentence, and keeps what was found."""
+        sentence = notices.error(sentence_for(problem), "#cs-ask" if may_go_better(problem) else "")
+        if self.found is not None and self.found.passages:
+            return told(answer=answer_html.unanswered(self.asked.question), problem=sentence)
+        before = self.before
+        was = {"answer": left_as(before), "evidence": before.evidence, "earlier": before.earlier}
+        if before.figure or not self.asked.turns:
+            was["figure"] = before.figure
+        return told(problem=sentence, **was)
+
+    def _cards(self, citations: Sequence[Citation], selected: int) -> str:
+        found = self.found
+        return evidence_html.evidence(self.run, found.passages, found.searched, citations, selected, bool(self.maps))
+
+    def _figure(self, selected: int) -> str:
+        titles = {passage.rank: passage.title for passage in self.found.passages}
+        part = self.asked.part() or WHOLE
+        return evidence_html.photo_figure(self.run, self.photo, self.maps, titles, selected, part) if self.maps else ""
+
+
+def heat_maps_of(found: EvidenceFound) -> dict[int, HeatMap]:
+    """A heat map by rank, for the passages that have one."""
+    heat, area = found.heat(), found.query.area
+    return {
+        rank: HeatMap(heat_maps.heat_address(shares, area), heat_maps.where(shares, area), len(heat) == 1)
+        for rank, shares in heat.items()
+    }

@@ -1,0 +1,45 @@
+"""What both pages tell at any time as HTML: what went wrong, and how far the index is. Pure functions.
+
+Knows nothing of questions or corpora.
+"""
+
+from __future__ import annotations
+
+from app.service.job_states import IndexState
+from app.service.results import IndexStatus
+from app.web.escaping import escape
+
+
+def error(sentence: str, again: str = "") -> str:
+    """A sentence about what went wrong, announced at once; nothing for an empty one.
+
+    again: the selector of the button that Retry presses, which app/web/static/errors.js does; "" for no Retry."""
+    retry = f' <button type="button" class="cs-retry" data-again="{escape(again)}">Retry</button>' if again else ""
+    return f'<p class="cs-error" role="alert">{escape(sentence)}{retry}</p>' if sentence else ""
+
+
+def anew(words: str, mark: object) -> str:
+    """Words that differ from the same ones with another mark: what is set to what it was, a browser leaves as the
+    page's script has made of it, which has said that an answer was stopped, or shown an error already."""
+    return f"{words}<!-- {escape(str(mark))} -->"
+
+
+def status_line(status: IndexStatus) -> str:
+    """How far the index is; nothing once it is ready."""
+    if status.state == IndexState.READY:
+        return ""
+    message = escape(status.message)
+    if status.state == IndexState.FAILED:
+        return f'<div class="cs-status cs-failed" role="alert"><p>{message}</p></div>'
+    bar = '<div class="cs-progress cs-unknown" aria-hidden="true"><i></i></div>'
+    count = ""
+    if status.total > 0:
+        share = min(100.0, 100 * status.done / status.total)
+        bar = (
+            f'<div class="cs-progress" role="progressbar" aria-label="Progress" aria-valuemin="0" '
+            f'aria-valuemax="{status.total}" aria-valuenow="{status.done}">'
+            f'<i style="width:{share:.1f}%"></i></div>'
+        )
+        if status.state != IndexState.STARTING:  # whose message has gigabytes in it; nobody reads bytes
+            count = f'<span class="cs-count">{status.done:,} of {status.total:,}</span>'
+    return f'<div class="cs-status"><p>{message}{count}</p>{bar}</div>'

@@ -1,0 +1,47 @@
+"""A passage, from the catalogue to the page: what all who keep, find, answer from or show one mean by it.
+
+Knows nothing of how it is kept, cut or found.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A piece of text that can be found; `id` is `<corpus>:<key of the document>#<position>`, for good."""
+
+    id: str
+    title: str
+    text: str
+    url: str = ""
+    licence: str = ""
+    corpus: str = ""
+    document_id: str = ""
+    language: str = ""
+    position: int = 0
+    section: str = ""  # the titles of the sections it lies in, outermost first, between › signs
+    description: str = ""  # a few words on what its document is about; empty where the corpus has none
+    content_hash: str = ""  # of what it says: it changes when an index has to learn it anew
+    tokens: int | None = None  # of its text, where it was cut by them
+
+    @property
+    def heading(self) -> str:
+        """The title and the section: what a passage is headed with."""
+        return f"{self.title} › {self.section}" if self.section else self.title
+
+
+@dataclass(frozen=True)
+class Evidence(Passage):
+    """A passage that was found for a question; a list of them has the best first.
+
+    rank: from 1; Citation.number is the rank of the passage it cites. score: the mean cosine similarity of the query's
+    vectors, 0..1. seen: what the photo's own classes add to it for the order, 0 where they say nothing of its title.
+    shown: whether the photo may show what it is about; None where that is not known or the question is about no photo.
+    """
+
+    rank: int = 0
+    score: float = 0.0
+    seen: float = 0.0
+    shown: bool | None = None

@@ -1,0 +1,54 @@
+"""What went wrong in one sentence, for the person who asked. Knows nothing of what was asked."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from common.text import shown
+
+log = logging.getLogger(__name__)
+
+
+class Problem(Exception):
+    """Something that a person can act on; str() is one sentence that says what is wrong and what to do."""
+
+
+class BadRequest(Problem):
+    """What was asked or given cannot be taken, so that trying the same again would go no better."""
+
+
+def problem_sentence(problem: Exception, doing: str) -> str:
+    """What to tell a person about an exception met while doing something; unexpected ones are logged."""
+    if isinstance(problem, Problem):
+        return str(problem)
+    log.error("%s failed", doing, exc_info=problem)
+    if isinstance(problem, MemoryError):
+        return f"There is not enough memory for {doing}; close other programs and start again."
+    kind = type(problem).__name__
+    return f"{doing.capitalize()} stopped because of {kind} ({shown(problem)}); start again to go on from there."
+
+
+def unreadable(path: Path, problem: OSError) -> Problem:
+    """Of a file or folder that a person named."""
+    return Problem(f"{shown(path)} cannot be read ({problem.strerror or problem}); check it and its permissions.")
+
+
+def disk_is_full(problem: OSError) -> bool:
+    return problem.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+@contextmanager
+def kept_in(folder: Path) -> Iterator[None]:
+    """An OSError in here is one Problem: that nothing more can be kept in the folder, and why."""
+    try:
+        yield
+    except OSError as problem:
+        if disk_is_full(problem):
+            full = f"The disk is full: nothing more fits under {folder}; free some space and try again."
+            raise Problem(full) from problem
+        reason = problem.strerror or problem
+        raise Problem(f"The folder {folder} cannot be used ({reason}); check it or choose another.") from problem

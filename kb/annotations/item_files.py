@@ -1,0 +1,114 @@
+"""Items in files of JSON lines or CSV, with a folder of photographs.
+
+Columns: question; and where they are there id, photo (a file in the folder; image is the same), kind, and references
+(a list; in a cell, parted by vertical bars). What cannot be taken is said with its line, and the rest is added.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from common.problems import BadRequest, Problem
+from common.text import shown
+from kb.annotations.items import add_items, checked_item
+from kb.annotations.photos import Check, Photos, read_photo
+from kb.annotations.records import NewItem
+from kb.annotations.texts import named
+from kb.catalogue.database import Database
+from kb.sources.csv_file import read_rows
+from kb.sources.lines import check_file, read_lines
+
+_AT_ONCE = 100  # rows, each with perhaps a photo to be looked at
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """What came of a file: new items, those that were there, and (where, why) of those that could not be taken."""
+
+    added: int
+    unchanged: int
+    skipped: tuple[tuple[str, str], ...]
+
+
+def add_from_file(
+    database: Database, project: str, path: Path, folder: Path | None, photos: Photos, check: Check
+) -> FileReport:
+    """Add the items of a file, whose photographs lie in `folder` (by itself, beside the file). The same file again
+    changes nothing; one that was stopped goes on. Raises Problem for a file that is none of items."""
+    rows = iter(_rows(path))
+    folder = folder or path.parent
+    if not folder.is_dir():
+        raise BadRequest(f"{shown(folder)} is not a folder; name the one with the photographs.")
+    added = unchanged = 0
+    skipped: list[tuple[str, str]] = []
+    while some := list(islice(rows, _AT_ONCE)):
+        with photos.changing():
+            items, places = [], []
+            for where, row in some:
+                try:
+                    items.append(_item(row, folder, photos, check))
+                    places.append(where)
+                except Problem as problem:
+                    skipped.append((where, str(problem)))
+            report = add_items(database, project, items)
+        added, unchanged = added + report.added, unchanged + report.unchanged
+        for place in report.refused:
+            why = f"The id {items[place].key} belongs to another item of {project}; choose another id."
+            skipped.append((places[place], why))
+    return FileReport(added, unchanged, tuple(skipped))
+
+
+def json_rows(path: Path) -> Iterator[tuple[str, Mapping[str, object] | str]]:
+    """(where, object or why it is none) of each line that is not empty."""
+    check_file(path)
+    for line in read_lines(path):
+        if not line.fault and not line.text.strip():
+            continue
+        row: Mapping[str, object] | str = line.fault or _object(line.text)
+        yield f"{named(path)}, line {line.number}", row
+
+
+def _object(text: str) -> Mapping[str, object] | str:
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError):
+        return "It is not JSON."
+    return row if isinstance(row, dict) else "It is not a JSON object."
+
+
+def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, object] | str]]:
+    if path.name.lower().removesuffix(".gz").endswith((".csv", ".tsv")):
+        return iter(read_rows(path, ("question",)))
+    return json_rows(path)
+
+
+def _item(row: Mapping[str, object] | str, folder: Path, photos: Photos, check: Check) -> NewItem:
+    if isinstance(row, str):
+        raise BadRequest(row)
+    said = {name: _text(row, name) for name in ("question", "id", "kind")}
+    name = _text(row, "photo") or _text(row, "image")
+    item = NewItem(said["question"], None, said["id"].strip(), said["kind"], _references(row))
+    checked_item(item)  # before the photo is looked at
+    photo = photos.keep(read_photo(folder, name), check) if name else None
+    return NewItem(item.question, photo, item.key, item.kind, item.references)
+
+
+def _text(row: Mapping[str, object], name: str) -> str:
+    value = row.get(name)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str | None):
+        raise BadRequest(f"Its {name} is not a text.")
+    return value or ""
+
+
+def _references(row: Mapping[str, object]) -> tuple[str, ...]:
+    told = row.get("references") or row.get("answers") or []
+    told = told.split("|") if isinstance(told, str) else told
+    if not isinstance(told, list) or not all(isinstance(each, str) for each in told):
+        raise BadRequest("Its references are not a list of texts.")
+    return tuple(told)

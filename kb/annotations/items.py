@@ -1,0 +1,123 @@
+"""Items put into a project: the same ones again change nothing. Knows nothing of files but hashes of photographs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Select, select, update
+from sqlalchemy.orm import Session
+
+from common.problems import BadRequest
+from kb.annotations.photos import checked_hash
+from kb.annotations.projects import project_in
+from kb.annotations.records import NewItem
+from kb.annotations.tables import ItemRow, ProjectRow
+from kb.annotations.texts import MAX_TEXT, checked_key, checked_question, kept
+from kb.catalogue.bulk import insert_many
+from kb.catalogue.database import Database
+from kb.records import clean_text
+
+MAX_KINDS = 100  # of question in a project: agreement is counted for each
+_MAX_KIND = 64  # characters
+_MAX_REFERENCES = 100
+_AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class Added:
+    """What came of items given: how many are new, how many were there; `refused` are the places of those whose key
+    belongs to another item."""
+
+    added: int
+    unchanged: int
+    refused: tuple[int, ...] = ()
+
+
+def checked_item(item: NewItem) -> NewItem:
+    """The item as it is kept, with a key. Raises BadRequest."""
+    question = checked_question(item.question)
+    kind = clean_text(kept(item.kind, "The kind of question", _MAX_KIND))
+    if len(item.references) > _MAX_REFERENCES:
+        raise BadRequest(f"An item has more than {_MAX_REFERENCES} reference answers; leave some out.")
+    references = tuple(clean_text(kept(answer, "A reference answer", MAX_TEXT)) for answer in item.references)
+    said = "\0".join((item.photo or "", question))
+    if item.photo is not None:
+        checked_hash(item.photo)
+    key = item.key or f"q-{hashlib.sha256(said.encode()).hexdigest()[:16]}"
+    return replace(
+        item, question=question, kind=kind, references=tuple(filter(None, references)), key=checked_key(key)
+    )
+
+
+def add_items(database: Database, project: str, items: Sequence[NewItem]) -> Added:
+    """Put items into a project, after those that are there; they wait for candidates before anybody gets one.
+
+    Raises BadRequest for what can be no item, and keeps none then."""
+    checked = [checked_item(item) for item in items]
+    added, refused = 0, []
+    for start in range(0, len(checked), _AT_ONCE):
+        with database.writing() as session:
+            fresh, others = _add(session, project, checked[start : start + _AT_ONCE])
+        added += fresh
+        refused += [start + place for place in others]
+    return Added(added, len(items) - added - len(refused), tuple(refused))
+
+
+def _add(session: Session, project: str, items: list[NewItem]) -> tuple[int, list[int]]:
+    """How many were new, and the places of those refused."""
+    row = project_in(session, project, lock=True)
+    chosen = select(ItemRow.key, ItemRow.photo, ItemRow.question)
+    mine = chosen.where(ItemRow.project_id == row.id, ItemRow.key.in_([item.key for item in items]))
+    said = {key: (photo, question) for key, photo, question in session.execute(mine)}
+    fresh, refused = [], []
+    for place, item in enumerate(items):
+        if item.key not in said:
+            said[item.key] = (item.photo, item.question)
+            fresh.append(item)
+        elif said[item.key] != (item.photo, item.question):
+            refused.append(place)
+    _check_kinds(session, row.id, {item.kind for item in fresh})
+    insert_items(session, row.id, row.items, fresh)
+    return len(fresh), refused
+
+
+def insert_items(session: Session, project: int, last: int, items: Sequence[NewItem]) -> None:
+    """Insert checked items into the project of this number, after the position `last`."""
+    rows = [
+        {
+            "project_id": project,
+            "position": last + place,
+            "key": item.key,
+            "photo": item.photo,
+            "question": item.question,
+            "kind": item.kind,
+            "reference_answers": json.dumps(item.references, ensure_ascii=False) if item.references else "",
+        }
+        for place, item in enumerate(items, 1)
+    ]
+    insert_many(session, ItemRow.__table__, rows)
+    values = {"items": last + len(rows)}
+    session.execute(update(ProjectRow).where(ProjectRow.id == project).values(**values))
+
+
+def _check_kinds(session: Session, project: int, new: set[str]) -> None:
+    if not new - {""}:
+        return
+    kinds = set(session.scalars(select(ItemRow.kind).where(ItemRow.project_id == project).distinct()))
+    if len((kinds | new) - {""}) > MAX_KINDS:
+        raise BadRequest(f"A project has at most {MAX_KINDS} kinds of question; put some together.")
+
+
+def items_after(project: int, after: int, limit: int, of: Any = ItemRow) -> Select:
+    """Selects the items of the project of this number behind a position, in order; of: ItemRow, or its table, which
+    gives plain rows."""
+    chosen = select(of).where(ItemRow.project_id == project, ItemRow.position > after)
+    return chosen.order_by(ItemRow.position).limit(limit)
+
+
+def item_number(session: Session, project: int, key: str) -> int | None:
+    return session.scalar(select(ItemRow.id).where(ItemRow.project_id == project, ItemRow.key == key))

@@ -1,0 +1,248 @@
+"""Judgments: written to the log one after another, undone, looked up again. What a person said of a candidate last
+holds; all before it stays in the log with who and when.
+
+Every function that returns has what it wrote safe on the disk. Knows nothing of how anything is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy.orm import Session
+
+from common.problems import BadRequest
+from common.text import shown
+from kb.annotations import clock
+from kb.annotations.asking import judged_of
+from kb.annotations.people import person_in
+from kb.annotations.projects import project_in
+from kb.annotations.records import Act, Judged, Said
+from kb.annotations.saying import changed, checked_grade
+from kb.annotations.seats import LEASE, Desk, locked_item, settle, sit_down
+from kb.annotations.tables import (
+    AdjudicationRow,
+    CandidateRow,
+    JudgmentRow,
+    PersonRow,
+    VerdictRow,
+)
+from kb.annotations.tallies import count, matters
+from kb.annotations.texts import MAX_COMMENT, kept
+from kb.annotations.upserts import put
+from kb.catalogue.database import Database
+
+KEEP: Any = object()  # of a field that a judgment leaves as it is
+
+_CANDIDATE, _VERDICT, _LOG = CandidateRow.__table__, VerdictRow.__table__, JudgmentRow.__table__
+
+# Made once: making a statement takes as long as the database takes to execute it.
+_APPEND = insert(_LOG)
+_FIND_CANDIDATE = select(
+    _CANDIDATE.c.id, _CANDIDATE.c.what, _CANDIDATE.c.text, _CANDIDATE.c.citations, _CANDIDATE.c.weight,
+    _CANDIDATE.c.matters,
+).where(_CANDIDATE.c.id == bindparam("number"), _CANDIDATE.c.item_id == bindparam("item"))  # fmt: skip
+_VERDICTS = select(_VERDICT).where(
+    _VERDICT.c.item_id == bindparam("item"), _VERDICT.c.candidate_id == bindparam("candidate")
+)
+_FINAL = select(AdjudicationRow.number).where(
+    AdjudicationRow.item_id == bindparam("item"), AdjudicationRow.candidate_id == bindparam("candidate")
+)
+_MATTERS = update(_CANDIDATE).where(_CANDIDATE.c.id == bindparam("number")).values(matters=bindparam("apart"))
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What holds now, and whether the person is done with the item."""
+
+    judged: Judged
+    done: bool
+
+
+def judge(
+    database: Database,
+    project: str,
+    person: str,
+    item: int,
+    candidate: int | None = None,
+    *,
+    grade: str | None = KEEP,
+    comment: str = KEEP,
+    span: Sequence[int] | None = KEEP,
+    citations: Mapping[int, bool] = KEEP,
+    correction: str = KEEP,
+    region: Sequence[float] | None = KEEP,
+) -> Saved:
+    """Save what a person says of a candidate; without one, of the whole item. What is not given stays as it was; the
+    same once more changes nothing, so whoever is not sure that it arrived may send it again.
+
+    It is saved whoever holds the item, so that nothing is lost that took longer than half an hour. Raises BadRequest
+    for what cannot be said, Problem when the project or the person is no more.
+    """
+    given = {"comment": comment, "span": span, "citations": citations, "correction": correction, "region": region}
+    changes = {name: value for name, value in given.items() if value is not KEEP}
+    with database.writing(durable=True) as session:
+        desk = sit_down(session, project, person)
+        counters = locked_item(session, desk.project, item)
+        there = _candidate(session, item, candidate)
+        verdicts = _verdicts(session, item, candidate)
+        before = verdicts.get(desk.person.id)
+        said = changed(Said.of(before.said if before else ""), changes, there)
+        now_grade = (before.grade if before else None) if grade is KEEP else _grade(desk, there, grade)
+        return _write(session, desk, counters, there, verdicts, Act.JUDGE, now_grade, said)
+
+
+def skip(database: Database, project: str, person: str, item: int, reason: str) -> Saved:
+    """Put an item aside: this person does not get it any more, somebody else does. Raises as judge() does."""
+    reason = kept(reason, "The reason", MAX_COMMENT).strip()
+    if not reason:
+        raise BadRequest("Say why the item is put aside; a word will do.")
+    with database.writing(durable=True) as session:
+        desk = sit_down(session, project, person)
+        counters = locked_item(session, desk.project, item)
+        verdicts = _verdicts(session, item, None)
+        before = verdicts.get(desk.person.id)
+        said = replace(Said.of(before.said if before else ""), skipped=reason)
+        return _write(session, desk, counters, None, verdicts, Act.SKIP, None, said)
+
+
+def undo(database: Database, project: str, person: str) -> Saved | None:
+    """Undo what a person did last and has not undone; None where there is nothing. The log keeps both."""
+    with database.writing(durable=True) as session:
+        desk = sit_down(session, project, person)
+        if desk.top is None:
+            return None
+        last = _entry(session, desk, desk.top)
+        counters = locked_item(session, desk.project, last.item_id)
+        there = _candidate(session, last.item_id, last.candidate_id or None)
+        verdicts = _verdicts(session, last.item_id, last.candidate_id or None)
+        held = _entry(session, desk, last.before) if last.before else None
+        grade, said = (held.grade, Said.of(held.said)) if held else (None, Said())
+        return _write(session, desk, counters, there, verdicts, Act.UNDO, grade, said, last)
+
+
+def history(
+    database: Database, project: str, item: int, candidate: int | None = None, person: str = ""
+) -> list[Judged]:
+    """Every entry of the log on a candidate (or the item itself), oldest first; of one person where one is named."""
+    entries = select(_LOG, PersonRow.name).join(PersonRow, PersonRow.id == _LOG.c.person_id)
+    with database.reading() as session:
+        there = project_in(session, project)
+        chosen = entries.where(
+            _LOG.c.project_id == there.id, _LOG.c.item_id == item, _LOG.c.candidate_id == (candidate or 0)
+        )
+        chosen = chosen.where(PersonRow.name == person) if person else chosen
+        return [
+            replace(judged_of(row, row.name), act=Act(row.act)) for row in session.execute(chosen.order_by(_LOG.c.id))
+        ]
+
+
+def my_judgments(
+    database: Database, project: str, person: str, limit: int = 50, before: int | None = None
+) -> list[Judged]:
+    """What a person said that holds, newest first; of those with a smaller `number` than `before`."""
+    with database.reading() as session:
+        there, somebody = project_in(session, project), person_in(session, person)
+        mine = select(_VERDICT).where(_VERDICT.c.project_id == there.id, _VERDICT.c.person_id == somebody.id)
+        mine = mine.where(_VERDICT.c.number < before) if before is not None else mine
+        rows = session.execute(mine.order_by(_VERDICT.c.number.desc()).limit(limit))
+        return [judged_of(row, person) for row in rows]
+
+
+def log_entry(session: Session, desk: Desk, item: int, candidate: int, at: datetime, act: Act, **said: Any) -> int:
+    """Append an entry to the log, as the newest of whoever is at the desk; its number."""
+    desk.number += 1
+    own = {"project_id": desk.project.id, "person_id": desk.person.id, "number": desk.number, "at": at, "act": act}
+    session.connection().execute(_APPEND, own | {"item_id": item, "candidate_id": candidate} | said)
+    return desk.number
+
+
+def _write(
+    session: Session,
+    desk: Desk,
+    item: Row,
+    candidate: Row | None,
+    verdicts: dict[int, Row],
+    act: Act,
+    grade: str | None,
+    said: Said,
+    undone: Row | None = None,
+) -> Saved:
+    before = verdicts.get(desk.person.id)
+    told, place, who = said.as_json(), candidate.id if candidate else 0, desk.person
+    was = before.grade if before else None
+    if act != Act.UNDO and before is not None and (before.grade, before.said) == (grade, told):
+        done = settle(session, desk, item, until=clock.now(session) + LEASE)
+        return Saved(judged_of(before, who.name), done)
+    now = clock.now(session)
+    number = log_entry(
+        session, desk, item.id, place, now, act, grade=grade, said=told,
+        before=undone.number if undone else before.number if before else None,
+        earlier=undone.earlier if undone else desk.top,
+    )  # fmt: skip
+    graded = (grade is not None) - (was is not None)
+    desk.top = undone.earlier if undone else number
+    desk.judged += graded
+    desk.keep(session)
+    values = {"project_id": desk.project.id, "number": number, "at": now, "grade": grade, "said": told}
+    key = {"item_id": item.id, "candidate_id": place, "person_id": who.id}
+    put(session, _VERDICT, [key | values])
+    if candidate is not None and grade != was:
+        _recount(session, desk, item, candidate, verdicts, grade)
+    aside = bool(said.skipped) if candidate is None else None
+    done = settle(session, desk, item, graded, aside, now + LEASE)
+    return Saved(Judged(item.id, place or None, who.name, number, now, grade, said, act), done)
+
+
+def _recount(
+    session: Session, desk: Desk, item: Row, candidate: Row, verdicts: dict[int, Row], grade: str | None
+) -> None:
+    """Bring what is counted of a candidate up to a grade that changed. Its item is locked, so others' grades stay."""
+    before = {person: row.grade for person, row in verdicts.items() if row.grade is not None}
+    after = {person: given for person, given in before.items() if person != desk.person.id}
+    if grade is not None:
+        after[desk.person.id] = grade
+    scale = desk.scale(candidate.what)
+    count(session, desk.project.id, desk.person.id, candidate.what, item.kind, scale, before, after)
+    apart = matters(scale, after.values(), candidate.weight)
+    if apart and _settled(session, item.id, candidate.id):
+        apart = 0.0
+    if apart != candidate.matters:
+        session.connection().execute(_MATTERS, {"number": candidate.id, "apart": apart})
+
+
+def _settled(session: Session, item: int, candidate: int) -> bool:
+    return session.connection().scalar(_FINAL, {"item": item, "candidate": candidate}) is not None
+
+
+def _entry(session: Session, desk: Desk, number: int) -> Row:
+    chosen = select(_LOG).where(
+        _LOG.c.project_id == desk.project.id, _LOG.c.person_id == desk.person.id, _LOG.c.number == number
+    )
+    return session.execute(chosen).one()
+
+
+def _verdicts(session: Session, item: int, candidate: int | None) -> dict[int, Row]:
+    """Everybody's, by person."""
+    rows = session.connection().execute(_VERDICTS, {"item": item, "candidate": candidate or 0})
+    return {row.person_id: row for row in rows}
+
+
+def _candidate(session: Session, item: int, number: int | None) -> Row | None:
+    if number is None:
+        return None
+    found = session.connection().execute(_FIND_CANDIDATE, {"item": item, "number": number}).first()
+    if found is None:
+        raise BadRequest(f"The item has no candidate {shown(number, 40)}; load it anew.")
+    return found
+
+
+def _grade(desk: Desk, candidate: Row | None, grade: str | None) -> str | None:
+    if grade is None:
+        return None
+    if candidate is None:
+        raise BadRequest("A grade is of a passage or an answer; say which.")
+    return checked_grade(desk.scale(candidate.what), grade)

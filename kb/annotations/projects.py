@@ -1,0 +1,197 @@
+"""Projects: made, listed, found, deleted. Knows nothing of judgments but that they go with their project."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from common.problems import BadRequest
+from common.text import shown
+from kb.annotations import clock
+from kb.annotations.photos import Photos
+from kb.annotations.records import Grade, Project, Scale
+from kb.annotations.tables import ItemRow, ProjectRow
+from kb.annotations.texts import MAX_GUIDELINES, checked_name, kept, title
+from kb.catalogue.database import Database
+
+MAX_JUDGES = 20
+_MAX_GRADES = 9  # one key of a keyboard each
+_AT_ONCE = 200  # items deleted in one transaction
+_STOPPED = timedelta(days=1)  # after which a project that nobody finds is neither being deleted nor imported
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A project in a list; `finished` items were judged by all who were to."""
+
+    name: str
+    items: int
+    finished: int
+    judges: int
+    blind: bool
+    made: datetime
+
+
+def create_project(database: Database, project: Project) -> None:
+    """Make a project. Its scales stay what they are for good, since judgments rest on them."""
+    with database.writing() as session:
+        insert_project(session, project)
+
+
+def insert_project(session: Session, project: Project) -> int:
+    """The new row's number. Raises BadRequest for what cannot be a project and for a name that is taken."""
+    checked_name(project.name, "A project")
+    if type(project.judges) is not int or not 1 <= project.judges <= MAX_JUDGES:
+        raise BadRequest(f"Between 1 and {MAX_JUDGES} people judge each item; {shown(project.judges, 40)} cannot.")
+    values = {
+        "name": project.name,
+        "guidelines": kept(project.guidelines, "The guidelines", MAX_GUIDELINES),
+        "passage_scale": scale_json(checked_scale(project.passage_scale)),
+        "answer_scale": scale_json(checked_scale(project.answer_scale)),
+        "judges": project.judges,
+        "blind": bool(project.blind),
+        "made": clock.now(session),
+    }
+    with _named(project.name), session.begin_nested():
+        return session.scalar(insert(ProjectRow).values(**values).returning(ProjectRow.id))
+
+
+def checked_scale(scale: Scale) -> Scale:
+    """Raises BadRequest for what nobody can judge by."""
+    if not 2 <= len(scale) <= _MAX_GRADES:
+        raise BadRequest(f"A scale has between 2 and {_MAX_GRADES} grades; this has {len(scale)}.")
+    for grade in scale:
+        if len(checked_name(grade.key, "A grade")) > 32:
+            raise BadRequest(f"The grade {grade.key} has a name of more than 32 characters; shorten it.")
+        title(grade.label, "The label of a grade")
+        if grade.gain is not None and (type(grade.gain) is not int or not 0 <= grade.gain <= 100):
+            raise BadRequest(f"The grade {grade.key} must have a whole number from 0 to 100 as its gain, or null.")
+    if len({grade.key for grade in scale}) < len(scale):
+        raise BadRequest("Two grades of a scale have the same name; choose another for one.")
+    return scale
+
+
+def scale_json(scale: Scale) -> str:
+    return json.dumps([asdict(grade) for grade in scale], ensure_ascii=False)
+
+
+def scale_of(told: object) -> Scale:
+    """A scale from a JSON list of objects with key, label and gain. Raises BadRequest."""
+    try:
+        return checked_scale(tuple(Grade(each["key"], each["label"], each["gain"]) for each in told))
+    except (TypeError, KeyError):
+        raise BadRequest(
+            'A scale must be a list of grades such as {"key": "wrong", "label": "wrong subject", "gain": 0}.'
+        ) from None
+
+
+def project_in(session: Session, name: str, lock: bool = False) -> ProjectRow:
+    """The row of a project. Raises BadRequest where there is none, or none any more."""
+    chosen = select(ProjectRow).where(ProjectRow.name == name, ProjectRow.deleted.is_(None))
+    found = session.scalar(chosen.with_for_update() if lock else chosen)
+    if found is None:
+        raise no_project(name)
+    return found
+
+
+def no_project(name: str) -> BadRequest:
+    return BadRequest(f"There is no project called {shown(name, 80)}, or it was deleted.")
+
+
+@lru_cache
+def scale_from(text: str) -> Scale:
+    """A scale as it is kept."""
+    return scale_of(json.loads(text))
+
+
+def project_of(row: ProjectRow) -> Project:
+    passages, answers = (scale_from(scale) for scale in (row.passage_scale, row.answer_scale))
+    return Project(row.name, row.guidelines, passages, answers, row.judges, row.blind)
+
+
+def project_called(database: Database, name: str) -> Project:
+    with database.reading() as session:
+        return project_of(project_in(session, name))
+
+
+def projects(database: Database) -> list[Listed]:
+    """All projects by name."""
+    finished = (
+        select(func.count())
+        .where(ItemRow.project_id == ProjectRow.id, ItemRow.done >= ProjectRow.judges)
+        .scalar_subquery()
+    )
+    chosen = select(ProjectRow, finished).where(ProjectRow.deleted.is_(None)).order_by(ProjectRow.name)
+    with database.reading() as session:
+        return [
+            Listed(row.name, row.items, done, row.judges, row.blind, row.made) for row, done in session.execute(chosen)
+        ]
+
+
+def delete_project(database: Database, name: str, photos: Photos) -> None:
+    """Delete a project with all that was judged in it, and the photographs that only it used.
+
+    Whoever judges in it meanwhile is told that it is no more. One that was stopped is ended by a later one.
+    """
+    with database.writing() as session:
+        row = project_in(session, name, lock=True)
+        hide(session, row)
+        mine, old = row.id, clock.now(session) - _STOPPED
+        left = select(ProjectRow.id).where(ProjectRow.deleted < old, ProjectRow.id != mine)
+        gone = [mine, *session.scalars(left)]
+    for number in gone:
+        delete_hidden(database, number, photos)
+
+
+def hide(session: Session, row: ProjectRow) -> None:
+    """Have nobody find a project any more, or not yet; its name is free."""
+    row.deleted, row.name = clock.now(session), f"~{row.id}"  # no project can be called so
+    session.flush()
+
+
+def show(session: Session, number: int, name: str) -> None:
+    """Have a hidden project found under a name. Raises BadRequest when that is taken by now."""
+    values = {"deleted": None, "name": name}
+    with _named(name), session.begin_nested():
+        session.execute(update(ProjectRow).where(ProjectRow.id == number).values(**values))
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError:
+        raise BadRequest(f"There is a project called {name} already; choose another name.") from None
+
+
+def delete_hidden(database: Database, number: int, photos: Photos) -> None:
+    """Delete what is left of a project that nobody finds."""
+    while _delete_some(database, number, photos):
+        pass
+    with database.writing() as session:
+        session.execute(delete(ProjectRow).where(ProjectRow.id == number))
+
+
+def _delete_some(database: Database, number: int, photos: Photos) -> bool:
+    with photos.changing():  # nobody keeps a photo anew between the look and the deletion
+        with database.reading() as session:
+            some = select(ItemRow.id, ItemRow.photo).where(ItemRow.project_id == number).limit(_AT_ONCE)
+            found = session.execute(some).all()
+            hashes = {photo for _, photo in found if photo}
+            own = {item for item, _ in found}
+            others = select(ItemRow.photo).where(ItemRow.photo.in_(hashes), ItemRow.id.not_in(own)).distinct()
+            unused = hashes - set(session.scalars(others))
+        if found:
+            for photo in sorted(unused):  # first: a stop between leaves rows of a project that is no more
+                photos.delete(photo)
+            with database.writing() as session:
+                session.execute(delete(ItemRow.__table__).where(ItemRow.id.in_(own)))
+    return bool(found)

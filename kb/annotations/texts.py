@@ -1,0 +1,64 @@
+"""Texts from people, files and models, made fit to be kept: bounded, and as they are but for what no database keeps.
+
+Markup and scripts are text like any other; whoever shows one escapes it. Knows nothing of tables.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from common.problems import BadRequest
+from common.text import shown
+from kb.records import clean_text
+
+MAX_QUESTION = 2_000  # characters, as on the Ask page
+MAX_GUIDELINES = 100_000
+MAX_TEXT = 100_000  # of a passage or an answer
+MAX_COMMENT = 10_000
+_MAX_TITLE = 1_000
+
+_NOT_KEPT = re.compile("[\x00\ud800-\udfff]")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+_KEY = re.compile(r"[^\s\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,200}")
+
+
+def kept(text: object, what: str, most: int = MAX_TEXT) -> str:
+    """A text as it can be kept. Raises BadRequest for what is none or too long; what: "The comment"."""
+    if not isinstance(text, str):
+        raise BadRequest(f"{what} is not a text; give one.")
+    if len(text) > most:
+        raise BadRequest(f"{what} has {len(text):,} characters, and {most:,} is the most; shorten it.")
+    return _NOT_KEPT.sub("\ufffd", text)
+
+
+def title(text: object, what: str) -> str:
+    return kept(text, what, _MAX_TITLE)
+
+
+def checked_question(text: object) -> str:
+    question = clean_text(kept(text, "The question", MAX_QUESTION))
+    if not question:
+        raise BadRequest("There is no question; every item needs one.")
+    return question
+
+
+def checked_name(name: str, what: str) -> str:
+    """The name of a project or a person (what: "A project"), which stands in commands, files and addresses."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise BadRequest(
+            f"{what} cannot be called {shown(name, 80)!r}; a name has up to 64 letters, digits, dots, dashes, "
+            "underscores and @, and begins with a letter or digit."
+        )
+    return name
+
+
+def checked_key(key: str) -> str:
+    """An item's key, which stands in files of qrels, where white space parts the fields."""
+    if not _KEY.fullmatch(key):
+        raise BadRequest(f"The id {shown(key, 80)!r} has white space, or more than 200 characters; choose another.")
+    return key
+
+
+def named(path: Path) -> str:
+    return shown(path.name, 100)

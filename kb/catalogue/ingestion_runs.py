@@ -1,0 +1,140 @@
+"""The records of ingestion runs: which began, how far they are, that they are alive, how they ended.
+
+Knows nothing of documents.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from common.problems import Problem
+from kb.catalogue.catalogue import Catalogue
+from kb.catalogue.tables import CorpusRow, IngestionRunRow, SkipRow
+from kb.records import RunState, Skipped, Source, version_name
+
+ENDED = "The process ended without a word."  # of a run that could not say why itself
+_ALIVE_SECONDS = 20.0  # between two signs of life, also while a source is long silent
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run under way and the version of the corpus that it writes: the row's number and name."""
+
+    id: int
+    corpus_id: int
+    corpus: str
+
+
+def begin_run(catalogue: Catalogue, source: Source, limit: int | None, label: str, request: str) -> Run:
+    """A new run, and the version of the corpus that it writes, made or brought up to date; `label` says how the corpus
+    is cut, "" that it is not."""
+    with catalogue.database.writing() as session:
+        details = {name: getattr(source, name) for name in ("title", "licence", "language", "homepage")}
+        corpus = _newest(session, source.name)
+        if corpus is None or (label and corpus.cutting not in ("", label)):
+            version = 1 if corpus is None else corpus.version + 1
+            named = {"name": version_name(source.name, version), "called": source.name, "version": version}
+            try:
+                with session.begin_nested():
+                    session.execute(insert(CorpusRow).values(**named, **details, served=version == 1))
+            except IntegrityError:
+                pass  # another ingestion was quicker
+            corpus = _newest(session, source.name)
+        more = {"cutting": label} if label else {}
+        session.execute(update(CorpusRow).where(CorpusRow.id == corpus.id).values(**details, **more))
+        # A run that was killed could not say so itself. One that is still at work says "finished" at its end.
+        session.execute(
+            update(IngestionRunRow)
+            .where(IngestionRunRow.corpus_id == corpus.id, IngestionRunRow.state == RunState.RUNNING)
+            .values(state=RunState.INTERRUPTED, finished=datetime.now(UTC), error=ENDED)
+        )
+        now = datetime.now(UTC)
+        run = IngestionRunRow(
+            corpus_id=corpus.id, state=RunState.RUNNING, started=now, alive=now, asked=limit, request=request,
+            seen=0, added=0, updated=0, unchanged=0, error="",
+        )  # fmt: skip
+        session.add(run)
+        session.flush()
+        return Run(run.id, corpus.id, corpus.name)
+
+
+def _newest(session: Session, called: str) -> CorpusRow | None:
+    newest = select(CorpusRow).where(CorpusRow.called == called).order_by(CorpusRow.version.desc()).limit(1)
+    return session.scalars(newest).first()
+
+
+def note(session: Session, run: Run, counts: Counter[str], **also: object) -> bool:
+    """Write down how far the run is; whether it is asked to pause."""
+    values = {name: counts[name] for name in ("added", "updated", "unchanged", "skipped", "removed")}
+    session.execute(
+        update(IngestionRunRow)
+        .where(IngestionRunRow.id == run.id)
+        .values(seen=seen(counts), alive=datetime.now(UTC), **values, **also)
+    )
+    return bool(session.scalar(select(IngestionRunRow.pausing).where(IngestionRunRow.id == run.id)))
+
+
+def seen(counts: Counter[str]) -> int:
+    """Documents that a run has come by."""
+    return counts["added"] + counts["updated"] + counts["unchanged"]
+
+
+def store_skips(session: Session, run_id: int, skips: list[Skipped]) -> None:
+    """Write down what a run could not take."""
+    if skips:
+        values = [{"run_id": run_id, "place": s.where[:500], "reason": s.why[:500]} for s in skips]
+        session.execute(insert(SkipRow.__table__), values)
+
+
+@contextmanager
+def signs_of_life(catalogue: Catalogue, run: Run) -> Iterator[None]:
+    """Every now and then say that a run goes on, whatever it waits for; never after its end."""
+    ended = threading.Event()
+
+    def work() -> None:
+        while not ended.wait(_ALIVE_SECONDS):
+            try:
+                _say_alive(catalogue, run)
+            except Problem:
+                pass  # the run itself will meet it, or it passes
+
+    thread = threading.Thread(target=work, name="alive", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _say_alive(catalogue: Catalogue, run: Run) -> None:
+    with catalogue.database.writing() as session:
+        session.execute(
+            update(IngestionRunRow)
+            .where(IngestionRunRow.id == run.id, IngestionRunRow.state == RunState.RUNNING)
+            .values(alive=datetime.now(UTC))
+        )
+
+
+def record_stop(catalogue: Catalogue, run_id: int, problem: BaseException) -> None:
+    """Write down why a run ended early, where that is possible."""
+    state = RunState.FAILED if isinstance(problem, Exception) else RunState.INTERRUPTED
+    error = f"{problem}" if isinstance(problem, Problem) else f"{type(problem).__name__}: {problem}"
+    try:
+        with catalogue.database.writing() as session:
+            session.execute(
+                update(IngestionRunRow)
+                .where(IngestionRunRow.id == run_id)
+                .values(state=state, finished=datetime.now(UTC), error=error[:1000])
+            )
+    except Problem:
+        pass  # the database itself is what failed; the first problem is the one to tell

@@ -1,0 +1,96 @@
+"""Cuts the text of a document into passages: whole sentences, as many as fit, with a little said twice.
+
+How tokens are counted and where sentences end is handed in. Knows nothing of models, of SQL or of where a text is from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from kb.records import DocumentRecord
+
+BETWEEN_SECTIONS = " › "
+CHUNK_TOKENS = 200  # of a passage at most, where nobody says otherwise; about what M2KR's passages have
+CHUNK_OVERLAP = 0  # tokens that two passages share at most
+
+
+@dataclass(frozen=True)
+class Cutting:
+    """How passages are cut. count gives the number of tokens of each text; split the sentences of a text, in order.
+
+    A passage has at most `most` tokens, its title and section included, and begins with those of the last sentences of
+    the one before that have at most `overlap` tokens.
+    """
+
+    count: Callable[[Sequence[str]], list[int]]
+    split: Callable[[str], list[str]]
+    most: int = CHUNK_TOKENS
+    overlap: int = CHUNK_OVERLAP
+
+    @property
+    def label(self) -> str:
+        """What tells passages cut in this way from those cut in another."""
+        return f"{self.most}+{self.overlap}"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A passage: the titles of the sections it lies in, outermost first, its text and how many tokens that has."""
+
+    path: tuple[str, ...]
+    text: str
+    tokens: int | None  # None where nobody counted them
+
+
+def pieces_of(records: Sequence[DocumentRecord], cutting: Cutting) -> list[list[Piece]]:
+    """The passages that the sections of each document are cut into, in order. Tokens are counted all at once."""
+    sections = [
+        (number, section.path, [s for line in section.text.split("\n") for s in cutting.split(line) if s.strip()])
+        for number, record in enumerate(records)
+        for section in record.sections
+    ]
+    texts = []
+    for number, path, sentences in sections:
+        texts += [BETWEEN_SECTIONS.join((records[number].title, *path)), *sentences]
+    counts = iter(cutting.count(texts))
+    pieces: list[list[Piece]] = [[] for _ in records]
+    for number, path, sentences in sections:
+        room = max(1, cutting.most - next(counts))
+        counted = [(sentence, next(counts)) for sentence in sentences]
+        pieces[number] += _cut(path, counted, room, cutting)
+    return pieces
+
+
+def _cut(
+    path: tuple[str, ...], sentences: Sequence[tuple[str, int]], room: int, cutting: Cutting
+) -> Iterator[Piece]:
+    """The passages of a section from its sentences and their tokens; room is for that of a passage's text."""
+    parts = [part for s, n in sentences for part in _fitting(s, n, room, cutting)]
+    first = 0
+    while first < len(parts):
+        end, held = first, 0
+        while end < len(parts) and (end == first or held + parts[end][1] <= room):
+            held += parts[end][1]
+            end += 1
+        yield Piece(path, " ".join(text for text, _ in parts[first:end]), held)
+        if end == len(parts):
+            return
+        again, repeated = end, 0
+        most = min(cutting.overlap, room - parts[end][1])  # every passage says something new
+        while again - 1 > first and repeated + parts[again - 1][1] <= most:
+            again -= 1
+            repeated += parts[again][1]
+        first = again
+
+
+def _fitting(sentence: str, length: int, room: int, cutting: Cutting) -> Iterator[tuple[str, int]]:
+    """A sentence with its tokens; one that is longer than a passage, a list or a table mostly, in halves of its words
+    until they fit."""
+    words = sentence.split()
+    if length <= room or len(words) < 2:
+        yield sentence, length
+        return
+    halves = [" ".join(words[: len(words) // 2]), " ".join(words[len(words) // 2 :])]
+    for half, count in zip(halves, cutting.count(halves), strict=True):
+        yield from _fitting(half, count, room, cutting)

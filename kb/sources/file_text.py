@@ -1,0 +1,313 @@
+"""The text of files: plain text, Markdown, web pages and PDFs as a title and sections.
+
+Documents are untrusted, and a small one can keep a parser busy for days or fill the memory. `Parser` therefore has a
+second process do the work (kb/sources/bounded_process.py), which is given the bytes alone. Knows nothing of folders or
+records.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from common.problems import Problem
+from kb.records import Section, clean_text
+from kb.sources.bounded_process import BoundedProcess, serve
+from kb.sources.exponents import with_exponents
+
+SECONDS = 60.0  # for a document
+MEMORY = 4 << 30  # bytes of addresses
+MOST_PAGES = 2000
+MOST_CHARACTERS = 5_000_000  # of a document's text
+_MOST_TITLE = 300
+
+_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)?(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
+_CHARSET = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]{1,40})", re.IGNORECASE)
+_RAISED_TAG = re.compile(r"</?su[pb]\b[^<>]*>", re.IGNORECASE)
+_FILE_NAME = re.compile(r"\.(?:docx?|odt|rtf|tex|dvi|pdf|pptx?|indd|qxd|html?)\Z", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What a document says. title: "" where it names none. left_out: what could not be taken, as sentences."""
+
+    title: str
+    sections: tuple[Section, ...]
+    left_out: tuple[str, ...] = ()
+
+
+class Parser:
+    """Parses in a process of its own, so that no document holds up the next. Close it."""
+
+    def __init__(self, seconds: float = SECONDS) -> None:
+        self.process = BoundedProcess(__name__, seconds)
+
+    def parse(self, kind: str, data: bytes) -> Parsed:
+        """See parse(). Raises Problem, also when it takes too long or too much memory."""
+        try:
+            said = self.process.ask({"kind": kind}, data)
+        except TimeoutError:
+            raise Problem(f"Reading it took longer than {self.process.seconds:g} seconds.") from None
+        except ChildProcessError:
+            raise Problem("What reads it broke down over it; it is damaged or made to do that.") from None
+        if "fault" in said:
+            raise Problem(said["fault"])
+        sections = tuple(Section(tuple(path), text) for path, text in said["sections"])
+        return Parsed(said["title"], sections, tuple(said["left_out"]))
+
+    def close(self) -> None:
+        """End the process, if there is one."""
+        self.process.close()
+
+
+def parse(kind: str, data: bytes) -> Parsed:
+    """The document of the kind "txt", "md", "html" or "pdf" that `data` holds. Raises Problem."""
+    parsed = {"txt": _plain, "md": _markdown, "html": _web_page, "pdf": _pdf}[kind](data)
+    size, kept = 0, []
+    for section in parsed.sections:
+        size += len(section.text)
+        if size > MOST_CHARACTERS:
+            left_out = (*parsed.left_out, f"What follows its first {MOST_CHARACTERS:,} characters is left out.")
+            parsed = Parsed(parsed.title, tuple(kept), left_out)
+            break
+        kept.append(section)
+    if not kept:
+        raise Problem("It has no text." if size == 0 else f"It has more than {MOST_CHARACTERS:,} characters.")
+    return parsed
+
+
+def _plain(data: bytes) -> Parsed:
+    return Parsed("", _sections([(0, text) for text in _blocks(_decoded(data))]))
+
+
+def _markdown(data: bytes) -> Parsed:
+    from markdown_it import MarkdownIt
+
+    text, title = _decoded(data).replace("\r\n", "\n"), ""
+    if front := _FRONT_MATTER.match(text):
+        text = text[front.end() :]
+        named = re.search(r"^title:[ \t]*(.+)$", front[1] or "", re.MULTILINE)
+        title = clean_text(named[1]).strip("\"'") if named else ""
+    blocks: list[tuple[int, str]] = []
+    level, cells = 0, None
+    for token in MarkdownIt("commonmark").enable("table").parse(text):
+        if token.type == "heading_open":
+            level = int(token.tag[1])
+        elif token.type == "tr_open":
+            cells = []
+        elif token.type == "tr_close":
+            blocks.append((0, " | ".join(cells)))
+            cells = None
+        elif token.type in ("fence", "code_block"):
+            blocks.append((0, token.content))
+        elif token.type == "inline":
+            children = token.children or ()
+            said = "".join(
+                child.content
+                if child.type in ("text", "code_inline", "image") or _raises(child)
+                else " " * child.type.endswith("break")
+                for child in children
+            )
+            if any(map(_raises, children)):
+                said = _RAISED_TAG.sub("", with_exponents(said))
+            if cells is None:
+                blocks.append((level, said))
+            else:
+                cells.append(clean_text(said))
+            level = 0
+    return _outlined(title, blocks)
+
+
+def _raises(token) -> bool:
+    return token.type == "html_inline" and _RAISED_TAG.match(token.content) is not None
+
+
+def _web_page(data: bytes) -> Parsed:
+    from trafilatura import bare_extraction, html2txt, load_html
+
+    text = with_exponents(_decoded_page(data).replace("\0", ""))
+    tree = load_html(text)
+    if tree is None:  # a mere piece of a page is not taken for one
+        text = f"<html><body>{text}</body></html>"
+        tree = load_html(text)
+    if tree is None:
+        raise Problem("It is not a web page.")
+    headings = tree.findall(".//h1")
+    title = clean_text("".join(headings[0].itertext())) if len(headings) == 1 else ""
+    title = title or clean_text(tree.findtext(".//title") or "")
+    extracted = bare_extraction(tree, include_comments=False)
+    blocks = [] if extracted is None else list(_page_blocks(extracted.body))
+    if not any(text for level, text in blocks if not level):  # a page so short that nothing stands out
+        blocks = [(0, line) for line in html2txt(text).splitlines()]
+    return _outlined(title, blocks)
+
+
+def _page_blocks(body) -> Iterator[tuple[int, str]]:
+    """(level, text) of what trafilatura has kept, elements as in TEI: head, p, list, item, table, row, cell, lb."""
+    for line_break in body.iter("lb"):
+        line_break.tail = " " + (line_break.tail or "")
+    for element in body:
+        if element.tag == "head":
+            rend = element.get("rend", "")
+            level = int(rend[1]) if re.fullmatch("h[1-6]", rend) else 2
+            yield level, clean_text("".join(element.itertext()))
+        elif element.tag == "list":
+            yield from ((0, clean_text(" ".join(item.itertext()))) for item in element.iter("item"))
+        elif element.tag == "table":
+            for row in element.iter("row"):
+                yield 0, " | ".join(clean_text(" ".join(cell.itertext())) for cell in row.iter("cell"))
+        elif isinstance(element.tag, str):
+            yield 0, clean_text("".join(element.itertext()))
+
+
+def _pdf(data: bytes) -> Parsed:
+    import pypdf
+
+    sections, left_out, size, seen = [], [], 0, 0
+    try:
+        reader = pypdf.PdfReader(io.BytesIO(data))
+        if reader.is_encrypted and not _opened(reader):
+            raise Problem("It is encrypted; save it without a password.")
+        title = _pdf_title(reader)
+        count = len(reader.pages)
+    except (Problem, MemoryError):
+        raise
+    except Exception:  # the library raises whatever its own code does over damaged files
+        raise Problem("It is damaged or not a PDF.") from None
+    for number in range(1, count + 1):
+        if number > MOST_PAGES:
+            left_out.append(f"What follows page {MOST_PAGES:,} is left out; it has {count:,} pages.")
+            break
+        try:
+            text = reader.pages[number - 1].extract_text()
+        except MemoryError:
+            raise
+        except Exception:
+            left_out.append(f"Page {number} is damaged.")
+            continue
+        seen += 1
+        size += len(text)
+        if size > MOST_CHARACTERS:
+            left_out.append(f"Page {number} and what follows are left out; its text is too long.")
+            break
+        if said := "\n".join(clean_text(block) for block in _pdf_blocks(text)):
+            sections.append(Section((f"page {number}",), said))
+    if not sections:
+        if left_out and not seen:
+            raise Problem("It is damaged: none of its pages can be read.")
+        if size > MOST_CHARACTERS:
+            raise Problem(f"Its first page with text has more than {MOST_CHARACTERS:,} characters.")
+        why = "it is a scan; have its text recognised first." if count else "it has no pages."
+        raise Problem(f"It has no text; {why}")
+    return Parsed(title, tuple(sections), tuple(left_out[:20]))
+
+
+def _opened(reader) -> bool:
+    """Whether it opens without a password: many are only protected against changes."""
+    try:
+        return bool(reader.decrypt(""))
+    except Exception:  # also where the cipher needs a library that is not there
+        return False
+
+
+def _pdf_title(reader) -> str:
+    try:
+        title = clean_text(str((reader.metadata or {}).get("/Title") or ""))
+    except Exception:  # a broken title is none
+        return ""
+    # Programs that print to PDF put the name of a file there.
+    unfit = _FILE_NAME.search(title) or title.lower() in ("untitled", "title") or "\ufffd" in title
+    return "" if unfit else title[:_MOST_TITLE]
+
+
+def _pdf_blocks(text: str) -> list[str]:
+    """The paragraphs of a page, of which a PDF knows lines only."""
+    text = re.sub(r"(?<=[^\W\d_])-\n(?=[a-zß-ÿ])", "", text)  # a word divided at the end of a line
+    return [block for block in re.split(r"\n[ \t]*\n", text) if clean_text(block)]
+
+
+def _blocks(text: str) -> list[str]:
+    """Paragraphs: what stands between empty lines; where there are none, every line is one."""
+    text = text.strip().replace("\r\n", "\n").replace("\r", "\n")
+    blocks = re.split(r"\n[ \t]*\n", text)
+    return blocks if len(blocks) > 1 else text.split("\n")
+
+
+def _decoded(data: bytes) -> str:
+    try:
+        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except UnicodeDecodeError:
+        raise Problem("It is not UTF-8; save it as UTF-8.") from None
+    if "\0" in text:
+        raise Problem("It holds NUL bytes, so it is not text.")
+    return text
+
+
+def _decoded_page(data: bytes) -> str:
+    """As _decoded; a page that is no UTF-8 is what it says itself, or else Windows-1252, as browsers take it."""
+    named = _CHARSET.search(data[:4096])
+    for encoding in ("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig", named and named[1].decode()):
+        try:
+            if encoding:
+                return data.decode(encoding)
+        except (UnicodeError, LookupError):
+            continue
+    return data.decode("cp1252", "replace")
+
+
+def _outlined(title: str, blocks: list[tuple[int, str]]) -> Parsed:
+    """A document of (level, text): headings of levels from 1 on, paragraphs of level 0.
+
+    Without a title the first heading is it; a heading that stands over the whole document is in no path.
+    """
+    blocks = [(level, text) for level, raw in blocks if (text := clean_text(raw))]
+    levels = [level for level, _ in blocks if level]
+    if levels:
+        first = next(place for place, (level, _) in enumerate(blocks) if level)
+        heading = blocks[first][1]
+        title = title or heading
+        if heading == title and all(levels[0] < level for level in levels[1:]):
+            del blocks[first]
+    return Parsed(title[:_MOST_TITLE], _sections(blocks))
+
+
+def _sections(blocks: list[tuple[int, str]]) -> tuple[Section, ...]:
+    sections: list[Section] = []
+    path: list[tuple[int, str]] = []
+    lines: list[str] = []
+
+    def end() -> None:
+        if lines:
+            sections.append(Section(tuple(text for _, text in path), "\n".join(lines)))
+            lines.clear()
+
+    for level, raw in blocks:
+        text = clean_text(raw)
+        if level:
+            end()
+            path = [(above, name) for above, name in path if above < level] + [(level, text[:_MOST_TITLE])]
+        elif text:
+            lines.append(text)
+    end()
+    return tuple(sections)
+
+
+def _answer(about: dict[str, str], data: bytes) -> dict[str, object]:
+    try:
+        parsed = parse(about["kind"], data)
+        sections = [[section.path, section.text] for section in parsed.sections]
+        return {"title": parsed.title, "sections": sections, "left_out": parsed.left_out}
+    except Problem as problem:
+        return {"fault": str(problem)}
+    except ImportError:
+        return {"fault": "The library that reads it is missing; install what requirements.txt names."}
+    except MemoryError:
+        return {"fault": "Reading it takes too much memory."}
+    except Exception as problem:  # a parser broke over it; the next document is not to suffer
+        return {"fault": f"It is damaged ({type(problem).__name__})."}
+
+
+if __name__ == "__main__":
+    serve(_answer, MEMORY)

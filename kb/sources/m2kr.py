@@ -1,0 +1,66 @@
+"""The passages of M2KR, the data sets that PreFLMR's authors train and measure on, from a folder or the Hub.
+
+Knows nothing of the database.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from kb.records import Source
+from kb.sources.kinds import CORPUS, LICENCE, Field, SourceKind, Values
+from kb.sources.parquet import check_plain, passages
+from kb.sources.rows import UNKNOWN_LICENCE
+
+HUB = "BByrneLab/multi_task_multi_modal_knowledge_retrieval_benchmark_M2KR"
+
+
+def source(
+    place: Path | str,
+    corpus: str,
+    dataset: str | None = None,
+    split: str | None = None,
+    *,
+    title: str = "",
+    licence: str = UNKNOWN_LICENCE,
+) -> Source:
+    """The passages of M2KR in a folder (Path) or on the Hub (its name, as the constant HUB), their ids kept.
+
+    dataset: as its folder has it ("EVQA" of EVQA_passages); None for every one. split: "train", "valid" or "test"; None
+    for all, of which a passage that is in several comes once. Reading raises Problem.
+    """
+    for name in (dataset, split):
+        check_plain(name or "all")
+    title = title or f"M2KR, passages of {dataset or 'all tasks'}{f' ({split})' if split else ''}"
+    return passages(place, corpus, f"{dataset or '*'}_passages/{split or '*'}_passages-*.parquet", title, licence)
+
+
+def _make(values: Values) -> Source:
+    dataset, place = values["what"], values["data"] or HUB
+    folder = Path(place).expanduser()
+    return source(
+        folder if folder.exists() else place,
+        values["corpus"] or f"m2kr-{dataset.lower()}",
+        dataset,
+        licence=values["licence"] or UNKNOWN_LICENCE,
+    )
+
+
+KIND = SourceKind(
+    "m2kr",
+    "The passages of an M2KR data set",
+    (
+        Field(
+            "what", "Data set", "DATASET", "As in EVQA, Infoseek, OKVQA, WIT, OVEN, KVQA, LLaVA, IGLUE or MSMARCO.",
+            required=True, where=True,
+        ),
+        Field(
+            "data", "Another place", "DIR-or-Hub-id",
+            "A folder on that machine or a data set on the Hub; empty for its authors'.", value="place", where=True,
+        ),
+        CORPUS, replace(LICENCE, on_page=False),
+    ),
+    _make,
+    in_words="M2KR:",
+)  # fmt: skip

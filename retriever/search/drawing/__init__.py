@@ -1,0 +1,1 @@
+"""An explanation as a picture, drawn with Pillow alone: the page, its panels, letters and colours."""

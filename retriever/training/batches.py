@@ -1,0 +1,183 @@
+"""Batches: questions drawn in order, each with a positive and its negatives, as tensors.
+
+A batch is a pure function of its number, so that it can be made ahead, by another process, or again. Images that are
+missing or broken are counted, and another question takes the place. Knows nothing of losses or of the model beyond
+what its processor makes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from common.problems import Problem
+from retriever.encoders.flmr.processing import FLMRProcessor
+from retriever.training.drawn import Drawn
+from retriever.training.features import Photo, Source, photos_of
+from retriever.training.gradients import Batch
+from retriever.training.order import Order
+from retriever.training.recipe import Negatives
+from retriever.training.sources import Questions
+
+Look = Callable[[Source | Drawn], Photo]
+_ATTEMPTS = 100  # at finding a question whose image can be used
+
+
+@dataclass(frozen=True)
+class Example:
+    """A question as it is learned from. documents: text and keys of each, the positive first. scores: a teacher's of
+    them, NaN where it gave none. wanted: the keys of all its positives."""
+
+    question: str
+    instruction: str
+    photo: Photo | None
+    documents: list[tuple[str, tuple[int, ...]]]
+    scores: list[float]
+    wanted: frozenset[int]
+
+
+def keys_of(name: str, each: str, text: str) -> tuple[int, ...]:
+    """By which a passage is known in whatever set it stands: its text, and its id, if it has one, in its set."""
+    return tuple(_hash(part) for part in ([f"id\0{name}\0{each}"] if each else []) + [f"text\0{text}"])
+
+
+def image_of(found: Questions, row: dict) -> Source | Drawn:
+    """Where the image of a question is, or how it is drawn; None where it has none. Raises Problem."""
+    if row.get("drawn") is not None:
+        return row["drawn"]
+    if row["bytes"] is not None:
+        return row["bytes"]
+    return None if row["image"] is None else image_file(row["image"], found.images)
+
+
+def image_file(name: str, folders: Sequence[Path]) -> Path:
+    """The file of that name below one of the folders. Raises Problem."""
+    parts = PurePosixPath(name).parts
+    if not parts or ".." in parts or name.startswith("/") or "\0" in name:
+        raise Problem(f"the image {name[:80]!r} lies outside the folder of images")
+    there = next((place for folder in folders if (place := folder.joinpath(*parts)).is_file()), None)
+    if there is None:
+        looked = " or ".join(map(str, folders)) or "no folder, since none is named"
+        raise Problem(f"there is no image {name[:80]!r} in {looked}")
+    return there
+
+
+class Drawing:
+    """Draws examples of several sets. look: how the questions' images are looked at, None where they are not."""
+
+    def __init__(self, sets: Sequence[Questions], order: Order, negatives: Negatives, look: Look | None) -> None:
+        self._sets = list(sets)
+        self._order = order
+        self._negatives = negatives
+        self._look = look
+
+    def example(self, index: int) -> tuple[Example, int]:
+        """The index-th of the run, and how many questions had to be left out for it. Raises Problem."""
+        problem = ""
+        for attempt in range(_ATTEMPTS):
+            number, place = self._order.place(index, attempt)
+            found = self._sets[number]
+            row = found.rows[place]
+            try:
+                photo = self._look(image_of(found, row)) if self._look else None
+            except Problem as said:
+                problem = str(said).rstrip(".")
+                continue
+            return self._of(found, row, photo, self._order.chance(index, attempt)), attempt
+        raise Problem(
+            f"{_ATTEMPTS} questions in a row have an image that cannot be used, the last because {problem[0].lower()}"
+            f"{problem[1:]}; check the folder of images."
+        )
+
+    def _of(self, found: Questions, row: dict, photo: Photo | None, chance: np.random.Generator) -> Example:
+        instructions = found.instructions or (row["instruction"],)
+        instruction = instructions[chance.integers(len(instructions))]
+        positives = [number for number, text in enumerate(row["texts"]) if text.strip()]
+        chosen = positives[chance.integers(len(positives))]
+        scores = row["scores"] or [np.nan] * (len(row["texts"]) + len(row["negative_texts"]))
+        documents = [(row["ids"][chosen], row["texts"][chosen], scores[chosen])]
+        count = min(self._negatives.mined, len(row["negative_texts"]))
+        for number in chance.permutation(len(row["negative_texts"]))[:count]:
+            score = scores[len(row["texts"]) + number]
+            documents.append((row["negative_ids"][number], row["negative_texts"][number], score))
+        while len(documents) < 1 + self._negatives.mined + self._negatives.sampled:
+            documents.append((*_any_passage(found, chance), np.nan))
+        wanted = {
+            key
+            for each, text in zip(row["ids"], row["texts"], strict=True)
+            if text.strip()
+            for key in keys_of(found.name, each, text)
+        }
+        question = found.asked[chance.integers(len(found.asked))] if found.asked else row["question"]
+        return Example(
+            question,
+            instruction,
+            photo,
+            [(text, keys_of(found.name, each, text)) for each, text, _ in documents],
+            [score for _, _, score in documents],
+            frozenset(wanted),
+        )
+
+
+class Batches(Dataset):
+    """Each item is this process's part of the batch of that number, or the Problem that there is with it: what another
+    process raises would come as its traceback.
+
+    batch: questions in it, over all processes."""
+
+    def __init__(self, drawing: Drawing, processor: FLMRProcessor, batch: int, rank: int, processes: int) -> None:
+        self._drawing = drawing
+        self._processor = processor
+        self._batch = batch
+        self._mine = range(rank * batch // processes, (rank + 1) * batch // processes)
+
+    def __getitem__(self, number: int) -> Batch | Problem:
+        try:
+            return self._made(number)
+        except Problem as problem:
+            return problem
+
+    def _made(self, number: int) -> Batch:
+        drawn = [self._drawing.example(number * self._batch + place) for place in self._mine]
+        examples = [example for example, _ in drawn]
+        documents = [document for example in examples for document in example.documents]
+        photos = [each.photo for each in examples if each.photo is not None]
+        return Batch(
+            queries=dict(
+                self._processor(None, [each.question for each in examples], [each.instruction for each in examples])
+            ),
+            photos=photos_of(photos, self._processor) if photos else None,
+            documents=dict(self._processor.documents([text for text, _ in documents])),
+            wanted=[each.wanted for each in examples],
+            keys=[keys for _, keys in documents],
+            teacher=torch.tensor([each.scores for each in examples], dtype=torch.float32),
+            skipped=sum(skipped for _, skipped in drawn),
+        )
+
+
+def in_order(batches: Batches, numbers: range, workers: int) -> Iterator[Batch]:
+    """The batches of those numbers; with workers, other processes make them ahead. Raises Problem."""
+    for made in DataLoader(batches, batch_size=None, sampler=numbers, num_workers=workers):
+        if isinstance(made, Problem):
+            raise made
+        yield made
+
+
+def _any_passage(found: Questions, chance: np.random.Generator) -> tuple[str, str]:
+    """Id and text of a passage of the set; of another question's positives where it has no passages of its own."""
+    if found.passages is not None:
+        row = found.passages[int(chance.integers(len(found.passages)))]
+        return row["id"], row["text"]
+    row = found.rows[int(chance.integers(len(found.rows)))]
+    number = int(chance.integers(len(row["texts"])))
+    return row["ids"][number], row["texts"][number]
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(errors="replace"), digest_size=8).digest(), "big")

@@ -1,0 +1,335 @@
+"""Where questions and passages come from: M2KR in its published layout, JSONL or photographs of one's own, photographs
+that are drawn; as rows of one form.
+
+What is read is kept in the cache as tables (tables.py), and read again only when its files have changed. Knows nothing
+of models or batches. Files are untrusted; what is wrong with them is a sentence here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from common.jobs import Progress
+from common.problems import Problem, unreadable
+from retriever.evaluation.m2kr.layout import find_shards, has_column, read_passages, read_rows
+from retriever.evaluation.m2kr.locating import locate
+from retriever.training.drawn import DrawnRows
+from retriever.training.files import one_at_a_time
+from retriever.training.photographs import ASKED, list_photos, plain_title, rows_of
+from retriever.training.recipe import M2KR, DataSet, HeldOut
+from retriever.training.tables import Part, Table, write_table
+
+VERSION = 1  # of the tables: raise it when they change, and all are made anew
+_MOST_INSTRUCTIONS = 64  # of a task that are kept
+_MOST_LINE = 1 << 22  # characters of a line of JSONL
+_TEXT, _TEXTS = pa.string(), pa.list_(pa.string())
+QUESTIONS = pa.schema(
+    {
+        "question": _TEXT,
+        "instruction": _TEXT,
+        "image": _TEXT,  # a path below the set's images, or null
+        "bytes": pa.binary(),  # an image's file, or null
+        "ids": _TEXTS,  # of the positives; "" where they have none
+        "texts": _TEXTS,
+        "negative_ids": _TEXTS,
+        "negative_texts": _TEXTS,
+        "scores": pa.list_(pa.float32()),  # a teacher's, of the positives and then the negatives, or null
+    }
+)
+PASSAGES = pa.schema({"id": _TEXT, "text": _TEXT})
+
+
+@dataclass(frozen=True)
+class Questions:
+    """A set of questions, ready to be drawn from.
+
+    name: as in the recipe. rows: as QUESTIONS says. passages: those that they are asked of, as PASSAGES says; None
+    where only the questions name any. images: folders that images are looked for in. instructions: one is drawn for
+    each question, its own is taken where there are none. asked: likewise for rows that are photographs alone."""
+
+    name: str
+    rows: Table | Part | DrawnRows
+    passages: Table | None
+    images: tuple[Path, ...]
+    instructions: tuple[str, ...]
+    asked: tuple[str, ...] = ()
+
+    def question(self, row: dict[str, Any]) -> str:
+        """What a row asks, where it is always to be the same."""
+        return self.asked[0] if self.asked else row["question"]
+
+    @property
+    def key(self) -> str:
+        """Says what the set holds."""
+        return self.rows.about["key"] + (self.passages.about["key"] if self.passages is not None else "")
+
+    @property
+    def dropped(self) -> int:
+        """Rows without a positive passage."""
+        return self.rows.about["dropped"]
+
+
+Reading = Callable[[dict[str, Any]], Iterator[dict[str, Any]]]  # given `about`, which it may fill; gives rows
+
+
+def open_set(
+    each: DataSet | HeldOut,
+    m2kr: M2KR | None,
+    cache_dir: Path,
+    progress: Progress = lambda done, total: None,
+    seed: int = 0,
+) -> Questions:
+    """The set that a recipe names; its tables are made in `cache_dir` unless they are there, and files are fetched
+    there, progress(bytes done, bytes in all). seed: of what is drawn. Raises Problem."""
+    cache = cache_dir / "training"
+    if getattr(each, "drawn", 0):
+        found = _of_drawn(each, cache, seed)
+    elif each.task:
+        data = locate(m2kr.folder, each.task, each.split, cache_dir, "m2kr.folder", progress)
+        found = _of_m2kr(each, m2kr, data, cache)
+    else:
+        found = _of_photos(each, cache) if each.photos else _of_jsonl(each, cache)
+    if not len(found.rows):
+        raise Problem(
+            f"No question of {each.name} has a positive passage ({found.dropped:,} were read); say for each which "
+            "passages answer it."
+        )
+    if not found.rows.about["several"] and (found.passages is None or len(found.passages) < 2):
+        raise Problem(
+            f"There is one passage only in {each.name}; nothing can be told from it. Give questions of several."
+        )
+    return found
+
+
+def limited(found: Questions, count: int, seed: int) -> Questions:
+    """So many of the set's questions, drawn by the seed, so that a smaller number's are among a larger one's; all
+    where the set has no more, or for 0."""
+    if not 0 < count < len(found.rows):
+        return found
+    rows = np.random.default_rng([seed, len(found.rows)]).permutation(len(found.rows))[:count]
+    return replace(found, rows=Part(found.rows, rows.astype(np.uint32)))
+
+
+def _table(cache: Path, files: list[Path], what: str, schema: pa.Schema, read: Reading) -> Table:
+    """What was read from files as they are now."""
+    try:
+        stamps = [(str(each.resolve()), each.stat().st_size, each.stat().st_mtime_ns) for each in files]
+    except OSError as problem:
+        raise Problem(f"{problem.filename} cannot be read ({problem.strerror}); check the recipe.") from None
+    name = hashlib.sha256(json.dumps([VERSION, what, stamps]).encode()).hexdigest()[:24]
+    path = cache / f"{what}-{name}"
+    if not path.is_dir():
+        with one_at_a_time(cache):
+            if not path.is_dir():
+                about: dict[str, Any] = {}
+                write_table(path, schema, read(about), about)
+    return Table(path)
+
+
+def _kept(rows: Iterator[dict[str, Any]], about: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The rows that have a positive; notes how many had none, whether there is more than one passage among all, and
+    the first instructions."""
+    about.update(dropped=0, several=False, instructions=[])
+    first, instructions = None, about["instructions"]
+    for row in rows:
+        if not any(text.strip() for text in row["texts"]):
+            about["dropped"] += 1
+            continue
+        for text in [*row["texts"], *row["negative_texts"]]:
+            first = text if first is None else first
+            about["several"] |= text != first
+        if row["instruction"] and row["instruction"] not in instructions and len(instructions) < _MOST_INSTRUCTIONS:
+            instructions.append(row["instruction"])
+        yield row
+
+
+# M2KR
+
+
+def _of_m2kr(each: DataSet | HeldOut, m2kr: M2KR, folder: Path, cache: Path) -> Questions:
+    for part in ("data", "passages"):
+        if not (folder / f"{each.task}_{part}").is_dir():
+            raise Problem(
+                f"m2kr.folder is {m2kr.folder!r}, which holds no folder {each.task}_{part}; say where M2KR lies, or "
+                "correct the task."
+            )
+    shards = find_shards(folder, f"{each.task}_data", each.split)
+    pool = find_shards(folder, f"{each.task}_passages", f"{each.split}_passages")
+    rows = _table(cache, list(shards), "questions", QUESTIONS, lambda about: _kept(_m2kr_rows(shards), about))
+    passages = _table(cache, list(pool), "passages", PASSAGES, lambda about: _m2kr_passages(pool))
+    own = getattr(each, "instructions", ()) or tuple(rows.about["instructions"] if isinstance(each, DataSet) else ())
+    images = Path(m2kr.images).expanduser()
+    return Questions(each.name, rows, passages, (images, images / each.task) if m2kr.images else (), own)
+
+
+def _m2kr_rows(shards: tuple[Path, ...]) -> Iterator[dict[str, Any]]:
+    columns = {"question": "text", "instruction": "text", "img_path": "text"}
+    columns |= {"pos_item_ids": "texts", "pos_item_contents": "texts"}
+    if has_column(shards, "image"):
+        columns["image"] = "image"
+    for batch in read_rows(shards, columns):
+        for row in batch:
+            image = row.get("image")
+            texts = [text or "" for text in row["pos_item_contents"] or ()]
+            ids = [each or "" for each in row["pos_item_ids"] or ()]
+            yield {
+                "question": row["question"] or "",
+                "instruction": row["instruction"] or "",
+                "image": row["img_path"] or None,
+                "bytes": image["bytes"] if isinstance(image, dict) else image,
+                "ids": [*ids, *[""] * len(texts)][: len(texts)],
+                "texts": texts,
+                "negative_ids": [],
+                "negative_texts": [],
+                "scores": None,
+            }
+
+
+def _m2kr_passages(shards: tuple[Path, ...]) -> Iterator[dict[str, Any]]:
+    for batch in read_passages(shards):
+        yield from ({"id": each, "text": text} for each, text in batch)
+
+
+# JSONL
+
+
+def _of_jsonl(each: DataSet | HeldOut, cache: Path) -> Questions:
+    file = Path(each.jsonl).expanduser()
+    listed = Path(each.passages).expanduser() if each.passages else None
+    images = Path(each.images).expanduser() if each.images else file.parent
+    passages = None
+    if listed is not None:
+        passages = _table(cache, [listed], "passages", PASSAGES, lambda about: _jsonl_passages(listed))
+    files = [file, *([listed] if listed else [])]
+    rows = _table(
+        cache, files, "questions", QUESTIONS, lambda about: _kept(_jsonl_rows(file, passages, listed), about)
+    )
+    return Questions(each.name, rows, passages, (images,), getattr(each, "instructions", ()))
+
+
+def _of_photos(each: DataSet | HeldOut, cache: Path) -> Questions:
+    photos, listed = list_photos(Path(each.photos).expanduser()), Path(each.passages).expanduser()
+    passages = _table(cache, [listed], "passages", PASSAGES, lambda about: _jsonl_passages(listed))
+    rows = _table(
+        cache, [*photos.told_by, listed], "photos", QUESTIONS,
+        lambda about: _kept(rows_of(photos, _by_title(listed), listed), about),
+    )  # fmt: skip
+    images = Path(each.images).expanduser() if each.images else photos.folder
+    return Questions(each.name, rows, passages, (images,), getattr(each, "instructions", ()), each.ask or ASKED)
+
+
+def _of_drawn(each: DataSet, cache: Path, seed: int) -> Questions:
+    listed = Path(each.passages).expanduser()
+    passages = _table(cache, [listed], "passages", PASSAGES, lambda about: _jsonl_passages(listed))
+    rows = DrawnRows(each.drawn, _by_title(listed), seed)
+    return Questions(each.name, rows, passages, (), each.instructions, each.ask or ASKED)
+
+
+def _by_title(file: Path) -> dict[str, list[tuple[str, str]]]:
+    """Ids and texts of the passages of a file, by what is plain of their titles."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for passage, (_, row) in zip(_jsonl_passages(file), json_rows(file), strict=True):
+        if row.get("title"):
+            found.setdefault(plain_title(row["title"]), []).append((passage["id"], passage["text"]))
+    return found
+
+
+def json_rows(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each object of a file of JSON lines with where it stands, for messages. Raises Problem."""
+    try:
+        with file.open(encoding="utf-8") as lines:
+            number = 0
+            while line := lines.readline(_MOST_LINE):
+                number += 1
+                if not line.strip():
+                    continue
+                try:
+                    row = json.loads(line)
+                except (ValueError, RecursionError):
+                    row = None
+                if not isinstance(row, dict):
+                    raise Problem(f"Line {number} of {file} is no JSON object; correct or delete it.")
+                yield f"line {number} of {file}", row
+    except UnicodeDecodeError:
+        raise Problem(f"{file} is not UTF-8; save it as that.") from None
+    except OSError as problem:
+        raise unreadable(file, problem) from None
+
+
+def _jsonl_passages(file: Path) -> Iterator[dict[str, Any]]:
+    for where, row in json_rows(file):
+        each, text, title = row.get("id"), row.get("text"), row.get("title", "")
+        if not isinstance(each, str) or not each or not isinstance(text, str) or not isinstance(title, str):
+            raise Problem(f"The passage in {where} needs an id and a text, and its title, if any, is a text.")
+        yield {"id": each, "text": f"{title}: {text}" if title else text}
+
+
+def _jsonl_rows(file: Path, passages: Table | None, listed: Path | None) -> Iterator[dict[str, Any]]:
+    texts_of = None
+    if passages is not None:
+        texts_of = {row["id"]: row["text"] for row in map(passages.__getitem__, range(len(passages)))}
+    for where, row in json_rows(file):
+        check_question(row, where)
+        ids, texts = _passages_of(row, "positives", where, texts_of, listed)
+        negative_ids, negative_texts = _passages_of(row, "negatives", where, texts_of, listed)
+        yield {
+            "question": row.get("question", ""),
+            "instruction": row.get("instruction", ""),
+            "image": row.get("image") or None,
+            "bytes": None,
+            "ids": ids,
+            "texts": texts,
+            "negative_ids": negative_ids,
+            "negative_texts": negative_texts,
+            "scores": _scores(row, len(texts) + len(negative_texts), where),
+        }
+
+
+def check_question(row: dict[str, Any], where: str) -> None:
+    """Raises Problem for a row that asks nothing."""
+    for key in ("question", "instruction", "image"):
+        if not isinstance(row.get(key, ""), str):
+            raise Problem(f"`{key}` is no text in {where}; correct it.")
+    if not row.get("question") and not row.get("image"):
+        raise Problem(f"There is neither a question nor an image in {where}; give one of them.")
+
+
+def texts_in(row: dict[str, Any], key: str, where: str) -> list[str]:
+    """What a row lists under a key. Raises Problem."""
+    given = row.get(key, [])
+    if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
+        raise Problem(f"`{key}` is no list of texts in {where}; correct it.")
+    return given
+
+
+def _passages_of(
+    row: dict[str, Any], key: str, where: str, texts_of: dict[str, str] | None, listed: Path | None
+) -> tuple[list[str], list[str]]:
+    """Ids and texts: what the row gives are ids where a file of passages is named, texts else."""
+    given = texts_in(row, key, where)
+    if texts_of is None:
+        return [""] * len(given), given
+    for each in given:
+        if each not in texts_of:
+            raise Problem(f"The passage {each[:80]!r} in {where} is not among those of {listed}; add it there.")
+    return given, [texts_of[each] for each in given]
+
+
+def _scores(row: dict[str, Any], count: int, where: str) -> list[float] | None:
+    given = row.get("scores")
+    if given is None:
+        return None
+    numbers = isinstance(given, list) and all(type(each) in (int, float) and abs(each) < 1e9 for each in given)
+    if not numbers or len(given) != count:
+        raise Problem(
+            f"`scores` in {where} must be {count} numbers, a teacher's of the positives and then of the negatives."
+        )
+    return given

@@ -1,0 +1,130 @@
+"""The commands `python -m kb annotations ...`, from a project made to one deleted, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from app.commands.annotations import photos_in
+from app.commands.kb import main
+from app.settings import load_settings
+from kb.annotations.asking import next_item
+from kb.annotations.judging import judge
+from kb.annotations.pools import add_pool
+from kb.catalogue.database import Database
+from tests.support.annotations import passage, write_photo
+
+
+@pytest.fixture
+def given(tmp_path):
+    return load_settings(data_dir=tmp_path / "data")
+
+
+@pytest.fixture
+def command(given, capsys):
+    """Run a command; (exit code, stdout, stderr)."""
+
+    def run(*argv: object) -> tuple[int, str, str]:
+        code = main(["annotations", *map(str, argv)], settings=given)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def database(given):
+    opened = Database(given.catalogue_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def items(tmp_path):
+    write_photo(tmp_path / "a.png")
+    file = tmp_path / "items.jsonl"
+    rows = [{"id": "one", "question": "What is it?", "photo": "a.png"}, {"id": "two", "question": "Who?"}]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    return file
+
+
+def test_a_project_from_its_making_to_its_end(command, database, given, items, tmp_path):
+    (tmp_path / "guide.md").write_text("# Guide")
+    made = command("create", "cats", "--guidelines", tmp_path / "guide.md", "--judges", "2")
+    assert made[1] == "made the project cats\n"
+    assert command("add", "cats", items) == (0, "cats: 2 new items, 0 were there\n", "")
+    assert command("people", "add", "ann")[1] == "ann judges as annotator\n"
+    command("people", "add", "bob", "--role", "owner")
+    assert command("people", "list")[1].split() == ["person", "role", "ann", "annotator", "bob", "owner"]
+    for key in ("one", "two"):
+        add_pool(database, "cats", key, [passage(1)])
+    for person in ("ann", "bob"):
+        for grade in ("answers", "wrong"):
+            item = next_item(database, "cats", person)
+            judge(database, "cats", person, item.id, item.candidates[0].id, grade=grade)
+    assert command("list")[1].splitlines()[1].split() == ["cats", "2", "2", "2", "yes"]
+    code, out, _ = command("progress", "cats")
+    assert code == 0 and "2 items, 2 finished, 0 without candidates; 4 judgments" in out
+    assert "1.000 (1.000 to 1.000)" in out
+    told = json.loads(command("progress", "cats", "--json")[1])
+    assert told["finished"] == 2 and told["agreement"]["passage"]["overall"]["nominal"]["value"] == 1
+    assert [each["name"] for each in told["people"]] == ["ann", "bob"]
+
+    output = tmp_path / "cats.jsonl"
+    assert command("export", "cats", "--output", output)[0] == 0
+    assert len(list((tmp_path / "cats.jsonl.photos").iterdir())) == 1
+    assert command("export", "cats", "--format", "qrels")[1].splitlines()[0].startswith("one 0 ")
+    assert len(command("export", "cats")[1].splitlines()) == 3
+
+    assert command("delete", "cats")[1] == "deleted the project cats\n"
+    assert not [path for path in photos_in(given).folder.rglob("*") if path.is_file() and path.name != ".lock"]
+    assert command("import", output)[1] == "made the project cats\n"
+    assert json.loads(command("list", "--json")[1])[0]["finished"] == 2
+    again = tmp_path / "again.jsonl"
+    command("export", "cats", "--output", again)
+    assert again.read_text() == output.read_text()
+    assert command("people", "remove", "ann")[1] == "ann judges no more; what was judged stays\n"
+    assert [each["name"] for each in json.loads(command("people", "list", "--json")[1])] == ["bob"]
+
+
+def test_what_could_not_be_taken_is_on_standard_error(command, items, tmp_path):
+    command("create", "cats", "--open")
+    (tmp_path / "a.png").write_text("\x1b[31mno photo")
+    code, out, err = command("add", "cats", items, "--photos", tmp_path)
+    assert (code, out) == (1, "cats: 1 new items, 0 were there\n")
+    assert err.startswith("items.jsonl, line 1: ") and "\x1b" not in err
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (("create", "a/b"), "A project cannot be called"),
+        (("create", "cats"), "There is a project called cats already"),
+        (("create", "dogs", "--judges", "0"), "Between 1 and 20"),
+        (("create", "dogs", "--guidelines", "nowhere.md"), "cannot be read"),
+        (("create", "dogs", "--scales", "scales.json"), "passages, answers or both"),
+        (("add", "cats", "nowhere.jsonl"), "does not exist"),
+        (("add", "dogs", "items.jsonl"), "no project called dogs"),
+        (("progress", "dogs"), "no project called dogs"),
+        (("export", "dogs"), "no project called dogs"),
+        (("delete", "dogs"), "no project called dogs"),
+        (("import", "items.jsonl"), "is not an export"),
+        (("people", "add", "eve", "--role", "king"), "no role 'king'"),
+        (("people", "remove", "eve"), "no person called eve"),
+    ],
+)
+def test_what_is_refused_is_one_sentence(command, items, tmp_path, monkeypatch, argv, sentence):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scales.json").write_text("[]")
+    command("create", "cats")
+    code, out, err = command(*argv)
+    assert (code, out) == (2, "") and err.startswith("error: ") and sentence in err and len(err.splitlines()) == 1
+
+
+def test_scales_of_ones_own(command, database, tmp_path):
+    scale = [{"key": "yes", "label": "yes", "gain": 1}, {"key": "no", "label": "no", "gain": 0}]
+    (tmp_path / "scales.json").write_text(json.dumps({"passages": scale}))
+    assert command("create", "cats", "--scales", tmp_path / "scales.json")[0] == 0
+    told = json.loads(command("export", "cats")[1])
+    assert told["passage_scale"] == scale and len(told["answer_scale"]) == 6

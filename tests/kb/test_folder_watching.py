@@ -1,0 +1,190 @@
+"""Watching a folder: what counts as a change, that files being written are waited for, and the command that watches."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from common.problems import Problem
+from kb import folder_watching
+from kb.catalogue import Catalogue
+from kb.folder_watching import watch_folder
+from kb.sources.folder import look
+from tests import ROOT
+from tests.support.service import wait_for
+
+
+class Enough(Exception):
+    """Ends what would go on for ever."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "notes"
+    (made / "below").mkdir(parents=True)
+    (made / "one.txt").write_text("A cherry.")
+    (made / "below" / "two.md").write_text("A swan.")
+    return made
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: (folder / "three.html").write_text("x"),
+        lambda folder: (folder / "one.txt").write_text("A cherry and a plum."),
+        lambda folder: (folder / "one.txt").write_text("A plumms."),  # as long as before
+        lambda folder: (folder / "one.txt").unlink(),
+        lambda folder: (folder / "one.txt").rename(folder / "other.txt"),
+        lambda folder: (folder / "below" / "two.md").write_text(""),
+        lambda folder: (folder / "link.txt").symlink_to("one.txt"),
+    ],
+)
+def test_what_is_a_change(folder: Path, change: Callable[[Path], object]) -> None:
+    before = look(folder)
+    assert look(folder) == before
+    time.sleep(0.02)  # of what the disk's clock tells apart
+    change(folder)
+    assert look(folder) != before
+
+
+def test_what_is_none(folder: Path) -> None:
+    before = look(folder)
+    (folder / "picture.png").write_bytes(b"x")
+    (folder / ".one.txt.swp").write_text("x")
+    (folder / ".git").mkdir()
+    (folder / "one.txt").read_text()
+    assert look(folder) == before
+
+
+def test_a_folder_that_cannot_be_looked_at(tmp_path: Path) -> None:
+    with pytest.raises(Problem, match="does not exist"):
+        look(tmp_path / "nowhere")
+
+
+def watching_thread(
+    folder: Path, act: Callable[[], None], told: list[str], seconds: float = 0.03
+) -> threading.Thread:
+    def run() -> None:
+        try:
+            watch_folder(folder, act, told.append, seconds)
+        except Enough:
+            pass
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_it_acts_now_and_after_each_change_and_tells_what_fails(folder: Path) -> None:
+    acted: list[list[str]] = []
+    told: list[str] = []
+
+    def act() -> None:
+        names = sorted(path.name for path in folder.rglob("*.*"))
+        acted.append(names)
+        if "end.txt" in names:
+            raise Enough
+        if "bad.txt" in names:
+            raise Problem("The disk is full.")
+
+    thread = watching_thread(folder, act, told)
+    wait_for(lambda: len(acted) == 1)
+    time.sleep(0.2)
+    assert len(acted) == 1
+    (folder / "bad.txt").write_text("x")
+    wait_for(lambda: told == ["The disk is full."])
+    (folder / "bad.txt").unlink()
+    wait_for(lambda: len(acted) == 3)
+    (folder / "end.txt").write_text("x")
+    thread.join(5)
+    assert not thread.is_alive() and acted[2] == ["one.txt", "two.md"]
+
+
+def test_files_that_are_being_written_are_waited_for_but_not_for_ever(folder: Path, monkeypatch) -> None:
+    monkeypatch.setattr(folder_watching, "MOST_LOOKS", 12)
+    sizes: list[int] = []
+    file = folder / "growing.txt"
+
+    def act() -> None:
+        sizes.append(file.stat().st_size if file.exists() else 0)
+        if len(sizes) == 3:
+            raise Enough
+
+    thread = watching_thread(folder, act, [], 0.25)
+    wait_for(lambda: sizes == [0])
+    with file.open("w") as open_file:
+        for _ in range(5):
+            open_file.write("x" * 10)
+            open_file.flush()
+            time.sleep(0.02)
+    wait_for(lambda: len(sizes) == 2)
+    assert sizes[1] == 50
+    end = time.monotonic() + 20
+    number = 0
+    while thread.is_alive() and time.monotonic() < end:
+        number += 1
+        (folder / f"n{number}.txt").write_text("x")
+        time.sleep(0.005)
+    assert not thread.is_alive()
+
+
+def test_a_folder_that_goes_and_comes_back(folder: Path) -> None:
+    acted: list[bool] = []
+    told: list[str] = []
+
+    def act() -> None:
+        acted.append(folder.exists())
+        if not folder.exists():
+            raise Problem("The folder does not exist.")
+        if len(acted) == 3:
+            raise Enough
+
+    thread = watching_thread(folder, act, told)
+    wait_for(lambda: acted == [True])
+    folder.rename(folder.with_name("away"))
+    wait_for(lambda: told == ["The folder does not exist."])
+    folder.with_name("away").rename(folder)
+    thread.join(5)
+    assert acted == [True, False, True]
+
+
+def test_the_command_follows_a_folder_until_it_is_interrupted(folder: Path, tmp_path: Path, wheel_cache: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "cache").symlink_to(wheel_cache)
+    command = [sys.executable, "-m", "kb", "--data-dir", str(data), "ingest", "folder", str(folder)]
+    process = subprocess.Popen(
+        [*command, "--corpus", "notes", "--watch"],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
+    try:
+        assert process.stdout.readline().startswith("notes: 2 new")
+        (folder / "three.txt").write_text("An emerald.")
+        (folder / "one.txt").unlink()
+        assert process.stdout.readline().startswith("notes: 1 new, 0 updated, 1 unchanged")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+        assert process.returncode == 130 and "Traceback" not in err and "Ctrl-C ends it" in err
+    finally:
+        process.kill()
+    catalogue = Catalogue(f"sqlite:///{data / 'catalogue.sqlite'}")
+    assert [each.title for each in catalogue.browse("notes")] == ["two", "three"]
+    assert str(folder) in catalogue.runs("notes", 1)[0]["request"]
+    catalogue.close()
+
+
+def test_only_folders_can_be_watched(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "kb", "--data-dir", str(tmp_path), "ingest", "csv", "x", "--corpus", "y", "--watch"],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 2 and done.stderr.startswith("error: Only a folder can be watched")
