@@ -238,7 +238,13 @@ def _spellings(field: str) -> set[str]:
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
     """Add the options every command has: --data-dir, --database-url, --profile. Defaults stay None."""
-    _add_options(parser, ("data_dir", "database_url", "profile"))
+    add_database_options(parser)
+    _add_options(parser, ("profile",))
+
+
+def add_database_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of commands that only need the database: --data-dir, --database-url. Defaults stay None."""
+    _add_options(parser, ("data_dir", "database_url"))
 
 
 def add_answer_options(parser: argparse.ArgumentParser) -> None:

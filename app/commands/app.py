@@ -1,5 +1,6 @@
 """The command line: `python -m app ask PHOTO "QUESTION"` answers one question, in words or as JSON;
-`python -m app eval SET` measures the answers to many; `python -m app pool PROJECT`, in pooling.py, is for annotation.
+`python -m app eval SET` measures the answers to many; `python -m app pool PROJECT`, in pooling.py, and
+`python -m app people`, in people.py, are for annotation.
 
 It knows the service and how to print; what was asked for goes to standard output, progress and problems to standard
 error. Exit code 0, or 2 after one sentence that says what is wrong.
@@ -19,7 +20,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from app import evaluation
-from app.commands import pooling
+from app.commands import people, pooling
 from app.commands.printing import printable
 from app.commands.terminal import prepare, refuse
 from app.service.ask import AnswerService, build_service
@@ -89,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     add_answer_options(measured)
     measured.set_defaults(run=_eval)
     pooling.add_command(commands)
+    people.add_commands(commands)
     return parser
 
 

@@ -1,18 +1,22 @@
-"""The people who judge: added with a role, taken off again. Knows nothing of how they sign in, nor of projects."""
+"""The people who judge: added with a role, given another, taken off again.
+
+Of signing in (signing_in.py) it knows only who can, so that an owner stays who does. Knows nothing of projects.
+"""
 
 from __future__ import annotations
 
 from typing import TypeVar
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import ColumnElement, Row, delete, exists, or_, select
 from sqlalchemy.orm import Session
 
 from common.problems import BadRequest, Problem
 from common.text import shown
 from kb.annotations import clock
 from kb.annotations.records import Person, Role
-from kb.annotations.tables import PersonRow
+from kb.annotations.tables import InvitationRow, PersonRow, SessionRow
 from kb.annotations.texts import checked_name
+from kb.annotations.upserts import make_sure
 from kb.catalogue.database import Database
 
 Somebody = TypeVar("Somebody", PersonRow, Row)
@@ -20,25 +24,35 @@ Somebody = TypeVar("Somebody", PersonRow, Row)
 
 def add_person(database: Database, name: str, role: str = Role.ANNOTATOR) -> None:
     """Add somebody; who was removed comes back with the role, and what they judged is theirs again."""
-    checked_name(name, "A person")
     role = checked_role(role)
     with database.writing() as session:
-        there = _locked(session, name)
-        if there is not None and there.removed is None:
-            raise BadRequest(f"There is a person called {name} already, {_a(there.role)}; choose another name.")
-        if there is None:
-            session.execute(insert(PersonRow).values(name=name, role=role, added=clock.now(session)))
-        else:
-            there.role, there.removed = role, None
+        there = entered(session, name, role)
+        if there.removed is None:
+            raise BadRequest(f"There is a person called {name} already, {a_role(there.role)}; choose another name.")
+        there.role, there.removed = role, None
 
 
 def remove_person(database: Database, name: str) -> None:
-    """Take somebody off: nothing more is saved for them, and all that was stays."""
+    """Take somebody off: nothing more is saved for them, and all that was stays. They are signed out, and their
+    password and invitation are void. Raises BadRequest where nobody who owns could sign in any more."""
+    with database.writing(durable=True) as session:
+        owners = _locked_owners(session)
+        there = present(session, name)
+        _keep_an_owner(session, owners, there)
+        there.removed, there.password_hash = clock.now(session), None
+        for row in (SessionRow, InvitationRow):
+            session.execute(delete(row).where(row.person_id == there.id))
+
+
+def change_role(database: Database, name: str, role: str) -> None:
+    """Raises BadRequest where nobody who owns could sign in any more."""
+    role = checked_role(role)
     with database.writing() as session:
-        there = _locked(session, name)
-        if there is None or there.removed is not None:
-            raise _nobody(name)
-        session.execute(update(PersonRow).where(PersonRow.id == there.id).values(removed=clock.now(session)))
+        owners = _locked_owners(session)
+        there = present(session, name)
+        if role != Role.OWNER:
+            _keep_an_owner(session, owners, there)
+        there.role = role
 
 
 def people(database: Database) -> list[Person]:
@@ -71,13 +85,52 @@ def check_person(name: str, there: Somebody | None) -> Somebody:
     return there
 
 
+def entered(session: Session, name: str, role: Role) -> PersonRow:
+    """The row of somebody, locked until the end of the transaction; a stranger gets one, as somebody who was removed.
+    Raises BadRequest for what cannot be a name."""
+    now = clock.now(session)
+    values = {"name": checked_name(name, "A person"), "role": role, "added": now, "removed": now}
+    make_sure(session, PersonRow.__table__, values)
+    return _locked(session, name)
+
+
+def present(session: Session, name: str) -> PersonRow:
+    """The row of somebody who was not removed, locked until the end of the transaction. Raises BadRequest."""
+    there = _locked(session, name)
+    if there is None or there.removed is not None:
+        raise _nobody(name)
+    return there
+
+
+def signs_in() -> ColumnElement[bool]:
+    """Of a row of PersonRow: whether this is somebody who has a password or an invitation."""
+    invited = exists().where(InvitationRow.person_id == PersonRow.id)
+    return PersonRow.removed.is_(None) & or_(PersonRow.password_hash.is_not(None), invited)
+
+
+def a_role(role: str) -> str:
+    return f"an {role}" if role[0] in "aeiou" else f"a {role}"
+
+
 def _locked(session: Session, name: str) -> PersonRow | None:
     return session.scalar(select(PersonRow).where(PersonRow.name == name).with_for_update())
 
 
+def _locked_owners(session: Session) -> set[int]:
+    """Before anybody else is locked, and in order, so that nobody waits in a circle."""
+    chosen = select(PersonRow).where(PersonRow.role == Role.OWNER, PersonRow.removed.is_(None))
+    return {owner.id for owner in session.scalars(chosen.order_by(PersonRow.id).with_for_update())}
+
+
+def _keep_an_owner(session: Session, owners: set[int], leaving: PersonRow) -> None:
+    if leaving.id not in owners or not session.scalar(select(exists().where(signs_in()))):
+        return
+    if not session.scalar(select(exists().where(PersonRow.id.in_(owners - {leaving.id}), signs_in()))):
+        raise BadRequest(
+            f"{leaving.name} is the last owner who can sign in; invite another first, with: python -m app people "
+            "invite NAME --role owner."
+        )
+
+
 def _nobody(name: str) -> BadRequest:
     return BadRequest(f"There is no person called {shown(name, 80)}; add one with: people add NAME.")
-
-
-def _a(role: str) -> str:
-    return f"an {role}" if role[0] in "aeiou" else f"a {role}"

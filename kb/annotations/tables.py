@@ -36,6 +36,37 @@ class PersonRow(Base):
     removed: Mapped[datetime | None]
 
 
+class SessionRow(Base):
+    """Somebody signed in, in one browser: the SHA-256 of the token, and when it was last used, give or take a day."""
+
+    __tablename__ = "annotation_session"
+
+    token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    person_id: Mapped[int] = _of_person(index=True)
+    used: Mapped[datetime]
+
+
+class InvitationRow(Base):
+    """The one invitation of a person that nobody used: the SHA-256 of its code, and until when it can be."""
+
+    __tablename__ = "annotation_invitation"
+
+    person_id: Mapped[int] = _of_person(primary_key=True)
+    code_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    until: Mapped[datetime]
+
+
+class AttemptRow(Base):
+    """How many passwords in a row were wrong for a name, whether anybody has it or not, and when one was last tried.
+    The name is kept as its SHA-256, since people type passwords into the wrong field."""
+
+    __tablename__ = "annotation_attempt"
+
+    name_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    failures: Mapped[int]
+    last: Mapped[datetime] = mapped_column(index=True)
+
+
 class ProjectRow(Base):
     """`deleted` is when its deletion began; its name is free from then on. Scales are JSON. `items` have the positions
     from 1 to that number."""

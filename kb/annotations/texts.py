@@ -45,12 +45,17 @@ def checked_question(text: object) -> str:
 
 def checked_name(name: str, what: str) -> str:
     """The name of a project or a person (what: "A project"), which stands in commands, files and addresses."""
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not is_name(name):
         raise BadRequest(
             f"{what} cannot be called {shown(name, 80)!r}; a name has up to 64 letters, digits, dots, dashes, "
             "underscores and @, and begins with a letter or digit."
         )
     return name
+
+
+def is_name(name: object) -> bool:
+    """Whether a project or a person could be called so."""
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None
 
 
 def checked_key(key: str) -> str:

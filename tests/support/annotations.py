@@ -8,11 +8,13 @@ from itertools import cycle
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import pytest
+from argon2 import PasswordHasher
 from PIL import Image
 from sqlalchemy import or_, select, true
 
 from common.problems import BadRequest
-from kb.annotations import tables
+from kb.annotations import passwords, tables
 from kb.annotations.asking import item_for, next_item
 from kb.annotations.items import add_items
 from kb.annotations.judging import judge, undo
@@ -108,3 +110,10 @@ def judge_on(url: str, person: str, telling: Connection) -> None:
             telling.send((item.id, candidate.id, saved.number, grade, comment))
         if turn % 7 == 3:
             undo(database, "cats", person)
+
+
+def hash_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords are hashed in a millisecond."""
+    quick = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    monkeypatch.setattr(passwords, "hasher", lambda: quick)
+    passwords.nobodys_hash.cache_clear()

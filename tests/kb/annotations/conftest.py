@@ -9,6 +9,7 @@ import pytest
 from kb.annotations import clock
 from kb.annotations.photos import Photos
 from kb.catalogue.database import Database
+from tests.support.annotations import hash_quickly
 
 
 @pytest.fixture
@@ -29,3 +30,8 @@ def later(monkeypatch):
     real, moved = clock.now, []
     monkeypatch.setattr(clock, "now", lambda session: real(session) + timedelta(minutes=sum(moved)))
     return moved.append
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    hash_quickly(monkeypatch)
