@@ -10,35 +10,28 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from app.commands import annotation_exports
+from app.commands.annotation_exports import photos_beside, photos_in
 from app.commands.printing import printable, table
 from app.settings import Settings
-from common.problems import BadRequest, Problem, kept_in, unreadable
+from common.problems import BadRequest, unreadable
 from common.text import shown
 from kb.annotations.agreement import Agreed, Measured, agreement
-from kb.annotations.exporting import FORMATS, export_lines, photos_of
 from kb.annotations.importing import import_project
 from kb.annotations.item_files import add_from_file
 from kb.annotations.people import add_person, people, remove_person
-from kb.annotations.photos import Photos
 from kb.annotations.progress import progress
 from kb.annotations.projects import create_project, delete_project, projects, scale_of
 from kb.annotations.records import ANSWER_SCALE, PASSAGE_SCALE, Project, Role, What
 from kb.catalogue import Catalogue
 
 _SHOWN_SKIPS = 10
-
-
-def photos_in(settings: Settings) -> Photos:
-    """The photographs of annotation, below the data folder."""
-    return Photos(settings.data_dir / "annotations" / "photos")
 
 
 def add_annotation_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -68,12 +61,8 @@ def add_annotation_commands(commands: Any, shared: argparse.ArgumentParser) -> N
     listing = command("list", _list, "show the projects")
     shows = command("progress", _progress, "show how far a project is, and how people agree")
     shows.add_argument("name", metavar="NAME")
-    export = command("export", _export, "write a project out, as it is at this moment")
-    export.add_argument("name", metavar="NAME")
-    export.add_argument("--format", choices=FORMATS, default="jsonl", help="default: jsonl, which can be imported")
-    export.add_argument(
-        "--output", type=Path, metavar="FILE", help="with the photographs beside it, in FILE.photos (default: stdout)"
-    )
+    export = command("export", annotation_exports.export, "write a project out, as it is at this moment")
+    annotation_exports.add_arguments(export)
     imports = command("import", _import, "make a project from an exported file")
     imports.add_argument("file", type=Path, metavar="FILE", help="with its photographs beside it, in FILE.photos")
     imports.add_argument("--name", default="", metavar="NAME", help="another name for it")
@@ -183,40 +172,8 @@ def _when(moment: Any) -> str | None:
     return None if moment is None else moment.isoformat(timespec="seconds")
 
 
-def _export(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
-    lines = export_lines(catalogue.database, args.name, args.format)
-    if args.output is None:
-        for line in lines:
-            print(line)
-        return
-    output, part = args.output, args.output.with_name(f".{args.output.name}.part")
-    with kept_in(output.parent):
-        try:
-            with part.open("w", encoding="utf-8", newline="\n") as file:
-                for line in lines:
-                    file.write(line + "\n")
-            if args.format == "jsonl":
-                _copy_photos(catalogue, args.name, photos_in(settings), _photos_beside(output))
-            os.replace(part, output)
-        finally:
-            part.unlink(missing_ok=True)
-    print(f"wrote {output}", file=sys.stderr)
-
-
-def _photos_beside(file: Path) -> Path:
-    return file.with_name(f"{file.name}.photos")
-
-
-def _copy_photos(catalogue: Catalogue, name: str, photos: Photos, folder: Path) -> None:
-    for photo in photos_of(catalogue.database, name):
-        if not photos.there(photo):
-            raise Problem(f"The photo {photo} of {name} is not in {photos.folder} any more; put it back.")
-        folder.mkdir(exist_ok=True)
-        shutil.copyfile(photos.path(photo), folder / photo)
-
-
 def _import(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
-    folder = _photos_beside(args.file)
+    folder = photos_beside(args.file)
     name = import_project(catalogue.database, args.file, photos_in(settings), _check(), args.name, folder)
     print(f"made the project {name}")
 

@@ -34,7 +34,7 @@ _STAGES = {  # stage -> what the bar says, its unit
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the benchmark's options to a parser that has the common ones."""
     names = ", ".join(task.title for task in TASKS)
-    parser.add_argument("--dataset", required=True, metavar="NAME", help=f"the task: {names}")
+    parser.add_argument("--dataset", required=True, metavar="NAME", help=f"the task: {names}, or one in DIR")
     parser.add_argument("--split", default="test", help=f"{' or '.join(SPLITS)} (default: test)")
     parser.add_argument(
         "--data", default=HUB_ID, metavar="DIR-OR-ID", help=f"a folder, or a Hub data set (default: {HUB_ID})"
@@ -50,7 +50,7 @@ def run(
 
     profile: what to call the encoder in the report. load(progress): the encoder; progress is told of bytes that are
     fetched for it. Raises Problem and what evaluate() and load() raise."""
-    task = named_task(args.dataset, args.split)
+    task = named_task(args.dataset, args.split, args.data)
     with _Bars() as progress:
         data = locate(
             args.data, task.name, args.split, cache_dir, "--data",

@@ -11,7 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from app.commands.annotations import photos_in
+from app.commands.annotation_exports import photos_in
 from app.commands.printing import printable
 from app.commands.terminal import prepare
 from app.service.ask import build_service

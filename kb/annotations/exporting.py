@@ -1,8 +1,8 @@
 """A project written out as it was at one moment, while people go on judging, in bounded memory.
 
 As JSON lines everything: first the project, then an item a line with its candidates, what holds of each, and the log
-that importing.py makes all of it from again. As TREC qrels the passages: item, 0, content hash, gain. Knows nothing of
-where lines are written.
+that importing.py makes all of it from again. As TREC qrels the passages: item, 0, content hash, gain. As TREC runs what
+each retriever found: item, Q0, content hash, rank, score, tag. Knows nothing of where lines are written.
 """
 
 from __future__ import annotations
@@ -15,34 +15,39 @@ from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from common.problems import BadRequest
+from common.text import shown
 from kb.annotations.adjudicating import settled_grade
-from kb.annotations.items import items_after
 from kb.annotations.projects import project_in, project_of
 from kb.annotations.records import Project, What
 from kb.annotations.recounting import what_holds
-from kb.annotations.tables import AdjudicationRow, CandidateRow, ItemRow, JudgmentRow, PersonRow, VerdictRow
+from kb.annotations.settled import by_item, item_batches, settled_in
+from kb.annotations.tables import CandidateRow, ItemRow, JudgmentRow, PersonRow, ProjectRow
 from kb.catalogue.database import Database
 
 FORMAT = 1  # of the JSON lines
-FORMATS = ("jsonl", "qrels")
+FORMATS = ("jsonl", "qrels", "runs")
 
-_AT_ONCE = 200  # items
-_ITEM, _CANDIDATE, _LOG = ItemRow.__table__, CandidateRow.__table__, JudgmentRow.__table__
-_VERDICT, _FINAL = VerdictRow.__table__, AdjudicationRow.__table__
+_CANDIDATE, _LOG = CandidateRow.__table__, JudgmentRow.__table__
 _TEXTS = ("title", "section", "passage_id", "document_id", "corpus", "url")
 
 
-def export_lines(database: Database, project: str, format: str = "jsonl") -> Iterator[str]:
-    """The lines of an export, without their ends. Raises BadRequest when there is no such project or format."""
+def export_lines(database: Database, project: str, format: str = "jsonl", run: str = "") -> Iterator[str]:
+    """The lines of an export, without their ends. run: of runs the one with this tag, or of the retriever of this name.
+    Raises BadRequest when there is no such project, format or run."""
     if format not in FORMATS:
         raise BadRequest(f"There is no format {format!r}; choose one of {', '.join(FORMATS)}.")
     with database.reading() as session:
         row = project_in(session, project)
+        if format == "runs":
+            yield from _runs(session, row, run)
+            return
+        if format == "qrels":
+            yield from _qrels(session, row)
+            return
         told = project_of(row)
-        if format == "jsonl":
-            yield _line(_project(told))
-        for items in _batches(session, row.id):
-            yield from _jsonl(session, told, items) if format == "jsonl" else _qrels(session, told, items)
+        yield _line(_project(told))
+        for items in item_batches(session, row.id):
+            yield from _jsonl(session, told, items)
 
 
 def photos_of(database: Database, project: str) -> Iterator[str]:
@@ -51,16 +56,6 @@ def photos_of(database: Database, project: str) -> Iterator[str]:
         row = project_in(session, project)
         chosen = select(ItemRow.photo).where(ItemRow.project_id == row.id, ItemRow.photo.is_not(None))
         yield from session.scalars(chosen.distinct().order_by(ItemRow.photo).execution_options(yield_per=1_000))
-
-
-def _batches(session: Session, number: int) -> Iterator[list[Row]]:
-    after = 0
-    while True:
-        items = session.execute(items_after(number, after, _AT_ONCE, _ITEM)).all()
-        if not items:
-            return
-        yield items
-        after = items[-1].position
 
 
 def _project(project: Project) -> dict[str, Any]:
@@ -73,8 +68,8 @@ def _project(project: Project) -> dict[str, Any]:
 
 def _jsonl(session: Session, project: Project, items: list[Row]) -> Iterator[str]:
     numbers = [item.id for item in items]
-    candidates = _by_item(session, select(_CANDIDATE).order_by(_CANDIDATE.c.id), _CANDIDATE, numbers)
-    logs = _by_item(session, _named(_LOG).order_by(_LOG.c.id), _LOG, numbers)
+    candidates = by_item(session, select(_CANDIDATE).order_by(_CANDIDATE.c.id), _CANDIDATE, numbers)
+    logs = by_item(session, _named(_LOG).order_by(_LOG.c.id), _LOG, numbers)
     newest, finals = what_holds(entry for log in logs.values() for entry in log)
     given: dict[tuple[int, int], dict[str, Row]] = {}
     for (item_id, candidate_id, _), entry in newest.items():
@@ -116,37 +111,56 @@ def _entry(row: Row, candidate: int | None) -> dict[str, Any]:
     return told | ({"said": json.loads(row.said)} if row.said else {})
 
 
-def _qrels(session: Session, project: Project, items: list[Row]) -> Iterator[str]:
+def _qrels(session: Session, row: ProjectRow) -> Iterator[str]:
     """The passages that are judged, with the gain of the grade that holds; not those whose grade has none."""
-    numbers = [item.id for item in items]
-    columns = (_CANDIDATE.c.id, _CANDIDATE.c.item_id, _CANDIDATE.c.content_hash)
-    passages = select(*columns).where(_CANDIDATE.c.what == What.PASSAGE).order_by(_CANDIDATE.c.id)
-    candidates = _by_item(session, passages, _CANDIDATE, numbers)
-    given = select(_VERDICT.c.item_id, _VERDICT.c.candidate_id, _VERDICT.c.grade)
-    judged = _by_item(session, given.where(_VERDICT.c.grade.is_not(None)), _VERDICT, numbers)
-    settled = select(_FINAL.c.item_id, _FINAL.c.candidate_id, _FINAL.c.grade)
-    finals = _by_item(session, settled, _FINAL, numbers)
-    gains = {grade.key: grade.gain for grade in project.passage_scale}
-    for item in items:
-        final = {row.candidate_id: row.grade for row in finals.get(item.id, [])}
-        grades: dict[int, list[str]] = {}
-        for row in judged.get(item.id, []):
-            grades.setdefault(row.candidate_id, []).append(row.grade)
-        for each in candidates.get(item.id, []):
-            holds = settled_grade(project.passage_scale, final.get(each.id), grades.get(each.id, []))
-            if holds is not None and gains[holds] is not None:
-                yield f"{item.key} 0 {each.content_hash} {gains[holds]}"
+    for item in settled_in(session, row, What.PASSAGE, texts=False):
+        for each in item.candidates:
+            if each.gain is not None:
+                yield f"{item.key} 0 {each.content_hash} {each.gain}"
+
+
+def _runs(session: Session, row: ProjectRow, run: str) -> Iterator[str]:
+    """What each retriever found of each item, best first. The score is 1 / rank: the order is that of the ranks."""
+    tags = _tags(_retrievers(session, row.id))
+    if run:
+        tags = _one(row.name, run, tags)
+    for item in settled_in(session, row, What.PASSAGE, texts=False):
+        for name, tag in tags.items():
+            found = sorted((each.found[name], each.content_hash) for each in item.candidates if name in each.found)
+            for rank, content_hash in found:
+                yield f"{item.key} Q0 {content_hash} {rank} {1 / rank:.9g} {tag}"
+
+
+def _retrievers(session: Session, number: int) -> list[str]:
+    """Who found passages; not who answered, whose passages are those that the answers cite."""
+    named: dict[str, set[str]] = {What.PASSAGE: set(), What.ANSWER: set()}
+    chosen = select(_CANDIDATE.c.what, _CANDIDATE.c.found).where(_CANDIDATE.c.project_id == number)
+    for what, found in session.execute(chosen.distinct().execution_options(yield_per=1_000)):
+        named[what].update(json.loads(found))
+    return sorted(named[What.PASSAGE] - named[What.ANSWER])
+
+
+def _tags(names: list[str]) -> dict[str, str]:
+    """A tag of its own for each name, without white space, which parts the fields."""
+    tags: dict[str, str] = {}
+    for name in names:
+        tag = "_".join(name.split()) or "_"
+        while tag in tags.values():
+            tag += "_"
+        tags[name] = tag
+    return tags
+
+
+def _one(project: str, run: str, tags: dict[str, str]) -> dict[str, str]:
+    found = {name: tag for name, tag in tags.items() if run in (name, tag)}
+    if not found:
+        there = ", ".join(tags.values()) or "none"
+        raise BadRequest(f"The project {project} has no run {shown(run, 80)}; the runs are: {shown(there, 1_000)}.")
+    return found
 
 
 def _named(table) -> Any:
     return select(table, PersonRow.name).join(PersonRow, PersonRow.id == table.c.person_id)
-
-
-def _by_item(session: Session, chosen: Any, table: Any, numbers: list[int]) -> dict[int, list[Row]]:
-    found: dict[int, list[Row]] = {}
-    for row in session.connection().execute(chosen.where(table.c.item_id.in_(numbers))):
-        found.setdefault(row.item_id, []).append(row)
-    return found
 
 
 def _line(told: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ Knows the other modules of this package and how they follow each other; nothing 
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,12 +22,13 @@ from retriever.evaluation.m2kr.layout import (
     content_key,
     count_passages,
     find_shards,
+    has_column,
     read_passages,
     read_questions,
 )
 from retriever.evaluation.m2kr.photos import Photo, find_photos
 from retriever.evaluation.m2kr.protocol import DEPTH, DEPTHS, answer_ranks, positive_ranks
-from retriever.evaluation.m2kr.published import Task, find_task
+from retriever.evaluation.m2kr.published import Task, find_task, task_called
 from retriever.evaluation.m2kr.ranking import (
     CANDIDATES,
     NBITS,
@@ -41,17 +43,20 @@ from retriever.evaluation.measures import recall
 from retriever.index import FORMAT_VERSION
 
 SPLITS = ("test", "valid")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]*")  # of a task of one's own
 # Part of what results are kept under: raise it when what is searched with or how changes.
 PROTOCOL_VERSION = 2
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A task's data, read and found to be in order. passages: the files. numbers: passage id -> first row in them."""
+    """A task's data, read and found to be in order. answered: whether the questions have answers. passages: the files.
+    numbers: passage id -> first row in them."""
 
     task: Task
     split: str
     questions: list[Question]
+    answered: bool
     photos: list[Photo | None]
     passages: tuple[Path, ...]
     numbers: dict[str, int]
@@ -61,13 +66,16 @@ class Checked:
     questions_key: str
 
 
-def named_task(dataset: str, split: str) -> Task:
-    """The task and that the split can be evaluated on. Raises Problem."""
+def named_task(dataset: str, split: str, data: str | Path) -> Task:
+    """The task and that the split can be evaluated on: a published one, or one of one's own that the folder `data` has.
+    Raises Problem."""
     if split not in SPLITS:
         raise Problem(f"M2KR is evaluated on the split {' or '.join(SPLITS)}, not on {split!r}.")
     try:
         return find_task(dataset)
     except ValueError as problem:
+        if _NAME.fullmatch(dataset) and (Path(data).expanduser() / f"{dataset}_data").is_dir():
+            return task_called(dataset)
         raise Problem(str(problem)) from None
 
 
@@ -80,10 +88,13 @@ def check(
 ) -> Checked:
     """What can be wrong with the data is found here, before anything is encoded, but for images whose damage only
     decoding shows. Raises Problem."""
-    task = named_task(dataset, split)
+    task = named_task(dataset, split, data)
     passages = find_shards(data, f"{task.name}_passages", f"{split}_passages")
     shards = find_shards(data, f"{task.name}_data", split)
-    questions = read_questions(shards, task.has_answers)
+    own = not task.figures and has_column(shards, "answers")
+    questions = read_questions(shards, task.has_answers or own)
+    # Of one's own a question without answers may be among others, and would count as one that is never answered.
+    answered = task.has_answers or (own and all(question.answers for question in questions))
     photos = find_photos(questions, images, task)
     numbers, repeated = _numbers(passages, progress)
 
@@ -96,7 +107,7 @@ def check(
         )
     incomplete = sum(not numbers.keys() >= set(question.positives) for question in questions)
     keys = content_key(passages), content_key(shards)
-    return Checked(task, split, questions, photos, passages, numbers, repeated, incomplete, *keys)
+    return Checked(task, split, questions, answered, photos, passages, numbers, repeated, incomplete, *keys)
 
 
 def evaluate(
@@ -139,7 +150,7 @@ def measure(encoder: Encoder, checked: Checked, work: Path, exact: bool, progres
         {checked.numbers[p] for p in question.positives if p in checked.numbers} for question in checked.questions
     ]
     pseudo = None
-    if checked.task.has_answers:
+    if checked.answered:
         answers = [question.answers for question in checked.questions]
         pseudo = recall(answer_ranks(ranked.found, answers, _texts(checked, progress)), DEPTHS)
     return Report(

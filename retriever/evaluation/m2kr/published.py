@@ -1,4 +1,5 @@
-"""The tasks of M2KR: what they are called, how large their test splits are, and the figures that were published.
+"""The tasks of M2KR: what they are called, how large their test splits are, and the figures that were published; and
+tasks of one's own in its layout.
 
 Figures are percent, of the checkpoints published for transformers: from the authors' README and their report of the
 benchmark, arXiv 2402.08327. Knows nothing of files or of measuring.
@@ -19,8 +20,8 @@ class Task:
     """One of the benchmark's tasks.
 
     name: as in the names of its files. title: as in the paper. questions: how many the published test split has.
-    figures: the measures that were reported, each with one percentage for each of MODELS. Tasks whose questions have
-    answers are those with a pseudo recall."""
+    figures: the measures that were reported, each with one percentage for each of MODELS; of a task of one's own there
+    are none. Published tasks whose questions have answers are those with a pseudo recall."""
 
     name: str
     title: str
@@ -56,3 +57,11 @@ def find_task(name: str) -> Task:
     if wanted in ("cc", "cc3m"):
         raise ValueError("CC3M has a training split only, so there is nothing to evaluate on it; choose another task.")
     raise ValueError(f"M2KR has no task {name!r}; it has {', '.join(task.title for task in TASKS)}.")
+
+
+def task_called(name: str) -> Task:
+    """The published task of this name, else one of one's own."""
+    try:
+        return find_task(name)
+    except ValueError:
+        return Task(name, name, 0, {})

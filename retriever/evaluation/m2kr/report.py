@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from retriever.evaluation.m2kr.published import MODELS, PUBLISHED_SPLIT, find_task
+from retriever.evaluation.m2kr.published import MODELS, PUBLISHED_SPLIT, task_called
 
 _PACKAGES = ("torch", "transformers", "numpy", "faiss-cpu", "pyarrow", "pillow")
 
@@ -45,13 +45,13 @@ class Report:
         """All figures in percent, by their published names; those that were reported come first."""
         figures = {f"Recall@{k}": 100 * share for k, share in self.recall.items()}
         figures |= {f"Pseudo Recall@{k}": 100 * share for k, share in (self.pseudo_recall or {}).items()}
-        reported = find_task(self.dataset).figures
+        reported = task_called(self.dataset).figures
         return {name: figures[name] for name in [*reported, *(name for name in figures if name not in reported)]}
 
 
 def as_json(report: Report, profile: str) -> dict:
     """The report with its date and the versions of what made it, ready to be written as JSON."""
-    task = find_task(report.dataset)
+    task = task_called(report.dataset)
     return {
         "benchmark": "M2KR",
         "profile": profile,
@@ -65,12 +65,12 @@ def as_json(report: Report, profile: str) -> dict:
 
 def as_markdown(report: Report, profile: str) -> str:
     """A table of the figures, the published rows below, and what a reader must know to compare them."""
-    task = find_task(report.dataset)
+    task = task_called(report.dataset)
     measures = report.measures()
     rows = [["model", *(name.replace("Pseudo Recall", "PR").replace("Recall", "R") for name in measures)]]
     rows.append(["---"] + ["---:"] * len(measures))
     rows.append([_plain(profile), *(f"{value:.1f}" for value in measures.values())])
-    if report.split == PUBLISHED_SPLIT:
+    if report.split == PUBLISHED_SPLIT and task.figures:
         for n, model in enumerate(MODELS):
             figures = (task.figures.get(name) for name in measures)
             rows.append([f"{model}, published", *("" if figure is None else f"{figure[n]:.1f}" for figure in figures)])
@@ -85,7 +85,9 @@ def as_markdown(report: Report, profile: str) -> str:
         f"{size}; {how}; encoder {_plain(report.fingerprint)}.",
         f"Percent. R: Recall@K by the positive passages{pseudo}.",
     ]
-    if report.split != PUBLISHED_SPLIT:
+    if not task.figures:
+        notes.append("A task of one's own in the benchmark's layout: there are no published figures.")
+    elif report.split != PUBLISHED_SPLIT:
         notes.append(f"The published figures are of the split {PUBLISHED_SPLIT} and are left out here.")
     elif counts["questions"] != task.questions:
         notes.append(f"Not comparable: the published figures are of {task.questions:,} questions.")

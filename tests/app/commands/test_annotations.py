@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from app.commands.annotations import photos_in
+from app.commands.annotation_exports import photos_in
 from app.commands.kb import main
 from app.settings import load_settings
 from kb.annotations.asking import next_item
@@ -76,6 +76,10 @@ def test_a_project_from_its_making_to_its_end(command, database, given, items, t
     assert len(list((tmp_path / "cats.jsonl.photos").iterdir())) == 1
     assert command("export", "cats", "--format", "qrels")[1].splitlines()[0].startswith("one 0 ")
     assert len(command("export", "cats")[1].splitlines()) == 3
+    assert command("export", "cats", "--format", "runs", "--run", "mini")[1].splitlines()[0].endswith(" 1 1 mini")
+    for kind in ("m2kr", "hf"):
+        assert command("export", "cats", "--format", kind, "--output", tmp_path / kind)[0] == 0
+    assert (tmp_path / "m2kr/cats_data").is_dir() and (tmp_path / "hf/README.md").is_file()
 
     assert command("delete", "cats")[1] == "deleted the project cats\n"
     assert not [path for path in photos_in(given).folder.rglob("*") if path.is_file() and path.name != ".lock"]
@@ -108,6 +112,11 @@ def test_what_could_not_be_taken_is_on_standard_error(command, items, tmp_path):
         (("add", "dogs", "items.jsonl"), "no project called dogs"),
         (("progress", "dogs"), "no project called dogs"),
         (("export", "dogs"), "no project called dogs"),
+        (("export", "cats", "--run", "mini"), "goes with --format runs"),
+        (("export", "cats", "--format", "runs", "--run", "mini"), "no run mini; the runs are: none."),
+        (("export", "cats", "--format", "hf"), "name a new one with --output"),
+        (("export", "cats", "--format", "m2kr", "--output", "."), "There is a . already"),
+        (("export", "cats", "--format", "m2kr", "--output", "new"), "judged to answer it"),
         (("delete", "dogs"), "no project called dogs"),
         (("import", "items.jsonl"), "is not an export"),
         (("people", "add", "eve", "--role", "king"), "no role 'king'"),

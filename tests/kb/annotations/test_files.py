@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from common.problems import BadRequest, Problem
-from kb.annotations import exporting, importing, item_files, tables
+from kb.annotations import importing, item_files, settled, tables
 from kb.annotations.adjudicating import adjudicate
 from kb.annotations.asking import item_for, next_item
 from kb.annotations.exporting import export_lines
@@ -157,7 +157,7 @@ def write(path, lines):
 
 
 def test_an_export_imported_exports_the_same(judged, photos, tmp_path, monkeypatch):
-    monkeypatch.setattr(exporting, "_AT_ONCE", 2)
+    monkeypatch.setattr(settled, "AT_ONCE", 2)
     monkeypatch.setattr(importing, "_AT_ONCE", 2)
     before = list(export_lines(judged, "cats"))
     file = write(tmp_path / "cats.jsonl", before)
@@ -206,7 +206,7 @@ def test_qrels_have_the_gain_that_holds(judged, database):
 
 
 def test_an_export_is_of_one_moment(database, monkeypatch):
-    monkeypatch.setattr(exporting, "_AT_ONCE", 1)
+    monkeypatch.setattr(settled, "AT_ONCE", 1)
     project(database, items=4, passages=1, judges=1, people=("ann",))
     lines = export_lines(database, "cats")
     head = [next(lines), next(lines)]
