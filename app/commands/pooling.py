@@ -31,7 +31,7 @@ def add_command(commands: Any) -> None:
         "what was pooled is passed over.",
     )  # fmt: skip
     command.add_argument("project", metavar="PROJECT", help="made by python -m kb annotations create")
-    command.add_argument("--k", type=_count, default=20, metavar="N", help="passages of an item (default: 20)")
+    command.add_argument("--k", type=count, default=20, metavar="N", help="passages of an item (default: 20)")
     command.add_argument("--answers", action="store_true", help="answers too")
     command.add_argument("--corpus", metavar="NAME", help="the collection that is searched (default: wikipedia-vital)")
     add_common_options(command)
@@ -39,7 +39,8 @@ def add_command(commands: Any) -> None:
     command.set_defaults(run=_pool)
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """A number of passages, as an argument."""
     if not text.isdecimal() or not 1 <= int(text) <= MOST:
         raise argparse.ArgumentTypeError(f"it must be 1 to {MOST}")
     return int(text)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from app.commands import m2kr, mine, mini, scale, train
+from app.commands import m2kr, mine, mini, project_eval, scale, train
 from app.commands.printing import printable
 from app.commands.terminal import PHOTO_QUESTION, add_command, prepare, read_entries, refuse
 from app.service.ask import AnswerService, build_service
@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluation.set_defaults(run=_m2kr)
     add_common_options(evaluation)
     m2kr.add_arguments(evaluation)
+    project_eval.add_command(commands)
     _add_benches(add)
     train.add_commands(commands)
     mine.add_commands(commands)

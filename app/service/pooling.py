@@ -1,4 +1,5 @@
-"""Pools for annotation: what the service finds, and answers, for each item of a project that people will judge.
+"""Pools for annotation: what the service finds, and answers, for each item of a project that people will judge; and
+what it finds now for those that they judged.
 
 Knows nothing of people or judgments; kb/annotations/ keeps what is pooled and knows a passage again by its text.
 """
@@ -14,8 +15,9 @@ from app.service.results import Result
 from common.jobs import Progress
 from common.passage import Evidence
 from kb.annotations.photos import Photos
-from kb.annotations.pools import add_pool, unpooled
-from kb.annotations.records import NewItem, PooledAnswer, PooledPassage
+from kb.annotations.pools import add_pool, content_hash, unpooled
+from kb.annotations.records import NewItem, PooledAnswer, PooledPassage, What
+from kb.annotations.settled import settled_items
 
 
 @dataclass
@@ -60,6 +62,34 @@ def pool(
         report.merged += made.merged
         progress(done, total)
     return report
+
+
+def rankings(
+    service: AnswerService,
+    photos: Photos,
+    project: str,
+    k: int,
+    progress: Progress = lambda done, total: None,
+) -> tuple[dict[str, list[str]], list[str]]:
+    """For each item of which a passage has a gain, by its key, the content hashes of the k best passages of the
+    service's corpus, best first, without putting any to the pool; and the keys of those whose photo is gone, which are
+    not asked. Raises Problem."""
+    asked = [
+        NewItem(item.question, item.photo, item.key)
+        for item in settled_items(service.catalogue.database, project, What.PASSAGE)
+        if any(each.gain is not None for each in item.candidates)
+    ]
+    found: dict[str, list[str]] = {}
+    lost: list[str] = []
+    for done, item in enumerate(asked, start=1):
+        if item.photo is not None and not photos.there(item.photo):
+            lost.append(item.key)
+        else:
+            photo = None if item.photo is None else photos.path(item.photo)
+            passages = service.find(photo, item.question, k).passages
+            found[item.key] = list(dict.fromkeys(content_hash(_pooled(each, {})) for each in passages))
+        progress(done, len(asked))
+    return found, lost
 
 
 def _found(

@@ -80,6 +80,11 @@ def _unpooled(database: Database, project: int, by: set[str]) -> Iterator[NewIte
         last = items[-1].position
 
 
+def content_hash(pooled: Pooled) -> str:
+    """By what it is known again, in a pool or not. Raises BadRequest for what cannot be kept."""
+    return candidate_row(pooled)["content_hash"]
+
+
 def candidate_row(pooled: Pooled) -> dict[str, Any]:
     """The columns of a candidate that say what it is. Raises BadRequest for what cannot be kept."""
     text = kept(pooled.text, f"The text of a candidate {pooled.what}")
