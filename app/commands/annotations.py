@@ -16,13 +16,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from app.commands import annotation_exports
+from app.commands import annotation_exports, annotation_m2kr
 from app.commands.annotation_exports import photos_beside, photos_in
 from app.commands.printing import printable, table
 from app.settings import Settings
 from common.problems import BadRequest, unreadable
 from common.text import shown
 from kb.annotations.agreement import Agreed, Measured, agreement
+from kb.annotations.gold_progress import gold_progress
 from kb.annotations.importing import import_project
 from kb.annotations.item_files import add_from_file
 from kb.annotations.people import add_person, people, remove_person
@@ -56,8 +57,9 @@ def add_annotation_commands(commands: Any, shared: argparse.ArgumentParser) -> N
     )  # fmt: skip
     add = command("add", _add, "add items from a JSONL or CSV file: question, and perhaps id, photo, kind, references")
     add.add_argument("name", metavar="NAME")
-    add.add_argument("file", type=Path, metavar="FILE")
+    add.add_argument("file", type=Path, nargs="?", metavar="FILE")
     add.add_argument("--photos", type=Path, metavar="DIR", help="folder of the photographs (default: the file's)")
+    annotation_m2kr.add_options(add)
     listing = command("list", _list, "show the projects")
     shows = command("progress", _progress, "show how far a project is, and how people agree")
     shows.add_argument("name", metavar="NAME")
@@ -113,7 +115,12 @@ def _check() -> Callable[[bytes], object]:
 
 
 def _add(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> int:
-    report = add_from_file(catalogue.database, args.name, args.file, args.photos, photos_in(settings), _check())
+    annotation_m2kr.check_options(args)
+    photos = photos_in(settings)
+    if args.m2kr is not None:
+        report = annotation_m2kr.add(args, catalogue.database, photos, _check())
+    else:
+        report = add_from_file(catalogue.database, args.name, args.file, args.photos, photos, _check())
     print(f"{args.name}: {report.added:,} new items, {report.unchanged:,} were there")
     for where, why in report.skipped[:_SHOWN_SKIPS]:
         print(f"{printable(where)}: {printable(why)}", file=sys.stderr)
@@ -135,9 +142,10 @@ def _list(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) ->
 def _progress(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
     found = progress(catalogue.database, args.name)
     agreed = {what: agreement(catalogue.database, args.name, what) for what in What}
+    gold = gold_progress(catalogue.database, args.name)
     if args.json:
         told = vars(found) | {"people": [vars(each) | {"last": _when(each.last)} for each in found.people]}
-        told["agreement"] = {what: asdict(each) for what, each in agreed.items()}
+        told |= {"agreement": {what: asdict(each) for what, each in agreed.items()}, "gold": asdict(gold)}
         print(json.dumps(told, indent=2))
         return
     print(
@@ -155,6 +163,11 @@ def _progress(args: argparse.Namespace, catalogue: Catalogue, settings: Settings
         rows += [_row(f"  {name}", one) for name, one in each.by_person.items()]
         rows += [_row(f"  {printable(kind) or 'no kind'}", one) for kind, one in each.by_kind.items()]
     table(rows)
+    if gold.candidates or gold.waiting:
+        print(f"{gold.candidates:,} candidates have a gold grade; {gold.waiting:,} gold grades wait for theirs")
+        table([["person", "gold judged", "right", "share"], *(
+            [each.name, str(each.judged), str(each.right), _figure(each.share)] for each in gold.people
+        )])  # fmt: skip
 
 
 def _row(name: str, agreed: Agreed) -> list[str]:

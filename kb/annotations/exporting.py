@@ -21,13 +21,13 @@ from kb.annotations.projects import project_in, project_of
 from kb.annotations.records import Project, What
 from kb.annotations.recounting import what_holds
 from kb.annotations.settled import by_item, item_batches, settled_in
-from kb.annotations.tables import CandidateRow, ItemRow, JudgmentRow, PersonRow, ProjectRow
+from kb.annotations.tables import CandidateRow, GoldRow, ItemRow, JudgmentRow, PersonRow, ProjectRow
 from kb.catalogue.database import Database
 
 FORMAT = 1  # of the JSON lines
 FORMATS = ("jsonl", "qrels", "runs")
 
-_CANDIDATE, _LOG = CandidateRow.__table__, JudgmentRow.__table__
+_CANDIDATE, _GOLD, _LOG = CandidateRow.__table__, GoldRow.__table__, JudgmentRow.__table__
 _TEXTS = ("title", "section", "passage_id", "document_id", "corpus", "url")
 
 
@@ -69,6 +69,7 @@ def _project(project: Project) -> dict[str, Any]:
 def _jsonl(session: Session, project: Project, items: list[Row]) -> Iterator[str]:
     numbers = [item.id for item in items]
     candidates = by_item(session, select(_CANDIDATE).order_by(_CANDIDATE.c.id), _CANDIDATE, numbers)
+    gold = by_item(session, select(_GOLD).order_by(_GOLD.c.what, _GOLD.c.mark), _GOLD, numbers)
     logs = by_item(session, _named(_LOG).order_by(_LOG.c.id), _LOG, numbers)
     newest, finals = what_holds(entry for log in logs.values() for entry in log)
     given: dict[tuple[int, int], dict[str, Row]] = {}
@@ -81,12 +82,18 @@ def _jsonl(session: Session, project: Project, items: list[Row]) -> Iterator[str
         yield _line({
             "type": "item", "id": item.key, "photo": item.photo, "question": item.question, "kind": item.kind,
             "references": json.loads(item.reference_answers or "[]"),
+            **_gold(gold.get(item.id, [])),
             "candidates": [
                 _candidate(project, each, given.get((item.id, each.id), {}), finals.get((item.id, each.id)))
                 for each in own
             ],
             "log": [_entry(row, place[row.candidate_id]) for row in logs.get(item.id, [])],
         })  # fmt: skip
+
+
+def _gold(rows: list[Row]) -> dict[str, Any]:
+    told = [{"what": row.what, "content_hash": row.mark, "grade": row.grade} for row in rows]
+    return {"gold": told} if told else {}
 
 
 def _candidate(project: Project, row: Row, judged: dict[str, Row], final: Row | None) -> dict[str, Any]:

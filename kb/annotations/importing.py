@@ -21,7 +21,8 @@ from common.problems import BadRequest, Problem
 from common.text import shown
 from kb.annotations import clock
 from kb.annotations.exporting import FORMAT
-from kb.annotations.item_files import json_rows
+from kb.annotations.gold import checked_gold, put_gold
+from kb.annotations.item_files import gold_of, json_rows
 from kb.annotations.items import checked_item, insert_items
 from kb.annotations.photos import Check, Photos, checked_hash, read_photo
 from kb.annotations.pools import candidate_row
@@ -104,8 +105,9 @@ def _checked(where: str, row: Mapping[str, Any] | str, project: Project) -> Chec
             raise ValueError
         if row["photo"] is not None:
             checked_hash(row["photo"])
+        gold = checked_gold(project, gold_of(row.get("gold", [])))
         item = checked_item(
-            NewItem(row["question"], row["photo"], row["id"], row["kind"], tuple(row["references"]))
+            NewItem(row["question"], row["photo"], row["id"], row["kind"], tuple(row["references"]), gold)
         )
         candidates = [_candidate(each) for each in row["candidates"]]
         log = [_entry(each, candidates, project) for each in row["log"]]
@@ -186,6 +188,7 @@ def _insert(session: Session, number: int, last: int, made: list[Checked], path:
             for row in own
         ]
         insert_many(session, CandidateRow.__table__, rows)
+        put_gold(session, {item: new.gold for item, (new, _, _) in zip(ids, made, strict=True)})
         chosen = select(CandidateRow.item_id, CandidateRow.what, CandidateRow.content_hash, CandidateRow.id)
         there = {
             (item, what, mark): candidate

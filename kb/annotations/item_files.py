@@ -1,22 +1,26 @@
 """Items in files of JSON lines or CSV, with a folder of photographs.
 
-Columns: question; and where they are there id, photo (a file in the folder; image is the same), kind, and references
-(a list; in a cell, parted by vertical bars). What cannot be taken is said with its line, and the rest is added.
+Columns: question; and where they are there id, photo (a file in the folder; image is the same), kind, references (a
+list; in a cell, parted by vertical bars), and gold (of JSON lines: objects with a grade, and a text or content_hash).
+What cannot be taken is said with its line, and the rest is added.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 from common.problems import BadRequest, Problem
 from common.text import shown
+from kb.annotations.gold import checked_gold, mark_of
 from kb.annotations.items import add_items, checked_item
 from kb.annotations.photos import Check, Photos, read_photo
-from kb.annotations.records import NewItem
+from kb.annotations.projects import project_called
+from kb.annotations.records import Gold, NewItem, What
 from kb.annotations.texts import named
 from kb.catalogue.database import Database
 from kb.sources.csv_file import read_rows
@@ -40,17 +44,30 @@ def add_from_file(
     """Add the items of a file, whose photographs lie in `folder` (by itself, beside the file). The same file again
     changes nothing; one that was stopped goes on. Raises Problem for a file that is none of items."""
     rows = iter(_rows(path))
-    folder = folder or path.parent
+    folder, scales = folder or path.parent, project_called(database, project)
     if not folder.is_dir():
         raise BadRequest(f"{shown(folder)} is not a folder; name the one with the photographs.")
+
+    def made(row: Mapping[str, object] | str) -> NewItem:
+        item = _item(row, folder, photos, check)
+        return replace(item, gold=checked_gold(scales, item.gold))
+
+    return add_each(database, project, photos, ((where, partial(made, row)) for where, row in rows))
+
+
+def add_each(
+    database: Database, project: str, photos: Photos, each: Iterable[tuple[str, Callable[[], NewItem]]]
+) -> FileReport:
+    """Add items that come as where they stand and what makes them, which raises Problem for what can be none."""
+    rows = iter(each)
     added = unchanged = 0
     skipped: list[tuple[str, str]] = []
     while some := list(islice(rows, _AT_ONCE)):
         with photos.changing():
             items, places = [], []
-            for where, row in some:
+            for where, make in some:
                 try:
-                    items.append(_item(row, folder, photos, check))
+                    items.append(checked_item(make()))
                     places.append(where)
                 except Problem as problem:
                     skipped.append((where, str(problem)))
@@ -91,10 +108,10 @@ def _item(row: Mapping[str, object] | str, folder: Path, photos: Photos, check: 
         raise BadRequest(row)
     said = {name: _text(row, name) for name in ("question", "id", "kind")}
     name = _text(row, "photo") or _text(row, "image")
-    item = NewItem(said["question"], None, said["id"].strip(), said["kind"], _references(row))
+    item = NewItem(said["question"], None, said["id"].strip(), said["kind"], _references(row), _gold(row))
     checked_item(item)  # before the photo is looked at
     photo = photos.keep(read_photo(folder, name), check) if name else None
-    return NewItem(item.question, photo, item.key, item.kind, item.references)
+    return replace(item, photo=photo)
 
 
 def _text(row: Mapping[str, object], name: str) -> str:
@@ -112,3 +129,18 @@ def _references(row: Mapping[str, object]) -> tuple[str, ...]:
     if not isinstance(told, list) or not all(isinstance(each, str) for each in told):
         raise BadRequest("Its references are not a list of texts.")
     return tuple(told)
+
+
+def _gold(row: Mapping[str, object]) -> tuple[Gold, ...]:
+    return gold_of(row.get("gold") or [])
+
+
+def gold_of(told: object) -> tuple[Gold, ...]:
+    """Gold grades from a JSON list. Raises BadRequest."""
+    try:
+        return tuple(
+            Gold(mark_of(each["text"]) if "text" in each else each["content_hash"], each["grade"], each["what"])
+            for each in ({"what": What.PASSAGE} | one for one in told)
+        )
+    except (TypeError, KeyError):
+        raise BadRequest("Its gold is not a list of objects with a grade, and a text or a content_hash.") from None

@@ -12,8 +12,9 @@ from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session
 
 from common.problems import BadRequest
+from kb.annotations.gold import checked_gold, put_gold
 from kb.annotations.photos import checked_hash
-from kb.annotations.projects import project_in
+from kb.annotations.projects import project_in, project_of
 from kb.annotations.records import NewItem
 from kb.annotations.tables import ItemRow, ProjectRow
 from kb.annotations.texts import MAX_TEXT, checked_key, checked_question, kept
@@ -54,7 +55,8 @@ def checked_item(item: NewItem) -> NewItem:
 
 
 def add_items(database: Database, project: str, items: Sequence[NewItem]) -> Added:
-    """Put items into a project, after those that are there; they wait for candidates before anybody gets one.
+    """Put items into a project, after those that are there; they wait for candidates before anybody gets one. Gold
+    grades are put to those that are there too.
 
     Raises BadRequest for what can be no item, and keeps none then."""
     checked = [checked_item(item) for item in items]
@@ -82,7 +84,14 @@ def _add(session: Session, project: str, items: list[NewItem]) -> tuple[int, lis
             refused.append(place)
     _check_kinds(session, row.id, {item.kind for item in fresh})
     insert_items(session, row.id, row.items, fresh)
+    _put_gold(session, row, [item for place, item in enumerate(items) if place not in refused])
     return len(fresh), refused
+
+
+def _put_gold(session: Session, row: ProjectRow, items: Sequence[NewItem]) -> None:
+    gold = {item.key: checked_gold(project_of(row), item.gold) for item in items if item.gold}
+    chosen = select(ItemRow.id, ItemRow.key).where(ItemRow.project_id == row.id, ItemRow.key.in_(gold))
+    put_gold(session, {number: gold[key] for number, key in session.execute(chosen)} if gold else {})
 
 
 def insert_items(session: Session, project: int, last: int, items: Sequence[NewItem]) -> None:

@@ -97,6 +97,11 @@ def read_photo(folder: Path, name: str) -> bytes:
         raise BadRequest(f"The photo {shown(name)!r} is not in the folder of photographs; name a file there.")
     if not path.is_file():
         raise BadRequest(f"The photo {shown(name)!r} is not in {shown(folder)}; add it, or correct its name.")
+    return read_file(path, name)
+
+
+def read_file(path: Path, name: str) -> bytes:
+    """The bytes of a file that is called `name` in sentences. Raises Problem."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)

@@ -91,6 +91,15 @@ class Project:
 
 
 @dataclass(frozen=True)
+class Gold:
+    """The grade that is known to be right of a candidate. `mark` is its content hash, or that of its text alone."""
+
+    mark: str
+    grade: str
+    what: What = What.PASSAGE
+
+
+@dataclass(frozen=True)
 class NewItem:
     """A question about a photo, or about none; `photo` is the content hash of one that is kept. Without a `key` it gets
     one from what it says."""
@@ -100,6 +109,7 @@ class NewItem:
     key: str = ""
     kind: str = ""
     references: tuple[str, ...] = ()
+    gold: tuple[Gold, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -143,6 +143,18 @@ class CandidateRow(Base):
     matters: Mapped[float] = mapped_column(Float, server_default="0")
 
 
+class GoldRow(Base):
+    """The grade that is known to be right of a candidate of an item, whether it is there yet or not. `mark` is its
+    content hash, or that of its text alone."""
+
+    __tablename__ = "annotation_gold"
+
+    item_id: Mapped[int] = _of_item(primary_key=True)
+    what: Mapped[str] = mapped_column(String(8), primary_key=True)
+    mark: Mapped[str] = mapped_column(String(32), primary_key=True)
+    grade: Mapped[str] = mapped_column(String(32))
+
+
 class AssignmentRow(Base):
     """A person and an item they began: how many candidates they graded, whether that is all of them, whether they put
     it aside, and until when nobody else gets it in their place (None: nobody waits)."""

@@ -20,6 +20,7 @@ _MAX_TITLE = 1_000
 
 _NOT_KEPT = re.compile("[\x00\ud800-\udfff]")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+_MARK = re.compile("[0-9a-f]{32}")
 _KEY = re.compile(r"[^\s\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,200}")
 
 
@@ -63,6 +64,13 @@ def checked_key(key: str) -> str:
     if not _KEY.fullmatch(key):
         raise BadRequest(f"The id {shown(key, 80)!r} has white space, or more than 200 characters; choose another.")
     return key
+
+
+def checked_mark(mark: object) -> str:
+    """What says which candidate a gold grade is of."""
+    if not isinstance(mark, str) or not _MARK.fullmatch(mark):
+        raise BadRequest(f"{shown(mark, 80)!r} is not the content hash of a candidate.")
+    return mark
 
 
 def named(path: Path) -> str:

@@ -43,15 +43,16 @@ class Question:
     answers: tuple[str, ...]
 
 
-def find_shards(data: Path, configuration: str, split: str) -> tuple[Path, ...]:
-    """The files of a split, in order. Raises Problem unless every shard is there."""
+def find_shards(data: Path, configuration: str, split: str, said_by: str = "--data") -> tuple[Path, ...]:
+    """The files of a split, in order. said_by: the option that names the folder, for messages. Raises Problem unless
+    every shard is there."""
     folder = data / configuration
     if not data.is_dir():
-        raise Problem(f"There is no folder {data}; give the folder that holds {configuration} with --data.")
+        raise Problem(f"There is no folder {data}; give the folder that holds {configuration} with {said_by}.")
     if not folder.is_dir():
         raise Problem(
-            f"The folder {data} holds no folder {configuration}; give the folder that holds it with --data, or put it "
-            "there."
+            f"The folder {data} holds no folder {configuration}; give the folder that holds it with {said_by}, or put "
+            "it there."
         )
     found: dict[str, dict[int, Path]] = {}
     counts: set[int] = set()

@@ -28,11 +28,13 @@ class Photo:
     size: int
 
 
-def find_photos(questions: Sequence[Question], folder: Path | None, task: Task) -> list[Photo | None]:
+def find_photos(
+    questions: Sequence[Question], folder: Path | None, task: Task, said_by: str = "--images"
+) -> list[Photo | None]:
     """Each question's photo, None for one without. Looked for as img_path in the folder, then in folder/<task>.
 
-    Of each only the header is read. Raises Problem that counts the images that are not there and names the first,
-    or names one that is no image."""
+    said_by: the option that names the folder, for messages. Of each only the header is read. Raises Problem that counts
+    the images that are not there and names the first, or names one that is no image."""
     with_image = [question for question in questions if question.image is not None]
     if not with_image:
         return [None] * len(questions)
@@ -40,10 +42,10 @@ def find_photos(questions: Sequence[Question], folder: Path | None, task: Task) 
     if folder is None:
         raise Problem(
             f"{len(with_image):,} of the {len(questions):,} questions have an image, the first {shown(first)!r}; give "
-            "the folder that the images lie in with --images."
+            f"the folder that the images lie in with {said_by}."
         )
     if not folder.is_dir():
-        raise Problem(f"There is no folder {folder}; give the folder that the images lie in with --images.")
+        raise Problem(f"There is no folder {folder}; give the folder that the images lie in with {said_by}.")
     photos = [None if question.image is None else _find(question, folder, task) for question in questions]
     missing = [q for q, photo in zip(questions, photos, strict=True) if q.image is not None and photo is None]
     if missing:

@@ -14,6 +14,7 @@ from kb.annotations.judging import judge
 from kb.annotations.pools import add_pool
 from kb.catalogue.database import Database
 from tests.support.annotations import passage, write_photo
+from tests.support.m2kr import question, write_photos, write_task
 
 
 @pytest.fixture
@@ -119,6 +120,12 @@ def test_what_could_not_be_taken_is_on_standard_error(command, items, tmp_path):
         (("export", "cats", "--format", "m2kr", "--output", "new"), "judged to answer it"),
         (("delete", "dogs"), "no project called dogs"),
         (("import", "items.jsonl"), "is not an export"),
+        (("add", "cats"), "either a file with items, or a folder of M2KR"),
+        (("add", "cats", "items.jsonl", "--m2kr", ".", "--task", "EVQA"), "either a file with items, or a folder"),
+        (("add", "cats", "--m2kr", "."), "give both --m2kr and --task"),
+        (("add", "cats", "items.jsonl", "--limit", "3"), "leave --limit out"),
+        (("add", "cats", "--m2kr", ".", "--task", "EVQA"), "holds no folder EVQA_data"),
+        (("add", "cats", "--m2kr", "nowhere", "--task", "EVQA"), "no folder nowhere; give the folder that holds"),
         (("people", "add", "eve", "--role", "king"), "no role 'king'"),
         (("people", "remove", "eve"), "no person called eve"),
     ],
@@ -137,3 +144,48 @@ def test_scales_of_ones_own(command, database, tmp_path):
     assert command("create", "cats", "--scales", tmp_path / "scales.json")[0] == 0
     told = json.loads(command("export", "cats")[1])
     assert told["passage_scale"] == scale and len(told["answer_scale"]) == 6
+
+
+def test_questions_of_m2kr_become_items(command, database, tmp_path):
+    rows = [
+        question("EVQA_1", "What is it?", "red.png", ["P1"], ["a cherry", "cherry", "a cherry"]),
+        question("EVQA_2", None, "inat/green-2.png", ["P1"], [], instruction="Describe the picture."),
+        question("EVQA 3", "Where?", None, ["P1"], None),
+        question("EVQA_4", "Never taken?", "gone.png", ["P1"], None),
+    ]
+    folder = write_task(tmp_path / "m2kr", "EVQA", rows, {"P1": "A cherry is red."}, split="valid")
+    pictures = write_photos(tmp_path / "pictures", "red.png", "inat/green-2.png")
+    command("create", "cats")
+    given = ("add", "cats", "--m2kr", folder, "--task", "E-VQA", "--split", "valid")
+    for extra, sentence in (
+        ((), "give the folder that the images lie in with --photos"),
+        (("--photos", pictures), "the first is 'gone.png' of question 'EVQA_4'"),
+    ):
+        code, out, err = command(*given, *extra)
+        assert (code, out) == (2, "") and sentence in err
+    code, out, err = command(*given, "--photos", pictures, "--limit", "3")
+    assert (code, out) == (1, "cats: 2 new items, 0 were there\n")
+    assert err.startswith("question EVQA 3: The id 'EVQA 3' has white space")
+    told = [json.loads(line) for line in command("export", "cats")[1].splitlines()[1:]]
+    asked = [(item["id"], item["question"], item["kind"], item["references"]) for item in told]
+    assert asked == [
+        ("EVQA_1", "What is it?", "EVQA", ["a cherry", "cherry"]), ("EVQA_2", "Describe the picture.", "EVQA", []),
+    ]  # fmt: skip
+    assert len({item["photo"] for item in told} - {None}) == 2
+    assert command(*given, "--photos", pictures, "--limit", "3")[1] == "cats: 0 new items, 2 were there\n"
+
+
+def test_progress_says_who_judges_gold_rightly(command, database, tmp_path):
+    command("create", "cats")
+    command("people", "add", "ann")
+    row = {"id": "one", "question": "What is it?", "gold": [{"text": passage(1).text, "grade": "answers"}]}
+    (tmp_path / "items.jsonl").write_text(json.dumps(row))
+    command("add", "cats", tmp_path / "items.jsonl")
+    assert "0 candidates have a gold grade; 1 gold grades wait for theirs" in command("progress", "cats")[1]
+    add_pool(database, "cats", "one", [passage(1)])
+    item = next_item(database, "cats", "ann")
+    judge(database, "cats", "ann", item.id, item.candidates[0].id, grade="answers")
+    lines = command("progress", "cats")[1].splitlines()
+    assert lines[-1].split() == ["ann", "1", "1", "1.000", "(0.207", "to", "1.000)"]
+    told = json.loads(command("progress", "cats", "--json")[1])["gold"]
+    assert told["candidates"] == 1 and told["people"][0]["share"]["value"] == 1
