@@ -122,6 +122,7 @@ def get(
                     break
             return Reply(response.status, told, bytes(body[:max_bytes]))
     except (httpcore.ConnectError, httpcore.ConnectTimeout):
+        limit.left()  # where that is over, it says so, whatever was waited for
         raise Refused("cannot be connected to", passing=True) from None
     except httpcore.TimeoutException:
         limit.left()
@@ -217,7 +218,9 @@ class _Stream(httpcore.NetworkStream):
 
 
 def resolve(host: str, port: int, limit: Limit) -> list[Address]:
-    """The addresses of a name, asked once; [] when it has none or the name service does not answer in time."""
+    """The addresses of a name, asked once; [] when it has none or the name service does not answer in time.
+
+    Raises Refused where the limit ends before that."""
     answers: SimpleQueue[list[Address]] = SimpleQueue()
 
     def ask() -> None:
@@ -232,4 +235,5 @@ def resolve(host: str, port: int, limit: Limit) -> list[Address]:
     try:
         return answers.get(timeout=min(limit.left(), SILENT_SECONDS))
     except Empty:
+        limit.left()
         return []

@@ -11,6 +11,7 @@ from app.service.results import EvidenceFound
 from benchmarks import load as load_bench
 from benchmarks.load import QUESTIONS_AT_ONCE, measure_load
 from tests.support.service import fill, services
+from tests.support.waiting import LONG
 
 
 @pytest.fixture
@@ -24,18 +25,20 @@ def ready(tmp_path, catalogue, monkeypatch):
 
 def test_every_question_is_asked_of_a_photo_of_its_own_so_many_at_once(ready, monkeypatch):
     monkeypatch.setattr(load_bench, "SIDES", (60, 90))
-    seen, maps, at_once, both = [], [], [0, 0], threading.Event()
+    seen, maps, at_once, both, counting = [], [], [0, 0], threading.Event(), threading.Lock()
     ask, heat = ready.ask, EvidenceFound.heat
 
     def asking(photo, question):
-        at_once[0] += 1
-        at_once[1] = max(at_once)
+        with counting:
+            at_once[0] += 1
+            at_once[1] = max(at_once)
         if at_once[0] == QUESTIONS_AT_ONCE:
             both.set()
-        assert both.wait(20)  # until there are as many as there may be
+        assert both.wait(LONG)  # until there are as many as there may be
         seen.append(fingerprint_of(opened(photo)))
         yield from ask(photo, question)
-        at_once[0] -= 1
+        with counting:
+            at_once[0] -= 1
 
     monkeypatch.setattr(ready, "ask", asking)
     monkeypatch.setattr(EvidenceFound, "heat", lambda found: maps.append(heat(found)) or maps[-1])

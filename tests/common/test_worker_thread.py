@@ -11,7 +11,7 @@ import pytest
 
 from common.cancellation import Cancellation, cancelled_by
 from common.worker_thread import Worker
-from tests.support.service import wait_for
+from tests.support.waiting import LONG, wait_for
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_what_is_in_the_thread_already_waits_for_nothing(worker):
 
 def test_who_is_stopped_waits_no_longer_for_what_was_not_begun(worker):
     go_on, stop, begun, ended = threading.Event(), Cancellation(), [], []
-    worker.give(lambda: go_on.wait(20))
+    worker.give(lambda: go_on.wait(LONG))
 
     def asking() -> None:
         with cancelled_by(stop), pytest.raises(CancelledError):
@@ -59,7 +59,7 @@ def test_who_is_stopped_waits_no_longer_for_what_was_not_begun(worker):
     thread = threading.Thread(target=asking)
     thread.start()
     stop.set()
-    thread.join(20)
+    thread.join(LONG)
     assert ended == [True] and not go_on.is_set()
     go_on.set()
     worker.run(int)
@@ -81,7 +81,7 @@ def test_nothing_is_held_on_to_when_it_is_done(worker):
 def test_a_closed_one_ends_what_it_has_and_takes_nothing_more():
     worker, done = Worker("closing"), []
     go_on = threading.Event()
-    worker.give(lambda: go_on.wait(20))
+    worker.give(lambda: go_on.wait(LONG))
     worker.give(lambda: done.append(True))
     worker.close()
     with pytest.raises(RuntimeError, match="closed"):

@@ -98,11 +98,17 @@ class _Handler(Handler):
             self.chat.asked.append(Asked(self.path, headers, body))
             self.chat.now += 1
             self.chat.most = max(self.chat.most, self.chat.now)
+        self.answered = False
         try:
             self._give(reply(body) if callable(reply) else reply)
         finally:
-            with self.chat.lock:
-                self.chat.now -= 1
+            self._end()
+
+    def _end(self) -> None:
+        """This request is not under way any more. Said before the client hears the end, who may ask again at once."""
+        with self.chat.lock:
+            self.chat.now -= not self.answered
+        self.answered = True
 
     def _give(self, reply: Reply) -> None:
         if reply.status == 0:  # hang up without a word
@@ -116,6 +122,8 @@ class _Handler(Handler):
             for number, chunk in enumerate(reply.chunks):
                 if number and reply.pause:
                     time.sleep(reply.pause)
+                if number == len(reply.chunks) - 1 and not (reply.hold or reply.repeat):
+                    self._end()
                 self.wfile.write(chunk)
                 self.wfile.flush()
             while reply.repeat and not self.chat.ended.is_set():

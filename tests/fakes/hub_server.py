@@ -370,15 +370,15 @@ class _Handler(Handler):
                     block = block[max(0, fault.after - start) :]
                     if fault.kind == "drop":
                         return self._hang_up()
-                    self.hub._released.wait(30)
+                    self.hub._released.wait()
                     fault = None
                 self._send(block)
         except OSError:  # the client went away
             self.close_connection = True
 
     def _send(self, block: bytes) -> None:
+        self.asked.sent += len(block)  # before the client has it, who may look at once
         self.wfile.write(block)
-        self.asked.sent += len(block)
 
     def _hang_up(self) -> None:
         self.close_connection = True

@@ -13,6 +13,7 @@ from typing import Self
 
 class Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128  # so that nobody is turned away while this machine is busy
     forgiven: type[Exception] = ConnectionError  # a client may go away
 
     def handle_error(self, request, client_address) -> None:

@@ -84,14 +84,20 @@ class _Handler(Handler):
             web.asked.append(asked)
             web.now += 1
             web.most = max(web.most, web.now)
+        self.answered = False
         try:
             page = web.pages.get(self.path, web.pages.get(self.path.split("?")[0], Reply(status=404)))
             self._give(page(asked) if callable(page) else page)
         except ConnectionError:
             pass
         finally:
-            with web.guard:
-                web.now -= 1
+            self._end()
+
+    def _end(self) -> None:
+        """This request is not under way any more. Said before the client hears the end, who may ask again at once."""
+        with self.web.guard:
+            self.web.now -= not self.answered
+        self.answered = True
 
     def _give(self, reply: Reply) -> None:
         if reply.hold:
@@ -104,6 +110,7 @@ class _Handler(Handler):
             self.send_header(name, value)
         if isinstance(reply.body, bytes):
             self.send_header("Content-Length", str(len(reply.body) if reply.length is None else reply.length))
+            self._end()
         self.end_headers()
         self._send([reply.body] if isinstance(reply.body, bytes) else reply.body, reply.pause)
 

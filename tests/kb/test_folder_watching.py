@@ -10,7 +10,9 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from common.problems import Problem
@@ -19,7 +21,7 @@ from kb.catalogue import Catalogue
 from kb.folder_watching import watch_folder
 from kb.sources.folder import look
 from tests import ROOT
-from tests.support.service import wait_for
+from tests.support.waiting import LONG, ended, wait_for
 
 
 class Enough(Exception):
@@ -69,18 +71,23 @@ def test_a_folder_that_cannot_be_looked_at(tmp_path: Path) -> None:
         look(tmp_path / "nowhere")
 
 
-def watching_thread(
-    folder: Path, act: Callable[[], None], told: list[str], seconds: float = 0.03
-) -> threading.Thread:
+def watching_thread(folder: Path, act: Callable[[], None], told: list[str]) -> threading.Thread:
     def run() -> None:
         try:
-            watch_folder(folder, act, told.append, seconds)
+            watch_folder(folder, act, told.append, 0.03)
         except Enough:
             pass
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     return thread
+
+
+def put(file: Path) -> None:
+    """The file is there all at once, so that no look sees it half written."""
+    elsewhere = file.with_name(".being-written")
+    elsewhere.write_text("x")
+    elsewhere.rename(file)
 
 
 def test_it_acts_now_and_after_each_change_and_tells_what_fails(folder: Path) -> None:
@@ -99,41 +106,38 @@ def test_it_acts_now_and_after_each_change_and_tells_what_fails(folder: Path) ->
     wait_for(lambda: len(acted) == 1)
     time.sleep(0.2)
     assert len(acted) == 1
-    (folder / "bad.txt").write_text("x")
+    put(folder / "bad.txt")
     wait_for(lambda: told == ["The disk is full."])
     (folder / "bad.txt").unlink()
     wait_for(lambda: len(acted) == 3)
-    (folder / "end.txt").write_text("x")
-    thread.join(5)
-    assert not thread.is_alive() and acted[2] == ["one.txt", "two.md"]
+    put(folder / "end.txt")
+    assert ended(thread) and acted[2] == ["one.txt", "two.md"]
 
 
 def test_files_that_are_being_written_are_waited_for_but_not_for_ever(folder: Path, monkeypatch) -> None:
+    """What happens between two looks happens in place of the sleep between them."""
     monkeypatch.setattr(folder_watching, "MOST_LOOKS", 12)
     sizes: list[int] = []
+    waits: list[float] = []
     file = folder / "growing.txt"
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(sizes) == 1 and len(waits) <= 5:
+            with file.open("a") as open_file:
+                open_file.write("x" * 10)
+        elif len(sizes) == 2:
+            (folder / f"n{len(waits)}.txt").write_text("x")
 
     def act() -> None:
         sizes.append(file.stat().st_size if file.exists() else 0)
         if len(sizes) == 3:
             raise Enough
 
-    thread = watching_thread(folder, act, [], 0.25)
-    wait_for(lambda: sizes == [0])
-    with file.open("w") as open_file:
-        for _ in range(5):
-            open_file.write("x" * 10)
-            open_file.flush()
-            time.sleep(0.02)
-    wait_for(lambda: len(sizes) == 2)
-    assert sizes[1] == 50
-    end = time.monotonic() + 20
-    number = 0
-    while thread.is_alive() and time.monotonic() < end:
-        number += 1
-        (folder / f"n{number}.txt").write_text("x")
-        time.sleep(0.005)
-    assert not thread.is_alive()
+    monkeypatch.setattr(folder_watching, "time", SimpleNamespace(sleep=sleep))
+    with pytest.raises(Enough):
+        watch_folder(folder, act, [].append, 0.25)
+    assert sizes == [0, 50, 50] and waits == [0.25] * (5 + 1 + 12)
 
 
 def test_a_folder_that_goes_and_comes_back(folder: Path) -> None:
@@ -152,8 +156,7 @@ def test_a_folder_that_goes_and_comes_back(folder: Path) -> None:
     folder.rename(folder.with_name("away"))
     wait_for(lambda: told == ["The folder does not exist."])
     folder.with_name("away").rename(folder)
-    thread.join(5)
-    assert acted == [True, False, True]
+    assert ended(thread) and acted == [True, False, True]
 
 
 def test_the_command_follows_a_folder_until_it_is_interrupted(folder: Path, tmp_path: Path, wheel_cache: Path) -> None:
@@ -168,11 +171,11 @@ def test_the_command_follows_a_folder_until_it_is_interrupted(folder: Path, tmp_
     )  # fmt: skip
     try:
         assert process.stdout.readline().startswith("notes: 2 new")
-        (folder / "three.txt").write_text("An emerald.")
-        (folder / "one.txt").unlink()
+        (folder / "one.txt").rename(folder / "three.txt")  # one file less and another more, at once
         assert process.stdout.readline().startswith("notes: 1 new, 0 updated, 1 unchanged")
+        wait_for(lambda: psutil.Process(process.pid).status() == psutil.STATUS_SLEEPING)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=LONG)
         assert process.returncode == 130 and "Traceback" not in err and "Ctrl-C ends it" in err
     finally:
         process.kill()

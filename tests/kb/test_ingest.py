@@ -23,6 +23,7 @@ from kb.chunking import Cutting
 from kb.records import RunReport, Section, Skipped, Source
 from tests import ROOT
 from tests.support.kb import contents, postgresql, record, source
+from tests.support.waiting import LONG, wait_for
 
 OFFERED: dict[str, Source] = {}
 
@@ -174,7 +175,7 @@ from tests.support.kb import record, source
 def stop(at):
     if at == 35:
         print("ready", flush=True)
-        time.sleep(60)
+        time.sleep(600)
 
 kb.ingest._BATCH = 10
 made_up = source([record(n) for n in range(50)], stop=stop)
@@ -355,7 +356,7 @@ def test_a_run_that_waits_for_its_source_says_that_it_goes_on(catalogue, tmp_pat
 
     def read(_cache_dir):
         begun.set()
-        assert go_on.wait(60)
+        assert go_on.wait(LONG)
         return 0, iter(())
 
     def row() -> IngestionRunRow:
@@ -365,11 +366,10 @@ def test_a_run_that_waits_for_its_source_says_that_it_goes_on(catalogue, tmp_pat
     work = threading.Thread(target=ingest, args=(catalogue, replace(source([]), read=read), tmp_path))
     work.start()
     try:
-        assert begun.wait(60)
-        first, until = row().alive, time.monotonic() + 60
-        while row().alive == first and time.monotonic() < until:
-            time.sleep(0.01)
-        assert row().alive > first and row().state == "running" and failed
+        assert begun.wait(LONG)
+        first = row().alive
+        wait_for(lambda: row().alive > first)
+        assert row().state == "running" and failed
     finally:
         go_on.set()
         work.join()
@@ -397,11 +397,8 @@ def test_two_folders_ingestions_do_not_wait_for_each_other(tmp_path):
         with catalogue.database.writing() as session:
             writing._take_turn(session, run)
             work.start()
-            until = time.monotonic() + 60
             with catalogue.database.engine.connect() as other:
-                while not other.scalar(waiting) and time.monotonic() < until:
-                    other.rollback()
-                    time.sleep(0.01)
+                wait_for(lambda: other.scalar(waiting) or other.rollback())
             session.execute(text("UPDATE document SET topic = 'written'"))
         work.join()
         assert removed == [2] and catalogue.documents(["made-up:doc_0"])[0].topic == "written"

@@ -7,7 +7,6 @@ import os
 import struct
 import subprocess
 import sys
-import time
 import tracemalloc
 import zlib
 from pathlib import Path
@@ -205,13 +204,11 @@ def test_a_bomb_is_refused_by_its_header():
     body = b"".join(squeezed.compress(bytes(90_001)) for _ in range(300)) + squeezed.flush()
     data = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", body)
     tracemalloc.start()
-    began = time.perf_counter()
     sentence = problem(data)
-    elapsed = time.perf_counter() - began
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert "too many pixels" in sentence and "more than 56 million" in sentence and "JPEG" not in sentence
-    assert elapsed < 0.5 and peak < 5_000_000
+    assert peak < 5_000_000
 
 
 def test_a_smaller_bomb_is_refused_by_our_own_limit():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,13 +29,6 @@ def refused(ready: AnswerService, *args, **named) -> str:
     sentence = str(caught.value)
     assert sentence.endswith(".") and "\n" not in sentence
     return sentence
-
-
-def wait_for(condition, seconds: float = 120.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.01)
 
 
 def photo(colour: str) -> Image.Image:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from retriever.index import Index
 from tests.fakes.memory_index import MemoryIndex
 from tests.fakes.small_encoder import ARTICLES
-from tests.support.service import fill, photo, services, wait_for
+from tests.support.service import fill, photo, services
+from tests.support.waiting import wait_for
 
 
 def test_a_question_is_answered_from_another_engines_index(tmp_path, catalogue, monkeypatch):

@@ -31,7 +31,8 @@ from retriever.encoders.base import Query
 from retriever.index import LateInteractionIndex
 from retriever.opening import open_index
 from tests.fakes.small_encoder import ARTICLES, COLOURS, GRID, SmallEncoder, embed_sentences, plain, words
-from tests.support.service import fill, photo, refused, services, wait_for
+from tests.support.service import fill, photo, refused, services
+from tests.support.waiting import wait_for
 
 
 def many(count: int) -> dict[str, str]:

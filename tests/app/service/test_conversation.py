@@ -28,7 +28,8 @@ from kb.sources import registry
 from kb.sources.kinds import fixed_collection
 from kb.sources.registry import KINDS
 from tests.fakes.small_encoder import ARTICLES, COLOURS, GRID, SmallEncoder, source
-from tests.support.service import fill, photo, refused, services, wait_for
+from tests.support.service import fill, photo, refused, services
+from tests.support.waiting import wait_for
 
 CHERRY = Turn("What is this?", "Cherry [1].", "Cherry")
 NO_MODEL = "That needs a vision-language model and none is set; give one as CITESIGHT_MODEL."

@@ -20,7 +20,8 @@ from retriever.index import LateInteractionIndex
 from retriever.opening import open_index
 from tests.fakes.small_encoder import ARTICLES, SmallEncoder, plain
 from tests.support.kb import record, source
-from tests.support.service import fill, services, wait_for
+from tests.support.service import fill, services
+from tests.support.waiting import wait_for
 
 
 @pytest.fixture

@@ -34,7 +34,8 @@ from kb.sources.kinds import fixed_collection
 from kb.sources.registry import KINDS, Asked, as_request, from_request, settled
 from tests.fakes.small_encoder import SmallEncoder
 from tests.support.kb import record, source
-from tests.support.service import services, wait_for
+from tests.support.service import services
+from tests.support.waiting import wait_for
 
 DOCUMENTS = 40
 

@@ -21,7 +21,8 @@ from retriever.encoders.base import Query, Recognition
 from retriever.images import load_image
 from retriever.index import LateInteractionIndex
 from tests.fakes.small_encoder import SmallEncoder
-from tests.support.service import fill, photo, services, wait_for
+from tests.support.service import fill, photo, services
+from tests.support.waiting import wait_for
 
 
 def classes(*shares: float) -> np.ndarray:

@@ -34,7 +34,8 @@ from tests.app.service.test_ingestions import write
 from tests.app.web.test_page import HOSTILE, Birds, Seen, assert_harmless, call, handlers, queued
 from tests.fakes.small_encoder import SmallEncoder
 from tests.support.kb import record, source
-from tests.support.service import services, wait_for
+from tests.support.service import services
+from tests.support.waiting import wait_for
 
 NOW = datetime(2026, 11, 24, 16, 0, tzinfo=UTC)
 FOLDER, TABLE = KINDS["folder"].label, KINDS["jsonl"].label

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +19,7 @@ from generator.sentences import MAX_SENTENCE, split_sentences
 from generator.words import stems
 from tests.fakes.small_encoder import FAR
 from tests.support.answer_checks import unsupported_spans
+from tests.support.waiting import without_blow_up
 
 PHOTO = Image.new("RGB", (4, 4))
 
@@ -278,16 +278,11 @@ def test_huge_passages_take_bounded_time_and_texts(filler):
         seen.append(len(texts))
         return bag_of_words(texts)
 
-    started = time.perf_counter()
-    for question in (
-        "When was this built and who is it?",
-        "How many words does it have?",
-        "Where is this?",
-        "a" * 20_000,
-    ):
-        answer = final(ExtractiveAnswerer(embed), question, PHOTO, passages)
-        assert len(answer.text) < 5000
-    assert time.perf_counter() - started < 60
+    asked = "When was this built and who is it?", "How many words does it have?", "Where is this?", "a" * 20_000
+    with without_blow_up():
+        for question in asked:
+            answer = final(ExtractiveAnswerer(embed), question, PHOTO, passages)
+            assert len(answer.text) < 5000
     assert max(seen, default=0) <= MAX_TEXTS
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +13,7 @@ from generator.answers import SUPPORTED, Anew, Answer
 from generator.grounding.citations import NO_REASON, cited_answer
 from generator.grounding.plain_text import LEFT_OUT, plain_pieces
 from tests.support.models import said_by
+from tests.support.waiting import without_blow_up
 
 FOX = Evidence(
     "fox",
@@ -274,10 +274,9 @@ def test_a_bracket_that_stays_open_holds_nothing_back_for_long():
 )
 def test_huge_texts_take_bounded_time(filler):
     text = filler * (8_000 // len(filler))
-    started = time.perf_counter()
-    read(text)
-    "".join(plain_pieces([text[i : i + 40] for i in range(0, len(text), 40)], PASSAGES))
-    assert time.perf_counter() - started < 3
+    with without_blow_up():
+        read(text)
+        "".join(plain_pieces([text[i : i + 40] for i in range(0, len(text), 40)], PASSAGES))
 
 
 parts = st.one_of(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import numpy as np
 import pytest
@@ -106,11 +105,10 @@ def test_one_bounded_call_for_an_answer():
         "p", "Hive", " ".join(f"Bees number {i} fly out of the hive at dawn." for i in range(400)), "", score=0.9
     )
     text = " ".join(f"At dawn they sleep under {moon} moons while dreaming [1][2]." for moon in ("red", "old") * 30)
-    started = time.perf_counter()
     answer = cited_answer(text, [long, BEES], near)
     assert len(near.calls) == 1 and len(near.calls[0]) <= MAX_TEXTS
     assert max(t.startswith("Hive: Bees number") for t in near.calls[0]) and COMPARED + 1 <= len(near.calls[0])
-    assert len(answer.unsupported) == 60 and answer.citations == () and time.perf_counter() - started < 5
+    assert len(answer.unsupported) == 60 and answer.citations == ()
 
 
 CAT = "The cheetah runs at 112 km/h. Cheetahs can climb trees. It lives in Africa for over 9 years, not in Norland."

@@ -210,7 +210,8 @@ def test_a_project_deleted_while_people_judge_leaves_nothing(database, photos, m
     def work(person: str) -> None:
         begun = False
         try:
-            while (item := next_item(database, "cats", person)) is not None:
+            while True:  # once everything is judged, it is judged anew, until there is nothing any more
+                item = next_item(database, "cats", person) or item_for(database, "cats", person, 1)
                 for candidate in item.candidates:
                     judge(database, "cats", person, item.id, candidate.id, grade="wrong")
                     if not begun:

@@ -8,7 +8,6 @@ import io
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from kb.records import DocumentRecord, Section, Skipped, clean_text
 from kb.sources import csv_file, jsonl, lines, okvqa
 from kb.sources.rows import safe_key
 from tests import ROOT
+from tests.support.waiting import without_blow_up
 
 OFTEN = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -233,9 +233,9 @@ def test_csv_that_lacks_columns_names_them_and_what_is_there(tmp_path):
 def test_quotes_made_to_be_read_again_and_again_end(tmp_path, monkeypatch):
     monkeypatch.setattr(csv_file, "_READ_AGAIN", 1_000_000)
     path = tmp_path / "c.csv"
-    began = time.monotonic()
-    found = given_by(csv_file, path, "id,text\n" + 'a","b\n' * 60_000)
-    assert time.monotonic() - began < 15 and not keys(found) and found
+    with without_blow_up():
+        found = given_by(csv_file, path, "id,text\n" + 'a","b\n' * 60_000)
+    assert not keys(found) and found
 
 
 def test_okvqa_passages_keep_their_ids_and_texts(tmp_path):

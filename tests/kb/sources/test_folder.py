@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 import zlib
 from contextlib import closing
 from pathlib import Path
@@ -323,10 +322,10 @@ def test_a_document_that_takes_too_long_or_ends_the_process_is_left(tmp_path):
     with closing(Parser(60)) as parser:
         assert parser.parse("md", b"good").sections[0].text == "good"
         first = parser.process.popen
-        parser.process.seconds, began = 1.0, time.monotonic()
-        with pytest.raises(Problem, match="longer than 1 seconds"):
+        parser.process.seconds = 0.2
+        with pytest.raises(Problem, match="longer than 0.2 seconds"):
             parser.parse("pdf", slow)
-        assert time.monotonic() - began < 10 and first.returncode is not None
+        assert first.returncode is not None
         parser.process.seconds = 60
         assert parser.parse("md", b"good").sections[0].text == "good"
         second = parser.process.popen

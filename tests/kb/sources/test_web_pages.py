@@ -21,13 +21,14 @@ from hypothesis import strategies as st
 
 from common.problems import Problem
 from kb.records import Section
-from kb.sources import http_get, public_addresses
+from kb.sources import http_get, public_addresses, web_pages
 from kb.sources.http_get import MAX_BYTES, NAME, NoPage
 from kb.sources.public_addresses import is_public
 from kb.sources.robots import Robots
 from kb.sources.web_page_text import MAX_TEXT, Reader, decoded, extract
 from kb.sources.web_pages import Fetcher, Page
 from tests.fakes.web_server import Reply, WebServer, to
+from tests.support.waiting import LONG, ended, wait_for, without_blow_up
 
 BODY = b"<html><body><p>The fox is red.</p></body></html>"
 FOX = Reply(BODY)
@@ -68,7 +69,7 @@ def names(monkeypatch):
 
 
 def fetch(url, **options):
-    options = {"may_reach": here, "delay": 0.0} | options
+    options = {"may_reach": here, "delay": 0.0, "seconds": LONG} | options
     with Fetcher(**options) as fetcher:
         return fetcher.fetch(url)
 
@@ -248,10 +249,15 @@ def test_names_that_lead_nowhere(names, monkeypatch):
     names["gone.test"] = ()
     refused("http://gone.test/", "leads nowhere", passing=True)
     refused(f"http://{'a' * 80}.test/", "", passing=True)
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(3) or [])
-    began = time.monotonic()
-    refused("http://slow.test/", "leads nowhere", passing=True, seconds=0.3)
-    assert time.monotonic() - began < 2
+
+
+def test_a_name_service_that_does_not_answer_is_not_waited_for(monkeypatch):
+    answers = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answers.wait() and [])
+    refused("http://slow.test/", "takes more than 0.3 seconds", passing=True, seconds=0.3)
+    monkeypatch.setattr(http_get, "SILENT_SECONDS", 0.3)
+    refused("http://slow.test/", "leads nowhere", passing=True)
+    answers.set()
 
 
 @pytest.fixture(scope="module")
@@ -334,7 +340,7 @@ def test_a_page_and_what_is_told_of_us(web):
 )  # fmt: skip
 def test_pages_that_cannot_be_used(web, reply, why, passing):
     web.pages["/"] = reply
-    refused(f"{web.url}/", why, passing, seconds=2.0)
+    refused(f"{web.url}/", why, passing, seconds=1.0 if "takes more" in why else LONG)
 
 
 def test_what_is_packed_comes_in_small_pieces():
@@ -355,35 +361,31 @@ def drip(text: bytes):
 @pytest.mark.parametrize(
     "reply",
     [
-        Reply(hold=30),
+        Reply(hold=LONG),
         Reply(drip(BODY * 9), pause=0.05),
         Reply(raw=drip(b"HTTP/1.1 200 OK\r\n" + b"X-Slow: yes\r\n" * 99), pause=0.05),
     ],
 )
-def test_slow_pages_end_at_the_limit(web, reply):
+def test_slow_pages_end_at_the_limit(web, monkeypatch, reply):
+    monkeypatch.setattr(http_get, "SILENT_SECONDS", LONG)
     web.pages["/"] = reply
-    began = time.monotonic()
     refused(f"{web.url}/", "takes more than 0.5 seconds", passing=True, seconds=0.5)
-    assert 0.4 < time.monotonic() - began < 3
 
 
 def test_a_silent_server_is_given_up_before_the_limit(web, monkeypatch):
-    monkeypatch.setattr(http_get, "SILENT_SECONDS", 0.3)
-    web.pages["/"] = Reply(hold=30)
-    refused(f"{web.url}/", "says nothing for 0.3 seconds", passing=True)
+    monkeypatch.setattr(http_get, "SILENT_SECONDS", 1.0)
+    web.pages["/"] = Reply(hold=LONG)
+    refused(f"{web.url}/", "says nothing for 1 seconds", passing=True)
 
 
 def test_closing_gives_up_what_is_under_way(web):
-    web.pages["/"] = Reply(drip(BODY * 9), pause=0.05)
-    fetcher, found = Fetcher(here, 0.0), []
+    web.pages["/"] = Reply(itertools.repeat(b"x"), pause=0.05)
+    fetcher, found = Fetcher(here, 0.0, seconds=9 * LONG), []
     thread = threading.Thread(target=lambda: found.append(fetcher.fetch(f"{web.url}/")))
     thread.start()
-    ends = time.monotonic() + 5
-    while "/" not in web.paths() and time.monotonic() < ends:
-        time.sleep(0.01)
+    wait_for(lambda: "/" in web.paths())
     fetcher.close()
-    thread.join(3)
-    assert web.paths() == ["/"] and isinstance(found[0], NoPage)
+    assert ended(thread) and web.paths() == ["/"] and isinstance(found[0], NoPage)
 
 
 # Manners
@@ -452,9 +454,8 @@ def test_delays_of_robots():
 
 def test_many_rules_cost_little_time():
     rules = "User-agent: *\n" + "Disallow: /*a*b*c*d*e*f*g$\n" * 18_000
-    began = time.monotonic()
-    assert Robots(rules, NAME).allows("/" + "a" * 1900)
-    assert time.monotonic() - began < 3
+    with without_blow_up():
+        assert Robots(rules, NAME).allows("/" + "a" * 1900)
 
 
 @pytest.mark.parametrize(
@@ -480,12 +481,23 @@ def test_robots_that_cannot_be_had(web, reply, why, passing):
         assert "/" not in web.paths()
 
 
-def test_a_host_is_asked_one_thing_at_a_time_with_pauses(web):
-    web.pages["/robots.txt"] = Reply(b"User-agent: *\nAllow: /")
+def test_a_host_is_asked_one_thing_at_a_time_with_pauses(web, monkeypatch):
+    """By a clock that goes on by itself, and by as much as is waited for."""
+    waited, times, found = [], [], []
+
+    def now() -> float:
+        return time.monotonic() + sum(waited)
+
+    def page(reply):
+        return lambda asked: times.append(now()) or reply
+
+    monkeypatch.setattr(http_get, "monotonic", now)
+    monkeypatch.setattr(web_pages, "monotonic", now)
+    web.pages["/robots.txt"] = page(Reply(b"User-agent: *\nAllow: /"))
     for number in range(4):
-        web.pages[f"/{number}"] = Reply(BODY, hold=0.05)
-    found = []
-    with Fetcher(here, delay=0.2, seconds=0.7) as fetcher:  # the waiting for a turn does not count
+        web.pages[f"/{number}"] = page(Reply(BODY, hold=0.05))
+    with Fetcher(here, delay=LONG, seconds=2 * LONG) as fetcher:  # the waiting for a turn does not count
+        monkeypatch.setattr(fetcher._stopped, "wait", waited.append)
         threads = [
             threading.Thread(target=lambda n=n: found.append(fetcher.fetch(f"{web.url}/{n}"))) for n in range(4)
         ]
@@ -495,8 +507,7 @@ def test_a_host_is_asked_one_thing_at_a_time_with_pauses(web):
             thread.join()
     assert [type(each) for each in found] == [Page] * 4
     assert web.most == 1
-    times = [asked.time for asked in web.asked]
-    assert len(times) == 5 and min(b - a for a, b in itertools.pairwise(times)) >= 0.2
+    assert len(times) == 5 and min(b - a for a, b in itertools.pairwise(times)) >= LONG
 
 
 def test_the_pause_that_a_site_asks_for(web):
@@ -621,7 +632,7 @@ def test_hostile_pages_end_in_bounded_time_and_size(monkeypatch):
         raise AssertionError("something was fetched")
 
     monkeypatch.setattr(socket.socket, "connect", connect)
-    with Reader(seconds=2.0) as reader:
+    with Reader(LONG) as reader:
         assert reader.text(article(), "text/html") == extract(article(), "text/html")
         process = reader.process.popen.pid
         assert reader.text(b"", "text/html") is None
@@ -630,10 +641,10 @@ def test_hostile_pages_end_in_bounded_time_and_size(monkeypatch):
         long = reader.text(b"words and words\n" * 200_000, "text/plain")
         assert MAX_TEXT - 100 <= long.length <= MAX_TEXT
         assert reader.process.popen.pid == process
-        began = time.monotonic()
-        with pytest.raises(TimeoutError, match="within 2 seconds"):
+        reader.process.seconds = 0.2
+        with pytest.raises(TimeoutError, match="within 0.2 seconds"):
             reader.text(b"<html><body>" + b"<p>a b c d. " * 400_000, "text/html")
-        assert time.monotonic() - began < 5
+        reader.process.seconds = LONG
         assert reader.text(article(), "text/html").title == "Red & swift fox"  # in a new process
 
 

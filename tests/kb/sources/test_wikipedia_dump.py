@@ -22,6 +22,7 @@ from kb.records import DocumentRecord, Section, Skipped
 from kb.sources import dump_pages, wikipedia_dump
 from kb.sources.wikipedia_dump import read_dump, source
 from tests import ROOT
+from tests.support.waiting import LONG
 
 END = "</mediawiki>\n"
 
@@ -188,7 +189,7 @@ def test_the_processes_end_with_their_parent(tmp_path):
         tmp_path,
         "import sys, time\nfrom pathlib import Path\nfrom kb.sources.wikipedia_dump import read_dump\n"
         "if __name__ == '__main__':\n    d = read_dump(Path(sys.argv[1]), 2)\n    next(d)\n"
-        "    print('ready', flush=True)\n    time.sleep(60)\n",
+        "    print('ready', flush=True)\n    time.sleep(600)\n",
         "parent.py",
     )
     parent = psutil.Popen(
@@ -202,7 +203,7 @@ def test_the_processes_end_with_their_parent(tmp_path):
     assert left
     parent.kill()
     parent.wait()
-    gone, alive = psutil.wait_procs(left, timeout=10)
+    gone, alive = psutil.wait_procs(left, timeout=LONG)
     assert not [p for p in alive if p.status() != psutil.STATUS_ZOMBIE]
 
 
