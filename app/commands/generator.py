@@ -13,6 +13,7 @@ from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.commands import project_answers
 from common.passage import Evidence
 from common.problems import Problem, unreadable
 from generator.answers import Anew, Answer, Answerer, said_with
@@ -27,7 +28,7 @@ from generator.evaluation.comparing import (
     show_progress,
     table,
 )
-from generator.evaluation.measuring import Asked, Distractors, evidence_for, read_questions
+from generator.evaluation.measuring import Asked, Distractors, Outcome, Report, evidence_for, read_questions
 from generator.extractive.answerer import ExtractiveAnswerer
 from generator.models.in_context import InContextAnswerer, own_answer
 from generator.models.per_passage import PerPassageAnswerer
@@ -235,6 +236,11 @@ def _evidence(questions: Sequence[Asked], photo: bool) -> list[Sequence[Evidence
 
 
 def _eval(args: argparse.Namespace) -> None:
+    if args.project is not None:
+        project_answers.run(args, lambda *asked: _ask_all(args, *asked))
+        return
+    if args.anew:
+        raise Problem("--anew is about the answers of a project; name one with --project instead of --data.")
     questions = read_questions(args.data)
     paths = photo_paths(questions, args.images)
     if args.photo and args.model is not None and None in paths:
@@ -248,16 +254,27 @@ def _eval(args: argparse.Namespace) -> None:
 
         return load_image(path)
 
-    reports = []
+    reports = [report for report, _ in _ask_all(args, questions, lambda: _evidence(questions, args.photo), photo)]
+    print(json.dumps(as_json(reports), ensure_ascii=False, indent=2) if args.json else table(reports))
+
+
+def _ask_all(
+    args: argparse.Namespace,
+    questions: Sequence[Asked],
+    evidence: Callable[[], Sequence[Sequence[Evidence]]],
+    photo: Callable[[int], Image | None],
+) -> list[tuple[Report, list[Outcome]]]:
+    """What each contender makes of the questions; their passages are looked for once the model is there."""
+    found = []
     with _model(args) as model:
-        evidence = _evidence(questions, args.photo)
+        passages = evidence()
         for contender in _contenders(model):
             told = show_progress(contender.name, len(questions))
-            measured, outcomes = measure(contender, questions, evidence, photo, told)
-            reports.append(measured)
+            measured, outcomes = measure(contender, questions, passages, photo, told)
+            found.append((measured, outcomes))
             if problem := first_problem(contender.name, outcomes):
                 print(f"warning: {problem}", file=sys.stderr)
-    print(json.dumps(as_json(reports), ensure_ascii=False, indent=2) if args.json else table(reports))
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -279,10 +296,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     answer.add_argument("--json", action="store_true")
     answer.set_defaults(run=_answer)
     evaluate = commands.add_parser("eval", help="measure answerers on questions with known answers")
-    evaluate.add_argument(
-        "--data", type=Path, required=True, metavar="FILE",
+    source = evaluate.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--data", type=Path, metavar="FILE",
         help="JSON list or lines of {question, answers, title, image, kind, passages}; most are optional",
     )  # fmt: skip
+    project_answers.add_arguments(evaluate, source)
     evaluate.add_argument("--images", type=Path, metavar="DIR", help="where the images lie that the records name")
     evaluate.add_argument(
         "--photo", action="store_true", help="ask as about a photo of the article's subject"

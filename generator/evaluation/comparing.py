@@ -138,19 +138,20 @@ def table(reports: Sequence[Report]) -> str:
     lines += [[name, *(str(getattr(each, name)) for each in reports)] for name in ("questions", "errors")]
     for form in ("whole", "short"):
         for name in SCORES:
-            lines.append([f"{name} ({form} answer)", *(_cell(getattr(each, form)[name]) for each in reports)])
+            lines.append([f"{name} ({form} answer)", *(cell(getattr(each, form)[name]) for each in reports)])
     kinds = list(dict.fromkeys(kind for each in reports for kind in each.kinds))
     for kind in kinds if len(kinds) > 1 else ():
-        lines.append([f"infoseek, {kind} (short answer)", *(_cell(each.kinds.get(kind)) for each in reports)])
+        lines.append([f"infoseek, {kind} (short answer)", *(cell(each.kinds.get(kind)) for each in reports)])
     for name in ("answered", "wrong", "precision", "wrong_abstention", "right_abstention", "citation_precision",
                  "citation_recall"):  # fmt: skip
-        lines.append([name.replace("_", " "), *(_cell(getattr(each, name)) for each in reports)])
+        lines.append([name.replace("_", " "), *(cell(getattr(each, name)) for each in reports)])
     lines.append(["milliseconds", *(str(each.milliseconds) for each in reports)])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
 
-def _cell(figure: Mean | None) -> str:
+def cell(figure: Mean | None) -> str:
+    """A figure in a table: its mean, the interval and over how many; "-" where there is none."""
     if figure is None or not figure.count:
         return "-"
     return f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f}) of {figure.count}"

@@ -31,8 +31,8 @@ _KNOWN_BY = (_CANDIDATE.c.id, _CANDIDATE.c.item_id, _CANDIDATE.c.what, _CANDIDAT
 class SettledCandidate:
     """A passage or an answer. `grade` is the one that holds, None where nobody gave one; `gain` what it is worth, None
     too where the grade has none. `found` is from who found it to the rank. `supported` says of the citations that
-    people judged, by number, whether most found each supported (of as many for each: not). The texts are "" where they
-    were not asked for."""
+    people judged, by number, whether most found each supported (of as many for each: not). The texts, and
+    what an answer cites, are there where they were asked for."""
 
     what: What
     content_hash: str
@@ -41,6 +41,7 @@ class SettledCandidate:
     gain: int | None = None
     supported: Mapping[int, bool] | None = None
     text: str = ""
+    citations: tuple[dict[str, Any], ...] = ()
     title: str = ""
     section: str = ""
     passage_id: str = ""
@@ -138,8 +139,9 @@ def _candidate(scale: Scale, row: Row, final: str | None, given: list[Row], text
     if not texts:
         return SettledCandidate(What(row.what), row.content_hash, found, grade, gain, supported)
     return SettledCandidate(
-        What(row.what), row.content_hash, found, grade, gain, supported, row.text, row.title, row.section,
-        row.passage_id, row.document_id, row.corpus, row.url,
+        What(row.what), row.content_hash, found, grade, gain, supported, row.text,
+        tuple(json.loads(row.citations or "[]")), row.title, row.section, row.passage_id, row.document_id, row.corpus,
+        row.url,
     )  # fmt: skip
 
 
