@@ -192,6 +192,11 @@ class Settings(BaseSettings):
         return space if self.may_manage else (*space, *self.framed_by.split())
 
     @property
+    def annotation_photos_dir(self) -> Path:
+        """Where the photographs of annotation projects are kept."""
+        return self.data_dir / "annotations" / "photos"
+
+    @property
     def cache_dir(self) -> Path:
         """Where fetched model and corpus files are kept."""
         return self.data_dir / "cache"

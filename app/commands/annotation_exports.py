@@ -21,8 +21,7 @@ FOLDERS = ("m2kr", "hf")
 
 
 def photos_in(settings: Settings) -> Photos:
-    """The photographs of annotation, below the data folder."""
-    return Photos(settings.data_dir / "annotations" / "photos")
+    return Photos(settings.annotation_photos_dir)
 
 
 def photos_beside(file: Path) -> Path:

@@ -37,6 +37,11 @@ def retriever_of(service: AnswerService) -> str:
     return f"{settings.profile} in {settings.corpus}{' and by words' if settings.hybrid else ''}"
 
 
+def answerer_of(service: AnswerService) -> str:
+    """By which name the service's answers are pooled."""
+    return f"{service.settings.model or 'extractive'} on {retriever_of(service)}"
+
+
 def pool(
     service: AnswerService,
     photos: Photos,

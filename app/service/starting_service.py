@@ -15,6 +15,7 @@ from app.service.results import IndexStatus
 from app.settings import Settings
 
 if TYPE_CHECKING:
+    from app.service.annotating import Annotating
     from app.service.ask import AnswerService
     from app.service.ingestions import Ingestions
     from app.service.results import PhotoInput, Step
@@ -32,14 +33,17 @@ class StartingService:
         self._loaded = threading.Event()
         self._service: AnswerService | None = None
         self._ingestions: Ingestions | None = None
+        self._annotating: Annotating | None = None
 
     def load(self) -> None:
         """Import, build and start the real service. Raises Problem, as `build_service` does."""
+        from app.service.annotating import Annotating
         from app.service.ask import build_service
         from app.service.ingestions import Ingestions
 
         self._service = build_service(self.settings)
         self._ingestions = Ingestions(self._service)
+        self._annotating = Annotating(self._service)
         self._service.start()
         self._loaded.set()
 
@@ -56,6 +60,10 @@ class StartingService:
         """What manages the corpora; None before `load` is through."""
         return self._ingestions if self._loaded.is_set() else None
 
+    def annotating(self) -> Annotating | None:
+        """What the pages of annotation work on; None before `load` is through."""
+        return self._annotating if self._loaded.is_set() else None
+
     def ask(
         self, image: PhotoInput, question: str, corpora: Sequence[str] | None = None, k: int | None = None, **how: Any
     ) -> Iterator[Step]:
@@ -63,8 +71,9 @@ class StartingService:
 
     def close(self) -> None:
         """Close the real service, if there is one."""
-        if self._ingestions is not None:
-            self._ingestions.close()
+        for behind in (self._ingestions, self._annotating):
+            if behind is not None:
+                behind.close()
         if self._service is not None:
             self._service.close()
 

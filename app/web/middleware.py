@@ -145,6 +145,19 @@ class Bodies:
         await self.app(scope, whole, send)
 
 
+class Beside:
+    """Hands what lies under a path to an application of its own."""
+
+    def __init__(self, app: ASGIApp, path: str, beside: ASGIApp) -> None:
+        self.app = app
+        self._path = path
+        self._beside = beside
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        own = scope["type"] == "http" and scope["path"].startswith(self._path)
+        await (self._beside if own else self.app)(scope, receive, send)
+
+
 class SafeHeaders:
     """What browsers are told with every answer.
 

@@ -1,4 +1,4 @@
-"""The page: the Ask tab, the Corpora tab and `/ask`, and how it is served.
+"""The page: the Ask tab, the Corpora tab, the Annotate tab and `/ask`, and how it is served.
 
 Knows nothing of what stands in the tabs, or of models, SQL and indexes.
 """
@@ -15,6 +15,8 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 
 from app.settings import GRADIO_QUEUE, GRADIO_THREADS, MAX_REQUEST, MAX_UPLOAD, SESSIONS, UPLOAD_OLD, Settings
+from app.web.annotate.door import Door
+from app.web.annotate.page import build_annotate
 from app.web.api import add_endpoint
 from app.web.ask.events import Asker
 from app.web.ask.layout import lay_out
@@ -22,31 +24,38 @@ from app.web.ask.wiring import wire
 from app.web.components import html
 from app.web.corpora.page import build_corpora
 from app.web.listeners import Listeners
-from app.web.middleware import Bodies, Endpoints, Origins, Routes, SafeHeaders
+from app.web.middleware import Beside, Bodies, Endpoints, Origins, Routes, SafeHeaders
 from app.web.progress import POLL_SECONDS, Watched, looking
 from app.web.request_files import EXAMPLES, Page, placed
 from app.web.upload_limits import PATH, LimitedUploads, UploadLimits
 from retriever.images import MAX_BYTES
 
 if TYPE_CHECKING:
+    from app.service.annotating import Annotating
     from app.service.ask import AnswerService
     from app.service.ingestions import Ingestions
     from app.service.starting_service import StartingService
 
 STATIC = Path(__file__).parent / "static"
-STYLES = ("page", "corpora")
+STYLES = ("page", "corpora", "annotate/annotate")
 # Each uses what is in those before it.
-SCRIPTS = ("base", "asking", "page", "corpora", "errors", "kept", "part", "photo", "focus")
+SCRIPTS = (
+    "base", "asking", "page", "corpora", "errors", "kept", "part", "photo", "focus", "annotate/server",
+    "annotate/draw", "annotate/photo", "annotate/card", "annotate/work", "annotate/projects", "annotate/people",
+    "annotate/page",
+)  # fmt: skip
 KEEP_PHOTOS = (1800, int(UPLOAD_OLD))  # seconds: look for old uploads so often, delete those older than this
 TAGLINE = "Ask a photo a question. Get an answer that shows its evidence."
 
 
 def build_page(
-    service: AnswerService | StartingService, ingestions: Callable[[], Ingestions | None] = lambda: None
+    service: AnswerService | StartingService,
+    ingestions: Callable[[], Ingestions | None] = lambda: None,
+    annotating: Callable[[], Annotating | None] = lambda: None,
 ) -> Page:
     """The page of a service. The service need not have started: the page says how far it is.
 
-    ingestions: gives what manages the corpora, once it is there."""
+    ingestions: gives what manages the corpora, once it is there; annotating: what the Annotate tab works on."""
     listeners = Listeners()
     asker = Asker(service, listeners)
     settings = service.settings
@@ -58,6 +67,7 @@ def build_page(
         controls = lay_out(settings, examples)
         with gr.Tab("Corpora") as managing:
             managed = build_corpora(ingestions, settings.may_manage, timer)
+        build_annotate()
         asked = Watched(asker.progress, [controls.corpora], [controls.status, controls.corpora])
         look = looking(timer, [asked, managed])
         for happens in (page.load, timer.tick, controls.tab.select, managing.select):
@@ -65,6 +75,7 @@ def build_page(
         wire(page, controls, asker, look)
         add_endpoint(asker.ask, controls.photo, controls.question, settings.passages)
     page.listeners = listeners
+    page.annotation = Door(annotating)
     return page.queue(max_size=GRADIO_QUEUE, api_open=False)
 
 
@@ -109,6 +120,7 @@ def _middleware(page: Page, settings: Settings) -> list[Middleware]:
         Middleware(page.listeners.middleware),
         # Gradio compresses its files, but not the page, its configuration and what it answers.
         Middleware(GZipMiddleware),
+        Middleware(Beside, path="/annotation/", beside=page.annotation),
     ]
 
 

@@ -24,6 +24,7 @@ from gradio.component_meta import ComponentMeta
 from gradio.data_classes import FileData, ListFiles
 from gradio.media import MEDIA_ROOT
 from gradio.utils import get_upload_folder
+from starlette.types import ASGIApp
 
 from app.web.listeners import Listeners
 
@@ -121,9 +122,11 @@ def example_at(address: str) -> str | None:
 
 
 class Page(gr.Blocks):
-    """Gradio's page, which looks at the files of a request before Gradio does. `listeners`: who hears its answers."""
+    """Gradio's page, which looks at the files of a request before Gradio does. `listeners`: who hears its answers;
+    `annotation`: what answers the Annotate tab."""
 
     listeners: Listeners
+    annotation: ASGIApp
 
     async def preprocess_data(
         self, block_fn: Any, inputs: list[Any], state: Any, explicit_call: bool = False

@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     service = StartingService(settings)
     try:
         try:
-            address = launch(build_page(service, service.ingestions), settings)
+            address = launch(build_page(service, service.ingestions, service.annotating), settings)
         except OSError:
             return _refuse(
                 f"Port {settings.port} on {settings.host} cannot be used, most likely because another "

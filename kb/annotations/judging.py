@@ -56,10 +56,11 @@ _MATTERS = update(_CANDIDATE).where(_CANDIDATE.c.id == bindparam("number")).valu
 
 @dataclass(frozen=True)
 class Saved:
-    """What holds now, and whether the person is done with the item."""
+    """What holds now, whether the person is done with the item, and the number of the entry that undo() would undo."""
 
     judged: Judged
     done: bool
+    top: int | None
 
 
 def judge(
@@ -109,11 +110,14 @@ def skip(database: Database, project: str, person: str, item: int, reason: str) 
         return _write(session, desk, counters, None, verdicts, Act.SKIP, None, said)
 
 
-def undo(database: Database, project: str, person: str) -> Saved | None:
-    """Undo what a person did last and has not undone; None where there is nothing. The log keeps both."""
+def undo(database: Database, project: str, person: str, number: int | None = None) -> Saved | None:
+    """Undo what a person did last and has not undone; None where there is nothing. The log keeps both.
+
+    number: of the entry that is meant (Saved.top). Where that is not the last, nothing is undone and None is given, so
+    whoever is not sure that it arrived may send it again."""
     with database.writing(durable=True) as session:
         desk = sit_down(session, project, person)
-        if desk.top is None:
+        if desk.top is None or number not in (None, desk.top):
             return None
         last = _entry(session, desk, desk.top)
         counters = locked_item(session, desk.project, last.item_id)
@@ -176,7 +180,7 @@ def _write(
     was = before.grade if before else None
     if act != Act.UNDO and before is not None and (before.grade, before.said) == (grade, told):
         done = settle(session, desk, item, until=clock.now(session) + LEASE)
-        return Saved(judged_of(before, who.name), done)
+        return Saved(judged_of(before, who.name), done, desk.top)
     now = clock.now(session)
     number = log_entry(
         session, desk, item.id, place, now, act, grade=grade, said=told,
@@ -194,7 +198,7 @@ def _write(
         _recount(session, desk, item, candidate, verdicts, grade)
     aside = bool(said.skipped) if candidate is None else None
     done = settle(session, desk, item, graded, aside, now + LEASE)
-    return Saved(Judged(item.id, place or None, who.name, number, now, grade, said, act), done)
+    return Saved(Judged(item.id, place or None, who.name, number, now, grade, said, act), done, desk.top)
 
 
 def _recount(

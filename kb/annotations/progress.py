@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from kb.annotations.items import items_after
+from kb.annotations.people import person_in
 from kb.annotations.projects import project_in
 from kb.annotations.tables import AssignmentRow, ItemRow, JudgmentRow, PersonRow, ProjectRow, WorkerRow
 from kb.catalogue.database import Database
@@ -78,6 +79,18 @@ def progress(database: Database, project: str) -> Progress:
         )
 
 
+def own_progress(database: Database, project: str, person: str) -> tuple[Worker, int | None]:
+    """How far somebody is, and the number of the entry that undo() would undo. Raises Problem as judge() does."""
+    with database.reading() as session:
+        there, somebody = project_in(session, project), person_in(session, person)
+        mine = (WorkerRow.project_id == there.id, WorkerRow.person_id == somebody.id)
+        worker = session.scalar(select(WorkerRow).where(*mine))
+        if worker is None:
+            return Worker(person, somebody.role, 0, 0, 0, None, None), None
+        ended = _ended(session, there, somebody.id).get(somebody.id, (0, 0))
+        return _worker(session, there, worker, person, somebody.role, *ended), worker.top
+
+
 def items_progress(database: Database, project: str, after: int = 0, limit: int = 50) -> list[ItemProgress]:
     """The items after a position, in order."""
     with database.reading() as session:
@@ -98,16 +111,23 @@ def pace_of(moments: Sequence[datetime]) -> float | None:
     return 3600 * len(worked) / seconds if seconds else None
 
 
-def _workers(session: Session, project: ProjectRow) -> tuple[Worker, ...]:
+def _ended(session: Session, project: ProjectRow, person: int | None = None) -> dict[int, list[int]]:
+    """By person how many items are done, and how many put aside; of one person where one is given."""
     chosen = select(
         AssignmentRow.person_id, AssignmentRow.done, AssignmentRow.skipped, func.count()
     ).where(AssignmentRow.project_id == project.id)
+    chosen = chosen if person is None else chosen.where(AssignmentRow.person_id == person)
     grouped = chosen.group_by(AssignmentRow.person_id, AssignmentRow.done, AssignmentRow.skipped)
     ended: dict[int, list[int]] = {}
     for person, done, skipped, number in session.execute(grouped):
         counts = ended.setdefault(person, [0, 0])
         counts[0] += number if done else 0
         counts[1] += number if skipped and not done else 0
+    return ended
+
+
+def _workers(session: Session, project: ProjectRow) -> tuple[Worker, ...]:
+    ended = _ended(session, project)
     working = (
         select(WorkerRow, PersonRow.name, PersonRow.role)
         .join(PersonRow, PersonRow.id == WorkerRow.person_id)

@@ -4,7 +4,8 @@ window.citesight = (() => {
   "use strict";
   const all = (selector) => Array.from(document.querySelectorAll(selector));
   const one = (selector) => document.querySelector(selector);
-  const managing = () => one('button[role="tab"][aria-selected="true"]')?.textContent.trim() === "Corpora";
+  // Whether the Ask page is the one that is open.
+  const asking = () => (one('button[role="tab"][aria-selected="true"]')?.textContent.trim() ?? "Ask") === "Ask";
 
   // For those who hear the page.
   function announce(text) {
@@ -46,5 +47,5 @@ window.citesight = (() => {
   }
   new MutationObserver(changed).observe(document.documentElement, { childList: true, subtree: true });
 
-  return { all, one, managing, announce, ended, changed, settled: (listener) => listeners.push(listener) };
+  return { all, one, asking, announce, ended, changed, settled: (listener) => listeners.push(listener) };
 })();

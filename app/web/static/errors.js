@@ -3,7 +3,7 @@
    as a passing notice in its own words: it is said in place instead, and stays until the next thing happens. */
 (() => {
   "use strict";
-  const { all, one, managing, settled } = window.citesight;
+  const { all, one, asking, settled } = window.citesight;
   const state = { typing: false }; // whether something was typed since the last press: then the focus is left alone
 
   const LOST = /connect|network|fetch|reach/i; // the words of a connection that is lost
@@ -27,7 +27,7 @@
   // After which control a notice is said, and what Retry presses.
   function about(notice) {
     const uploading = /maximum allowed size|HTTP \d|internal server error|upload/i.test(notice);
-    if (managing()) return [uploading && one("#cc-files") ? "#cc-files" : "#cc-problem", ""];
+    if (!asking()) return [uploading && one("#cc-files") ? "#cc-files" : "#cc-problem", ""];
     if (uploading) return ["#cs-unfit", ""];
     return ["#cs-problem", /currently busy/i.test(notice) ? "#cs-ask" : ""];
   }
@@ -73,7 +73,7 @@
     fresh.forEach((notice) => (notice.dataset.said = ""));
     if (fresh.length) {
       const notice = fresh[fresh.length - 1].textContent.trim();
-      const sentence = managing() ? told(notice).replace(/^The photo(?:'s file)?/, "The file") : told(notice);
+      const sentence = !asking() ? told(notice).replace(/^The photo(?:'s file)?/, "The file") : told(notice);
       say(sentence, ...about(notice));
     }
     if (fresh.some((notice) => LOST.test(notice.textContent))) window.brokenOff();

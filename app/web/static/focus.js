@@ -3,7 +3,7 @@
    what is open, else it stops an answer. */
 (() => {
   "use strict";
-  const { one, managing, settled } = window.citesight;
+  const { one, asking, settled } = window.citesight;
   const FOCUSABLE = "a[href], button, input, textarea, select, summary, [tabindex]:not([tabindex='-1'])";
   // What had the focus last: its key or place, and what it lies in, from the inside out. null: nothing, by a click.
   const state = { last: null, docs: false };
@@ -97,7 +97,7 @@
     const [docs, main] = [one(".api-docs .banner-wrap > button"), one("#cs-main")];
     if (docs) {
       docs.click();
-    } else if (managing()) {
+    } else if (!asking()) {
       return;
     } else if (one(".cs-panel[aria-busy]")) {
       one("#cs-stop")?.click();

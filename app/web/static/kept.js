@@ -1,13 +1,13 @@
 /* A conversation outlives its page: the server keeps it by an id that it makes, in the address behind the #, where no
    server and no other site is told of it. After a reload, one's own or Gradio's when a connection comes back, it is
-   asked for. While the Corpora page is open, which the address says then, the tab remembers the id. */
+   asked for. While another page is open, which the address says then, the tab remembers the id. */
 (() => {
   "use strict";
-  const { all, one, managing, settled } = window.citesight;
+  const { all, one, settled } = window.citesight;
   const TYPED = "citesight-question"; // what was typed and perhaps never asked
   const ID = "citesight-conversation"; // of the conversation that is on the page
   const SHOWN = "citesight-shown"; // what of it was on the page when that was left, should the server have forgotten it
-  const CORPORA = "#corpora";
+  const TABS = { "#corpora": "Corpora", "#annotate": "Annotate" }; // any other address is the Ask page's
   const PLACES = ["answer", "evidence", "earlier", "figure"];
   const state = { asked: "", named: false, opened: false };
 
@@ -20,7 +20,7 @@
 
   // The conversation's id, as the address has it, and what was typed last.
   window.conversation = () => {
-    state.asked = location.hash === CORPORA ? remembered() : inAddress();
+    state.asked = location.hash in TABS ? remembered() : inAddress();
     return [state.asked, sessionStorage.getItem(TYPED) ?? ""];
   };
 
@@ -31,7 +31,7 @@
     sessionStorage.setItem(ID, id);
     const how = state.named ? "pushState" : "replaceState";
     state.named = true;
-    if (id !== inAddress() && location.hash !== CORPORA) history[how](history.state, "", `#c=${id}`);
+    if (id !== inAddress() && !(location.hash in TABS)) history[how](history.state, "", `#c=${id}`);
   };
 
   addEventListener("pagehide", () => {
@@ -55,23 +55,24 @@
   };
 
   /* The address says which page is open, so that reloading stays there; each is an entry of the history. */
-  const tab = (corpora) =>
-    all('button[role="tab"]').find((each) => (each.textContent.trim() === "Corpora") === corpora);
+  const named = (tab) => tab.textContent.trim();
+  const tab = () => all('button[role="tab"]').find((each) => named(each) === (TABS[location.hash] ?? "Ask"));
   document.addEventListener("click", (event) => {
     const pressed = event.target instanceof Element ? event.target.closest('button[role="tab"]') : null;
     if (!pressed) return;
-    const place = pressed === tab(true) ? CORPORA : remembered() && `#c=${remembered()}`;
+    const own = Object.keys(TABS).find((hash) => TABS[hash] === named(pressed));
+    const place = own ?? (remembered() && `#c=${remembered()}`);
     if (place !== location.hash) history.pushState(history.state, "", location.pathname + location.search + place);
   });
   settled(() => {
-    if (state.opened || !tab(true)) return;
+    if (state.opened || !tab()) return;
     state.opened = true;
-    if (location.hash === CORPORA) tab(true).click();
+    if (location.hash in TABS) tab().click();
   });
 
   // A step in the history, or somebody has put another conversation's address into this tab.
   addEventListener("hashchange", () => {
-    if (location.hash !== CORPORA && inAddress() !== remembered()) location.reload();
-    else if (managing() !== (location.hash === CORPORA)) tab(!managing())?.click();
+    if (!(location.hash in TABS) && inAddress() !== remembered()) location.reload();
+    else if (tab()?.getAttribute("aria-selected") !== "true") tab()?.click();
   });
 })();

@@ -2,7 +2,7 @@
    removes its photo when another is dropped on it. What is dropped or pasted goes to the field of that box. */
 (() => {
   "use strict";
-  const { one, managing, announce, say, settled } = window.citesight;
+  const { one, asking, announce, say, settled } = window.citesight;
   const state = { given: null, own: false }; // what is to be handed on; whether what is dragged is the page's
 
   function hand() {
@@ -42,10 +42,10 @@
     const own = state.own && !editable(event.target);
     if (!foreign && !own) return;
     const field = event.target instanceof Element && event.target.closest("#cc-files");
-    if (managing() && field && !state.own) return;
+    if (!asking() && field && !state.own) return;
     event.preventDefault();
     event.stopPropagation();
-    const taken = !state.own && !managing();
+    const taken = !state.own && asking();
     event.dataTransfer.dropEffect = taken ? "copy" : "none";
     const left = event.type === "drop" || (event.type === "dragleave" && event.relatedTarget === null);
     document.body.classList.toggle("cs-dropping", taken && !left);
@@ -62,7 +62,7 @@
     (event) => {
       const picture = Array.from(event.clipboardData?.files ?? []).find((file) => file.type.startsWith("image/"));
       const text = editable(event.target) && event.clipboardData?.getData("text/plain").trim();
-      if (!picture || text || managing()) return;
+      if (!picture || text || !asking()) return;
       event.preventDefault();
       event.stopPropagation();
       give(picture);

@@ -1,0 +1,110 @@
+"""What the pages of annotation work on: the database, the photographs, and pooling that goes on behind them.
+
+Pooling is a thread of this process, one at a time for each project; what it has done is in the database, so it may end
+with the program and be begun again. Knows nothing of Gradio, of requests or of who asks.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from enum import StrEnum
+
+from app.service.ask import AnswerService
+from app.service.job_states import IndexState
+from app.service.pooling import answerer_of, pool
+from common.cancellation import Cancelled
+from common.jobs import Job
+from common.problems import BadRequest, problem_sentence
+from kb.annotations.items import add_items
+from kb.annotations.photos import Photos
+from kb.annotations.projects import project_called
+from kb.annotations.records import NewItem
+from retriever.images import load_image
+
+CLOSING = 10.0  # seconds for the item that is pooled when the program ends
+MOST_POOLED = 100  # passages of an item
+
+log = logging.getLogger(__name__)
+
+
+class PoolingState(StrEnum):
+    NONE = "none"
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+_ENDS = {PoolingState.FINISHED, PoolingState.FAILED, PoolingState.STOPPED}
+_STEPS = {PoolingState.NONE: {PoolingState.RUNNING}, PoolingState.RUNNING: _ENDS}
+
+
+class Annotating:
+    """Every method may be called from any thread, and raises Problem."""
+
+    def __init__(self, service: AnswerService) -> None:
+        self.settings = service.settings
+        self.database = service.catalogue.database
+        self.photos = Photos(service.settings.annotation_photos_dir)
+        self._service = service
+        self._jobs: dict[str, tuple[Job[PoolingState], threading.Thread]] = {}
+        self._changing = threading.Lock()
+
+    def add(self, project: str, question: str, photo: bytes | None, **more: str) -> tuple[int, str]:
+        """Put one item into a project, its photo as the bytes of a file; how many are new (0 or 1), and its hash."""
+        if photo is None:
+            return add_items(self.database, project, [NewItem(question, **more)]).added, ""
+        with self.photos.changing():
+            kept = self.photos.keep(photo, load_image)
+            return add_items(self.database, project, [NewItem(question, kept, **more)]).added, kept
+
+    def pool(self, project: str, k: int, answers: bool) -> None:
+        """Begin to put passages, and answers, to all items of a project that have none of this retriever yet."""
+        project_called(self.database, project)
+        if not 1 <= k <= MOST_POOLED:
+            raise BadRequest(f"Choose 1 to {MOST_POOLED} passages.")
+        status = self._service.status()
+        if status.state != IndexState.READY:
+            raise BadRequest(f"Nothing can be looked for yet: {status.message}")
+        with self._changing:
+            job, thread = self._jobs.get(project, (None, None))
+            if thread is not None and thread.is_alive():
+                raise BadRequest(f"Passages for {project} are being looked for already.")
+            job = Job(PoolingState.NONE, _STEPS)
+            job.to(PoolingState.RUNNING)
+            thread = threading.Thread(target=self._run, args=(job, project, k, answers), name="pooling", daemon=True)
+            self._jobs[project] = job, thread
+            thread.start()
+
+    def pooling(self, project: str) -> Job[PoolingState] | None:
+        """How the pooling of a project goes that this process began; None where it began none."""
+        return self._jobs.get(project, (None, None))[0]
+
+    def stop_pooling(self, project: str) -> None:
+        job = self.pooling(project)
+        if job is not None:
+            job.stop()
+
+    def close(self) -> None:
+        """Stop what goes on, after the item it is at."""
+        for job, _ in self._jobs.values():
+            job.stop()
+        for _, thread in self._jobs.values():
+            thread.join(CLOSING)
+
+    def _run(self, job: Job[PoolingState], project: str, k: int, answers: bool) -> None:
+        def progress(done: int, total: int) -> None:
+            job.progress(done, total)
+            job.check()
+
+        try:
+            answerer = answerer_of(self._service) if answers else ""
+            report = pool(self._service, self.photos, project, k, answerer, progress)
+            lost = f"{len(report.lost):,} items have lost their photo; add them again." if report.lost else ""
+            job.to(PoolingState.FAILED if lost else PoolingState.FINISHED, lost)
+        except Cancelled:
+            job.to(PoolingState.STOPPED)
+        except Exception as problem:  # it is told where the pooling is shown
+            log.exception("pooling %s failed", project)
+            job.to(PoolingState.FAILED, problem_sentence(problem, "looking for passages"))

@@ -1,0 +1,65 @@
+"""One request of the annotation pages: who asks, of what, with which values, each checked when it is taken.
+
+Knows nothing of HTTP beyond what was said, nor of what is done with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.service.annotating import Annotating
+from app.web.annotate.who import Who
+from common.problems import BadRequest
+from kb.annotations.records import Role
+from kb.catalogue.database import Database
+
+MOST_NUMBER = 2**53  # that a browser has
+
+
+@dataclass(frozen=True)
+class Asked:
+    """signed: filled by operations that change who asks: a token and a name, for the browser to keep."""
+
+    desk: Annotating
+    who: Who
+    told: Mapping[str, Any]
+    signed: dict[str, str]
+
+    @property
+    def database(self) -> Database:
+        return self.desk.database
+
+    @property
+    def name(self) -> str:
+        """Of the person; operations that ask for it are for those who are signed in."""
+        assert self.who.person is not None
+        return self.who.person.name
+
+    def text(self, name: str, default: str | None = None) -> str:
+        value = self.told.get(name, default)
+        if not isinstance(value, str):
+            raise BadRequest(f"The page did not say {name}; reload it.")
+        return value
+
+    def number(self, name: str, default: int | None = None) -> int:
+        value = self.told.get(name, default)
+        if type(value) is not int or abs(value) > MOST_NUMBER:
+            raise BadRequest(f"The page did not say {name} as a number; reload it.")
+        return value
+
+    def flag(self, name: str) -> bool:
+        return self.told.get(name) is True
+
+    @property
+    def project(self) -> str:
+        return self.text("project")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What a page may ask for; `role` is the least that it is for, None: anybody."""
+
+    do: Callable[[Asked], Any]
+    role: Role | None

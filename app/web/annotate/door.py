@@ -1,0 +1,39 @@
+"""The way to what answers the Annotate tab, which comes with the catalogue: until that is loaded, it says so.
+
+Knows nothing of what is asked.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+if TYPE_CHECKING:  # it comes with the models, which take seconds to import
+    from app.service.annotating import Annotating
+
+STARTING = "The program is still starting; wait a moment."
+
+
+class Door:
+    """desk: gives None as long as the program is starting."""
+
+    def __init__(self, desk: Callable[[], Annotating | None]) -> None:
+        self._desk = desk
+        self._app: ASGIApp | None = None
+        self._making = threading.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        desk = self._desk()
+        if desk is None:
+            await JSONResponse({"problem": STARTING}, 503)(scope, receive, send)
+            return
+        with self._making:
+            if self._app is None:
+                from app.web.annotate.routes import annotation_app
+
+                self._app = annotation_app(desk)
+        await self._app(scope, receive, send)

@@ -1,0 +1,43 @@
+"""A project's guidelines, Markdown by whoever runs it, as HTML that does nothing and loads nothing.
+
+Knows nothing of projects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
+from markdown_it.utils import EnvType, OptionsDict
+
+from app.web.escaping import safe_link
+
+
+def _link(
+    renderer: RendererHTML, tokens: Sequence[Token], place: int, options: OptionsDict, env: EnvType
+) -> str:
+    tokens[place].attrSet("target", "_blank")
+    tokens[place].attrSet("rel", "noopener noreferrer nofollow")
+    return renderer.renderToken(tokens, place, options, env)
+
+
+def _heading(
+    renderer: RendererHTML, tokens: Sequence[Token], place: int, options: OptionsDict, env: EnvType
+) -> str:
+    """They stand below the page's own, of two levels."""
+    tokens[place].tag = f"h{min(6, int(tokens[place].tag[1]) + 2)}"
+    return renderer.renderToken(tokens, place, options, env)
+
+
+# Tags in the text are text, and pictures, which would load something from elsewhere, are no pictures.
+_MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
+_MARKDOWN.add_render_rule("link_open", _link)
+_MARKDOWN.add_render_rule("heading_open", _heading)
+_MARKDOWN.add_render_rule("heading_close", _heading)
+_MARKDOWN.validateLink = lambda address: safe_link(address) is not None
+
+
+def guidelines_html(markdown: str) -> str:
+    return _MARKDOWN.render(markdown)

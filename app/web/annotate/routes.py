@@ -1,0 +1,161 @@
+"""HTTP for the annotation pages: operations as JSON, photographs, exports. Every problem is a sentence.
+
+    POST annotation/do/NAME          one operation; 400: cannot be done; 401: sign in; 403: not yours to do; 409, 503:
+                                     not now, say it again later
+    GET  annotation/photo/PROJECT/ITEM
+    GET  annotation/export/PROJECT/FORMAT
+
+Knows nothing of what the operations do.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Awaitable, Callable, Iterator
+
+import gradio as gr
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from app.service.annotating import Annotating
+from app.web.annotate import running, signing, working
+from app.web.annotate.asked import Asked
+from app.web.annotate.who import Who, remember, token_of, who
+from app.web.error_sentences import sentence_for
+from common.problems import BadRequest, Problem
+from kb.annotations.asking import item_for
+from kb.annotations.exporting import FORMATS, export_lines
+from kb.annotations.records import Role
+from kb.annotations.signing_in import sign_out
+from retriever.images import load_image
+
+OPERATIONS = working.OPERATIONS | running.OPERATIONS | signing.OPERATIONS
+LARGEST = 2048  # pixels of a photo's longer side, as it is shown
+
+
+class Refused(Exception):
+    """What was asked for is not answered; with the status and a sentence."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+def annotation_app(desk: Annotating) -> Starlette:
+    answers = Answers(desk)
+    routes = [
+        Route("/annotation/do/{name}", _told(answers.do), methods=["POST"]),
+        Route("/annotation/photo/{project}/{item:int}", _told(answers.photo)),
+        Route("/annotation/export/{project}/{format}", _told(answers.export)),
+    ]
+    return Starlette(routes=routes)
+
+
+def _told(answer: Callable[[Request, bytes], Response]) -> Callable[[Request], Awaitable[Response]]:
+    """The same in a thread, with every problem as a sentence."""
+
+    async def told(request: Request) -> Response:
+        try:
+            return await run_in_threadpool(answer, request, await request.body())
+        except Refused as problem:
+            status, sentence = problem.status, str(problem)
+        except BadRequest as problem:
+            status, sentence = 400, str(problem)
+        except gr.Error as problem:
+            status, sentence = 400, problem.message
+        except Problem as problem:
+            status, sentence = 409, str(problem)
+        except Exception as problem:
+            status, sentence = 500, sentence_for(problem)
+        return JSONResponse({"problem": sentence}, status)
+
+    return told
+
+
+class Answers:
+    """What is answered to each kind of request. From any thread."""
+
+    def __init__(self, desk: Annotating) -> None:
+        self._desk = desk
+
+    def do(self, request: Request, body: bytes) -> Response:
+        operation = OPERATIONS.get(request.path_params["name"])
+        if operation is None:
+            raise Refused(404, "The page asked for something that is not there; reload it.")
+        if request.headers.get("content-type", "").partition(";")[0] != "application/json":
+            raise Refused(415, "This is asked for in JSON.")
+        desk, somebody = self._signed_in(request, operation.role)
+        asked = Asked(desk, somebody, _object(body), {})
+        answer = JSONResponse(operation.do(asked))
+        if asked.signed:
+            if "out" in asked.signed:
+                sign_out(desk.database, token_of(request))
+            remember(answer, request, token=asked.signed.get("token", ""), name=asked.signed.get("name", ""))
+        return answer
+
+    def photo(self, request: Request, _: bytes) -> Response:
+        """As a browser can show it, whatever kind of file it is."""
+        desk, somebody = self._signed_in(request, Role.ANNOTATOR)
+        project, number = request.path_params["project"], request.path_params["item"]
+        item = item_for(desk.database, project, somebody.person.name, number)
+        if item.photo is None or not desk.photos.there(item.photo):
+            raise Refused(404, "The photo of this item is gone; add the item again.")
+        photo = load_image(desk.photos.path(item.photo))
+        photo.thumbnail((LARGEST, LARGEST))
+        written = io.BytesIO()
+        photo.convert("RGB").save(written, "JPEG", quality=90)
+        return Response(written.getvalue(), media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
+
+    def export(self, request: Request, _: bytes) -> Response:
+        desk, _somebody = self._signed_in(request, Role.OWNER)
+        project, kind = request.path_params["project"], request.path_params["format"]
+        if kind not in FORMATS:
+            raise Refused(404, f"There is no format {kind[:40]}; there are {', '.join(FORMATS)}.")
+        lines = export_lines(desk.database, project, kind)
+        first = next(lines, None)  # now, so that a problem is still a sentence
+
+        def text() -> Iterator[str]:
+            if first is not None:
+                yield f"{first}\n"
+            for line in lines:
+                yield f"{line}\n"
+
+        ending = {"jsonl": "jsonl", "qrels": "qrels"}.get(kind, "txt")
+        named = {"Content-Disposition": f'attachment; filename="{project}.{ending}"'}
+        return StreamingResponse(text(), media_type="text/plain; charset=utf-8", headers=named)
+
+    def _signed_in(self, request: Request, role: Role | None) -> tuple[Annotating, Who]:
+        desk = self._desk
+        somebody = who(desk.database, desk.settings, request)
+        _check(somebody, role)
+        return desk, somebody
+
+
+def _check(somebody: Who, role: Role | None) -> None:
+    if role is None or somebody.may(role):
+        return
+    if somebody.closed:
+        raise Refused(403, _CLOSED)
+    if somebody.person is None:
+        raise Refused(401, "You are not signed in any more; sign in again, and go on.")
+    raise Refused(403, f"This is for an {role} or above; ask whoever runs the program.")
+
+
+_CLOSED = (
+    "Nobody can annotate here yet: whoever runs the program invites the first person with "
+    "python -m app people invite NAME --role owner."
+)
+
+
+def _object(body: bytes) -> dict:
+    try:
+        told = json.loads(body or b"{}")
+    except (ValueError, RecursionError):
+        told = None
+    if not isinstance(told, dict):
+        raise BadRequest("The page sent something that cannot be read; reload it.")
+    return told

@@ -1,0 +1,167 @@
+"""What the page of who runs a project asks for: making and filling projects, how they go, settling disagreements.
+
+Knows nothing of how anything is drawn.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.web.annotate.as_json import (
+    agreed_json,
+    candidate_json,
+    judged_json,
+    measured_json,
+    worker_json,
+)
+from app.web.annotate.asked import Asked, Operation
+from app.web.request_files import uploaded
+from common.jobs import duration
+from common.problems import BadRequest
+from kb.annotations.adjudicating import Disagreement, adjudicate, disagreements
+from kb.annotations.agreement import Agreement, agreement
+from kb.annotations.exporting import FORMATS
+from kb.annotations.gold_progress import gold_progress
+from kb.annotations.photos import MAX_BYTES
+from kb.annotations.progress import items_progress, progress
+from kb.annotations.projects import create_project, delete_project, project_called
+from kb.annotations.records import Project, Role, What
+
+_SHOWN = 50  # items, or disagreements, at a time
+
+
+def _create(asked: Asked) -> Any:
+    made = Project(
+        asked.text("project").strip(), asked.text("guidelines", ""), judges=asked.number("judges"),
+        blind=asked.flag("blind"),
+    )  # fmt: skip
+    create_project(asked.database, made)
+    return {"name": made.name}
+
+
+def _delete(asked: Asked) -> Any:
+    asked.desk.stop_pooling(asked.project)
+    delete_project(asked.database, asked.project, asked.desk.photos)
+
+
+def _add(asked: Asked) -> Any:
+    """One item; its photo was uploaded before."""
+    photo = asked.text("photo", "")
+    data = None
+    if photo:
+        with open(uploaded(photo), "rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise BadRequest(f"The photo has more than {MAX_BYTES >> 20} MB; make it smaller first.")
+    references = asked.told.get("references", [])
+    if not isinstance(references, list) or not all(isinstance(each, str) for each in references):
+        raise BadRequest("Reference answers must be a list of texts.")
+    more = {name: asked.text(name, "") for name in ("key", "kind")}
+    added, kept = asked.desk.add(asked.project, asked.text("question"), data, references=tuple(references), **more)
+    return {"added": added, "photo": kept}
+
+
+def _overview(asked: Asked) -> Any:
+    """All of a project's page but its disagreements."""
+    project, found = project_called(asked.database, asked.project), progress(asked.database, asked.project)
+    return {
+        "name": project.name,
+        "judges": project.judges,
+        "blind": project.blind,
+        "items": found.items,
+        "finished": found.finished,
+        "waiting": found.waiting,
+        "judgments": found.judgments,
+        "people": [worker_json(each) for each in found.people],
+        "agreement": {what: _agreement(agreement(asked.database, asked.project, what)) for what in What},
+        "gold": _gold(asked),
+        "formats": list(FORMATS),
+        "pooling": _pooling(asked),
+    }
+
+
+def _agreement(agreed: Agreement) -> Any:
+    return {
+        "overall": agreed_json(agreed.overall),
+        "by_person": {name: agreed_json(each) for name, each in agreed.by_person.items()},
+        "by_kind": {kind: agreed_json(each) for kind, each in agreed.by_kind.items()},
+    }
+
+
+def _gold(asked: Asked) -> Any:
+    found = gold_progress(asked.database, asked.project)
+    people = [
+        {"name": each.name, "judged": each.judged, "right": each.right, "share": measured_json(each.share)}
+        for each in found.people
+    ]
+    return {"candidates": found.candidates, "waiting": found.waiting, "people": people}
+
+
+def _items(asked: Asked) -> Any:
+    found = items_progress(asked.database, asked.project, asked.number("after", 0), _SHOWN)
+    return [
+        {
+            "id": each.id, "position": each.position, "key": each.key, "question": each.question,
+            "photo": each.photo, "candidates": each.candidates, "done": each.done, "held": each.taken - each.done,
+        }
+        for each in found
+    ]  # fmt: skip
+
+
+def _pool(asked: Asked) -> Any:
+    asked.desk.pool(asked.project, asked.number("passages"), asked.flag("answers"))
+    return _pooling(asked)
+
+
+def _stop_pooling(asked: Asked) -> Any:
+    asked.desk.stop_pooling(asked.project)
+    return _pooling(asked)
+
+
+def _pooling(asked: Asked) -> Any:
+    job = asked.desk.pooling(asked.project)
+    if job is None:
+        return None
+    remaining = None if job.remaining is None else duration(job.remaining)
+    told = {"state": job.state, "done": job.done, "total": job.total, "remaining": remaining, "error": job.error}
+    return told | {"stopping": job.stopping}
+
+
+def _disagreements(asked: Asked) -> Any:
+    project = project_called(asked.database, asked.project)
+    found = disagreements(asked.database, asked.project, asked.name, _SHOWN)
+    return [_side_by_side(each, project) for each in found]
+
+
+def _side_by_side(each: Disagreement, project: Project) -> Any:
+    return {
+        "item": each.item,
+        "question": each.question,
+        "photo": each.photo,
+        "candidate": candidate_json(each.candidate),
+        "judged": [judged_json(one) for one in each.judged],
+        "final": judged_json(each.final) if each.final else None,
+        "scale": [{"key": grade.key, "label": grade.label} for grade in project.scale(each.candidate.what)],
+    }
+
+
+def _settle(asked: Asked) -> Any:
+    final = adjudicate(
+        asked.database, asked.project, asked.name, asked.number("item"), asked.number("candidate"),
+        asked.text("grade"), comment=asked.text("comment", ""),
+    )  # fmt: skip
+    return judged_json(final)
+
+
+OPERATIONS = {
+    "overview": Operation(_overview, Role.ADJUDICATOR),
+    "items": Operation(_items, Role.ADJUDICATOR),
+    "pooling": Operation(_pooling, Role.ADJUDICATOR),
+    "disagreements": Operation(_disagreements, Role.ADJUDICATOR),
+    "settle": Operation(_settle, Role.ADJUDICATOR),
+    "create": Operation(_create, Role.OWNER),
+    "delete": Operation(_delete, Role.OWNER),
+    "add": Operation(_add, Role.OWNER),
+    "pool": Operation(_pool, Role.OWNER),
+    "stop-pooling": Operation(_stop_pooling, Role.OWNER),
+}

@@ -1,0 +1,100 @@
+"""What an annotator's page asks for: the next item, saving what is said of it, looking back.
+
+Everything said is in the database when the answer is given. Knows nothing of other people's judgments.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.web.annotate.as_json import item_json, judged_json, saved_json, worker_json
+from app.web.annotate.asked import Asked, Operation
+from app.web.annotate.guidelines import guidelines_html
+from common.problems import BadRequest
+from kb.annotations.asking import item_for, next_item
+from kb.annotations.items import questions
+from kb.annotations.judging import history, judge, my_judgments, skip, undo
+from kb.annotations.progress import own_progress
+from kb.annotations.projects import project_called, projects
+from kb.annotations.records import Item, Role
+
+_SAID = ("grade", "comment", "span", "correction", "region")
+_LOOKED_BACK = 50
+
+
+def _projects(asked: Asked) -> Any:
+    return [{"name": p.name, "items": p.items, "finished": p.finished} for p in projects(asked.database)]
+
+
+def _project(asked: Asked) -> Any:
+    project = project_called(asked.database, asked.project)
+    scales = {"passage": project.passage_scale, "answer": project.answer_scale}
+    return {
+        "name": project.name,
+        "guidelines": guidelines_html(project.guidelines),
+        "scales": {what: [{"key": g.key, "label": g.label} for g in scale] for what, scale in scales.items()},
+        "judges": project.judges,
+        "blind": project.blind,
+    }
+
+
+def _next(asked: Asked) -> Any:
+    return _with_progress(asked, next_item(asked.database, asked.project, asked.name))
+
+
+def _item(asked: Asked) -> Any:
+    return _with_progress(asked, item_for(asked.database, asked.project, asked.name, asked.number("item")))
+
+
+def _with_progress(asked: Asked, item: Item | None) -> Any:
+    worker, top = own_progress(asked.database, asked.project, asked.name)
+    return {"item": None if item is None else item_json(item), "mine": worker_json(worker), "top": top}
+
+
+def _judge(asked: Asked) -> Any:
+    said = {name: asked.told[name] for name in _SAID if name in asked.told}
+    if "citations" in asked.told:
+        said["citations"] = _citations(asked.told["citations"])
+    candidate = None if asked.told.get("candidate") is None else asked.number("candidate")
+    return saved_json(judge(asked.database, asked.project, asked.name, asked.number("item"), candidate, **said))
+
+
+def _citations(told: Any) -> dict[int, bool]:
+    """JSON's keys are texts."""
+    try:
+        return {int(number): good for number, good in told.items()}
+    except (AttributeError, ValueError, TypeError):
+        raise BadRequest("The page did not say which citations are meant; reload it.") from None
+
+
+def _skip(asked: Asked) -> Any:
+    saved = skip(asked.database, asked.project, asked.name, asked.number("item"), asked.text("reason"))
+    return saved_json(saved)
+
+
+def _undo(asked: Asked) -> Any:
+    saved = undo(asked.database, asked.project, asked.name, asked.number("number"))
+    return None if saved is None else saved_json(saved)
+
+
+def _mine(asked: Asked) -> Any:
+    before = asked.number("before") if "before" in asked.told else None
+    found = my_judgments(asked.database, asked.project, asked.name, _LOOKED_BACK, before)
+    said = questions(asked.database, asked.project, [each.item for each in found])
+    judged = [judged_json(each) | {"question": said.get(each.item, "")} for each in found]
+    return {"judged": judged, "more": len(found) == _LOOKED_BACK}
+
+
+def _history(asked: Asked) -> Any:
+    candidate = None if asked.told.get("candidate") is None else asked.number("candidate")
+    entries = history(asked.database, asked.project, asked.number("item"), candidate, asked.name)
+    return [judged_json(each) | {"act": each.act} for each in entries]
+
+
+OPERATIONS = {
+    name: Operation(do, Role.ANNOTATOR)
+    for name, do in {
+        "projects": _projects, "project": _project, "next": _next, "item": _item, "judge": _judge, "skip": _skip,
+        "undo": _undo, "mine": _mine, "history": _history,
+    }.items()
+}  # fmt: skip

@@ -1,0 +1,232 @@
+/* Annotation: one passage or answer as it is judged. Knows how it looks and what is pressed in it; what was said is
+   handed to `say`, and shown as soon as it was said. */
+(() => {
+  "use strict";
+  const { announce } = window.citesight;
+  const { h, button, field, problem, table, when } = window.citesight.draw;
+  const PAUSE = 700; // milliseconds without a key, after which what is typed is saved
+
+  /* Places in a text: the server counts characters, a browser counts its own halves of some. */
+  const counting = (text, place) => Array.from(text.slice(0, place)).length;
+  const placed = (text, count) => Array.from(text).slice(0, count).join("").length;
+
+  function text(candidate) {
+    const shown = h("div", { class: "ca-text", dir: "auto", lang: "" });
+    // `chosen`: while a span is chosen with the keyboard, in the browser's own places.
+    function draw(span, chosen) {
+      const [from, to] = chosen ?? (span ? span.map((count) => placed(candidate.text, count)) : [0, 0]);
+      const marked = to > from && h("mark", { class: chosen ? "ca-choosing" : "" }, candidate.text.slice(from, to));
+      shown.replaceChildren(candidate.text.slice(0, from), ...(marked ? [marked] : []), candidate.text.slice(to));
+    }
+
+    function selected() {
+      const selection = getSelection();
+      if (!selection.rangeCount || selection.isCollapsed) return null;
+      const range = selection.getRangeAt(0);
+      if (!shown.contains(range.startContainer) || !shown.contains(range.endContainer)) return null;
+      const before = document.createRange();
+      before.selectNodeContents(shown);
+      before.setEnd(range.startContainer, range.startOffset);
+      const from = before.toString().length;
+      const to = from + range.toString().length;
+      return [counting(candidate.text, from), counting(candidate.text, to)];
+    }
+    return { shown, draw, selected };
+  }
+
+  /* Choosing a span word by word; `done` gets it, or null when it was given up. */
+  function byWords(candidate, body, done) {
+    const words = [...candidate.text.matchAll(/\S+/g)].map((found) => [found.index, found.index + found[0].length]);
+    let [first, last] = [0, 0];
+    const draw = () => {
+      body.draw(null, [words[first][0], words[last][1]]);
+      body.shown.querySelector("mark").scrollIntoView({ block: "nearest" });
+      announce(candidate.text.slice(words[first][0], words[last][1]));
+    };
+    function keys(event) {
+      const by = { ArrowRight: 1, ArrowDown: 8, ArrowLeft: -1, ArrowUp: -8 }[event.key];
+      if (!by && event.key !== "Enter" && event.key !== "Escape") return;
+      event.preventDefault();
+      event.stopPropagation();
+      if (by) {
+        const to = Math.min(words.length - 1, Math.max(0, last + by));
+        if (event.shiftKey) last = Math.max(first, to);
+        else [first, last] = [to, to];
+        draw();
+        return;
+      }
+      body.shown.removeEventListener("keydown", keys);
+      body.shown.removeEventListener("blur", leave);
+      body.shown.removeAttribute("tabindex");
+      const span = [counting(candidate.text, words[first][0]), counting(candidate.text, words[last][1])];
+      done(event.key === "Enter" ? span : null);
+    }
+    function leave() {
+      keys(new KeyboardEvent("keydown", { key: "Escape" }));
+    }
+    if (!words.length) return;
+    body.shown.tabIndex = 0;
+    body.shown.addEventListener("keydown", keys);
+    body.shown.addEventListener("blur", leave);
+    body.shown.focus();
+    draw();
+  }
+
+  /* A text that is saved while it is typed. */
+  function typed(label, value, save, attributes = {}) {
+    const [whole, area] = field(label, { rows: 2, ...attributes }, "textarea");
+    let timer = 0;
+    const now = () => {
+      clearTimeout(timer);
+      if (area.value.trim() !== (value ?? "").trim()) save((value = area.value));
+    };
+    area.value = value ?? "";
+    area.addEventListener("input", () => {
+      clearTimeout(timer);
+      timer = setTimeout(now, PAUSE);
+    });
+    area.addEventListener("blur", now);
+    return { whole, area, now };
+  }
+
+  function citations(candidate, said, say) {
+    return candidate.citations.map((cited) => {
+      const is = () => (said().citations ?? {})[cited.number];
+      const choose = (good) => {
+        const all = { ...(said().citations ?? {}) };
+        if (all[cited.number] === good) delete all[cited.number];
+        else all[cited.number] = good;
+        say({ citations: all });
+        draw();
+      };
+      const yes = button("supported", () => choose(true));
+      const no = button("not supported", () => choose(false));
+      const draw = () => {
+        yes.setAttribute("aria-pressed", String(is() === true));
+        no.setAttribute("aria-pressed", String(is() === false));
+      };
+      draw();
+      return h(
+        "li",
+        {},
+        h("div", {}, `[${cited.number}] `, h("b", {}, cited.title), cited.quotes.map((quote) => h("q", {}, quote))),
+        h("div", { class: "ca-row", role: "group", "aria-label": `Source ${cited.number}` }, yes, no),
+      );
+    });
+  }
+
+  /* candidate: as the server gives it. scale: its grades. place: "Passage 3 of 12". say: told what changes.
+     past: asks for what one said before. chosen: called when it is pressed. */
+  function card(candidate, scale, place, { say, past, chosen }) {
+    const said = () => candidate.said ?? {};
+    const changed = (changes) => {
+      candidate.said = { ...said(), ...changes };
+      say(changes);
+      draw();
+    };
+    const body = text(candidate);
+    const grades = scale.map((grade, at) =>
+      h(
+        "button",
+        { type: "button", class: "ca-grade", click: () => judge(at), "data-key": `grade ${candidate.id} ${at}` },
+        h("kbd", { "aria-hidden": "true" }, String(at + 1)),
+        grade.label,
+      ),
+    );
+    const comment = typed("Comment", said().comment, (value) => changed({ comment: value }));
+    const more = h("div", { class: "ca-more", hidden: !said().comment }, comment.whole);
+    const answer = candidate.what === "answer";
+    const correction = answer && typed("The answer in your words", said().correction, (value) => changed({ correction: value }));
+    const before = h("div", {});
+    const mark = button("Mark what answers", markSpan, { title: "m" });
+    const unmark = button("Clear the mark", () => changed({ span: null }));
+    const where = [candidate.title, candidate.section].filter(Boolean).join(" › ");
+    const found = Object.entries(candidate.found).sort(([, one], [, other]) => one - other);
+    const whole = h(
+      "article",
+      { class: "ca-card", tabindex: -1, "aria-label": place, "data-id": candidate.id, click: chosen, focusin: chosen },
+      h("p", { class: "ca-place" }, place),
+      where && h("h3", { dir: "auto" }, where),
+      body.shown,
+      answer && candidate.citations.length > 0 && h("ul", { class: "ca-citations" }, citations(candidate, said, changed)),
+      h("div", { class: "ca-grades", role: "group", "aria-label": `${place}: judgment` }, grades),
+      correction && correction.whole,
+      h(
+        "div",
+        { class: "ca-row ca-quiet" },
+        !answer && mark,
+        unmark,
+        button("Comment", talk, { title: "c" }),
+        button("What I said before", look),
+        candidate.link && h("a", { href: candidate.link, target: "_blank", rel: "noopener noreferrer nofollow" }, "Source"),
+        candidate.corpus && h("span", { class: "ca-faint" }, candidate.corpus),
+        found.length > 0 && h("span", { class: "ca-faint" }, found.map(([who, rank]) => `${who}: ${rank}`).join(" · ")),
+      ),
+      more,
+      before,
+    );
+
+    function judge(at) {
+      if (at >= scale.length) return false;
+      changed({ grade: scale[at].key });
+      return true;
+    }
+
+    function markSpan() {
+      const span = body.selected();
+      getSelection().removeAllRanges();
+      if (span) changed({ span });
+      else if (!answer) {
+        announce("Choose the words that answer: arrows move, Shift and arrows choose more, Enter keeps them, Escape leaves.");
+        byWords(candidate, body, (chosenSpan) => {
+          if (chosenSpan) changed({ span: chosenSpan });
+          else draw();
+          whole.focus({ preventScroll: true });
+        });
+      }
+    }
+
+    function talk() {
+      more.hidden = false;
+      comment.area.focus();
+    }
+
+    async function look() {
+      try {
+        const entries = await past(candidate);
+        const label = (key) => (key ? (scale.find((grade) => grade.key === key)?.label ?? key) : "no judgment");
+        const rows = entries.map((entry) => [when(entry.at), entry.act, label(entry.grade), entry.comment ?? ""]);
+        const heads = ["When", "What", "Judgment", "Comment"];
+        before.replaceChildren(
+          entries.length ? table(heads, rows, { label: "What I said before" }) : h("p", { class: "ca-faint" }, "Nothing yet."),
+        );
+      } catch (refused) {
+        before.replaceChildren(problem(refused.message));
+      }
+    }
+
+    function draw() {
+      const { grade, span, comment: commented } = said();
+      grades.forEach((each, at) => {
+        each.setAttribute("aria-pressed", String(scale[at].key === grade));
+      });
+      whole.classList.toggle("ca-judged", Boolean(grade));
+      unmark.hidden = !span;
+      mark.textContent = span ? "Mark other words" : "Mark what answers";
+      if (commented) more.hidden = false;
+      body.draw(span);
+    }
+
+    /* Shows what holds by the server, such as after an undo. */
+    function set(now) {
+      candidate.said = now;
+      comment.area.value = said().comment ?? "";
+      if (correction) correction.area.value = said().correction ?? "";
+      draw();
+    }
+    draw();
+    return { whole, judge, mark: markSpan, comment: talk, set, candidate, done: () => Boolean(said().grade), keep: () => (comment.now(), correction && correction.now()) };
+  }
+
+  window.citesight.card = card;
+})();

@@ -1,0 +1,82 @@
+/* Annotation: making elements. Texts become text and nothing else, whoever wrote them. */
+(() => {
+  "use strict";
+  /* An element with attributes and children. In `attributes`, functions are listeners (click, input, ...), false and
+     undefined leave one out, true sets one without a value. Children are nodes, texts, lists of them, or nothing. */
+  function h(kind, attributes = {}, ...children) {
+    const made = document.createElement(kind);
+    Object.entries(attributes).forEach(([name, value]) => {
+      if (typeof value === "function") made.addEventListener(name, value);
+      else if (name === "value") made.value = value;
+      else if (value !== false && value !== undefined && value !== null) made.setAttribute(name, value === true ? "" : value);
+    });
+    made.append(...children.flat(9).filter((child) => child !== null && child !== undefined && child !== false));
+    return made;
+  }
+
+  const button = (text, press, attributes = {}) =>
+    h("button", { type: "button", class: "ca-button", click: press, ...attributes }, text);
+
+  let fields = 0;
+  /* A labelled field: [the whole, the field itself]. */
+  function field(label, attributes = {}, kind = "input") {
+    fields += 1;
+    const id = `ca-field-${fields}`;
+    const made = h(kind, { id, ...attributes });
+    return [h("div", { class: "ca-field" }, h("label", { for: id }, label), made), made];
+  }
+
+  const problem = (sentence) => h("p", { class: "cs-error", role: "alert" }, sentence);
+
+  /* A form whose button does something that may be refused; the reason is said below it. */
+  function form(fieldsOf, label, submit, attributes = {}) {
+    const said = h("div", {});
+    const press = h("button", { type: "submit", class: "ca-button ca-first" }, label);
+    const made = h("form", { class: "ca-form", ...attributes }, fieldsOf, h("div", { class: "ca-row" }, press), said);
+    made.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      if (press.disabled) return;
+      press.disabled = true;
+      said.replaceChildren();
+      try {
+        await submit();
+      } catch (refused) {
+        said.replaceChildren(problem(refused.message));
+      }
+      press.disabled = false;
+    });
+    return made;
+  }
+
+  /* A button that asks for a second press, in its own place. */
+  function sure(label, question, yes, press) {
+    const box = h("span", { class: "ca-sure" });
+    const ask = () => {
+      const no = button("Keep it", () => box.replaceChildren(first));
+      box.replaceChildren(h("span", {}, question), button(yes, press, { class: "ca-button ca-danger" }), no);
+      no.focus();
+    };
+    const first = button(label, ask);
+    box.append(first);
+    return box;
+  }
+
+  const table = (heads, rows, attributes = {}) =>
+    h(
+      "div",
+      { class: "ca-scroll", tabindex: 0, role: "region", "aria-label": attributes.label ?? heads[0] },
+      h(
+        "table",
+        {},
+        h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, head)))),
+        h("tbody", {}, rows.map((row) => h("tr", {}, row.map((cell, at) => h(at ? "td" : "th", at ? {} : { scope: "row" }, cell))))),
+      ),
+    );
+
+  const counted = (number, one, many = `${one}s`) => `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
+
+  const when = (moment) =>
+    new Date(moment).toLocaleString("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+
+  window.citesight.draw = { h, button, field, form, problem, sure, table, counted, when };
+})();

@@ -1,0 +1,104 @@
+/* Annotation: coming in by a name, a password or an invitation, and the people that an owner keeps. */
+(() => {
+  "use strict";
+  const { ask } = window.citesight.server;
+  const { h, button, field, form, problem, sure, table, when } = window.citesight.draw;
+  const ROLES = [["annotator", "annotator: judges"], ["adjudicator", "adjudicator: settles too"], ["owner", "owner: runs projects too"]];
+
+  /* me: as the server tells. entered: called once somebody is in. */
+  function enter(view, me, entered) {
+    const code = new URLSearchParams(location.search).get("invitation");
+    if (code) return accept(view, code, entered);
+    if (me.closed) return view.replaceChildren(h("div", { class: "ca-panel" }, h("h2", {}, "Annotation"), h("p", {}, "Nobody can annotate here yet. Whoever runs the program invites the first person with "), h("pre", {}, "python -m app people invite NAME --role owner")));
+    return me.open ? name(view, me, entered) : password(view, entered);
+  }
+
+  function name(view, me, entered) {
+    const [whole, typed] = field("Your name", { maxlength: 64, required: true, autocomplete: "username", list: "ca-names", placeholder: "ann" });
+    const known = h("datalist", { id: "ca-names" }, me.people.map((each) => h("option", { value: each })));
+    const go = async () => {
+      await ask("enter", { name: typed.value });
+      await entered();
+    };
+    view.replaceChildren(
+      h(
+        "div",
+        { class: "ca-panel ca-enter" },
+        h("h2", {}, "Judge the evidence"),
+        h("p", {}, "Several people say of passages and answers whether they are right; what comes of it measures retrievers and trains them."),
+        form([whole, known], "Begin", go),
+        h("p", { class: "ca-faint" }, "On this machine a name is enough. Whoever is first runs the projects; invite a person, and everybody signs in with a password."),
+      ),
+    );
+  }
+
+  function password(view, entered) {
+    const [who, named] = field("Name", { maxlength: 64, required: true, autocomplete: "username" });
+    const [secret, typed] = field("Password", { type: "password", maxlength: 200, required: true, autocomplete: "current-password" });
+    const go = async () => {
+      await ask("sign-in", { name: named.value, password: typed.value });
+      await entered();
+    };
+    view.replaceChildren(h("div", { class: "ca-panel ca-enter" }, h("h2", {}, "Sign in to annotate"), form([who, secret], "Sign in", go)));
+  }
+
+  async function accept(view, code, entered) {
+    let person;
+    try {
+      person = await ask("invited", { code });
+    } catch (refused) {
+      const on = () => (forget(), entered());
+      view.replaceChildren(h("div", { class: "ca-panel ca-enter" }, problem(refused.message), button("Go on", on)));
+      return;
+    }
+    const [secret, typed] = field("A password of your own (10 characters or more)", { type: "password", minlength: 10, maxlength: 200, required: true, autocomplete: "new-password" });
+    const go = async () => {
+      await ask("accept", { code, password: typed.value });
+      forget();
+      await entered();
+    };
+    view.replaceChildren(h("div", { class: "ca-panel ca-enter" }, h("h2", {}, `Welcome, ${person.name}`), h("p", {}, `You are invited as ${person.role}.`), form([secret], "Begin", go)));
+  }
+
+  /* The code is used up; it need not stay in the address. */
+  function forget() {
+    const address = new URL(location.href);
+    address.searchParams.delete("invitation");
+    history.replaceState(history.state, "", address);
+  }
+
+  async function open(view, me) {
+    const list = h("div", {});
+    const said = h("div", {});
+    const invited = h("div", { "aria-live": "polite" });
+    const [who, named] = field("Name", { maxlength: 64, required: true, placeholder: "bob" });
+    const [as, role] = field("Role", {}, "select");
+    role.append(...ROLES.map(([value, label]) => h("option", { value }, label)));
+    const invite = async () => {
+      const { code } = await ask("invite", { name: named.value, role: role.value });
+      const link = new URL(location.pathname, location.href);
+      link.searchParams.set("invitation", code);
+      link.hash = "annotate";
+      invited.replaceChildren(h("p", {}, `Give this link to ${named.value}; it works once, for a week, and is not shown again:`), h("code", { class: "ca-link" }, link.href));
+      named.value = "";
+      await refresh();
+    };
+    function roles(each) {
+      const choice = h("select", { "aria-label": `Role of ${each.name}` }, ROLES.map(([value]) => h("option", { value, selected: value === each.role }, value)));
+      choice.addEventListener("change", () => ask("role", { name: each.name, role: choice.value }).then(refresh, (refused) => (said.replaceChildren(problem(refused.message)), refresh())));
+      return choice;
+    }
+    async function refresh() {
+      const found = await ask("people");
+      const remove = (name) => () => ask("remove", { name }).then(refresh, (refused) => said.replaceChildren(problem(refused.message)));
+      const way = (each) => [each.password && "password", each.invited && `invited until ${when(each.invited)}`].filter(Boolean).join(", ") || "by name";
+      const rows = found.map((each) => [each.name, each.name === me.person.name ? each.role : roles(each), way(each), each.name === me.person.name ? "you" : sure("Remove", `Remove ${each.name}? What they judged stays.`, "Remove", remove(each.name))]);
+      list.replaceChildren(table(["Person", "Role", "Signs in by", ""], rows, { label: "People" }));
+    }
+    const opened = me.open && h("p", { class: "ca-faint" }, "Nobody needs a password here yet. After the first invitation everybody does, you too: invite yourself first, under your own name, as owner.");
+    view.replaceChildren(h("div", { class: "ca-panel" }, h("h2", {}, "People"), opened, list, said, h("h3", {}, "Invite somebody, or give them a new password"), form([who, as], "Invite", invite), invited));
+    await refresh();
+  }
+
+  window.citesight.people = { enter, open };
+})();

@@ -1,0 +1,328 @@
+/* Annotation: the page of who runs a project: how it goes, how people agree, settling where they do not, what goes in
+   and what comes out. */
+(() => {
+  "use strict";
+  const { announce } = window.citesight;
+  const { ask } = window.citesight.server;
+  const { h, button, field, form, problem, sure, table, counted, when } = window.citesight.draw;
+  const LOOK = 2_000; // milliseconds between two looks at what goes on
+  const at = { view: null, timer: 0 };
+
+  async function open(view, owner) {
+    close();
+    at.view = view;
+    const list = h("div", { class: "ca-cards" });
+    view.replaceChildren(h("h2", {}, "Projects"), list, owner ? making(view) : "");
+    const found = await ask("projects");
+    if (at.view !== view) return;
+    list.append(
+      ...found.map((project) =>
+        h(
+          "div",
+          { class: "ca-panel" },
+          h("h3", {}, project.name),
+          h("p", { class: "ca-faint" }, `${counted(project.items, "item")}, ${project.finished.toLocaleString("en")} finished`),
+          button("Open", () => show(view, project.name, owner), { "aria-label": `Open ${project.name}` }),
+        ),
+      ),
+    );
+    if (!found.length) list.append(h("p", { class: "ca-faint" }, "There is no project yet."));
+  }
+
+  function close() {
+    clearTimeout(at.timer);
+    at.view = null;
+  }
+
+  function making(view) {
+    const [name, named] = field("Name", { maxlength: 64, required: true, placeholder: "fruit-2026" });
+    const [guide, guidelines] = field("Guidelines (Markdown), shown beside the work", { rows: 6, maxlength: 100000 }, "textarea");
+    const [people, judges] = field("People who judge each item", { type: "number", min: 1, max: 20, value: 2, required: true });
+    const [seen, blind] = field("Judge blind: without ranks, in an order of chance", { type: "checkbox", checked: true });
+    seen.classList.add("ca-tick");
+    const make = async () => {
+      const told = { project: named.value, guidelines: guidelines.value, judges: Number(judges.value), blind: blind.checked };
+      const { name: made } = await ask("create", told);
+      await show(view, made, true);
+    };
+    return h("details", { class: "ca-panel" }, h("summary", {}, "New project"), form([name, guide, people, seen], "Make the project", make));
+  }
+
+  async function show(view, name, owner) {
+    clearTimeout(at.timer);
+    const parts = { whole: h("div", { class: "ca-list" }), differ: h("div", {}), items: h("div", {}) };
+    const back = button("All projects", () => open(view, owner).catch((refused) => view.append(problem(refused.message))));
+    const loading = h("p", { class: "ca-faint" }, "Loading …");
+    view.replaceChildren(h("div", { class: "ca-row" }, back), h("h2", {}, name), loading);
+    // Whatever changes the items of the project has them, and how it goes, shown anew.
+    const again = async () => {
+      const found = await ask("overview", { project: name });
+      if (at.view === view) draw(found, parts);
+      await items(name, parts);
+      return found;
+    };
+    try {
+      const found = await again();
+      if (at.view !== view) return;
+      const own = owner ? [filling(name, again), pooling(name, again, found.pooling)] : [];
+      loading.replaceWith(parts.whole, ...own, parts.differ, parts.items, ...(owner ? [leaving(view, name, owner, found)] : []));
+      await differing(name, parts);
+    } catch (refused) {
+      loading.replaceWith(problem(refused.message));
+    }
+  }
+
+  function draw(found, parts) {
+    const share = found.items ? Math.round((100 * found.finished) / found.items) : 0;
+    const waits = found.waiting > 0 && `; ${counted(found.waiting, "item")} without passages to judge`;
+    parts.whole.replaceChildren(
+      h(
+        "div",
+        { class: "ca-panel" },
+        h("p", {}, `${found.finished.toLocaleString("en")} of ${counted(found.items, "item")} finished, by ${counted(found.judges, "person", "people")} each`, waits || "", `; ${counted(found.judgments, "judgment")}; ${found.blind ? "blind" : "not blind"}.`),
+        h("div", { class: "cs-progress", role: "progressbar", "aria-label": "Items finished", "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": share }, h("i", { style: `width:${share}%` })),
+        people(found.people),
+      ),
+      agreement(found.agreement),
+      ...gold(found.gold),
+    );
+  }
+
+  function people(workers) {
+    if (!workers.length) return h("p", { class: "ca-faint" }, "Nobody has begun.");
+    const heads = ["Person", "Judgments", "Items done", "Put aside", "An hour", "Last"];
+    const rows = workers.map((each) => [each.name, each.judged, each.done, each.skipped, each.pace ? Math.round(each.pace) : "", each.last ? when(each.last) : ""].map(String));
+    return table(heads, rows, { label: "Progress by person" });
+  }
+
+  const figure = (measured) => (measured ? `${measured[0].toFixed(2)} (${measured[1].toFixed(2)} to ${measured[2].toFixed(2)})` : "–");
+
+  function agreement(told) {
+    const rows = Object.entries(told).flatMap(([what, found]) => {
+      const row = (label, each) => [label, String(each.candidates), figure(each.plain), figure(each.nominal), figure(each.ordinal)];
+      if (!found.overall.candidates) return [];
+      return [
+        row(`${what}s`, found.overall),
+        ...Object.entries(found.by_person).map(([person, each]) => row(`… ${person} with others`, each)),
+        ...Object.entries(found.by_kind).filter(([kind]) => kind).map(([kind, each]) => row(`… ${kind}`, each)),
+      ];
+    });
+    const heads = ["Agreement on", "Judged by several", "Pairs that agree", "Alpha, nominal", "Alpha, ordinal"];
+    const none = h("p", { class: "ca-faint" }, "Nothing has been judged by several people yet.");
+    const about = h("p", { class: "ca-faint" }, "Krippendorff's alpha: 1 is full agreement, 0 that of chance; with 95 % intervals.");
+    return h("div", { class: "ca-panel" }, h("h3", {}, "Agreement"), ...(rows.length ? [table(heads, rows, { label: "Agreement" }), about] : [none]));
+  }
+
+  function gold(told) {
+    if (!told.candidates && !told.waiting) return [];
+    const rows = told.people.map((each) => [each.name, String(each.judged), String(each.right), figure(each.share)]);
+    const waits = told.waiting ? `; ${counted(told.waiting, "more")} wait for their passage to be found` : "";
+    const about = h("p", { class: "ca-faint" }, `${counted(told.candidates, "passage or answer", "passages or answers")} with a grade that is known${waits}.`);
+    return [h("div", { class: "ca-panel" }, h("h3", {}, "Checked by gold"), about, rows.length ? table(["Person", "Judged", "Right", "Share"], rows, { label: "Gold" }) : "")];
+  }
+
+  /* Items */
+
+  function filling(name, again) {
+    const [asked, question] = field("Question", { maxlength: 2000, required: true });
+    const [shown, photo] = field("Photo (or none)", { type: "file", accept: "image/*" });
+    const [known, references] = field("Reference answers, one a line (or none)", { rows: 2 }, "textarea");
+    const one = async () => {
+      const path = photo.files[0] ? await uploaded(photo.files[0]) : "";
+      const right = references.value.split("\n").map((line) => line.trim()).filter(Boolean);
+      const { added } = await ask("add", { project: name, question: question.value, photo: path, references: right });
+      announce(added ? "The item was added." : "This item was there already.");
+      question.value = references.value = photo.value = "";
+      await again();
+      question.focus();
+    };
+    const [list, file] = field("A JSONL file: question, and perhaps id, photo, kind, references", { type: "file", accept: ".jsonl,.json,.txt", required: true });
+    const [pictures, photos] = field("The photographs that it names", { type: "file", accept: "image/*", multiple: true });
+    const said = h("div", { "aria-live": "polite" });
+    const many = async () => {
+      await fromFile(name, file.files[0], [...photos.files], said);
+      await again();
+    };
+    return h(
+      "details",
+      { class: "ca-panel" },
+      h("summary", {}, "Add items"),
+      form([asked, shown, known], "Add this item", one),
+      form([list, pictures], "Add the items of the file", many),
+      said,
+    );
+  }
+
+  async function uploaded(file) {
+    const body = new FormData();
+    body.append("files", file);
+    let response;
+    try {
+      response = await fetch("gradio_api/upload", { method: "POST", body });
+    } catch {
+      throw new Error("The program cannot be reached; try again when it is there.");
+    }
+    if (!response.ok) throw new Error(`The photo ${file.name} could not be stored: ${(await response.text()).slice(0, 200)}`);
+    return (await response.json())[0];
+  }
+
+  /* Line by line; what cannot be taken is told, and the rest goes in. */
+  async function fromFile(name, file, photos, said) {
+    const lines = (await file.text()).split("\n").map((line, place) => [place + 1, line.trim()]).filter(([, line]) => line);
+    const byName = new Map(photos.map((each) => [each.name, each]));
+    const stored = new Map();
+    const wrong = [];
+    let added = 0;
+    for (const [done, [place, line]] of lines.entries()) {
+      said.replaceChildren(h("p", { class: "ca-faint" }, `${done.toLocaleString("en")} of ${lines.length.toLocaleString("en")} …`));
+      try {
+        added += await lineAdded(name, line, byName, stored);
+      } catch (refused) {
+        wrong.push(h("li", {}, `Line ${place}: ${refused.message}`));
+      }
+    }
+    said.replaceChildren(
+      h("p", {}, `${counted(added, "new item")} of ${counted(lines.length, "line")}.`),
+      wrong.length ? h("ul", { class: "ca-wrong" }, wrong.slice(0, 50), wrong.length > 50 && h("li", {}, `and ${wrong.length - 50} more`)) : "",
+    );
+  }
+
+  async function lineAdded(name, line, byName, stored) {
+    let told;
+    try {
+      told = JSON.parse(line);
+    } catch {
+      throw new Error("this is not JSON.");
+    }
+    const { question, id = "", photo = "", kind = "", references = [] } = told ?? {};
+    let path = "";
+    if (photo) {
+      const file = byName.get(String(photo).split(/[\\/]/).at(-1));
+      if (!file) throw new Error(`the photo ${photo} was not given; choose it too.`);
+      if (!stored.has(file)) stored.set(file, await uploaded(file));
+      path = stored.get(file);
+    }
+    return (await ask("add", { project: name, question, key: String(id), photo: path, kind, references })).added;
+  }
+
+  async function items(name, parts) {
+    const list = h("tbody", {});
+    const more = h("div", {});
+    let after = 0;
+    const page = async () => {
+      const found = await ask("items", { project: name, after });
+      after = found.at(-1)?.position;
+      list.append(
+        ...found.map((each) =>
+          h("tr", {}, h("th", { scope: "row" }, String(each.position)), h("td", { dir: "auto" }, each.question), h("td", {}, each.photo ? "yes" : "no"), h("td", {}, String(each.candidates)), h("td", {}, String(each.done)), h("td", {}, String(each.held))),
+        ),
+      );
+      more.replaceChildren(...(found.length === 50 ? [button("More items", page)] : []));
+    };
+    await page();
+    const heads = ["Item", "Question", "Photo", "To judge", "Done by", "Held by"];
+    const shown = h("div", { class: "ca-scroll", tabindex: 0, role: "region", "aria-label": "Items" }, h("table", {}, h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, head)))), list));
+    parts.items.replaceChildren(...(list.firstChild ? [h("div", { class: "ca-panel" }, h("h3", {}, "Items"), shown, more)] : []));
+  }
+
+  /* Pooling */
+
+  function pooling(name, again, job) {
+    const box = h("div", {});
+    const draw = (now) => {
+      if (now?.state === "running") box.replaceChildren(running(now));
+      else box.replaceChildren(...ended(now), starting());
+    };
+    const look = async () => {
+      try {
+        const now = await ask("pooling", { project: name });
+        if (!box.isConnected) return;
+        if (now?.state === "running") {
+          draw(now);
+          at.timer = setTimeout(look, LOOK);
+        } else {
+          draw(now);
+          await again();
+        }
+      } catch {
+        at.timer = setTimeout(look, LOOK); // it goes on behind a lost connection
+      }
+    };
+    function starting() {
+      const [best, passages] = field("Passages of an item", { type: "number", min: 1, max: 100, value: 20, required: true });
+      const [too, answers] = field("Answers too", { type: "checkbox", checked: true });
+      too.classList.add("ca-tick");
+      const begin = async () => {
+        draw(await ask("pool", { project: name, passages: Number(passages.value), answers: answers.checked }));
+        at.timer = setTimeout(look, 300);
+      };
+      return form([best, too], "Look for them", begin);
+    }
+    function running(now) {
+      const share = now.total ? (100 * now.done) / now.total : 0;
+      const far = now.total ? `${now.done.toLocaleString("en")} of ${counted(now.total, "item")}${now.remaining ? `, ${now.remaining} left` : ""}` : "Beginning …";
+      const stop = button(now.stopping ? "Stopping …" : "Stop", async () => draw(await ask("stop-pooling", { project: name })), { "data-key": "stop pooling" });
+      const bar = h("div", { class: "cs-progress", role: "progressbar", "aria-label": "Looking for passages", "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": Math.round(share) }, h("i", { style: `width:${share}%` }));
+      return h("div", {}, h("p", {}, far), bar, h("div", { class: "ca-row" }, stop));
+    }
+    function ended(now) {
+      if (!now) return [h("p", { class: "ca-faint" }, "For every item, the best passages of the collection that is searched usually, and the answer, become what people judge. Doing it again passes over what was done.")];
+      if (now.state === "failed") return [problem(now.error)];
+      return [h("p", { class: "ca-faint" }, now.state === "stopped" ? "Stopped; what was found is there." : "All items have theirs.")];
+    }
+    draw(job);
+    if (job?.state === "running") at.timer = setTimeout(look, LOOK);
+    return h("div", { class: "ca-panel" }, h("h3", {}, "Passages and answers"), box);
+  }
+
+  function leaving(view, name, owner, found) {
+    const link = (format) => h("a", { class: "ca-button", href: `annotation/export/${encodeURIComponent(name)}/${format}`, download: "" }, format);
+    const gone = async () => {
+      await ask("delete", { project: name });
+      announce(`${name} was deleted.`);
+      await open(view, owner);
+    };
+    const said = h("div", {});
+    const remove = sure("Delete the project", `Delete ${name} with all that was judged in it?`, "Delete it", () => gone().catch((refused) => said.replaceChildren(problem(refused.message))));
+    return h("div", { class: "ca-panel" }, h("h3", {}, "What comes out"), h("div", { class: "ca-row" }, found.formats.map(link), remove), said);
+  }
+
+  /* Disagreements */
+
+  async function differing(name, parts) {
+    const found = await ask("disagreements", { project: name });
+    if (!found.length) return;
+    parts.differ.replaceChildren(
+      h("div", { class: "ca-panel" }, h("h3", {}, "Where people differ, what matters most first"), found.map((each) => dispute(name, each))),
+    );
+  }
+
+  function dispute(name, each) {
+    const label = (key) => each.scale.find((grade) => grade.key === key)?.label ?? key ?? "no judgment";
+    const settled = h("p", { class: "ca-settled", "aria-live": "polite" });
+    const [whole, comment] = field("Why (or nothing)", { maxlength: 10000 });
+    const settle = async (grade) => {
+      try {
+        await ask("settle", { project: name, item: each.item, candidate: each.candidate.id, grade, comment: comment.value });
+        settled.textContent = `Settled: ${label(grade)}.`;
+        choices.forEach((one) => one.setAttribute("aria-pressed", String(one.dataset.grade === grade)));
+      } catch (refused) {
+        settled.replaceChildren(problem(refused.message));
+      }
+    };
+    const choices = each.scale.map((grade) => button(grade.label, () => settle(grade.key), { class: "ca-grade", "data-grade": grade.key, "aria-pressed": "false" }));
+    const picture = each.photo && h("img", { class: "ca-small", src: `annotation/photo/${encodeURIComponent(name)}/${each.item}`, alt: "Photo of the item", loading: "lazy" });
+    const rows = each.judged.filter((one) => one.grade).map((one) => [one.person, label(one.grade), one.comment ?? "", one.correction ?? ""]);
+    return h(
+      "article",
+      { class: "ca-dispute" },
+      h("div", { class: "ca-beside" }, picture, h("div", {}, h("h4", { dir: "auto" }, each.question), h("p", { class: "ca-faint" }, [each.candidate.title, each.candidate.section].filter(Boolean).join(" › ")), h("div", { class: "ca-text", dir: "auto" }, each.candidate.text))),
+      table(["Person", "Judgment", "Comment", "Answer in their words"], rows, { label: "What each said" }),
+      whole,
+      h("div", { class: "ca-grades", role: "group", "aria-label": "Final judgment" }, choices),
+      settled,
+    );
+  }
+
+  window.citesight.projects = { open, close };
+})();

@@ -1,0 +1,165 @@
+/* Annotation: talking with the server. What somebody says of a passage is written into the browser's storage first and
+   sent from there, one after the other, so a lost connection, a reload or a closed laptop loses nothing; what was sent
+   without an answer is sent again, which changes nothing where it had arrived. */
+(() => {
+  "use strict";
+  const QUEUE = "citesight-judgments";
+  const SENDER = "citesight-sender"; // the tab that sends, so that two send nothing in another order
+  const HELD = 15_000; // milliseconds for which it is the one
+  const PATIENCE = 25_000; // for an answer
+  const LONGEST_WAIT = 15_000; // between two tries
+  const FINAL = [400, 404, 413, 415]; // trying again would change nothing
+  const tab = crypto.getRandomValues(new Uint32Array(2)).join("-");
+  const state = { memory: [], stored: true, sending: false, problem: "", tops: {}, person: "", wake: () => {} };
+  const listeners = [];
+
+  class Refused extends Error {
+    constructor(status, sentence) {
+      super(sentence);
+      this.status = status;
+    }
+  }
+
+  async function ask(name, told = {}) {
+    const asked = {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(told),
+      signal: AbortSignal.timeout(PATIENCE),
+    };
+    let response;
+    try {
+      response = await fetch(`annotation/do/${name}`, asked);
+    } catch {
+      throw new Refused(0, "The program cannot be reached.");
+    }
+    let answer = null;
+    try {
+      answer = await response.json();
+    } catch {
+      // A proxy's page, or a body that was cut off: told below, or the status says all.
+    }
+    if (response.ok) return answer;
+    throw new Refused(response.status, answer?.problem ?? `The program cannot answer now (${response.status}).`);
+  }
+
+  function queue() {
+    if (!state.stored) return state.memory;
+    try {
+      return JSON.parse(localStorage.getItem(QUEUE) ?? "[]");
+    } catch {
+      return [];
+    }
+  }
+
+  function keep(queued) {
+    try {
+      localStorage.setItem(QUEUE, JSON.stringify(queued));
+    } catch {
+      state.stored = false; // full, or not allowed: it is in this page's memory alone then
+      state.memory = queued;
+    }
+  }
+
+  const own = () => queue().filter((each) => each.person === state.person);
+  const tell = (what, ...about) => listeners.forEach((listener) => listener(what, ...about));
+
+  /* name: "judge", "skip" or "undo"; told: what of. */
+  function say(name, told) {
+    const id = crypto.getRandomValues(new Uint32Array(3)).join("-");
+    keep([...queue(), { id, person: state.person, name, told }]);
+    tell("waiting");
+    send();
+  }
+
+  function sender() {
+    try {
+      const [who, until] = JSON.parse(localStorage.getItem(SENDER) ?? '["",0]');
+      if (who !== tab && until > Date.now() && until < Date.now() + 2 * HELD) return false;
+      localStorage.setItem(SENDER, JSON.stringify([tab, Date.now() + HELD]));
+    } catch {
+      // No storage that tabs share: each has its own queue.
+    }
+    return true;
+  }
+
+  const pause = (milliseconds) =>
+    new Promise((done) => {
+      const timer = setTimeout(done, milliseconds);
+      state.wake = () => (clearTimeout(timer), done());
+    });
+
+  async function send() {
+    if (state.sending || !state.person) return;
+    state.sending = true;
+    let wait = 1_000;
+    for (let [first] = own(); first && state.person; [first] = own()) {
+      if (!sender()) {
+        await pause(1_000);
+        continue;
+      }
+      try {
+        await sent(first);
+        wait = 1_000;
+        state.problem = "";
+      } catch (problem) {
+        state.problem = problem.message;
+        tell("waiting", problem.status);
+        await pause(wait);
+        wait = Math.min(LONGEST_WAIT, 2 * wait);
+      }
+    }
+    state.sending = false;
+    state.problem = "";
+    tell("waiting");
+  }
+
+  async function sent(first) {
+    const done = () => keep(queue().filter((each) => each.id !== first.id));
+    const project = first.told.project;
+    if (first.name === "undo" && first.told.number === undefined) {
+      // All before it has been answered, so this is known; and once it is sent it stays, however often.
+      first.told.number = state.tops[project];
+      if (!first.told.number) {
+        done();
+        tell("undone", first, null);
+        return;
+      }
+      keep(queue().map((each) => (each.id === first.id ? first : each)));
+    }
+    let answer;
+    try {
+      answer = await ask(first.name, first.told);
+    } catch (problem) {
+      if (!FINAL.includes(problem.status)) throw problem;
+      done();
+      tell("refused", first, problem.message);
+      return;
+    }
+    if (answer) state.tops[project] = answer.top;
+    done();
+    tell(first.name === "undo" ? "undone" : "saved", first, answer);
+  }
+
+  function signed(person) {
+    state.person = person;
+    state.wake();
+    send();
+  }
+
+  addEventListener("online", () => state.wake());
+  addEventListener("storage", (event) => event.key === QUEUE && tell("waiting"));
+  addEventListener("beforeunload", (event) => {
+    if (!state.stored && own().length) event.preventDefault(); // else it is sent when the page is opened again
+  });
+
+  window.citesight.server = {
+    ask,
+    say,
+    signed,
+    waiting: () => ({ count: own().length, problem: state.problem }),
+    others: () => queue().filter((each) => each.person !== state.person),
+    top: (project, number) => (state.tops[project] = own().length ? state.tops[project] : number),
+    told: (listener) => listeners.push(listener),
+  };
+})();

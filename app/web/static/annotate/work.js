@@ -1,0 +1,375 @@
+/* Annotation: judging the items of a project, by keys or by mouse. What is said is shown at once and handed to the
+   queue (server.js), which saves it. */
+(() => {
+  "use strict";
+  const { announce } = window.citesight;
+  const { ask, say, top, told, waiting } = window.citesight.server;
+  const { h, button, field, form, problem, counted, when } = window.citesight.draw;
+  const KEYS = [
+    ["1 … 9", "judge what is marked, and go on to the next"],
+    ["↓ ↑", "next, previous passage or answer"],
+    ["g", "the next open one; when all are judged, the next item"],
+    ["u", "undo what you did last"],
+    ["m", "mark the words that answer: those selected with the mouse, or word by word with the arrows"],
+    ["c", "comment"],
+    ["s", "put the item aside, with a reason"],
+    ["l", "all in a list, or one at a time"],
+    ["+ − 0", "photo larger, smaller, whole"],
+    ["?", "these keys"],
+  ];
+  const NARROW = matchMedia("(max-width: 820px)").matches;
+  const ONE = "citesight-one-at-a-time";
+  const SILENT = "citesight-keys-off";
+  const at = { project: null, item: null, cards: [], current: 0, view: null, parts: {}, loading: 0 };
+
+  const remembered = (name, usual) => {
+    try {
+      return (localStorage.getItem(name) ?? (usual ? "yes" : "no")) === "yes";
+    } catch {
+      return usual;
+    }
+  };
+  const remember = (name, yes) => {
+    try {
+      localStorage.setItem(name, yes ? "yes" : "no");
+    } catch {
+      // Then it is so until the page is left.
+    }
+  };
+  const set = { one: remembered(ONE, NARROW), silent: remembered(SILENT, false) };
+
+  /* The view of a project's work, in `view`. number: the item to begin with; none: the next one. */
+  async function open(view, project, number) {
+    at.view = view;
+    at.project = null;
+    at.item = null;
+    at.cards = [];
+    view.replaceChildren(h("p", { class: "ca-faint" }, "Loading …"));
+    const found = await ask("project", { project });
+    if (at.view !== view) return;
+    at.project = found;
+    await load(number);
+  }
+
+  function close() {
+    at.cards.forEach((card) => card.keep());
+    at.view = null;
+    at.item = null;
+    at.project = null;
+    at.cards = [];
+  }
+
+  async function load(number, candidate) {
+    const turn = ++at.loading;
+    const { view, project } = at;
+    at.cards.forEach((card) => card.keep());
+    let got;
+    try {
+      await sentAll();
+      got = number ? await ask("item", { project: project.name, item: number }) : await ask("next", { project: project.name });
+    } catch (refused) {
+      if (turn === at.loading && at.view === view) {
+        view.replaceChildren(problem(refused.message), button("Try again", () => load(number, candidate)));
+      }
+      return;
+    }
+    if (turn !== at.loading || at.view !== view) return;
+    top(project.name, got.top);
+    at.item = got.item;
+    at.mine = got.mine;
+    at.done = Boolean(got.item?.candidates.every((each) => each.said?.grade));
+    if (got.item) show(candidate);
+    else nothingLeft();
+  }
+
+  /* What comes next depends on what was said; so it waits for that, but not for ever where there is no connection. */
+  async function sentAll() {
+    const until = Date.now() + 3_000;
+    while (waiting().count && !waiting().problem && Date.now() < until) await new Promise((done) => setTimeout(done, 20));
+  }
+
+  function nothingLeft() {
+    at.cards = [];
+    at.view.replaceChildren(
+      h(
+        "div",
+        { class: "ca-panel ca-end" },
+        h("h2", { tabindex: -1 }, "Nothing is left for you here"),
+        h("p", {}, `You have judged ${counted(at.mine.done, "item")} of ${at.project.name}. What others hold now may become free in half an hour, and later pools may add more.`),
+        h("div", { class: "ca-row" }, button("Look again", () => load()), button("What I judged", lookBack)),
+        (at.parts.back = h("div", {})),
+      ),
+    );
+    at.view.querySelector("h2").focus();
+  }
+
+  function show(candidate) {
+    const { item, project } = at;
+    const kinds = { passage: "Passage", answer: "Answer" };
+    const of = (what) => item.candidates.filter((each) => each.what === what);
+    at.cards = item.candidates.map((each) => {
+      const mine = of(each.what);
+      const place = `${kinds[each.what]} ${mine.indexOf(each) + 1} of ${mine.length}`;
+      return window.citesight.card(each, project.scales[each.what], place, {
+        say: (changes) => (said(each.id, changes), progress()),
+        past: (one) => ask("history", { project: project.name, item: item.id, candidate: one.id }),
+        chosen: () => choose(at.cards.findIndex((card) => card.candidate === each)),
+      });
+    });
+    const picture =
+      item.photo &&
+      window.citesight.photo(
+        `annotation/photo/${encodeURIComponent(project.name)}/${item.id}`,
+        `Photo of item ${item.position}`,
+        item.said?.region ?? null,
+        (region) => said(null, { region }),
+      );
+    at.zoom = picture ? picture.zoom : () => {};
+    const parts = (at.parts = {
+      progress: h("p", { class: "ca-progress" }),
+      list: h("div", { class: "ca-list" }, at.cards.map((card) => card.whole)),
+      more: h("div", {}),
+      back: h("div", {}),
+      mode: button("", () => mode(!set.one), { title: "l" }),
+      next: button("Next item", () => load(), { class: "ca-button ca-first ca-next" }),
+    });
+    at.view.replaceChildren(
+      h(
+        "div",
+        { class: "ca-work" },
+        h(
+          "div",
+          { class: "ca-side" },
+          picture && picture.whole,
+          h("div", { class: "ca-panel" }, h("h2", { class: "ca-question", dir: "auto" }, item.question), about(item)),
+          guidelines(project),
+        ),
+        h(
+          "div",
+          { class: "ca-main" },
+          h(
+            "div",
+            { class: "ca-row ca-head" },
+            parts.progress,
+            parts.mode,
+            button("Put aside", skip, { title: "s" }),
+            button("Undo", undo, { title: "u" }),
+            button("What I judged", lookBack),
+            button("Keys", keys, { title: "?" }),
+          ),
+          parts.more,
+          parts.back,
+          parts.list,
+          parts.next,
+        ),
+      ),
+    );
+    mode(set.one);
+    const wanted = at.cards.findIndex((card) => card.candidate.id === candidate);
+    choose(wanted >= 0 ? wanted : Math.max(0, firstOpen(0)), true);
+    progress();
+    announce(`Item ${item.position}: ${item.question}. ${at.cards[at.current]?.whole.getAttribute("aria-label") ?? ""}`);
+  }
+
+  function about(item) {
+    const given = item.references.length > 0;
+    return [
+      h("p", { class: "ca-faint" }, [`Item ${item.position}`, item.kind, !item.photo && "no photo"].filter(Boolean).join(" · ")),
+      item.said?.skipped && h("p", { class: "ca-faint" }, `Put aside: ${item.said.skipped}`),
+      given && h("details", {}, h("summary", {}, "Reference answers"), h("ul", {}, item.references.map((each) => h("li", { dir: "auto" }, each)))),
+    ];
+  }
+
+  function guidelines(project) {
+    if (!project.guidelines) return null;
+    const words = h("div", { class: "ca-guidelines", dir: "auto" });
+    words.innerHTML = project.guidelines; // made safe by the server: Markdown without tags, scripts or pictures
+    return h("details", { class: "ca-panel", open: !NARROW }, h("summary", {}, "Guidelines"), words);
+  }
+
+  /* candidate: null where it is said of the whole item. */
+  const said = (candidate, changes) => say("judge", { project: at.project.name, item: at.item.id, candidate, ...changes });
+
+  const firstOpen = (from) => {
+    const order = at.cards.map((_, place) => (from + place) % at.cards.length);
+    return order.find((place) => !at.cards[place].done()) ?? -1;
+  };
+
+  function progress() {
+    const judged = at.cards.filter((card) => card.done()).length;
+    const pace = at.mine.pace ? ` · ${Math.round(at.mine.pace)} judgments an hour` : "";
+    at.parts.progress.textContent = `${judged} of ${at.cards.length} judged · you have done ${counted(at.mine.done, "item")}${pace}`;
+    at.parts.next.hidden = judged !== at.cards.length;
+  }
+
+  function choose(place, move = false) {
+    const card = at.cards[place];
+    if (!card) return;
+    at.current = place;
+    at.cards.forEach((each, number) => {
+      each.whole.classList.toggle("ca-current", number === place);
+      each.whole.hidden = set.one && number !== place;
+    });
+    if (!move) return;
+    card.whole.focus({ preventScroll: true });
+    card.whole.scrollIntoView({ block: "nearest" });
+  }
+
+  function mode(one) {
+    set.one = one;
+    remember(ONE, one);
+    at.parts.mode.textContent = one ? "All in a list" : "One at a time";
+    choose(at.current, true);
+  }
+
+  function judge(number) {
+    const card = at.cards[at.current];
+    if (!card?.judge(number)) return;
+    const label = at.project.scales[card.candidate.what][number].label;
+    const next = firstOpen(at.current);
+    if (next >= 0) {
+      choose(next, true);
+      announce(`${label}. Next: ${at.cards[next].whole.getAttribute("aria-label")}`);
+    } else {
+      at.parts.next.focus();
+      announce(`${label}. All are judged; Enter or g goes on to the next item.`);
+    }
+  }
+
+  function goOn() {
+    const next = firstOpen(at.current);
+    if (next >= 0) choose(next, true);
+    else load();
+  }
+
+  function undo() {
+    at.cards.forEach((card) => card.keep());
+    say("undo", { project: at.project.name });
+  }
+
+  function skip() {
+    const [whole, reason] = field("Why is it put aside?", { maxlength: 1000, required: true, placeholder: "the photo shows nothing of it" });
+    const put = async () => {
+      say("skip", { project: at.project.name, item: at.item.id, reason: reason.value });
+      await load();
+    };
+    const made = form([whole], "Put aside", put);
+    made.querySelector(".ca-row").append(button("Keep it", () => (at.parts.more.replaceChildren(), choose(at.current, true))));
+    made.addEventListener("keydown", (event) => event.key === "Escape" && at.parts.more.replaceChildren());
+    at.parts.more.replaceChildren(made);
+    reason.focus();
+  }
+
+  function keys() {
+    if (at.parts.more.querySelector(".ca-keys")) {
+      at.parts.more.replaceChildren();
+      return;
+    }
+    const box = h("input", { type: "checkbox", id: "ca-silent" });
+    box.checked = !set.silent;
+    box.addEventListener("change", () => remember(SILENT, (set.silent = !box.checked)));
+    at.parts.more.replaceChildren(
+      h(
+        "div",
+        { class: "ca-panel ca-keys" },
+        h("dl", {}, KEYS.map(([key, does]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, does)])),
+        h("label", { for: "ca-silent" }, box, " Keys judge"),
+      ),
+    );
+  }
+
+  async function lookBack() {
+    if (at.parts.back.firstChild) {
+      at.parts.back.replaceChildren();
+      return;
+    }
+    const list = h("ul", { class: "ca-back" });
+    const more = h("div", {});
+    let before;
+    const page = async () => {
+      const found = await ask("mine", { project: at.project.name, ...(before && { before }) });
+      before = found.judged.at(-1)?.number;
+      const label = (each) => (each.grade ? Object.values(at.project.scales).flat().find((grade) => grade.key === each.grade)?.label ?? each.grade : each.skipped ? `put aside: ${each.skipped}` : "no judgment");
+      list.append(
+        ...found.judged.map((each) =>
+          h("li", {}, button(`${when(each.at)} · ${label(each)} · ${each.question}`, () => load(each.item, each.candidate))),
+        ),
+      );
+      more.replaceChildren(...(found.more ? [button("More", page)] : []));
+      if (!list.firstChild) list.append(h("li", { class: "ca-faint" }, "Nothing yet."));
+    };
+    at.parts.back.replaceChildren(h("div", { class: "ca-panel" }, h("h3", {}, "What I judged, newest first"), list, more));
+    try {
+      await page();
+    } catch (refused) {
+      at.parts.back.replaceChildren(problem(refused.message));
+    }
+  }
+
+  told((what, op, answer) => {
+    if (!at.project || op?.told?.project !== at.project.name) return;
+    if (what !== "refused" && answer && at.item?.id === op.told.item) finished(answer.done);
+    if (what === "undone") {
+      if (!answer) announce("There is nothing to undo.");
+      else if (at.item?.id === answer.said.item) undone(answer.said);
+      else load(answer.said.item, answer.said.candidate);
+    } else if (what === "refused" && at.item?.id === op.told.item) {
+      load(at.item.id, op.told.candidate);
+    }
+  });
+
+  function finished(done) {
+    at.mine.done += Number(done) - Number(at.done);
+    at.done = done;
+    progress();
+  }
+
+  function undone(now) {
+    const place = at.cards.findIndex((card) => card.candidate.id === now.candidate);
+    if (place < 0) {
+      load(at.item.id);
+      return;
+    }
+    at.cards[place].set(now);
+    choose(place, true);
+    progress();
+    announce("Undone.");
+  }
+
+  const does = {
+    g: goOn,
+    u: undo,
+    s: skip,
+    m: () => at.cards[at.current]?.mark(),
+    c: () => at.cards[at.current]?.comment(),
+    l: () => mode(!set.one),
+    "+": () => at.zoom(1.5),
+    "-": () => at.zoom(1 / 1.5),
+    0: () => at.zoom(0),
+    ArrowDown: () => choose(Math.min(at.cards.length - 1, at.current + 1), true),
+    ArrowRight: () => choose(Math.min(at.cards.length - 1, at.current + 1), true),
+    ArrowUp: () => choose(Math.max(0, at.current - 1), true),
+    ArrowLeft: () => choose(Math.max(0, at.current - 1), true),
+  };
+
+  document.addEventListener("keydown", (event) => {
+    if (!at.item || !at.view?.checkVisibility() || event.defaultPrevented) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const target = event.target instanceof Element ? event.target : document.body;
+    if (target.matches("input, textarea, select, [contenteditable]")) {
+      if (event.key === "Escape") choose(at.current, true);
+      return;
+    }
+    if (event.key === "?") {
+      keys();
+      return;
+    }
+    if (set.silent) return;
+    const act = /^[1-9]$/.test(event.key) ? () => judge(Number(event.key) - 1) : does[event.key];
+    if (!act) return;
+    event.preventDefault();
+    act();
+  });
+
+  window.citesight.work = { open, close };
+})();

@@ -1,0 +1,312 @@
+"""What the Annotate tab is answered: who may ask what, what is refused with which sentence, and what is saved."""
+
+from __future__ import annotations
+
+import io
+import threading
+
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from app.service.annotating import Annotating, PoolingState
+from app.web.annotate.door import Door
+from app.web.annotate.guidelines import guidelines_html
+from app.web.annotate.routes import annotation_app
+from kb.annotations.judging import history
+from kb.annotations.people import add_person, remove_person
+from kb.annotations.pools import add_pool
+from kb.annotations.signing_in import invite
+from kb.catalogue import Catalogue
+from tests.support.annotations import answer, hash_quickly, photo_bytes, project
+from tests.support.service import fill, services
+from tests.support.waiting import wait_for
+
+PASSWORD = "a long password"
+
+
+@pytest.fixture
+def build(tmp_path, monkeypatch):
+    catalogue = Catalogue(f"sqlite:///{tmp_path / 'catalogue.sqlite'}")
+    fill(catalogue, monkeypatch)
+    try:
+        with services(tmp_path, catalogue) as build:
+            yield build
+    finally:
+        catalogue.close()
+
+
+@pytest.fixture
+def desk(build):
+    one = Annotating(build())
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def browser(desk):
+    """Makes browsers, each with cookies of its own; by a name of this machine."""
+    app = annotation_app(desk)
+    return lambda host="127.0.0.1": Browser(TestClient(app, base_url=f"http://{host}"))
+
+
+class Browser:
+    def __init__(self, client: TestClient) -> None:
+        self.client = client
+
+    def ask(self, name: str, /, **told: object):
+        reply = self.client.post(f"/annotation/do/{name}", json=told)
+        assert reply.status_code == 200, reply.text
+        return reply.json()
+
+    def refused(self, name: str, status: int, words: str, /, **told: object) -> str:
+        reply = self.client.post(f"/annotation/do/{name}", json=told)
+        sentence = reply.json()["problem"]
+        assert (reply.status_code, sentence[-1]) == (status, ".") and words in sentence, reply.text
+        return sentence
+
+    def named(self, name: str) -> Browser:
+        self.ask("enter", name=name)
+        return self
+
+
+def in_it(browser: Browser, project: str = "cats") -> dict:
+    return browser.ask("next", project=project)["item"]
+
+
+def test_the_first_by_name_runs_the_projects_and_the_others_judge(browser):
+    ann, bob = browser().named("ann"), browser().named("bob")
+    assert ann.ask("me")["person"] == {"name": "ann", "role": "owner"}
+    assert bob.ask("me") == {
+        "person": {"name": "bob", "role": "annotator"}, "open": True, "closed": False, "people": ["ann", "bob"],
+    }  # fmt: skip
+    ann.ask("create", project="cats", guidelines="# Look", judges=2, blind=True)
+    bob.refused("create", 403, "This is for an owner or above", project="dogs", judges=1)
+    bob.refused("disagreements", 403, "adjudicator", project="cats")
+    ann.refused("create", 400, "There is a project called cats already", project="cats", judges=1)
+    ann.refused("create", 400, "judges", project="dogs", judges="two")
+    browser().refused("projects", 401, "sign in")
+    browser().named("ann").refused("enter", 400, "cannot be called", name="<b>")
+
+
+def test_names_are_enough_on_this_machine_alone(browser, desk):
+    closed = browser("photos.example")
+    assert closed.ask("me")["closed"] is True
+    closed.refused("projects", 403, "python -m app people invite")
+    closed.refused("enter", 400, "password", name="ann")
+    opened = browser().named("ann")
+    code = invite(desk.database, "ann", "owner")
+    assert opened.ask("me") == {"person": None, "open": False, "closed": False}
+    opened.refused("enter", 400, "password", name="ann")
+    opened.refused("accept", 400, "10", code=code, password="short")
+    assert opened.ask("invited", code=code) == {"name": "ann", "role": "owner"}
+    opened.ask("accept", code=code, password=PASSWORD)
+    assert opened.ask("me")["person"]["name"] == "ann"
+    opened.refused("accept", 400, "invit", code=code, password=PASSWORD)
+
+
+def test_signing_in_and_out(browser, desk, monkeypatch):
+    hash_quickly(monkeypatch)
+    owner, elsewhere = browser(), browser("photos.example")
+    owner.ask("accept", code=invite(desk.database, "ann", "owner"), password=PASSWORD)
+    elsewhere.refused("sign-in", 400, "", name="ann", password="another password")
+    elsewhere.ask("sign-in", name="ann", password=PASSWORD)
+    cookie = elsewhere.client.post("/annotation/do/change-password", json={"old": PASSWORD, "password": PASSWORD + "2"})
+    said = cookie.headers["set-cookie"]
+    assert "HttpOnly" in said and "SameSite=strict" in said and PASSWORD not in said
+    owner.refused("projects", 401, "sign in")  # its session ended with the password
+    token = elsewhere.client.cookies["citesight_session"]
+    elsewhere.ask("sign-out")
+    elsewhere.refused("projects", 401, "sign in")
+    elsewhere.client.cookies.set("citesight_session", token)
+    elsewhere.refused("projects", 401, "sign in")
+
+
+def test_what_is_said_is_saved_and_undone_once_however_often_it_is_sent(browser, desk):
+    add_person(desk.database, "ann", "owner")
+    project(desk.database, people=("ann", "bob"))
+    ann = browser().named("ann")
+    item = in_it(ann)
+    first, second = (each["id"] for each in item["candidates"])
+    said = {"project": "cats", "item": item["id"], "candidate": first}
+    for _ in range(2):
+        saved = ann.ask("judge", **said, grade="answers", comment="<script>x</script>", span=[0, 4])
+    assert (saved["said"]["grade"], saved["said"]["span"], saved["done"]) == ("answers", [0, 4], False)
+    one = ann.ask("judge", **said | {"candidate": second}, grade="wrong")
+    assert one["done"] is True and one["top"] > saved["top"]
+    for _ in range(2):  # the second does not undo what was done before
+        undone = ann.ask("undo", project="cats", number=one["top"])
+    assert undone is None and len(history(desk.database, "cats", item["id"], second, "ann")) == 2
+    again = ann.ask("item", project="cats", item=item["id"])
+    assert again["top"] == saved["top"] and again["item"]["candidates"][0]["said"]["comment"] == "<script>x</script>"
+    assert again["item"]["candidates"][1]["said"]["grade"] is None
+    judged = ann.ask("mine", project="cats")["judged"]
+    assert [each["question"] for each in judged] == [item["question"]] * 2
+    ann.refused("judge", 400, "grades are", **said, grade="nice")
+    ann.refused("judge", 400, "span", **said, span=[9, 1])
+    ann.refused("judge", 400, "citations", **said, citations={"x": True})
+    ann.refused("judge", 400, "item as a number", project="cats", item="1", grade="wrong")
+    ann.refused("judge", 400, "no project called dogs", project="dogs", item=1, candidate=1, grade="wrong")
+    assert ann.ask("skip", project="cats", item=item["id"], reason="blurred")["said"]["skipped"] == "blurred"
+
+
+def test_nobody_sees_what_others_judge_until_it_is_settled(browser, desk):
+    add_person(desk.database, "eva", "adjudicator")
+    project(desk.database, items=1, passages=1)
+    people = [browser().named(name) for name in ("ann", "bob")]
+    item = in_it(people[0])
+    about = {"project": "cats", "item": item["id"], "candidate": item["candidates"][0]["id"]}
+    for one, grade in zip(people, ("answers", "wrong"), strict=True):
+        in_it(one)
+        one.ask("judge", **about, grade=grade)
+    assert people[1].ask("item", project="cats", item=item["id"])["item"]["candidates"][0]["said"]["grade"] == "wrong"
+    assert [each["person"] for each in people[1].ask("history", **about)] == ["bob"]
+    assert item["candidates"][0]["found"] == {}  # they judge blind
+    people[1].refused("settle", 403, "adjudicator", **about, grade="wrong")
+    eva = browser().named("eva")
+    [differ] = eva.ask("disagreements", project="cats")
+    assert {one["person"]: one["grade"] for one in differ["judged"]} == {"ann": "answers", "bob": "wrong"}
+    eva.ask("settle", **about, grade="subject", comment="it names the animal only")
+    assert eva.ask("disagreements", project="cats") == []
+    overview = eva.ask("overview", project="cats")
+    assert overview["finished"] == 1 and overview["agreement"]["passage"]["overall"]["plain"][0] == 0
+    eva.refused("pool", 403, "owner", project="cats", passages=5)
+
+
+def test_items_photos_passages_and_answers_by_the_page(browser, build, tmp_path, monkeypatch):
+    service = build()
+    service.prepare(lambda status: None)
+    desk = Annotating(service)
+    ann = Browser(TestClient(annotation_app(desk), base_url="http://127.0.0.1")).named("ann")
+    ann.ask("create", project="gems", judges=1, blind=False)
+    monkeypatch.setattr("app.web.annotate.running.uploaded", lambda path: str(tmp_path / path))
+    (tmp_path / "green.png").write_bytes(photo_bytes("green"))
+    (tmp_path / "lies.png").write_text("<svg onload=alert(1)>")
+    gem = {"project": "gems", "question": "What is this?", "photo": "green.png", "references": ["A gem."]}
+    assert ann.ask("add", **gem)["added"] == 1 and ann.ask("add", **gem)["added"] == 0
+    ann.refused("add", 400, "SVG", **gem | {"photo": "lies.png"})
+    ann.refused("add", 400, "2,000", **gem | {"question": "x" * 10_000})
+    ann.refused("add", 400, "list of texts", **gem | {"references": "A gem."})
+    ann.refused("pool", 400, "1 to 100", project="gems", passages=0)
+    ann.ask("pool", project="gems", passages=3, answers=True)
+    wait_for(lambda: ann.ask("pooling", project="gems")["state"] != PoolingState.RUNNING)
+    ended = ann.ask("pooling", project="gems")
+    assert (ended["state"], ended["error"]) == ("finished", "")
+    item = in_it(ann, "gems")
+    assert item["references"] == ["A gem."] and item["candidates"][-1]["what"] == "answer"
+    assert item["candidates"][0]["found"] and item["candidates"][0]["title"]
+    shown = ann.client.get(f"/annotation/photo/gems/{item['id']}")
+    assert shown.headers["content-type"] == "image/jpeg"
+    assert Image.open(io.BytesIO(shown.content)).size == (8, 8)
+    assert browser().client.get(f"/annotation/photo/gems/{item['id']}").status_code == 401
+    ann.ask("delete", project="gems")
+    ann.refused("next", 400, "no project called gems", project="gems")
+    assert ann.client.get(f"/annotation/photo/gems/{item['id']}").status_code == 400
+    assert not [each for each in desk.photos.folder.rglob("??/*") if each.is_file()]
+
+
+def test_pooling_that_fails_says_why_and_one_that_is_stopped_goes_on_later(browser, build, monkeypatch):
+    service = build()
+    service.prepare(lambda status: None)
+    desk = Annotating(service)
+    ann = Browser(TestClient(annotation_app(desk), base_url="http://127.0.0.1")).named("ann")
+    project(desk.database, items=4, passages=0)
+    held, real = threading.Event(), service.find
+
+    def slow(*asked):
+        held.wait(60)
+        return real(*asked)
+
+    monkeypatch.setattr(service, "find", slow)
+    ann.ask("pool", project="cats", passages=2)
+    ann.refused("pool", 400, "already", project="cats", passages=2)
+    assert ann.ask("stop-pooling", project="cats")["stopping"] is True
+    held.set()
+    wait_for(lambda: ann.ask("pooling", project="cats")["state"] == PoolingState.STOPPED)
+    ann.ask("pool", project="cats", passages=2)
+    wait_for(lambda: ann.ask("pooling", project="cats")["state"] == PoolingState.FINISHED)
+    assert {each["candidates"] for each in ann.ask("items", project="cats")} == {2}
+    project(desk.database, items=1, passages=0, name="dogs")
+    monkeypatch.setattr(service, "find", lambda *asked: 1 / 0)
+    ann.ask("pool", project="dogs", passages=2)
+    wait_for(lambda: ann.ask("pooling", project="dogs")["state"] == PoolingState.FAILED)
+    assert ann.ask("pooling", project="dogs")["error"].endswith(".")
+    desk.close()
+
+
+def test_an_export_is_for_owners(browser, desk):
+    add_person(desk.database, "ann", "owner")
+    project(desk.database, items=2)
+    ann, bob = browser().named("ann"), browser().named("bob")
+    told = ann.client.get("/annotation/export/cats/jsonl")
+    assert len(told.text.splitlines()) == 3 and 'filename="cats.jsonl"' in told.headers["content-disposition"]
+    assert bob.client.get("/annotation/export/cats/jsonl").status_code == 403
+    assert "no format" in ann.client.get("/annotation/export/cats/doc").json()["problem"]
+    assert "no project" in ann.client.get("/annotation/export/dogs/qrels").json()["problem"]
+
+
+def test_who_was_removed_is_told_so_and_what_was_judged_stays(browser, desk):
+    add_person(desk.database, "ann", "owner")
+    project(desk.database, items=1, people=("ann", "bob"))
+    ann, bob = browser().named("ann"), browser().named("bob")
+    item = in_it(bob)
+    about = {"project": "cats", "item": item["id"], "candidate": item["candidates"][0]["id"]}
+    bob.ask("judge", **about, grade="answers")
+    ann.refused("remove", 400, "themselves", name="ann")
+    ann.refused("role", 400, "own role", name="ann", role="annotator")
+    ann.refused("role", 400, "no role", name="bob", role="king")
+    ann.ask("role", name="bob", role="adjudicator")
+    assert {"name": "bob", "role": "adjudicator", "password": False, "invited": None} in ann.ask("people")
+    remove_person(desk.database, "bob")
+    bob.refused("judge", 401, "sign in", **about, grade="wrong")
+    assert [each.grade for each in history(desk.database, "cats", item["id"], about["candidate"])] == ["answers"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"), [(b"[]", 400), (b"{", 400), (b"[" * 100_000, 400), (b"\xff", 400), (b"null", 400), (b"{}", 401)]
+)
+def test_what_cannot_be_read_is_refused_in_a_sentence(browser, body, status):
+    headers = {"content-type": "application/json"}
+    reply = browser().client.post("/annotation/do/next", content=body, headers=headers)
+    assert reply.status_code in (status, 401) and reply.json()["problem"].endswith(".")
+
+
+def test_other_ways_of_asking_are_refused(browser):
+    client = browser().client
+    assert client.post("/annotation/do/nothing", json={}).status_code == 404
+    assert client.post("/annotation/do/me", content="{}").status_code == 415  # as a form of another site may send it
+    assert client.get("/annotation/do/me").status_code == 405
+    assert client.get("/annotation/else").status_code == 404
+
+
+def test_the_answers_that_cite_are_shown_with_what_they_cite(browser, desk):
+    add_person(desk.database, "ann", "owner")
+    project(desk.database, items=1, passages=1)
+    add_pool(desk.database, "cats", "q0", [answer("A cat [1].")])
+    ann = browser().named("ann")
+    item = in_it(ann)
+    cites = item["candidates"][1]
+    assert [each["number"] for each in cites["citations"]] == [1]
+    about = {"project": "cats", "item": item["id"], "candidate": cites["id"]}
+    saved = ann.ask("judge", **about, grade="right", citations={"1": False}, correction="A lion.")
+    assert saved["said"]["citations"] == {"1": False} and saved["said"]["correction"] == "A lion."
+    ann.refused("judge", 400, "citation", **about, citations={"2": True})
+
+
+def test_the_door_says_that_the_program_is_starting():
+    reply = TestClient(Door(lambda: None)).post("/annotation/do/me", json={})
+    assert reply.status_code == 503 and "still starting" in reply.json()["problem"]
+
+
+def test_guidelines_load_nothing_and_run_nothing():
+    hostile = (
+        "<script>x</script> <img src=x onerror=x> ![p](http://a.b/c.png) [x](javascript:x) [y](data:text/html,x) "
+        "[z](vbscript:x) <http://a.b\">\n\n<div onclick=x>\n\n[r]\n\n[r]: JaVaScRiPt:x\n"
+    )
+    shown = guidelines_html(hostile)
+    assert "<script" not in shown and "<img" not in shown and "<div" not in shown and "onclick=x&gt;" in shown
+    assert 'href="javascript' not in shown.casefold() and 'href="data' not in shown and 'href="vb' not in shown
+    link = '<a href="https://a.b" target="_blank" rel="noopener noreferrer nofollow">it</a>'
+    assert guidelines_html("**Look** at [it](https://a.b)") == f"<p><strong>Look</strong> at {link}</p>\n"
+    assert guidelines_html("# Look\n###### here") == "<h3>Look</h3>\n<h6>here</h6>\n"
+    assert guidelines_html("[" * 100_000)  # ends

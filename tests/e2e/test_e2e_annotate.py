@@ -1,0 +1,282 @@
+"""Annotation in a real browser: a project made, filled and judged by keys, two people at once, a lost connection,
+invitations, and the pages for those who see them otherwise."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests import ARTEFACTS
+from tests.support.browser import CHROMIUM
+from tests.support.e2e import CHEETAH, LION, Visit, filled, opened, running
+
+pytest.importorskip("playwright.sync_api")
+axe = pytest.importorskip("axe_playwright_python")
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; apt-get install chromium")
+
+AXE = (Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+HOSTILE = "<script>window.pwned=1</script><img src=x onerror='window.pwned=1'>"
+
+
+@pytest.fixture(scope="module")
+def site(browser, tmp_path_factory: pytest.TempPathFactory, wheel_cache: Path) -> Iterator[str]:
+    with running(filled(tmp_path_factory.mktemp("annotate"), wheel_cache)) as url:
+        with opened(browser, url) as visit:
+            visit.index_ready()
+        yield url
+
+
+@contextmanager
+def person(browser, site: str, name: str, **context: object) -> Iterator[Visit]:
+    """Somebody's browser at the Annotate tab, who has said their name there."""
+    made = browser.new_context(**context)
+    try:
+        visit = Visit(made.new_page())
+        visit.page.goto(f"{site}#annotate")
+        visit.page.get_by_label("Your name").fill(name)
+        visit.page.get_by_role("button", name="Begin").click()
+        visit.page.get_by_text("What to judge").wait_for()
+        yield visit
+        assert visit.page.evaluate("window.pwned") is None
+        lost = ("Failed to load resource", "net::ERR_INTERNET_DISCONNECTED")  # what a test takes away
+        assert [each for each in visit.complaints if not any(one in each for one in lost)] == []
+    finally:
+        made.close()
+
+
+def root(page):
+    return page.locator("#ca-root")
+
+
+def make(page, name: str, judges: int, questions: list[tuple[str, str]], passages: int = 3) -> None:
+    """A project with items of questions and photographs, and passages looked for."""
+    page.get_by_role("button", name="Projects", exact=True).click()
+    page.get_by_text("New project").click()
+    root(page).get_by_label("Name").fill(name)
+    root(page).get_by_label("Guidelines").fill(f"# What to do\n\nSay whether it **answers**. {HOSTILE}")
+    root(page).get_by_label("People who judge each item").fill(str(judges))
+    page.get_by_role("button", name="Make the project").click()
+    page.get_by_text("Add items").click()
+    for question, photo in questions:
+        root(page).get_by_label("Question", exact=True).fill(question)
+        if photo:
+            root(page).get_by_label("Photo (or none)").set_input_files(photo)
+        page.get_by_role("button", name="Add this item").click()
+        root(page).get_by_role("cell", name=question, exact=True).wait_for()
+    root(page).get_by_label("Passages of an item").fill(str(passages))
+    page.get_by_role("button", name="Look for them").click()
+    page.get_by_text("All items have theirs.").wait_for()
+    page.get_by_role("button", name="Judge", exact=True).click()
+
+
+def begin(page, name: str) -> None:
+    page.get_by_role("button", name=f"Judge {name}", exact=True).click()
+    page.locator(".ca-card.ca-current").wait_for()
+
+
+def cards(page) -> list[str]:
+    """Of each card, the judgment that is pressed."""
+    return [
+        card.locator(".ca-grade[aria-pressed=true]").inner_text().split("\n")[-1]
+        if card.locator(".ca-grade[aria-pressed=true]").count() else ""
+        for card in page.locator(".ca-card").all()
+    ]  # fmt: skip
+
+
+def saved(page) -> None:
+    page.locator(".ca-saved", has_text=re.compile("^Saved$")).wait_for()
+
+
+def test_a_project_from_its_making_to_its_settled_end_by_two_people_at_once(browser, site: str) -> None:
+    with person(browser, site, "ann") as ann, person(browser, site, "bob") as bob:
+        page = ann.page
+        make(page, "animals", 2, [("How fast can this animal run?", CHEETAH), ("How heavy is a tiger?", "")])
+        begin(page, "animals")
+        bob.page.reload()
+        begin(bob.page, "animals")
+        more = len(cards(page)) - 3  # passages, beside the first two and the answer
+        assert more > 0
+        for key in ("1", "2", *"3" * more, "1"):
+            page.keyboard.press(key)
+        passages = ["answers it", "right subject but does not say", *["wrong subject"] * more]
+        assert cards(page) == [*passages, "right"]
+        page.get_by_role("button", name="Next item").wait_for()
+        page.keyboard.press("u")  # the last, an answer
+        page.locator(".ca-card", has_text="Answer 1 of 1").locator("[aria-pressed=true]").wait_for(state="detached")
+        page.keyboard.press("2")
+        page.keyboard.press("ArrowUp")
+        page.keyboard.press("c")
+        page.keyboard.type(f"{HOSTILE} 12")  # digits judge nothing while a text is typed
+        page.keyboard.press("Escape")
+        page.keyboard.press("m")
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("Shift+ArrowRight")
+        page.keyboard.press("Enter")
+        marked = page.locator(".ca-current mark").inner_text()
+        assert len(marked.split()) == 2
+        page.screenshot(path=ARTEFACTS / "annotate.png", full_page=True)
+        saved(page)
+        page.keyboard.press("g")  # all are judged: the next item
+        page.locator("h2", has_text="How heavy is a tiger?").wait_for()
+        page.get_by_role("button", name="What I judged").click()
+        page.locator(".ca-back li button", has_text="How fast").first.click()
+        page.locator("h2", has_text="How fast can this animal run?").wait_for()
+        assert page.locator(".ca-card mark").inner_text() == marked
+        assert cards(page) == [*passages, "partly"]
+        # Bob has the same item, in an order of his own, and nothing of what Ann said.
+        assert bob.page.locator("h2.ca-question").inner_text() == "How fast can this animal run?"
+        assert cards(bob.page) == [""] * (more + 3) and bob.page.locator(".ca-card mark").count() == 0
+        for key in ("4", "4", *"4" * more, "3"):
+            bob.page.keyboard.press(key)
+        saved(bob.page)
+        page.get_by_role("button", name="Projects", exact=True).click()
+        page.get_by_role("button", name="Open animals").click()
+        page.get_by_text("Where people differ").wait_for()
+        dispute = page.locator(".ca-dispute", has_text="partly").first
+        assert dispute.get_by_role("row").count() == 3
+        dispute.get_by_role("button", name="wrong", exact=True).click()
+        dispute.get_by_text("Settled: wrong.").wait_for()
+        with page.expect_download() as download:
+            page.get_by_role("link", name="jsonl", exact=True).click()
+        lines = [json.loads(line) for line in Path(download.value.path()).read_text().splitlines()]
+        assert len(lines) == 3 and HOSTILE in json.dumps(lines)
+
+
+def test_a_lost_connection_says_so_and_loses_nothing(browser, site: str) -> None:
+    with person(browser, site, "ann") as ann:
+        page = ann.page
+        make(page, "lost", 1, [("How fast can this animal run?", CHEETAH)])
+        begin(page, "lost")
+        page.context.set_offline(True)
+        page.keyboard.press("1")
+        page.keyboard.press("2")
+        page.locator(".ca-unsaved", has_text="2 changes not saved yet, kept in this browser").wait_for()
+        assert cards(page)[:2] == ["answers it", "right subject but does not say"]
+        page.context.set_offline(False)
+        saved(page)
+        # What never reached the server is sent when the page is opened again.
+        page.route("**/annotation/do/judge", lambda route: route.abort())
+        page.keyboard.press("3")
+        page.locator(".ca-unsaved", has_text="1 change not saved yet").wait_for()
+        page.unroute("**/annotation/do/judge")
+        page.reload()
+        saved(page)
+        begin(page, "lost")
+        assert cards(page)[:3] == ["answers it", "right subject but does not say", "wrong subject"]
+        page.keyboard.press("u")
+        page.locator(".ca-card").nth(2).locator("[aria-pressed=true]").wait_for(state="detached")
+        assert cards(page)[:3] == ["answers it", "right subject but does not say", ""]
+        # One that the server cannot take is told, and does not stay in the way of the others.
+        page.evaluate("window.citesight.server.say('judge', {project: 'lost', item: 1e9, candidate: 1, grade: 'x'})")
+        page.get_by_text("Not saved: The project lost has no item").wait_for()
+        page.keyboard.press("4")
+        saved(page)
+
+
+def test_an_item_put_aside_and_the_photo_looked_at(browser, site: str) -> None:
+    with person(browser, site, "ann") as ann:
+        page = ann.page
+        make(page, "aside", 1, [("Where does this animal live?", LION), ("What is a bridge?", "")], passages=1)
+        begin(page, "aside")
+        layer = page.locator(".ca-layer")
+        page.locator(".ca-layer img").evaluate("image => image.decode()")
+        page.keyboard.press("+")
+        assert "scale(1.5)" in layer.get_attribute("style")
+        page.keyboard.press("0")
+        assert "scale(1)" in layer.get_attribute("style")
+        page.get_by_role("button", name="Mark the part that matters").focus()
+        page.keyboard.press("Enter")
+        page.keyboard.press("Shift+ArrowLeft")
+        assert "25 to 71 percent across" in page.locator(".ca-frame").get_attribute("aria-label")
+        saved(page)
+        page.keyboard.press("s")
+        page.keyboard.press("Escape")
+        page.keyboard.press("s")
+        page.keyboard.type("the lion is not to be seen")
+        page.keyboard.press("Enter")
+        page.locator("h2", has_text="What is a bridge?").wait_for()
+        for _ in cards(page):
+            page.keyboard.press("1")
+        page.keyboard.press("g")
+        page.get_by_text("Nothing is left for you here").wait_for()
+        page.get_by_role("button", name="What I judged").click()
+        page.locator(".ca-back li button", has_text="put aside: the lion is not to be seen").click()
+        page.get_by_text("Put aside: the lion is not to be seen").wait_for()
+        assert "25 to 71 percent" in page.locator(".ca-frame").get_attribute("aria-label")
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        {"color_scheme": "light"},
+        {"color_scheme": "dark"},
+        {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True},
+    ],
+    ids=["light", "dark", "phone"],
+)
+def test_axe_finds_nothing_serious_in_annotation(browser, site: str, context: dict, request) -> None:
+    found = []
+    case = request.node.callspec.id
+
+    def look(page, state: str) -> None:
+        page.evaluate(AXE)
+        page.screenshot(path=ARTEFACTS / f"annotate-{state}-{case}.png", full_page=True)
+        for rule in page.evaluate("axe.run(document)")["violations"]:
+            if rule["impact"] in ("serious", "critical") or rule["id"] == "heading-order":
+                found.extend(f"{state}: {rule['id']}: {node['html'][:200]}" for node in rule["nodes"])
+        wide = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+        assert wide[0] <= wide[1], f"{state} is wider than the screen"
+
+    with person(browser, site, "ann", **context) as ann:
+        page = ann.page
+        make(page, f"seen-{case}", 2, [("Where does this animal live?", LION)], passages=2)
+        begin(page, f"seen-{case}")
+        page.get_by_role("button", name="Keys", exact=True).click()
+        page.get_by_text("Keys judge").wait_for()
+        look(page, "judging")
+        page.get_by_role("button", name="Projects", exact=True).click()
+        page.get_by_role("button", name=f"Open seen-{case}").click()
+        page.get_by_text("What comes out").wait_for()
+        page.get_by_role("button", name="Delete the project").click()
+        look(page, "project")
+        page.get_by_role("button", name="People", exact=True).click()
+        page.get_by_role("button", name="Invite").wait_for()
+        look(page, "people")
+    assert not found, "\n".join(found)
+
+
+def test_invitations_and_passwords(browser, tmp_path_factory: pytest.TempPathFactory, wheel_cache: Path) -> None:
+    with running(filled(tmp_path_factory.mktemp("people"), wheel_cache)) as site:
+        with person(browser, site, "ann") as ann:
+            page = ann.page
+            page.get_by_role("button", name="People", exact=True).click()
+            root(page).get_by_label("Name").fill("ann")
+            root(page).get_by_label("Role").select_option("owner")
+            page.get_by_role("button", name="Invite").click()
+            link = page.locator(".ca-link").inner_text()
+            page.goto(link)
+            page.get_by_text("Welcome, ann").wait_for()
+            page.get_by_label("A password of your own").fill("correct horse battery")
+            page.get_by_role("button", name="Begin").click()
+            page.get_by_text("ann, owner").wait_for()
+            assert "invitation" not in page.url
+            page.get_by_role("button", name="Sign out").click()
+            page.get_by_text("Sign in to annotate").wait_for()
+            page.get_by_label("Name").fill("ann")
+            page.get_by_label("Password").fill("wrong horse battery")
+            page.get_by_role("button", name="Sign in", exact=True).click()
+            page.locator("#ca-root .cs-error").wait_for()
+            page.get_by_label("Password").fill("correct horse battery")
+            page.get_by_role("button", name="Sign in", exact=True).click()
+            page.get_by_text("ann, owner").wait_for()
+            page.goto("about:blank")
+            page.goto(link)  # used up
+            page.locator("#ca-root .cs-error", has_text="invit").wait_for()
+            page.get_by_role("button", name="Go on").click()
+            page.get_by_text("ann, owner").wait_for()
