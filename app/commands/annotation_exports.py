@@ -14,10 +14,12 @@ from pathlib import Path
 from app.settings import Settings
 from common.problems import BadRequest, Problem, kept_in
 from kb.annotations.exporting import FORMATS, export_lines, photos_of
+from kb.annotations.pairs import pair_lines
 from kb.annotations.photos import Photos
 from kb.catalogue import Catalogue
 
 FOLDERS = ("m2kr", "hf")
+PAIRS = "pairs"
 
 
 def photos_in(settings: Settings) -> Photos:
@@ -32,16 +34,17 @@ def photos_beside(file: Path) -> Path:
 def add_arguments(export: argparse.ArgumentParser) -> None:
     export.add_argument("name", metavar="NAME")
     export.add_argument(
-        "--format", choices=(*FORMATS, *FOLDERS), default="jsonl",
-        help="jsonl, which can be imported (default); TREC's qrels or runs; a folder in the layout of M2KR, or of "
-        "Hugging Face's datasets",
+        "--format", choices=(*FORMATS, PAIRS, *FOLDERS), default="jsonl",
+        help="jsonl, which can be imported (default); TREC's qrels or runs; pairs, which training reads; a folder in "
+        "the layout of M2KR, or of Hugging Face's datasets",
     )  # fmt: skip
     export.add_argument(
         "--run", dest="tag", default="", metavar="NAME", help="of runs only this one: a retriever's name, or its tag"
     )
     export.add_argument(
         "--output", type=Path, metavar="PATH",
-        help="a file, of jsonl with the photographs beside it in PATH.photos (default: stdout), or a new folder",
+        help="a file, of jsonl and pairs with the photographs beside it in PATH.photos (default: stdout), or a new "
+        "folder",
     )  # fmt: skip
 
 
@@ -51,7 +54,10 @@ def export(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -
     if args.format in FOLDERS:
         _folder(args, catalogue, photos_in(settings))
         return
-    lines = export_lines(catalogue.database, args.name, args.format, args.tag)
+    if args.format == PAIRS:
+        lines = pair_lines(catalogue.database, args.name)
+    else:
+        lines = export_lines(catalogue.database, args.name, args.format, args.tag)
     if args.output is None:
         for line in lines:
             print(line)
@@ -62,7 +68,7 @@ def export(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -
             with part.open("w", encoding="utf-8", newline="\n") as file:
                 for line in lines:
                     file.write(line + "\n")
-            if args.format == "jsonl":
+            if args.format in ("jsonl", PAIRS):
                 _copy_photos(catalogue, args.name, photos_in(settings), photos_beside(output))
             os.replace(part, output)
         finally:
