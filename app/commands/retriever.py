@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from app.commands import m2kr, mine, mini, project_eval, scale, train
+from app.commands import judged, m2kr, mine, mini, project_eval, scale, train
 from app.commands.printing import printable
 from app.commands.terminal import PHOTO_QUESTION, add_command, prepare, read_entries, refuse
 from app.service.ask import AnswerService, build_service
@@ -80,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_benches(add)
     train.add_commands(commands)
     mine.add_commands(commands)
+    judged.add_commands(commands)
     scale.add_commands(commands)
     mini.add_commands(commands)
     return parser

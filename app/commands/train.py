@@ -17,6 +17,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from app.commands import judged
 from app.commands.printing import printable
 from app.commands.terminal import add_command
 from app.settings import Settings
@@ -51,7 +52,7 @@ def _train(args: argparse.Namespace, settings: Settings) -> None:
     from retriever.training.trainer import train
 
     with Bar(recipe) as bar:
-        found = train(recipe, folder, settings.cache_dir, args.resume, bar.told, bar.fetched)
+        found = train(recipe, folder, settings.cache_dir, args.resume, bar.told, bar.fetched, judged.writer(settings))
     if _is_first():
         for name, figures in found.items():
             print(printable(f"{name}: {_figures(figures)}"))

@@ -103,7 +103,7 @@ class Drawing:
         scores = row["scores"] or [np.nan] * (len(row["texts"]) + len(row["negative_texts"]))
         documents = [(row["ids"][chosen], row["texts"][chosen], scores[chosen])]
         count = min(self._negatives.mined, len(row["negative_texts"]))
-        for number in chance.permutation(len(row["negative_texts"]))[:count]:
+        for number in _in_turn(row, chance)[:count]:
             score = scores[len(row["texts"]) + number]
             documents.append((row["negative_ids"][number], row["negative_texts"][number], score))
         while len(documents) < 1 + self._negatives.mined + self._negatives.sampled:
@@ -167,6 +167,13 @@ def in_order(batches: Batches, numbers: range, workers: int) -> Iterator[Batch]:
         if isinstance(made, Problem):
             raise made
         yield made
+
+
+def _in_turn(row: dict, chance: np.random.Generator) -> np.ndarray:
+    """The numbers of the row's negatives as they are drawn: at random, those judged nearest to right first."""
+    order = chance.permutation(len(row["negative_texts"]))
+    gains = row["negative_gains"]
+    return order if gains is None else order[np.argsort(-np.array(gains, np.int64)[order], kind="stable")]
 
 
 def _any_passage(found: Questions, chance: np.random.Generator) -> tuple[str, str]:

@@ -198,7 +198,8 @@ class _Miner:
         self.found.answering += found.answering
         self.found.found += bool(negatives)
         self.found.negatives += len(negatives)
-        result = {key: each for key, each in row.items() if key != "scores"} | {"negatives": list(negatives)}
+        result = {key: each for key, each in row.items() if key not in ("scores", "gains")}
+        result["negatives"] = list(negatives)
         if self._wanted.scores:
             result["scores"] = [round(float(each), 6) for each in [*scores, *negatives.values()]]
         return result

@@ -109,6 +109,7 @@ def photo_row(positives: Passages, file: str | None = None) -> dict[str, Any]:
         "texts": [text for _, text in positives],
         "negative_ids": [],
         "negative_texts": [],
+        "negative_gains": None,
         "scores": None,
     }
 

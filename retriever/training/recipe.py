@@ -21,6 +21,7 @@ PRECISIONS = ("float32", "bfloat16")
 _SIZES = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
 TEXT_SIZES = (*_SIZES, "hidden_dropout_prob", "attention_probs_dropout_prob")
 VISION_SIZES = (*_SIZES, "image_size", "patch_size", "hidden_act")
+JUDGED = "annotations:"  # how a source begins that is what people judged
 _CELL, _WIDEST = 32, 1024  # pixels: the stride of VISION_TOWERS, and the widest photo that they are given
 
 
@@ -78,7 +79,9 @@ class DataSet:
     task: a task of M2KR. jsonl: a file of one's own, with passages: the JSONL of passages that it names by their ids,
     and images: the folder of its images. photos: in the place of it, a folder of photographs listed with the titles of
     their articles, or in folders named so, or such a listing (photographs.py); passages then have titles. drawn: in the
-    place of it, how many photographs are drawn that nobody took (drawn.py). ask: what is asked of a photograph, one is
+    place of it, how many photographs are drawn that nobody took (drawn.py). source: in the place of it,
+    "annotations:NAME", what people judged in that project. held_out: the share of its questions that is left for
+    [[held_out]] to measure with, with the documents that answer them. ask: what is asked of a photograph, one is
     drawn; questions of ours where none are given. split: of M2KR. share: how often each
     question is drawn in one pass through all sets; under 1 each pass draws others of them. questions: how many of the
     set's there are at all, drawn by the seed, more of them with the fewer among them; 0 for all. instructions: one is
@@ -89,6 +92,8 @@ class DataSet:
     jsonl: str = ""
     photos: str = ""
     drawn: int = 0
+    source: str = ""
+    held_out: float = 0.0
     passages: str = ""
     images: str = ""
     ask: tuple[str, ...] = ()
@@ -99,17 +104,19 @@ class DataSet:
 
     @property
     def name(self) -> str:
-        return self.task or self.jsonl or self.photos or "drawn"
+        return self.task or self.jsonl or self.photos or self.source or "drawn"
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Questions that are measured with: as DataSet; of `ask`, the first is asked. questions: how many of them, the
-    first. pool: how many passages are ranked for each, the positives of all and then the first of the others."""
+    """Questions that are measured with: as DataSet; of `ask`, the first is asked, of a `source` those that a DataSet of
+    it leaves. questions: how many of them, the first. pool: how many passages are ranked for each, the positives of all
+    and then the first of the others."""
 
     task: str = ""
     jsonl: str = ""
     photos: str = ""
+    source: str = ""
     passages: str = ""
     images: str = ""
     ask: tuple[str, ...] = ()
@@ -118,6 +125,11 @@ class HeldOut:
     pool: int = 5000
 
     name = DataSet.name
+
+
+def project_of(each: DataSet | HeldOut) -> str:
+    """The annotation project that its source names, or ""."""
+    return each.source.removeprefix(JUDGED) if each.source.startswith(JUDGED) else ""
 
 
 @dataclass(frozen=True)
@@ -141,7 +153,7 @@ class Train:
 @dataclass(frozen=True)
 class Negatives:
     """For each question, beside the passages of the other questions of the batch: `sampled` passages of its set at
-    random, and `mined` of the negatives that its row gives."""
+    random, and `mined` of the negatives that its row gives, of those that people judged the nearest to right first."""
 
     sampled: int = 0
     mined: int = 0
@@ -205,10 +217,11 @@ def check(recipe: Recipe) -> None:
     _check_lora(recipe)
     _check_train(recipe)
     if not recipe.data:
-        raise Problem("data is missing: add a [[data]] table with a task of M2KR, a jsonl file, photos or drawn.")
+        raise Problem("data is missing: add a [[data]] table with a task of M2KR, jsonl, photos, drawn or source.")
     for kind, sets in (("data", recipe.data), ("held_out", recipe.held_out)):
         for number, each in enumerate(sets):
             _check_set(f"{kind}[{number}]", each, recipe.m2kr)
+    _check_sources(recipe)
     names = [each.name for each in recipe.held_out]
     if len(set(names)) < len(names):
         raise Problem("held_out has a set twice, and what is measured goes by their names; leave one out.")
@@ -329,7 +342,7 @@ def _check_train(recipe: Recipe) -> None:
 
 
 def _check_set(where: str, each: DataSet | HeldOut, m2kr: M2KR | None) -> None:
-    kinds = ("task", "jsonl", "photos") + (("drawn",) if isinstance(each, DataSet) else ())
+    kinds = ("task", "jsonl", "photos", "source") + (("drawn",) if isinstance(each, DataSet) else ())
     if sum(bool(getattr(each, kind)) for kind in kinds) != 1:
         raise Problem(f"{', '.join(f'{where}.{kind}' for kind in kinds)}: give one of them.")
     of_photos = bool(each.photos or getattr(each, "drawn", 0))
@@ -345,14 +358,32 @@ def _check_set(where: str, each: DataSet | HeldOut, m2kr: M2KR | None) -> None:
         for key in ("passages", "images"):
             if getattr(each, key):
                 raise Problem(f"{where}.{key} goes with jsonl; M2KR's folders are said once, in [m2kr].")
+    if each.source:
+        if not project_of(each):
+            raise Problem(f'{where}.source is {each.source!r}; it names judgments, as in "{JUDGED}fruit".')
+        for key in ("passages", "images"):
+            if getattr(each, key):
+                raise Problem(f"{where}.{key} goes with jsonl; judgments bring their passages and photographs.")
     if isinstance(each, HeldOut):
         _least(f"{where}.questions", each.questions, 1)
         _least(f"{where}.pool", each.pool, 2)
         return
     _least(f"{where}.questions", each.questions, 0)
     _least(f"{where}.drawn", each.drawn, 0)
+    if not 0 <= each.held_out < 1 or (each.held_out and not each.source):
+        raise Problem(f"{where}.held_out is {each.held_out}; it is a share of a source, 0 or more and less than 1.")
     if each.share <= 0:
         raise Problem(f"{where}.share is {each.share}; it is over 0, and 1 is each question once a pass.")
+
+
+def _check_sources(recipe: Recipe) -> None:
+    learned = {each.source: each.held_out for each in recipe.data}
+    if any(each.source and learned[each.source] != each.held_out for each in recipe.data):
+        raise Problem("data has a source twice with different held_out; give both the same.")
+    for number, each in enumerate(recipe.held_out):
+        if each.source and not learned.get(each.source):
+            said = f"held_out[{number}].source is what a [[data]] table of {each.source} leaves"
+            raise Problem(f"{said}, and there is none that leaves any; add to it: held_out = 0.3.")
 
 
 def _least(key: str, value: int, least: int) -> None:

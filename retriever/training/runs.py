@@ -4,6 +4,7 @@
     run.json                 when, by which version of the program and its libraries, on what, with which data
     metrics.jsonl            every so many steps a line
     events/                  the same for TensorBoard, where that is installed
+    judged/                  what people judged, as it was when the run began
     checkpoints/step-000100/ a model in the published layout; step-000100.state what a resumed run needs beside it
     last, best               links to checkpoints
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,8 +33,8 @@ from retriever.training.files import LOCK, is_taken, one_at_a_time, told_of_writ
 from retriever.training.reading import differences, keys_of, read_recipe, recipe_text
 from retriever.training.recipe import Recipe
 
-RECIPE, ABOUT, METRICS, EVENTS, CHECKPOINTS, LAST, BEST = (
-    "recipe.toml", "run.json", "metrics.jsonl", "events", "checkpoints", "last", "best",
+RECIPE, ABOUT, METRICS, EVENTS, JUDGED, CHECKPOINTS, LAST, BEST = (
+    "recipe.toml", "run.json", "metrics.jsonl", "events", "judged", "checkpoints", "last", "best",
 )  # fmt: skip
 _SAID = {"begun", "revision", "versions", "device", "processes", "seed", "data"}  # in run.json; the card tells it
 _LIBRARIES = ("torch", "transformers", "accelerate", "tokenizers", "pillow", "numpy", "pyarrow")
@@ -48,6 +50,7 @@ def claimed(folder: Path) -> Iterator[None]:
                 yield
             finally:
                 if not (folder / ABOUT).exists():  # it was refused: nothing of it stays
+                    shutil.rmtree(folder / JUDGED, ignore_errors=True)
                     (folder / LOCK).unlink()
                     if made:
                         folder.rmdir()
@@ -57,18 +60,25 @@ def claimed(folder: Path) -> Iterator[None]:
         ) from None
 
 
+def has_checkpoint(folder: Path) -> bool:
+    """Whether there is a run in the folder that has something to go on from."""
+    return any((folder / name).exists() for name in (LAST, BEST)) and (folder / ABOUT).is_file()
+
+
 def check_run(folder: Path, recipe: Recipe, data: list[dict[str, Any]], resume: bool) -> None:
     """That a run can begin in a folder that this process has claimed, or go on there. One without a checkpoint has
     nothing to lose, and begins anew. data: what each set is, `key` among it, which says what it holds. Raises
     Problem."""
-    if any((folder / name).exists() for name in (LAST, BEST)) and (folder / ABOUT).is_file():
+    if has_checkpoint(folder):
         if not resume:
             raise Problem(
                 f"{folder} holds a run already; go on with it by --resume, or choose another folder with --output."
             )
         _check_same(folder, recipe, data)
         return
-    ours = {LOCK, RECIPE, ABOUT, METRICS, EVENTS, CHECKPOINTS} if (folder / ABOUT).is_file() else {LOCK}
+    ours = {LOCK, JUDGED}
+    if (folder / ABOUT).is_file():
+        ours |= {RECIPE, ABOUT, METRICS, EVENTS, CHECKPOINTS}
     if others := sorted(each.name for each in folder.iterdir() if each.name not in ours):
         raise Problem(
             f"{folder} holds {shown(others[0])} and no run; name the folder of a run that shall go on, or one that is "

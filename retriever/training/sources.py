@@ -27,7 +27,7 @@ from retriever.training.photographs import ASKED, list_photos, plain_title, rows
 from retriever.training.recipe import M2KR, DataSet, HeldOut
 from retriever.training.tables import Part, Table, write_table
 
-VERSION = 1  # of the tables: raise it when they change, and all are made anew
+VERSION = 2  # of the tables: raise it when they change, and all are made anew
 _MOST_INSTRUCTIONS = 64  # of a task that are kept
 _MOST_LINE = 1 << 22  # characters of a line of JSONL
 _TEXT, _TEXTS = pa.string(), pa.list_(pa.string())
@@ -41,6 +41,7 @@ QUESTIONS = pa.schema(
         "texts": _TEXTS,
         "negative_ids": _TEXTS,
         "negative_texts": _TEXTS,
+        "negative_gains": pa.list_(pa.int32()),  # how near to right people judged each, or null
         "scores": pa.list_(pa.float32()),  # a teacher's, of the positives and then the negatives, or null
     }
 )
@@ -90,6 +91,8 @@ def open_set(
     """The set that a recipe names; its tables are made in `cache_dir` unless they are there, and files are fetched
     there, progress(bytes done, bytes in all). seed: of what is drawn. Raises Problem."""
     cache = cache_dir / "training"
+    if each.source:
+        raise Problem(f"{each.source} names judgments, which have not been written out for this run.")
     if getattr(each, "drawn", 0):
         found = _of_drawn(each, cache, seed)
     elif each.task:
@@ -189,6 +192,7 @@ def _m2kr_rows(shards: tuple[Path, ...]) -> Iterator[dict[str, Any]]:
                 "texts": texts,
                 "negative_ids": [],
                 "negative_texts": [],
+                "negative_gains": None,
                 "scores": None,
             }
 
@@ -289,6 +293,7 @@ def _jsonl_rows(file: Path, passages: Table | None, listed: Path | None) -> Iter
             "texts": texts,
             "negative_ids": negative_ids,
             "negative_texts": negative_texts,
+            "negative_gains": _gains(row, len(negative_texts), where),
             "scores": _scores(row, len(texts) + len(negative_texts), where),
         }
 
@@ -321,6 +326,15 @@ def _passages_of(
         if each not in texts_of:
             raise Problem(f"The passage {each[:80]!r} in {where} is not among those of {listed}; add it there.")
     return given, [texts_of[each] for each in given]
+
+
+def _gains(row: dict[str, Any], count: int, where: str) -> list[int] | None:
+    given = row.get("gains")
+    if given is None:
+        return None
+    if not isinstance(given, list) or len(given) != count or not all(type(g) is int and 0 <= g <= 100 for g in given):
+        raise Problem(f"`gains` in {where} must be {count} whole numbers from 0 to 100, one for each of the negatives.")
+    return given
 
 
 def _scores(row: dict[str, Any], count: int, where: str) -> list[float] | None:

@@ -43,6 +43,9 @@ from retriever.training.recipe import Recipe
 from retriever.training.sources import Questions, limited, open_set
 from retriever.training.stopping import Stopped, sentences, stopping
 
+# Given a recipe, a folder in that of the run and whether that is begun now: the recipe with files in the place of what
+# people judged, written to the folder when the run begins and as they lie there from then on.
+Resolve = Callable[[Recipe, Path, bool], Recipe]
 Told = Callable[[dict[str, Any]], None]  # is given each line of metrics, and {"step": n} after each step
 
 
@@ -85,6 +88,7 @@ def train(
     resume: bool = False,
     told: Told = lambda line: None,
     progress: Progress = lambda done, total: None,
+    resolve: Resolve = lambda recipe, folder, anew: recipe,
 ) -> dict[str, Any]:
     """Trains in the run's folder and returns the last measurement, by set ({} where nothing is held out).
 
@@ -100,6 +104,7 @@ def train(
         )
     with sentences(), runs.claimed(folder) if first else nullcontext():
         with accelerator.main_process_first():
+            recipe = resolve(recipe, folder / runs.JUDGED, first and not runs.has_checkpoint(folder))
             sets = [open_set(each, recipe.m2kr, cache_dir, progress, recipe.seed) for each in recipe.data]
             sets = [limited(found, each.questions, recipe.seed) for found, each in zip(sets, recipe.data, strict=True)]
             held = [open_set(each, recipe.m2kr, cache_dir, progress) for each in recipe.held_out]

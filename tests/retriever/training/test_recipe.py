@@ -11,6 +11,7 @@ import pytest
 
 from common.problems import Problem
 from retriever.training.reading import differences, keys_of, read_recipe, recipe_text
+from retriever.training.recipe import project_of
 from tests import ROOT
 
 LEAST = """
@@ -66,8 +67,8 @@ def test_the_least_recipe(tmp_path):
         ("[learn]", 'query_vectors = ["words"]\n[learn]', "model.query_vectors has ['words']; it can have"),
         ("[learn]", "query_vectors = []\n[learn]", "model.query_vectors has nothing"),
         ("[learn]", "separate = false\n[learn]\nquery_text = 1e-5", "learn.query_text and learn.document_text differ"),
-        ("jsonl =", 'task = "WIT"\njsonl =', "data[0].task, data[0].jsonl, data[0].photos, data[0].drawn: give one"),
-        ("jsonl =", "drawn = 5\njsonl =", "data[0].photos, data[0].drawn: give one of them."),
+        ("jsonl =", 'task = "WIT"\njsonl =', "data[0].task, data[0].jsonl, data[0].photos, data[0].source"),
+        ("jsonl =", "drawn = 5\njsonl =", "data[0].photos, data[0].source, data[0].drawn: give one of them."),
         ('jsonl = "questions.jsonl"', "drawn = -1", "data[0].passages is missing: photos have the passages"),
         ('jsonl = "questions.jsonl"', 'drawn = -1\npassages = "x"', "data[0].drawn is -1; it must be 0 or more."),
         ("[train]", '[[held_out]]\ndrawn = 5\npassages = "x"\n[train]', "held_out[0].drawn is no key of a recipe"),
@@ -78,6 +79,11 @@ def test_the_least_recipe(tmp_path):
         ("jsonl =", "share = 0\njsonl =", "data[0].share is 0.0"),
         ("jsonl =", "questions = -1\njsonl =", "data[0].questions is -1; it must be 0 or more."),
         ("jsonl =", 'instructions = [1]\njsonl =', "data[0].instructions[0] is 1; it must be a text."),
+        ('jsonl = "questions.jsonl"', 'source = "cats"', "data[0].source is 'cats'; it names judgments, as in"),
+        ('jsonl = "questions.jsonl"', 'source = "annotations:cats"\nimages = "x"', "data[0].images goes with jsonl;"),
+        ("jsonl =", "held_out = 0.3\njsonl =", "data[0].held_out is 0.3; it is a share of a source"),
+        ('jsonl = "questions.jsonl"', 'source = "annotations:cats"\nheld_out = 1.0', "data[0].held_out is 1.0; it is"),
+        ("[train]", '[[held_out]]\nsource = "annotations:cats"\n[train]', "and there is none that leaves any; add"),
         ("name =", "best = 3\nname =", "best is 3 and depths has no 3"),
         ("name =", "seed = -1\nname =", "seed is -1"),
         ('"one"', '"../one"', "name is '../one'"),
@@ -185,6 +191,21 @@ def test_the_stages_are_the_papers():
     assert read_recipe(STAGES[1], "L").model.query_vectors == ("vision",)
     assert [each.task for each in read_recipe(STAGES[2], "L").data] == ["EVQA"]
     assert len(read_recipe(STAGES[3], "L").data) == 9 and read_recipe(STAGES[3], "L").model.separate
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "recipes" / "mini").glob("*.toml")), ids=lambda path: path.stem)
+def test_the_small_models_recipes_can_be_read(file, tmp_path):
+    recipe = read_recipe(file)
+    assert read_recipe(written(tmp_path, recipe_text(recipe))) == recipe
+
+
+def test_judgments_are_held_out_in_a_share(tmp_path):
+    sets = '[[data]]\nsource = "annotations:cats"\nheld_out = 0.25\n[[held_out]]\nsource = "annotations:cats"\n'
+    recipe = read_recipe(written(tmp_path, LEAST.partition("[[data]]")[0] + sets))
+    assert project_of(recipe.data[0]) == "cats" == project_of(recipe.held_out[0])
+    assert recipe.held_out[0].name == "annotations:cats" and recipe.data[0].held_out == 0.25
+    twice = LEAST.partition("[[data]]")[0] + sets + '[[data]]\nsource = "annotations:cats"\n'
+    assert "data has a source twice with different held_out" in refusal(tmp_path, twice)
 
 
 def test_differences_name_the_keys(tmp_path):

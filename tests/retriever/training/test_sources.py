@@ -269,6 +269,24 @@ class TestBatches:
                     seen.add(tuple(group[1:3]))
         assert seen == {("a", "b"), ("b", "a")}
 
+    def test_those_judged_nearest_to_right_are_drawn_first(self, own, tmp_path, processor):
+        texts = {name: f"{name} cat" for name in "abcde"}
+        rows = [{"question": "x", "positives": [texts["a"]], "negatives": [texts[each] for each in "bcde"]}]
+        rows[0]["gains"] = [0, 1, 0, 1]
+        jsonl(tmp_path / "judged.jsonl", rows)
+        found = open_set(DataSet(jsonl=str(tmp_path / "judged.jsonl")), None, tmp_path / "cache")
+        drawing = Drawing([found], Order([1], [1.0], 0), Negatives(mined=3), None)
+        drawn = [[text[0] for text, _ in drawing.example(index)[0].documents] for index in range(40)]
+        assert {tuple(each[:3]) for each in drawn} == {("a", "c", "e"), ("a", "e", "c")}
+        assert {each[3] for each in drawn} == {"b", "d"}
+
+    @pytest.mark.parametrize("gains", [[1], [1, "a"], [1, -1], 3])
+    def test_gains_that_are_none_are_refused(self, tmp_path, gains):
+        row = {"question": "x", "positives": ["a"], "negatives": ["b", "c"], "gains": gains}
+        jsonl(tmp_path / "judged.jsonl", [row])
+        with pytest.raises(Problem, match="`gains` in line 1 of .* must be 2 whole numbers from 0 to 100"):
+            open_set(DataSet(jsonl=str(tmp_path / "judged.jsonl")), None, tmp_path / "cache")
+
     def test_one_of_the_instructions_is_drawn(self, own, tmp_path, processor):
         own = DataSet(**{**vars(own), "instructions": ("cat", "what")})
         drawing = Drawing([open_set(own, None, tmp_path / "cache")], Order([3], [1.0], 0), Negatives(), None)
