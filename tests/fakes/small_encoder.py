@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -50,13 +49,11 @@ class SmallEncoder:
     takes = Takes()
     memory = 0
 
-    def __init__(self, fingerprint: str = "small-1", seconds_a_batch: float = 0.0) -> None:
+    def __init__(self, fingerprint: str = "small-1") -> None:
         self.fingerprint = fingerprint
-        self.seconds_a_batch = seconds_a_batch
         self.encoded: list[str] = []
 
     def encode_passages(self, passages: Sequence[Passage]) -> list[np.ndarray]:
-        time.sleep(self.seconds_a_batch)
         texts = [passage_text(passage) for passage in passages]
         self.encoded += texts
         return [np.stack([direction(word) for word in words(text)]) for text in texts]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from app.service import index_building
 from app.service.answerers import Answerers
 from app.service.ask import AnswerService
 from app.settings import load_settings
@@ -20,6 +21,7 @@ from kb.catalogue import Catalogue
 from kb.sources.kinds import fixed_collection
 from kb.sources.registry import KINDS
 from tests.fakes.small_encoder import COLOURS, FAR, SmallEncoder, embed_sentences, source
+from tests.support.waiting import wait_for
 
 
 def refused(ready: AnswerService, *args, **named) -> str:
@@ -33,6 +35,19 @@ def refused(ready: AnswerService, *args, **named) -> str:
 
 def photo(colour: str) -> Image.Image:
     return Image.new("RGB", (30, 20), COLOURS[colour])
+
+
+def held_after(monkeypatch, batches: int, until: Callable[[], object]) -> None:
+    """Indexing encodes so many batches, of like size, and then waits until something holds."""
+    encoded: list[int] = []
+
+    def next_size(size: int, seconds: float) -> int:
+        encoded.append(size)
+        if len(encoded) > batches:
+            wait_for(until)
+        return size
+
+    monkeypatch.setattr(index_building, "_next_size", next_size)
 
 
 def fill(catalogue: Catalogue, monkeypatch, name: str = "things", articles=None) -> None:

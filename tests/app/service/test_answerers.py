@@ -30,6 +30,7 @@ from tests.fakes.chat_server import ChatServer, Reply, scored_stream, stream
 from tests.fakes.hub_server import HubServer
 from tests.fakes.small_encoder import ARTICLES, SmallEncoder, embed_sentences, source
 from tests.support.service import photo
+from tests.support.waiting import LONG
 
 KEY = "sk-secret-0123456789"
 CHERRY = Turn("What is this?", "Cherry [1].", "Cherry")
@@ -197,7 +198,7 @@ def test_stopping_closes_the_connection_to_the_server():
             pass
         assert not server.closed.is_set()
         steps.close()
-        assert server.closed.wait(3)
+        assert server.closed.wait(LONG)
 
 
 def test_the_key_is_sent_and_shown_nowhere(caplog, capsys):

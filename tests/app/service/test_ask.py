@@ -31,8 +31,8 @@ from retriever.encoders.base import Query
 from retriever.index import LateInteractionIndex
 from retriever.opening import open_index
 from tests.fakes.small_encoder import ARTICLES, COLOURS, GRID, SmallEncoder, embed_sentences, plain, words
-from tests.support.service import fill, photo, refused, services
-from tests.support.waiting import wait_for
+from tests.support.service import fill, held_after, photo, refused, services
+from tests.support.waiting import LONG, ended, wait_for
 
 
 def many(count: int) -> dict[str, str]:
@@ -283,7 +283,7 @@ def test_before_the_first_passage_is_indexed_the_person_is_told_what_happens(mak
 
     def fetch(corpus, progress):
         progress(1, 4)
-        assert going.wait(10)
+        assert going.wait(LONG)
         fill(catalogue, monkeypatch)
 
     one = make(fetch=fetch)
@@ -306,18 +306,19 @@ def test_asking_starts_a_service_that_was_not_started(make, catalogue, monkeypat
 
 def test_the_part_already_indexed_answers(make, catalogue, monkeypatch):
     monkeypatch.setattr(index_building, "COMMIT_PASSAGES", 1)
-    fill(catalogue, monkeypatch, articles=many(200))
-    encoder = SmallEncoder(seconds_a_batch=0.1)
-    one = make(encoder)
+    fill(catalogue, monkeypatch, articles=many(40))
+    going = threading.Event()
+    held_after(monkeypatch, 1, going.is_set)
+    one = make()
     one.start()
-    wait_for(lambda: 0 < one.status().done < 200 and one.indexes._indexer("things").index() is not None)
+    wait_for(lambda: one.status().done and one.indexes._indexer("things").index() is not None)
     result = one.ask_once(None, "How heavy is thing number 3?")
-    assert 0 < result.indexed < 200 and result.total == 200
+    assert 0 < result.indexed < 40 and result.total == 40
     status = one.status()
-    assert status.state == "indexing" and "of 200" in status.message and "answered" in status.message
-    encoder.seconds_a_batch = 0
+    assert status.state == "indexing" and "of 40" in status.message and "answered" in status.message
+    going.set()
     wait_for(lambda: one.status().state == "ready")
-    assert one.ask_once(None, "How heavy is thing number 3?").indexed == 200
+    assert one.ask_once(None, "How heavy is thing number 3?").indexed == 40
 
 
 def test_a_question_goes_before_the_next_batch():
@@ -329,7 +330,7 @@ def test_a_question_goes_before_the_next_batch():
         time.sleep(0.1)
         assert small.encoded == []
         shared.encode_queries([Query("red")])
-    thread.join(5)
+    thread.join(LONG)
     assert small.encoded == ["one red thing"]
 
 
@@ -396,7 +397,7 @@ def test_models_work_in_one_thread_and_searches_in_another_whoever_asks(tmp_path
     monkeypatch.setattr(LateInteractionIndex, "vectors", noted("search", LateInteractionIndex.vectors))
 
     def page(colour):
-        for step in cancellable(one.ask(photo(colour), "How heavy is it?"), 5):
+        for step in cancellable(one.ask(photo(colour), "How heavy is it?"), LONG):
             if isinstance(step, EvidenceFound):
                 assert step.heat()[1].shape == GRID
 
@@ -410,8 +411,7 @@ def test_models_work_in_one_thread_and_searches_in_another_whoever_asks(tmp_path
     one.close()
     assert {kind: len(each) for kind, each in threads.items()} == {"models": 1, "search": 1}
     for thread in threads["models"] | threads["search"]:
-        thread.join(20)
-        assert not thread.is_alive()
+        assert ended(thread)
 
 
 def test_a_fixed_collection_of_whole_documents_is_cut_when_it_is_fetched(tmp_path, monkeypatch):
@@ -437,7 +437,7 @@ def test_models_that_say_nothing_keep_nobody_from_evidence(make, catalogue, monk
 
     class Silent:
         def answer(self, question, image, passages, turns=()):
-            going.wait(30)
+            going.wait(LONG)
             yield Answer("Nothing.", (), False, "")
 
     fill(catalogue, monkeypatch)
@@ -661,13 +661,13 @@ def test_while_an_index_is_verified_again_it_answers(ready, monkeypatch):
 
     def verify(index):
         verifying.set()
-        assert going.wait(30)
+        assert going.wait(LONG)
         if says:
             raise Problem(says[0])
 
     monkeypatch.setattr(LateInteractionIndex, "verify", verify)
     ready.start()
-    assert verifying.wait(30)
+    assert verifying.wait(LONG)
     try:
         for colour in ("red", "blue"):  # neither of which was asked about before
             assert ready.ask_once(photo(colour), "What is this?").answer.answered
@@ -797,8 +797,9 @@ def test_the_time_that_is_left_is_told(catalogue, monkeypatch, tmp_path, steady)
 
 def test_stopping_ends_the_thread_and_keeps_what_was_done(make, catalogue, monkeypatch, tmp_path):
     fill(catalogue, monkeypatch, articles=many(100))
-    encoder = SmallEncoder(seconds_a_batch=0.1)
+    encoder = SmallEncoder()
     one = make(encoder)
+    held_after(monkeypatch, 1, lambda: one.indexes._indexer("things")._job.stopping)
     one.start()
     wait_for(lambda: one.status().done > 0)
     one.close()
@@ -821,15 +822,14 @@ class Endless:
             progress(1, 2)
         raise Problem("Nobody stopped it.")
 
-    def ended(self, stop, *args) -> bool:
+    def stopped(self, stop, *args) -> bool:
         """Whether a call that stops it comes to its end."""
         thread = threading.Thread(target=stop, args=args)
         thread.start()
-        thread.join(20)
-        ended = not thread.is_alive()
+        came = ended(thread)
         self.enough.set()
         thread.join()
-        return ended
+        return came
 
 
 def test_closing_ends_the_download_of_a_model(make, caplog):
@@ -837,7 +837,7 @@ def test_closing_ends_the_download_of_a_model(make, caplog):
     one = make(endless)
     one.start()
     wait_for(lambda: one.status().total == 2)
-    assert endless.ended(one.close)
+    assert endless.stopped(one.close)
     assert one.status().state == "starting" and not caplog.records
 
 
@@ -847,7 +847,7 @@ def test_deleting_ends_the_fetching_of_a_corpus(make, caplog):
     one.start()
     wait_for(lambda: one.status().total == 2)
     indexer = one.indexes._indexer("things")
-    assert endless.ended(one.indexes.forget, "things")
+    assert endless.stopped(one.indexes.forget, "things")
     assert indexer.status().state == "fetching" and not caplog.records
 
 
@@ -858,7 +858,7 @@ def test_deleting_does_not_wait_for_a_model_that_is_fetched_for_another_corpus(m
     wait_for(lambda: one.status().total == 2)
     one.start("more")
     more = one.indexes._indexer("more")
-    assert more.busy() and endless.ended(one.indexes.forget, "more")
+    assert more.busy() and endless.stopped(one.indexes.forget, "more")
     assert not more.busy() and not (tmp_path / "index").exists()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from retriever.index import LateInteractionIndex
 from retriever.opening import open_index
 from tests.fakes.small_encoder import ARTICLES, SmallEncoder, plain
 from tests.support.kb import record, source
-from tests.support.service import fill, services
+from tests.support.service import fill, held_after, services
 from tests.support.waiting import wait_for
 
 
@@ -173,13 +174,14 @@ def test_a_new_version_is_searched_when_its_index_is_ready_and_the_old_one_till_
         found = one.ask_once(None, "wheel 3 blue").passages[0]
         assert found.id == "things:doc_3#0" and "; " not in found.text
         ingest(catalogue, made_up, tmp_path, cutting=words(6))
-        slow = SmallEncoder(seconds_a_batch=0.5)
+        going, encoder = threading.Event(), SmallEncoder()
         monkeypatch.setattr(index_building, "BATCH", 2)
-        other = make(slow)
+        held_after(monkeypatch, 1, going.is_set)
+        other = make(encoder)
         other.start()
-        wait_for(lambda: other.status().state == "indexing" and slow.encoded)
+        wait_for(lambda: other.status().state == "indexing" and encoder.encoded)
         assert other.ask_once(None, "wheel 3 blue").passages[0].id == "things:doc_3#0"  # the old one answers
-        slow.seconds_a_batch = 0
+        going.set()
         wait_for(lambda: other.status().state == "ready")
         assert other.ask_once(None, "wheel 3 blue").passages[0].id == "things@2:doc_3#1"
         assert other.status().total == 12 and catalogue.count("things") == 12

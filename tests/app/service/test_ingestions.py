@@ -35,7 +35,7 @@ from kb.sources.registry import KINDS, Asked, as_request, from_request, settled
 from tests.fakes.small_encoder import SmallEncoder
 from tests.support.kb import record, source
 from tests.support.service import services
-from tests.support.waiting import wait_for
+from tests.support.waiting import LONG, ended, wait_for
 
 DOCUMENTS = 40
 
@@ -64,6 +64,7 @@ class Slow:
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch) -> None:
     monkeypatch.setattr(ingestion, "_BATCH", 5)
+    monkeypatch.setattr(module, "CLOSING", LONG)
 
 
 @pytest.fixture
@@ -142,7 +143,7 @@ class TestRunning:
         wait_for(lambda: state(ingestions).state == "finished")
         assert state(ingestions).documents == DOCUMENTS and state(ingestions).progress == 1
         wait_for(lambda: (state(ingestions).index or now).state == "ready")
-        assert not state(ingestions).busy and not state(ingestions).here
+        wait_for(lambda: not state(ingestions).busy and not state(ingestions).here)
         (hit, *_) = ingestions._service.find(None, "The text number7 speaks of apples", 1, "slow").passages
         assert hit.corpus == "slow"
 
@@ -150,19 +151,23 @@ class TestRunning:
         slowly = slow()
         ingestions.start(Asked("slow"))
         slowly.upto = 21
-        wait_for(lambda: state(ingestions).seen >= 15)
-        assert state(ingestions).rate is None  # it is too early to say
-        with ingestions.catalogue.database.writing() as session:
-            session.execute(update(IngestionRunRow).values(started=datetime.now(UTC) - timedelta(seconds=10)))
-        now = state(ingestions)
-        assert now.rate == pytest.approx(now.seen / 10, rel=0.15)
+        wait_for(lambda: slowly.given == slowly.upto)
+
+        def begun(ago: timedelta) -> CorpusState:
+            with ingestions.catalogue.database.writing() as session:
+                session.execute(update(IngestionRunRow).values(started=datetime.now(UTC) - ago))
+            return state(ingestions)
+
+        assert begun(-timedelta(hours=1)).rate is None  # it is too early to say
+        now = begun(timedelta(hours=1))
+        assert now.rate == pytest.approx(now.seen / 3600, rel=0.05)
         assert now.left == pytest.approx((DOCUMENTS - now.seen) / now.rate)
 
     def test_a_second_one_over_the_same_catalogue_sees_the_same(self, ingestions: Ingestions, slow, tmp_path) -> None:
         slowly = slow()
         ingestions.start(Asked("slow"))
         slowly.upto = 21
-        wait_for(lambda: state(ingestions).seen >= 15)
+        wait_for(lambda: slowly.given == slowly.upto)
         with working(tmp_path / "data") as other:
             theirs, mine = state(other), state(ingestions)
             assert (theirs.state, theirs.seen, theirs.progress) == (mine.state, mine.seen, mine.progress)
@@ -179,7 +184,7 @@ class TestRunning:
         for each in made:
             ingestions.start(Asked(each.name))
         made[0].upto = made[1].upto = 12
-        wait_for(lambda: all(state(ingestions, f"slow{n}").seen >= 5 for n in range(2)))
+        wait_for(lambda: all(each.given == each.upto for each in made[:2]))
         assert [each.state for each in ingestions.states()] == ["running", "running", "waiting"]
         assert state(ingestions, "slow2").documents == 0 and made[2].given == 0
         made[0].upto = DOCUMENTS
@@ -205,7 +210,7 @@ class TestRunning:
         held, real = threading.Event(), module.link_twins
 
         def slowly(*arguments) -> int:
-            held.wait(10)
+            held.wait(LONG)
             return real(*arguments)
 
         monkeypatch.setattr(module, "link_twins", slowly)
@@ -268,7 +273,7 @@ class TestPausing:
         slowly = slow()
         ingestions.start(Asked("slow"))
         slowly.upto = 12
-        wait_for(lambda: state(ingestions).seen >= 5)
+        wait_for(lambda: slowly.given == slowly.upto)
         ingestions.pause("slow")
         assert state(ingestions).state == "pausing"
         slowly.upto = 27
@@ -288,12 +293,12 @@ class TestPausing:
 
         def late(*arguments, **named):
             entered.set()
-            held.wait(10)
+            held.wait(LONG)
             return real(*arguments, **named)
 
         monkeypatch.setattr(module, "ingest", late)
         ingestions.start(Asked("slow"))
-        entered.wait(10)
+        assert entered.wait(LONG)
         ingestions.pause("slow")
         assert state(ingestions).state == "pausing"
         held.set()
@@ -330,8 +335,15 @@ class TestRestart:
         with working(tmp_path) as first:
             first.start(Asked("slow"))
             slowly.upto = 12
-            wait_for(lambda: state(first).seen >= 5)
-            threading.Timer(0.2, lambda: setattr(slowly, "upto", 27)).start()
+            wait_for(lambda: slowly.given == slowly.upto)
+
+            def go_on() -> None:
+                wait_for(lambda: state(first).state == "pausing")
+                slowly.upto = 27
+
+            going = threading.Thread(target=go_on)
+            going.start()
+        assert ended(going)
         with working(tmp_path) as second:
             assert state(second).state == "paused" and not state(second).here
             slowly.upto = DOCUMENTS
@@ -423,7 +435,7 @@ class TestDeleting:
         slowly = slow()
         ingestions.start(Asked("slow"))
         slowly.upto = 12
-        wait_for(lambda: state(ingestions).seen >= 5)
+        wait_for(lambda: slowly.given == slowly.upto)
         ingestions.delete("slow")
         ingestions.delete("slow")  # once more does nothing
         assert state(ingestions).state == "deleting"
@@ -449,7 +461,7 @@ class TestDeleting:
         with services(tmp_path, catalogue) as build:
             made = Ingestions(build(fetched))
             made.start(asked("folder", str(write(tmp_path / "docs", one="Frogs jump.")), "docs"))
-            assert loading.wait(30)
+            assert loading.wait(LONG)
             try:
                 made.delete("docs")
                 wait_for(lambda: made.states() == [])
@@ -461,13 +473,13 @@ class TestDeleting:
         slowly = slow()
         ingestions.start(Asked("slow"))
         slowly.upto = 12
-        wait_for(lambda: state(ingestions).seen >= 5)
+        wait_for(lambda: slowly.given == slowly.upto)
         with working(tmp_path / "data") as other:
             monkeypatch.setattr(module, "PATIENCE", 0.3)
             other.delete("slow")
             wait_for(lambda: "stop it there" in state(other).error)
             assert state(other).state == "pausing" and state(other).documents
-            monkeypatch.setattr(module, "PATIENCE", 60)
+            monkeypatch.setattr(module, "PATIENCE", LONG)
             other.delete("slow")
             slowly.upto = 27
             wait_for(lambda: state(other) is None)

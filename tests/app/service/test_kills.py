@@ -47,6 +47,7 @@ while True:
     number += 1
     kb.ingest.ingest(catalogue, state(number), folder)
     index_building.build_index(catalogue, "things", SmallEncoder(), path)
+    print(number, flush=True)
 """
 
 
@@ -66,11 +67,13 @@ def test_kills_at_many_moments_leave_what_can_be_mended(url, tmp_path):
     path = index_path(tmp_path, "things", "mini", "small-1")
     rng = random.Random(4)
     seen = set()
-    for _ in range(KILLS):
+    for kill in range(KILLS):
         command = [sys.executable, "-c", WORKER, url, str(tmp_path)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
             assert process.stdout.readline() == b"ready\n"
-            time.sleep(rng.uniform(0.02, 0.8))
+            for _ in range(kill % 3):  # states that were indexed before
+                process.stdout.readline()
+            time.sleep(rng.uniform(0, 0.5))
             process.send_signal(signal.SIGKILL)
         catalogue = Catalogue(url)
         seen.add(tuple(sorted(run["state"] for run in catalogue.runs())))
