@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from hypothesis import settings
 
@@ -16,10 +18,15 @@ from retriever.encoders.sentences import SentenceEncoder, load_sentence_encoder
 from tests import ARTEFACTS
 from tests.support.browser import CHROMIUM, FLAGS
 from tests.support.kb import NO_SERVER, postgresql
+from tests.support.waiting import LONG
 
 settings.register_profile("any machine", deadline=None)  # how long one case takes says something about the machine
 settings.load_profile("any machine")
 
+# So does how long a server takes to answer: what the tests ask without saying for how long would be given up after five
+# seconds, that of Gradio's own client too.
+for step in ("connect", "read", "write", "pool"):
+    setattr(inspect.signature(httpx.get).parameters["timeout"].default, step, LONG)
 
 
 @pytest.fixture(scope="session")

@@ -7,23 +7,13 @@ from collections.abc import Generator
 
 import pytest
 
-from common import worker_thread
 from common.cancellation import Cancellation, cancelled_by, current
 from common.problems import Problem
 from common.worker_thread import MOST, Gone, cancellable, last_of
+from tests.support.at_work import nobody_at_work, nobody_works  # noqa: F401
 from tests.support.waiting import LONG, wait_for
 
-
-@pytest.fixture(autouse=True)
-def nobody_at_work():
-    """What other tests left at work has ended, and so has at the end what this one leaves."""
-
-    def none() -> bool:
-        return worker_thread._running._value == MOST
-
-    wait_for(none)
-    yield
-    wait_for(none)
+pytestmark = pytest.mark.usefixtures("nobody_at_work")
 
 
 class Slow:
@@ -94,7 +84,8 @@ def test_there_are_only_so_many_at_a_time():
         next(cancellable(Slow().values(), 0.02))
     for slow in several:
         slow.go_on.set()
-    wait_for(lambda: all(slow.closed for slow in several) and worker_thread._running._value == MOST)
+    wait_for(lambda: all(slow.closed for slow in several))
+    wait_for(nobody_works)
     assert list(cancellable(iter_of([1]), LONG)) == [1]
 
 

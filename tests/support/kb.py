@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import uuid
@@ -21,6 +20,7 @@ from sqlalchemy.exc import OperationalError
 from kb.catalogue import Catalogue
 from kb.catalogue.tables import CorpusRow, DocumentRow, PassageRow
 from kb.records import DocumentRecord, Source
+from tests.support.ports import free_port
 
 SERVER = "postgresql+psycopg://postgres@127.0.0.1:5432/"
 NO_SERVER = "no PostgreSQL answers on 127.0.0.1:5432, and none is installed that could be started"
@@ -122,9 +122,7 @@ def _started() -> str | None:
     user = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
     if user:
         shutil.chown(folder, "postgres", "postgres")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
 
     def run(program: str, *options: str) -> None:
         command = [str(programs / program), "-D", str(folder / "data"), *options]

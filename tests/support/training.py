@@ -138,11 +138,13 @@ def _row(text: str | None, image: str | None, wanted: str, passages: dict[str, s
 
 
 def main(recipe: str, folder: str, cache: str, resume: str = "") -> int:
+    """Train. After each step its number is written, and a line is waited for, unless no more will come."""
     torch.set_num_threads(1)
 
     def told(line: dict) -> None:
         if line.keys() == {"step"}:
             print(line["step"], flush=True)
+            sys.stdin.readline()
 
     try:
         train(read_recipe(Path(recipe)), Path(folder), Path(cache), bool(resume), told)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -34,6 +33,7 @@ from tests.app.service.test_ingestions import write
 from tests.app.web.test_page import HOSTILE, Birds, Seen, assert_harmless, call, handlers, queued
 from tests.fakes.small_encoder import SmallEncoder
 from tests.support.kb import record, source
+from tests.support.ports import free_port
 from tests.support.service import services
 from tests.support.waiting import wait_for
 
@@ -456,9 +456,7 @@ def served(ingestions: Ingestions) -> Iterator[str]:
     birds = Birds()
     birds.settings = ingestions.settings
     page = build_page(birds, lambda: ingestions)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     yield launch(page, load_settings(host="127.0.0.1", port=port))
     page.close(verbose=False)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from app.web.middleware import TOO_LONG, Origins, Routes, SafeHeaders
 from app.web.page import MAX_REQUEST, build_page, launch
 from app.web.upload_limits import PATH, UPLOAD_OLD, LimitedUploads, UploadLimits, make_room, own_folder
 from tests.app.web.test_request_files import Reader
+from tests.support.ports import free_port
 
 NAMES = frozenset({"photos.example"})
 
@@ -62,9 +62,7 @@ def address(request: pytest.FixtureRequest) -> Iterator[str]:
     service = Reader()
     service.settings = settings
     page = build_page(service)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     launch(page, settings.model_copy(update={"port": port}))
     yield f"http://{request.param.replace('0.0.0.0', '127.0.0.1')}:{port}"
     page.close(verbose=False)

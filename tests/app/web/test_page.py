@@ -10,6 +10,7 @@ import asyncio
 import base64
 import errno
 import io
+import math
 import re
 import socket
 import subprocess
@@ -54,7 +55,11 @@ from generator.answers import DISAGREE, SUPPORTED, UNCHECKED, UNSUPPORTED, Answe
 from retriever.images import load_image
 from retriever.search.explain import Alignment
 from tests import ROOT
+from tests.support.at_work import nobody_at_work  # noqa: F401
+from tests.support.ports import free_port
+from tests.support.waiting import LONG, ended, wait_for
 
+pytestmark = pytest.mark.usefixtures("nobody_at_work")
 PAGE = SimpleNamespace(session_hash="one")  # as much of Gradio's request as is looked at
 HERON = "The grey heron wades in shallow water. It stands up to 100 cm tall. Herons eat fish and frogs."
 QUOTE = "It stands up to 100 cm tall."
@@ -562,11 +567,11 @@ class Birds:
         aligned = tuple(self.aligned(each) for each in answer.passages)
         yield EvidenceFound(answer.passages, query, question, None, aligned, photo)
         if self.loads:
-            self.loads.wait(20)
+            self.loads.wait(LONG)
         try:
             yield PartialText("It stands")
             if self.hold:
-                self.hold.wait(20)
+                self.hold.wait(LONG)
                 yield PartialText("It stands up")
         except GeneratorExit:
             self.closed += 1
@@ -747,14 +752,10 @@ class TestHandlers:
         while "It stands" not in str(next(steps)[0]):
             pass
         assert all(_skipped(each) for each in next(steps))  # now and then, so that it can be closed
-        began = time.monotonic()
         steps.close()
-        assert time.monotonic() - began < 5 and not birds.closed  # though the model is silent
+        assert not birds.closed  # the model is silent still, and is not waited for
         birds.hold.set()
-        until = time.monotonic() + 5
-        while not birds.closed:
-            assert time.monotonic() < until
-            time.sleep(0.01)
+        wait_for(lambda: birds.closed)
 
     @pytest.mark.parametrize("how", ["ended", "ended with later ones", "another waits", "another is answered"])
     def test_a_question_that_is_ended_or_followed_by_another_says_nothing_more(
@@ -796,7 +797,7 @@ class TestHandlers:
 
         def failing(*given: object, **how: object):
             yield next(ask(*given, **how))
-            going.wait(20)
+            going.wait(LONG)
             raise BadRequest("The model is too busy.")
 
         monkeypatch.setattr(birds, "ask", failing)
@@ -829,10 +830,7 @@ class TestHandlers:
             steps.close()
         assert "Too many questions" in final(respond(birds, photo, "How tall?"))[3]
         birds.hold.set()
-        until = time.monotonic() + 5
-        while "Too many questions" in final(respond(birds, photo, "How tall?"))[3]:
-            assert time.monotonic() < until
-            time.sleep(0.01)
+        wait_for(lambda: "Too many questions" not in final(respond(birds, photo, "How tall?"))[3])
 
     def test_a_question_is_told_of_before_it_has_its_turn(self, birds: Birds, photo: str) -> None:
         answer, problem = asker_of(birds).wait(photo, "How tall?", 1, PAGE)
@@ -899,9 +897,7 @@ class Served:
 def served():
     birds = Birds()
     page = build_page(birds)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     address = launch(page, load_settings(host="127.0.0.1", port=port))
     yield Served(birds, address, Client(address, verbose=False), page)
     page.close(verbose=False)
@@ -921,7 +917,7 @@ def handlers(address: str) -> dict[tuple[str, str], list[int]]:
 def call(address: str, number: int, *data: object, session: str = "x", **headers: str) -> SimpleNamespace:
     """What the page is told by a handler, as the browser asks for it. Of one that goes on, its first word."""
     body = {"data": data, "fn_index": number, "session_hash": session}
-    reply = httpx.post(f"{address}gradio_api/run/predict", json=body, headers=headers, timeout=30)
+    reply = httpx.post(f"{address}gradio_api/run/predict", json=body, headers=headers)
     said = reply.json().get("data") if reply.text.startswith("{") else None
     return SimpleNamespace(status=reply.status_code, text=reply.text, said=said or [])
 
@@ -938,7 +934,7 @@ def queued(address: str, number: int, *data: object, session: str, **headers: st
     if reply.status_code != 200:
         return reply.text
     told = ""
-    with httpx.stream("GET", f"{address}gradio_api/queue/data?session_hash={session}", timeout=30) as events:
+    with httpx.stream("GET", f"{address}gradio_api/queue/data?session_hash={session}") as events:
         for line in events.iter_lines():
             told += line
             if '"process_completed"' in line:
@@ -1060,9 +1056,7 @@ class TestEndpoint:
     def test_sessions_are_forgotten_and_can_go_on(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(page_module, "SESSIONS", 2)
         page = build_page(Birds())
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         address = launch(page, load_settings(host="127.0.0.1", port=port))
         try:
             polled = handlers(address)[None, "tick"][-1]
@@ -1084,16 +1078,25 @@ class TestEndpoint:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(30)
+            assert ended(thread)
         assert sorted(got) == [f"How tall {number}?" for number in range(6)]
 
     def test_who_goes_away_gives_up_the_place(
         self, served: Served, photo: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """By every way of asking by program: in mid-answer, and never having listened at all."""
+        served.client.predict(handle_file(photo), "How tall?", api_name="/ask")  # so that the photo is there
+        patient: list[str] = []  # the question that is answered, however late this machine listens to it
+        of = Listeners.of
+
+        def listener(self: Listeners, *keys: str) -> Listener:
+            one = of(self, *keys)
+            one._last = math.inf if patient else one._last
+            return one
+
+        monkeypatch.setattr(Listeners, "of", listener)
         monkeypatch.setattr(listeners, "PAUSE", 0.2)
         monkeypatch.setattr(listeners, "PATIENCE", 0.2)
-        served.client.predict(handle_file(photo), "How tall?", api_name="/ask")  # so that the photo is there
         api = f"{served.address}gradio_api"
         data = [{"path": str(served.birds.asked[-1][0])}, "How tall?", [], 3, None, None, False, False]
         ask = next(n for n, each in enumerate(served.page.config["dependencies"]) if each["api_name"] == "ask")
@@ -1115,13 +1118,15 @@ class TestEndpoint:
             for _ in range(QUESTIONS_AT_ONCE + 1):
                 stream = way()
                 if listens:
-                    with httpx.stream("GET", stream, timeout=30):  # which is there once the server has begun it
+                    with httpx.stream("GET", stream):  # which is there once the server has begun it
                         until = time.monotonic() + 30
                         while len(served.birds.asked) == before and time.monotonic() < until:
                             time.sleep(0.02)
             held, served.birds.hold = served.birds.hold, None
             # They are silent still, and yet the next one has its turn.
-            answer = served.client.submit(handle_file(photo), "How tall?", [], 3, api_name="/ask").result(30)
+            patient.append("How tall?")
+            answer = served.client.submit(handle_file(photo), "How tall?", [], 3, api_name="/ask").result(LONG)
+            patient.clear()
             assert answer["answer"] == "It stands up to 100 cm tall. [1]"
             held.set()
 
@@ -1137,16 +1142,13 @@ class TestEndpoint:
             reply = httpx.post(f"{served.address}gradio_api/call/ask", json={"data": data})
             streams.append(f"{served.address}gradio_api/call/ask/{reply.json()['event_id']}")
         job = served.client.submit(handle_file(photo), "How tall?", [], 3, api_name="/ask")
-        until = time.monotonic() + 30
-        while len(served.birds.asked) == before:
-            assert time.monotonic() < until
-            time.sleep(0.01)
+        wait_for(lambda: len(served.birds.asked) > before)
         served.birds.hold.set()
-        assert job.result(30)["question"] == "How tall?"
+        assert job.result(LONG)["question"] == "How tall?"
         assert [each[1] for each in served.birds.asked[before:]] == ["How tall?"]
         served.birds.hold = None
         for stream in streams:  # who listens in the end is answered
-            assert '"question": "How wide?"' in httpx.get(stream, timeout=30).text.replace("\\", "")
+            assert '"question": "How wide?"' in httpx.get(stream).text.replace("\\", "")
 
     def test_so_many_may_not_listen_yet(
         self, birds: Birds, photo: str, monkeypatch: pytest.MonkeyPatch
@@ -1286,7 +1288,7 @@ def png_chunk(name: bytes, data: bytes) -> bytes:
 def test_the_page_loads_no_model_library() -> None:
     heavy = "{'torch', 'transformers', 'faiss', 'sqlalchemy'}"
     code = f"import sys, app.web.page, app.service.starting_service; print(sorted({heavy} & set(sys.modules)))"
-    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=LONG)
     assert ran.stdout.strip() == "[]", ran.stdout + ran.stderr
 
 
@@ -1297,7 +1299,7 @@ def test_a_taken_port_is_a_sentence(tmp_path: Path) -> None:
         port = str(taken.getsockname()[1])
         ran = subprocess.run(
             [sys.executable, "app.py", "--port", port, "--data-dir", str(tmp_path)],
-            cwd=ROOT, capture_output=True, text=True, timeout=120,
+            cwd=ROOT, capture_output=True, text=True, timeout=5 * LONG,
         )  # fmt: skip
     assert ran.returncode == 2
     assert ran.stderr.startswith("error: ") and port in ran.stderr and "Traceback" not in ran.stderr

@@ -36,6 +36,7 @@ from app.web.request_files import (
 )
 from common.problems import BadRequest
 from retriever.images import load_image
+from tests.support.ports import free_port
 
 MARK = {"_type": "gradio.FileData"}
 TAKING_FILES = {"image", "file"}  # types of components of the page that take files; a new one is thought about
@@ -103,8 +104,12 @@ class Spied:
 
     def heard(self, place: str) -> str:
         told = ""
+        beats = False
         with self.client.stream("GET", place) as events:
             for line in events.iter_lines():
+                if beats or "heartbeat" in line:  # a sign of life, in one line or with another of data
+                    beats = line.startswith("event")
+                    continue
                 told += line
                 if "process_completed" in line or told.endswith("null") or "event: error" in told and "data" in line:
                     break
@@ -122,11 +127,9 @@ def spied(tmp_path_factory: pytest.TempPathFactory):
     service = Reader()
     ingestions = SimpleNamespace(settings=service.settings, allowed=True, states=list)
     page = build_page(service, lambda: ingestions)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     address = launch(page, load_settings(port=port))
-    client = httpx.Client(base_url=f"{address}gradio_api/", timeout=60)
+    client = httpx.Client(base_url=f"{address}gradio_api/")
     one = Spied(service, address, client.get(f"{address}config").json(), client)
 
     def note(event: str, given: tuple) -> None:
@@ -202,11 +205,11 @@ def test_the_named_endpoints_refuse_the_same(spied: Spied, tmp_path: Path) -> No
             data = [there, "How tall?", [], 5, None, None, False, False]
             named = dict(zip(("image", "question", "corpora", "passages"), data, strict=False))
             body = {"data": data} if start == "call" else named
-            joined = httpx.post(f"{spied.address}gradio_api/{start}/ask", json=body, timeout=60)
+            joined = httpx.post(f"{spied.address}gradio_api/{start}/ask", json=body)
             told = spied.heard(f"call/ask/{joined.json()['event_id']}")
             assert NOT_HERE in told and not spied.service.read
     for start in ("run", "api"):  # by which a question would go past the queue
-        reply = httpx.post(f"{spied.address}gradio_api/{start}/ask", json={"data": data}, timeout=60)
+        reply = httpx.post(f"{spied.address}gradio_api/{start}/ask", json={"data": data})
         assert reply.status_code == 404 and not spied.service.read
 
 
@@ -292,6 +295,6 @@ def test_a_file_component_of_gradios_own_would_be_found() -> None:
 def test_json_that_is_no_json(spied: Spied) -> None:
     for content in (b"{" * 5000, b"[" * 50_000 + b"]" * 50_000, b'{"data": 5}', b'{"data": [[]]}', b""):
         headers = {"Content-Type": "application/json"}
-        reply = httpx.post(f"{spied.address}gradio_api/call/ask", content=content, headers=headers, timeout=60)
+        reply = httpx.post(f"{spied.address}gradio_api/call/ask", content=content, headers=headers)
         assert reply.status_code in (400, 422, 500, 200) and "Traceback" not in reply.text
         assert spied.service.read == []

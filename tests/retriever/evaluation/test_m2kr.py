@@ -290,7 +290,7 @@ def test_a_run_that_is_killed_goes_on_where_it_was(tmp_path, small_steps, stage,
     killed = subprocess.run(
         [sys.executable, "-c", KILLED, data, images, tmp_path / "work", stage, str(count)],
         env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "OMP_NUM_THREADS": "1"},
-        timeout=60,
+        timeout=600,
     )
     assert killed.returncode == -signal.SIGKILL
     encoder = WordEncoder()

@@ -6,7 +6,6 @@ import pickle
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -118,7 +117,7 @@ def same(some, others):
 
 def test_killed_at_every_call_of_the_system(tmp_path):
     run = subprocess.run(
-        [sys.executable, __file__, str(tmp_path)], env=ENVIRONMENT, capture_output=True, text=True, timeout=300
+        [sys.executable, __file__, str(tmp_path)], env=ENVIRONMENT, capture_output=True, text=True, timeout=600
     )
     assert run.returncode == 0, run.stderr
     states, calls = pickle.loads((tmp_path / "expected").read_bytes())
@@ -200,9 +199,9 @@ def test_read_while_it_is_written_and_killed(tmp_path):
                 [sys.executable, "-c", WRITER, str(path)], env=ENVIRONMENT, cwd=ROOT, stdout=subprocess.PIPE, text=True
             )
             assert process.stdout.readline() == "ready\n"
-            until, refreshed = time.monotonic() + 60, 0
-            while refreshed < times:
-                assert time.monotonic() < until
+            refreshed = 0
+            while refreshed < times or last <= 30:
+                assert process.poll() is None
                 refreshed += reader.refresh()
                 now = assert_consistent(reader)
                 assert now >= last
@@ -213,7 +212,7 @@ def test_read_while_it_is_written_and_killed(tmp_path):
             with pytest.raises(Problem, match="Another process"):
                 LateInteractionIndex.open(path, write=True)
             process.kill()
-            process.wait(10)
+            process.wait()
             process.stdout.close()
             reader.refresh()
             reader.verify()

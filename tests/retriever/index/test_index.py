@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from common.problems import Problem
 from retriever.index import Index, LateInteractionIndex, arguments, centroids, changes, remove_index, segments, storage
+from tests.support.waiting import ended, wait_for
 
 DIM = 16
 
@@ -734,11 +735,9 @@ def test_searches_see_a_commit_while_another_thread_adds(lossless, rng, small_th
         thread.start()
     for start in range(0, 200, 10):
         lossless.add(names(10, start), vectors[start : start + 10])
+        wait_for(lambda size=start + 10: failures or size in checked)
     done.set()
-    for thread in threads:
-        thread.join(30)
-    assert not failures
-    assert len(set(checked)) > 3
+    assert all(ended(thread) for thread in threads) and not failures
 
 
 def problem(call, *arguments, **options):
@@ -1072,7 +1071,7 @@ for name, file in storage.read_manifest(path).files.items():
 
 
 def test_searching_damaged_vectors_does_not_crash(all_kinds):
-    run = subprocess.run([sys.executable, "-c", SEARCHER, str(all_kinds)], capture_output=True, text=True, timeout=100)
+    run = subprocess.run([sys.executable, "-c", SEARCHER, str(all_kinds)], capture_output=True, text=True, timeout=600)
     assert run.returncode == 0, run.stderr
     assert set(run.stdout.split()) == set(segments.LARGE)
 
@@ -1146,7 +1145,7 @@ for name, file in known.items():
 def test_a_file_cut_short_while_it_is_open_is_refused_as_when_it_is_opened(all_kinds):
     run = subprocess.run(
         [sys.executable, "-c", CUTTER, str(all_kinds)],
-        capture_output=True, text=True, timeout=100, env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+        capture_output=True, text=True, timeout=600, env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
     )  # fmt: skip
     assert run.returncode == 0, run.stdout[-300:] + run.stderr
     looked = set(run.stdout.splitlines())

@@ -24,6 +24,7 @@ from retriever.index import LateInteractionIndex, changes, kernels, late_interac
 from retriever.index import search as funnel
 from retriever.index.parallel import evenly, in_parallel
 from retriever.index.segments import Segment
+from tests.support.waiting import LONG
 
 DIM = 32
 
@@ -436,14 +437,14 @@ def starting(monkeypatch):
         real(threads)
         if threads == 1:
             halted.set()
-            go_on.wait(20)
+            go_on.wait(LONG)
 
     torch.set_num_threads(3)
     parallel._pool.cache_clear()
     monkeypatch.setattr(torch, "set_num_threads", slowly)
     with ThreadPoolExecutor() as others:
         first = others.submit(in_parallel, abs, [-1, 2, -3])
-        assert halted.wait(20)
+        assert halted.wait(LONG)
         yield others, go_on
         go_on.set()
         assert first.result() == [1, 2, 3]
@@ -468,7 +469,7 @@ def test_a_process_forked_while_threads_are_started_can_start_its_own(starting):
     child = os.fork()
     if child == 0:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(20)  # ends it should it wait for a lock that nobody holds any more
+        signal.alarm(round(LONG))  # ends it should it wait for a lock that nobody holds any more
         os._exit(0 if in_parallel(abs, [-4, 5]) == [4, 5] and threads_of_torch() == 3 else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
@@ -492,7 +493,7 @@ def test_runs_where_nothing_compiled_can_be_kept(tmp_path):
     (tmp_path / "retriever" / "index" / "__pycache__").write_text("")  # in the way of a folder, even for root
     environment = {"PATH": os.environ["PATH"], "HOME": os.devnull}
     run = subprocess.run(
-        [sys.executable, "-c", UNKEPT], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", UNKEPT], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600
     )
     assert run.returncode == 0, run.stderr
 

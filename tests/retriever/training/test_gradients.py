@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +18,7 @@ from retriever.training.gradients import Encoding, accumulate_gradients, taking_
 from retriever.training.loss import contrastive_loss, divergence, positives_of_others, score_table
 from retriever.training.recipe import Distil
 from tests import ROOT
+from tests.support.ports import free_port
 from tests.support.training import GROUP, gradients_of, made_batch, small_model
 
 PLAIN, TAUGHT = Distil(), Distil(weight=0.5, temperature=2.0)
@@ -159,10 +159,7 @@ def test_two_processes_give_what_one_gives(tmp_path):
     """Each has half of the questions, of other lengths than the other half; the third's positive is in both."""
     model, batch = small_model(tmp_path / "model").eval(), made_batch(8)
     whole, gradients = taken(model, batch, TAUGHT)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    places = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
+    places = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
     running = [
         subprocess.Popen(
             [sys.executable, __file__, str(tmp_path / "model"), str(tmp_path / f"{rank}.pt")],

@@ -8,7 +8,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -36,6 +35,7 @@ from retriever.training.runs import claimed, compared, find_runs, read_metrics
 from retriever.training.trainer import train
 from tests import ROOT
 from tests.support.checkpoints import VOCABULARY, write_checkpoint
+from tests.support.ports import free_port
 from tests.support.training import write_world
 
 # All that has a state or is drawn: dropout, negatives, a schedule, parts of batches, several batches a step.
@@ -120,27 +120,31 @@ def same(one: Path, other: Path) -> None:
 
 
 class Process:
-    """Training in a process of its own."""
+    """Training in a process of its own. held: it stands still after the step that is waited for, until it ends."""
 
-    def __init__(self, world: Path, run: Path, *resume: str, recipe: str = "recipe.toml", **places: str) -> None:
+    def __init__(
+        self, world: Path, run: Path, *resume: str, recipe: str = "recipe.toml", held: bool = False, **places: str
+    ) -> None:
         words = [sys.executable, "-m", "tests.support.training", world / recipe, run, world / "cache", *resume]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", **places}
         self._process = subprocess.Popen(
-            list(map(str, words)), cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+            list(map(str, words)), cwd=ROOT, env=environment, text=True,
+            stdin=subprocess.PIPE if held else subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
 
     def until(self, step: int) -> None:
         """Waits until it has made that step."""
         for line in self._process.stdout:
             if int(line) == step:
                 return
+            print(file=self._process.stdin, flush=True)
         raise AssertionError(f"it ended before step {step}: {self._process.stderr.read()}")
 
     def send(self, number: int) -> None:
         self._process.send_signal(number)
 
     def end(self) -> tuple[int, str]:
-        said = self._process.communicate(timeout=300)[1]
+        said = self._process.communicate(timeout=600)[1]
         return self._process.returncode, said
 
 
@@ -148,18 +152,18 @@ def test_killed_anywhere_and_resumed_it_is_the_same_run(world, whole, tmp_path):
     first = random.randrange(1, 6)
     second = random.randrange(first + 1, 8)  # the last step is made all the same
     print(f"killed after step {first}, told to stop after step {second}")
-    process = Process(world, tmp_path / "run")
+    process = Process(world, tmp_path / "run", held=True)
     process.until(first)
     process.send(signal.SIGKILL)
     process.end()
-    assert checkpoints.last_step(tmp_path / "run") <= first + 1
+    assert checkpoints.last_step(tmp_path / "run") <= first
 
-    process = Process(world, tmp_path / "run", "resume")
+    process = Process(world, tmp_path / "run", "resume", held=True)
     process.until(second)
     process.send(signal.SIGTERM)
     code, said = process.end()
     stopped = checkpoints.last_step(tmp_path / "run")
-    assert code == 2 and f"Stopped at step {stopped}, which is saved" in said and stopped > second
+    assert code == 2 and f"Stopped at step {stopped}, which is saved" in said and stopped == second + 1
 
     train(read_recipe(world / "recipe.toml"), tmp_path / "run", world / "cache", resume=True)
     same(tmp_path / "run", whole)
@@ -175,9 +179,7 @@ def test_in_two_processes_it_is_the_same_run_within_rounding(world, recipe, tmp_
     text = RECIPE.format(root=world).replace(f'start = "{world}/model"\n', "").replace("[learn]", new + "[learn]")
     (world / "still.toml").write_text(text)
     train(read_recipe(world / "still.toml"), tmp_path / "one", world / "cache")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        places = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
+    places = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2"}
     both = [
         Process(world, tmp_path / "two", recipe="still.toml", **places, RANK=str(rank), LOCAL_RANK=str(rank))
         for rank in range(2)
@@ -403,7 +405,7 @@ class TestThatEnds:
                 reading = [each for each in psutil.Process().children() if each.pid not in before]
                 reading[0].kill()
                 reading[0].wait()
-                time.sleep(60)  # until the signal that a child has died interrupts it
+                time.sleep(600)  # until the signal that a child has died interrupts it
 
         before = {each.pid for each in psutil.Process().children()}
         ahead = replace(recipe, train=replace(recipe.train, workers=1))

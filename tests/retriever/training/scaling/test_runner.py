@@ -120,7 +120,7 @@ class Worker:
         )  # fmt: skip
 
     def end(self) -> tuple[int, str, str]:
-        said = self.process.communicate(timeout=300)
+        said = self.process.communicate(timeout=600)
         return self.process.returncode, *said
 
 
