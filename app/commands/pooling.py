@@ -15,7 +15,7 @@ from app.commands.annotation_exports import photos_in
 from app.commands.printing import printable
 from app.commands.terminal import prepare
 from app.service.ask import build_service
-from app.service.pooling import answerer_of, pool
+from app.service.pooling import pool
 from app.settings import add_answer_options, add_common_options, settings_from
 
 MOST = 100  # passages of an item
@@ -51,14 +51,13 @@ def _pool(args: argparse.Namespace) -> int:
     service = build_service(settings)
     try:
         prepare(service)
-        answerer = answerer_of(service) if args.answers else ""
         with tqdm(desc="pooling", unit="item") as bar:
 
             def progress(done: int, total: int) -> None:
                 bar.total = total
                 bar.update(done - bar.n)
 
-            report = pool(service, photos_in(settings), args.project, args.k, answerer, progress)
+            report = pool(service, photos_in(settings), args.project, args.k, args.answers, progress)
     finally:
         service.close()
     print(f"{args.project}: {report.items:,} items, {report.added:,} new candidates, {report.merged:,} were there")

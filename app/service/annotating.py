@@ -6,18 +6,27 @@ with the program and be begun again. Knows nothing of Gradio, of requests or of 
 
 from __future__ import annotations
 
+import io
 import logging
 import threading
 from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
 
 from app.service.ask import AnswerService
 from app.service.job_states import IndexState
-from app.service.pooling import answerer_of, pool
+from app.service.pooling import pool, pooled
+from app.service.region import cut_out
+from app.service.results import WHOLE, Result
 from common.cancellation import Cancelled
 from common.jobs import Job
 from common.problems import BadRequest, problem_sentence
-from kb.annotations.items import add_items
+from common.text import shown
+from kb.annotations.items import add_items, checked_item
 from kb.annotations.photos import Photos
+from kb.annotations.pools import add_pool
 from kb.annotations.projects import project_called
 from kb.annotations.records import NewItem
 from retriever.images import load_image
@@ -51,13 +60,31 @@ class Annotating:
         self._jobs: dict[str, tuple[Job[PoolingState], threading.Thread]] = {}
         self._changing = threading.Lock()
 
-    def add(self, project: str, question: str, photo: bytes | None, **more: str) -> tuple[int, str]:
-        """Put one item into a project, its photo as the bytes of a file; how many are new (0 or 1), and its hash."""
+    def add(self, project: str, question: str, photo: bytes | None, **more: Any) -> tuple[str, bool]:
+        """Put one item into a project, its photo as the bytes of a file; its key, and whether it is new. Raises
+        BadRequest for what can be no item, or where another one has its key."""
         if photo is None:
-            return add_items(self.database, project, [NewItem(question, **more)]).added, ""
+            return self._added(project, NewItem(question, **more))
+        project_called(self.database, project)  # before a photo is kept for one that is not there
         with self.photos.changing():
-            kept = self.photos.keep(photo, load_image)
-            return add_items(self.database, project, [NewItem(question, kept, **more)]).added, kept
+            return self._added(project, NewItem(question, self.photos.keep(photo, load_image), **more))
+
+    def _added(self, project: str, item: NewItem) -> tuple[str, bool]:
+        item = checked_item(item)
+        made = add_items(self.database, project, [item])
+        if made.refused:
+            raise BadRequest(f"Another item of {project} has the id {shown(item.key, 80)}; choose another.")
+        return item.key, made.added == 1
+
+    def send(self, project: str, photo: Path | None, result: Result) -> bool:
+        """Have people judge an answer and what it was given from; whether its question is a new item. Of a photo of
+        which a part was asked about, that part is the item's."""
+        data = None
+        if photo is not None:
+            data = photo.read_bytes() if result.region == WHOLE else _png(cut_out(load_image(photo), result.region))
+        key, new = self.add(project, result.searched or result.question, data)
+        add_pool(self.database, project, key, list(pooled(result, self.settings)))
+        return new
 
     def pool(self, project: str, k: int, answers: bool) -> None:
         """Begin to put passages, and answers, to all items of a project that have none of this retriever yet."""
@@ -99,8 +126,7 @@ class Annotating:
             job.check()
 
         try:
-            answerer = answerer_of(self._service) if answers else ""
-            report = pool(self._service, self.photos, project, k, answerer, progress)
+            report = pool(self._service, self.photos, project, k, answers, progress)
             lost = f"{len(report.lost):,} items have lost their photo; add them again." if report.lost else ""
             job.to(PoolingState.FAILED if lost else PoolingState.FINISHED, lost)
         except Cancelled:
@@ -108,3 +134,9 @@ class Annotating:
         except Exception as problem:  # it is told where the pooling is shown
             log.exception("pooling %s failed", project)
             job.to(PoolingState.FAILED, problem_sentence(problem, "looking for passages"))
+
+
+def _png(photo: Image.Image) -> bytes:
+    written = io.BytesIO()
+    photo.save(written, "PNG")
+    return written.getvalue()

@@ -6,12 +6,13 @@ Knows nothing of people or judgments; kb/annotations/ keeps what is pooled and k
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.service.ask import AnswerService
 from app.service.results import Result
+from app.settings import Settings
 from common.jobs import Progress
 from common.passage import Evidence
 from kb.annotations.photos import Photos
@@ -33,13 +34,28 @@ class Pooling:
 
 def retriever_of(service: AnswerService) -> str:
     """By which name the passages that the service finds are pooled."""
-    settings = service.settings
-    return f"{settings.profile} in {settings.corpus}{' and by words' if settings.hybrid else ''}"
+    return _retriever(service.settings, [service.settings.corpus])
 
 
 def answerer_of(service: AnswerService) -> str:
     """By which name the service's answers are pooled."""
-    return f"{service.settings.model or 'extractive'} on {retriever_of(service)}"
+    return _answerer(service.settings, [service.settings.corpus])
+
+
+def _retriever(settings: Settings, corpora: Sequence[str]) -> str:
+    return f"{settings.profile} in {' and '.join(corpora)}{' and by words' if settings.hybrid else ''}"
+
+
+def _answerer(settings: Settings, corpora: Sequence[str]) -> str:
+    return f"{settings.model or 'extractive'} on {_retriever(settings, corpora)}"
+
+
+def pooled(result: Result, settings: Settings) -> Iterator[PooledPassage | PooledAnswer]:
+    """An answer, and the passages that it was given from, as people judge them."""
+    answerer = _answerer(settings, result.corpora)
+    for passage in result.passages:
+        yield _pooled(passage, {answerer: passage.rank})
+    yield PooledAnswer(result.answer.text, answerer, tuple(_citations(result)))
 
 
 def pool(
@@ -47,20 +63,20 @@ def pool(
     photos: Photos,
     project: str,
     k: int,
-    answerer: str = "",
+    answers: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> Pooling:
-    """Puts the k best passages of the service's corpus to each item, and its answer where `answerer` gives it a name.
-    What has been pooled so is passed over: it may end at any moment and be begun again. Raises Problem."""
-    retriever = retriever_of(service)
-    total, items = unpooled(service.catalogue.database, project, [retriever, *([answerer] if answerer else [])])
+    """Puts the k best passages of the service's corpus to each item, and with `answers` its answer. What
+    has been pooled so is passed over: it may end at any moment and be begun again. Raises Problem."""
+    names = [retriever_of(service), *([answerer_of(service)] if answers else [])]
+    total, items = unpooled(service.catalogue.database, project, names)
     report = Pooling()
     for done, item in enumerate(items, start=1):
         if item.photo is not None and not photos.there(item.photo):
             report.lost.append(item.key)
             continue
         photo = None if item.photo is None else photos.path(item.photo)
-        found = list(_found(service, item, photo, k, retriever, answerer))
+        found = list(_found(service, item, photo, k, answers))
         made = add_pool(service.catalogue.database, project, item.key, found)
         report.items += 1
         report.added += made.added
@@ -98,15 +114,13 @@ def rankings(
 
 
 def _found(
-    service: AnswerService, item: NewItem, photo: Path | None, k: int, retriever: str, answerer: str
+    service: AnswerService, item: NewItem, photo: Path | None, k: int, answers: bool
 ) -> Iterator[PooledPassage | PooledAnswer]:
+    retriever = retriever_of(service)
     for passage in service.find(photo, item.question, k).passages:
         yield _pooled(passage, {retriever: passage.rank})
-    if answerer:
-        result = service.ask_once(photo, item.question)
-        for passage in result.passages:  # which the answer cites
-            yield _pooled(passage, {answerer: passage.rank})
-        yield PooledAnswer(result.answer.text, answerer, tuple(_citations(result)))
+    if answers:
+        yield from pooled(service.ask_once(photo, item.question), service.settings)
 
 
 def _pooled(passage: Evidence, found: dict[str, int]) -> PooledPassage:

@@ -211,6 +211,29 @@ def test_an_item_put_aside_and_the_photo_looked_at(browser, site: str) -> None:
         assert "25 to 71 percent" in page.locator(".ca-frame").get_attribute("aria-label")
 
 
+def test_an_answer_is_sent_from_the_ask_page(browser, site: str) -> None:
+    with person(browser, site, "ann") as ann:
+        page = ann.page
+        page.get_by_role("button", name="Projects", exact=True).click()
+        page.get_by_text("New project").click()
+        root(page).get_by_label("Name").fill("sent")
+        page.get_by_role("button", name="Make the project").click()
+        page.get_by_text("0 of 0 items finished").wait_for()
+        page.get_by_role("tab", name="Ask").click()
+        page.locator(".cs-try").first.click()
+        said = ann.answered()
+        page.get_by_role("button", name="Send to annotation").click()
+        page.get_by_label("Project").select_option("sent")
+        page.get_by_role("button", name="Send", exact=True).click()
+        page.locator(".cs-sending", has_text="It is in sent now.").wait_for()
+        page.get_by_role("button", name="Open Annotate").click()
+        page.get_by_role("button", name="Judge", exact=True).click()
+        begin(page, "sent")
+        judged = page.locator(".ca-card", has_text="Answer 1 of 1")
+        assert said.split()[0] in judged.inner_text()
+        page.locator(".ca-layer img").wait_for()
+
+
 @pytest.mark.parametrize(
     "context",
     [

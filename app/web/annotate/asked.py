@@ -11,7 +11,9 @@ from typing import Any
 
 from app.service.annotating import Annotating
 from app.web.annotate.who import Who
+from app.web.ask.answering import ShownAnswer
 from common.problems import BadRequest
+from common.recently_used import RecentlyUsed
 from kb.annotations.records import Role
 from kb.catalogue.database import Database
 
@@ -20,11 +22,13 @@ MOST_NUMBER = 2**53  # that a browser has
 
 @dataclass(frozen=True)
 class Asked:
-    """signed: filled by operations that change who asks: a token and a name, for the browser to keep."""
+    """answers: that the Ask page showed lately, by the keys that their buttons have. signed: filled by operations that
+    change who asks: a token and a name, for the browser to keep."""
 
     desk: Annotating
     who: Who
     told: Mapping[str, Any]
+    answers: RecentlyUsed[ShownAnswer]
     signed: dict[str, str]
 
     @property

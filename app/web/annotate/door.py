@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.web.ask.answering import ShownAnswer
+from common.recently_used import RecentlyUsed
+
 if TYPE_CHECKING:  # it comes with the models, which take seconds to import
     from app.service.annotating import Annotating
 
@@ -19,10 +22,11 @@ STARTING = "The program is still starting; wait a moment."
 
 
 class Door:
-    """desk: gives None as long as the program is starting."""
+    """desk: gives None as long as the program is starting. shown: answers of the Ask page, by their buttons' keys."""
 
-    def __init__(self, desk: Callable[[], Annotating | None]) -> None:
+    def __init__(self, desk: Callable[[], Annotating | None], shown: RecentlyUsed[ShownAnswer]) -> None:
         self._desk = desk
+        self._shown = shown
         self._app: ASGIApp | None = None
         self._making = threading.Lock()
 
@@ -35,5 +39,5 @@ class Door:
             if self._app is None:
                 from app.web.annotate.routes import annotation_app
 
-                self._app = annotation_app(desk)
+                self._app = annotation_app(desk, self._shown)
         await self._app(scope, receive, send)

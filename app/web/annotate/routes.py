@@ -25,8 +25,10 @@ from app.service.annotating import Annotating
 from app.web.annotate import running, signing, working
 from app.web.annotate.asked import Asked
 from app.web.annotate.who import Who, remember, token_of, who
+from app.web.ask.answering import ShownAnswer
 from app.web.error_sentences import sentence_for
 from common.problems import BadRequest, Problem
+from common.recently_used import RecentlyUsed
 from kb.annotations.asking import item_for
 from kb.annotations.exporting import FORMATS, export_lines
 from kb.annotations.records import Role
@@ -45,8 +47,9 @@ class Refused(Exception):
         self.status = status
 
 
-def annotation_app(desk: Annotating) -> Starlette:
-    answers = Answers(desk)
+def annotation_app(desk: Annotating, shown: RecentlyUsed[ShownAnswer]) -> Starlette:
+    """shown: answers of the Ask page, by the keys that their buttons have."""
+    answers = Answers(desk, shown)
     routes = [
         Route("/annotation/do/{name}", _told(answers.do), methods=["POST"]),
         Route("/annotation/photo/{project}/{item:int}", _told(answers.photo)),
@@ -79,8 +82,9 @@ def _told(answer: Callable[[Request, bytes], Response]) -> Callable[[Request], A
 class Answers:
     """What is answered to each kind of request. From any thread."""
 
-    def __init__(self, desk: Annotating) -> None:
+    def __init__(self, desk: Annotating, shown: RecentlyUsed[ShownAnswer]) -> None:
         self._desk = desk
+        self._shown = shown
 
     def do(self, request: Request, body: bytes) -> Response:
         operation = OPERATIONS.get(request.path_params["name"])
@@ -89,7 +93,7 @@ class Answers:
         if request.headers.get("content-type", "").partition(";")[0] != "application/json":
             raise Refused(415, "This is asked for in JSON.")
         desk, somebody = self._signed_in(request, operation.role)
-        asked = Asked(desk, somebody, _object(body), {})
+        asked = Asked(desk, somebody, _object(body), self._shown, {})
         answer = JSONResponse(operation.do(asked))
         if asked.signed:
             if "out" in asked.signed:

@@ -57,8 +57,8 @@ def _add(asked: Asked) -> Any:
     if not isinstance(references, list) or not all(isinstance(each, str) for each in references):
         raise BadRequest("Reference answers must be a list of texts.")
     more = {name: asked.text(name, "") for name in ("key", "kind")}
-    added, kept = asked.desk.add(asked.project, asked.text("question"), data, references=tuple(references), **more)
-    return {"added": added, "photo": kept}
+    key, new = asked.desk.add(asked.project, asked.text("question"), data, references=tuple(references), **more)
+    return {"added": int(new), "key": key}
 
 
 def _overview(asked: Asked) -> Any:

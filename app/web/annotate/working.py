@@ -5,6 +5,7 @@ Everything said is in the database when the answer is given. Knows nothing of ot
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from app.web.annotate.as_json import item_json, judged_json, saved_json, worker_json
@@ -91,10 +92,18 @@ def _history(asked: Asked) -> Any:
     return [judged_json(each) | {"act": each.act} for each in entries]
 
 
+def _send(asked: Asked) -> Any:
+    shown = asked.answers.get(asked.text("answer"))
+    if shown is None:
+        raise BadRequest("This answer is no longer kept here; ask again, and send that one.")
+    photo = None if shown.photo is None else Path(shown.photo)
+    return {"new": asked.desk.send(asked.project, photo, shown.result)}
+
+
 OPERATIONS = {
     name: Operation(do, Role.ANNOTATOR)
     for name, do in {
         "projects": _projects, "project": _project, "next": _next, "item": _item, "judge": _judge, "skip": _skip,
-        "undo": _undo, "mine": _mine, "history": _history,
+        "undo": _undo, "mine": _mine, "history": _history, "send": _send,
     }.items()
 }  # fmt: skip

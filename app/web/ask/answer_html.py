@@ -72,8 +72,9 @@ def partial_answer(
     )
 
 
-def final_answer(result: Result) -> str:
-    """The whole answer, or calmly that there is none, with what it took."""
+def final_answer(result: Result, key: str = "") -> str:
+    """The whole answer, or calmly that there is none, with what it took. key: by which it can be sent to annotation,
+    which it cannot without one."""
     titles = _titles(result.passages)
     said = _said(result.answer.text, titles, result.answer.statements)
     if result.answer.answered:
@@ -85,7 +86,10 @@ def final_answer(result: Result) -> str:
         reason = escape(result.answer.reason.strip().rstrip("."))
         if not said.strip():
             said = f"The passages found do not answer this{': ' + reason if reason else ''}."
-    notes = [f'<p class="cs-timing">{_timing(result)}</p>']
+    send = ""
+    if key:
+        send = f'<button type="button" class="cs-send" data-answer="{escape(key)}">Send to annotation</button>'
+    notes = [f'<div class="cs-foot"><p class="cs-timing">{_timing(result)}</p>{send}</div>']
     if result.indexed < result.total:
         notes.insert(
             0,

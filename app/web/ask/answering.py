@@ -86,13 +86,23 @@ def left_as(kept: Kept) -> str:
     return answer if kept.complete else answer_html.broken_off(answer)
 
 
+@dataclass(frozen=True)
+class ShownAnswer:
+    """An answer that can be sent to annotation: the path of its photo, and the result without vectors."""
+
+    photo: str | None
+    result: Result
+
+
 @dataclass
 class AnswerShown:
-    """What the page shows of a question so far. before: what it showed before the question was asked."""
+    """What the page shows of a question so far. before: what it showed before the question was asked. key: by which the
+    answer, once it is whole, can be sent to annotation."""
 
     asked: PageQuestion
     before: Kept = Kept()
     run: str = field(default_factory=lambda: secrets.token_hex(4))
+    key: str = field(default_factory=lambda: secrets.token_hex(16))
     found: EvidenceFound | None = None
     maps: dict[int, HeatMap] = field(default_factory=dict)
     photo: str = ""  # as an address
@@ -125,7 +135,7 @@ class AnswerShown:
         citations = result.answer.citations if result.answer.speaks else ()
         selected = citations[0].number if citations else 1
         return told(
-            answer=answer_html.final_answer(result),
+            answer=answer_html.final_answer(result, self.key),
             evidence=self._cards(citations, selected),
             figure=self._figure(selected),
             problem="",

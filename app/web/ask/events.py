@@ -20,11 +20,12 @@ from PIL import Image, UnidentifiedImageError
 
 from app.service.job_states import INDEX_AT_REST
 from app.service.questions import checked_count, opened
+from app.service.results import Result
 from app.settings import LONGEST_ANSWER, QUESTIONS_AT_ONCE, QUESTIONS_UNHEARD, QUESTIONS_WAITING, SESSIONS, UPLOAD_OLD
 from app.web import notices
 from app.web.api import corpora_from, turns_from
 from app.web.ask import answer_html
-from app.web.ask.answering import PLACES, AnswerShown, PageQuestion, lacking, left_as, told
+from app.web.ask.answering import PLACES, AnswerShown, PageQuestion, ShownAnswer, lacking, left_as, told
 from app.web.components import Ticked
 from app.web.conversations import Conversations, Kept
 from app.web.error_sentences import sentence_for
@@ -32,6 +33,7 @@ from app.web.listeners import Listener, Listeners
 from app.web.request_files import NOT_HERE, placed, refusal
 from app.web.waiting_line import Ended, WaitingLine
 from common.problems import Problem
+from common.recently_used import RecentlyUsed
 from common.worker_thread import PAUSE, TOO_MANY, Gone, cancellable, last_of
 from generator.answers import Turn
 
@@ -57,6 +59,7 @@ class Asker:
         self._ended = Ended(SESSIONS)
         self._line = WaitingLine(QUESTIONS_AT_ONCE, QUESTIONS_WAITING)
         self._kept = Conversations(SESSIONS, UPLOAD_OLD)
+        self.answers: RecentlyUsed[ShownAnswer] = RecentlyUsed(SESSIONS)  # that can be sent to annotation
         self._unheard = 0  # questions of programs that do not listen yet
 
     def end(self, number: float | None, page: gr.Request) -> None:
@@ -150,6 +153,8 @@ class Asker:
                 for step in steps:
                     if self._ended.has(asked.session, number):
                         return
+                    if isinstance(step, Result):
+                        self.answers.put(shown.key, ShownAnswer(asked.photo, replace(step, query=None, alignments=())))
                     yield shown.waits(self.service.loading()) if step is None else shown.after(step)
         except Exception as problem:
             if not self._ended.has(asked.session, number):

@@ -7,7 +7,7 @@ import io
 import pytest
 
 from app.commands.app import main
-from app.service.pooling import pool, retriever_of
+from app.service.pooling import answerer_of, pool, retriever_of
 from common.problems import BadRequest
 from kb.annotations.asking import next_item
 from kb.annotations.items import add_items
@@ -70,10 +70,10 @@ def test_an_item_gets_what_is_found_by_its_photo_and_question(build, photos, cat
 
 
 def test_an_answer_comes_with_what_it_cites(build, photos, catalogue):
-    report = pool(ready(build), photos, "gems", 1, "rules")
-    assert report.items == 2
+    service = ready(build)
+    assert pool(service, photos, "gems", 1, answers=True).items == 2
     [answer] = candidates(catalogue)[What.ANSWER]
-    assert answer.found == {"rules": 1} and answer.text
+    assert answer.found == {answerer_of(service): 1} and answer.text
     titles = {each.title for each in candidates(catalogue)[What.PASSAGE]}
     assert {cited["title"] for cited in answer.citations} <= titles
     assert all(cited["quotes"] for cited in answer.citations)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -13,6 +14,8 @@ from app.service.annotating import Annotating, PoolingState
 from app.web.annotate.door import Door
 from app.web.annotate.guidelines import guidelines_html
 from app.web.annotate.routes import annotation_app
+from app.web.ask.answering import ShownAnswer
+from common.recently_used import RecentlyUsed
 from kb.annotations.judging import history
 from kb.annotations.people import add_person, remove_person
 from kb.annotations.pools import add_pool
@@ -44,9 +47,15 @@ def desk(build):
 
 
 @pytest.fixture
-def browser(desk):
+def shown() -> RecentlyUsed[ShownAnswer]:
+    """What the Ask page showed."""
+    return RecentlyUsed(10)
+
+
+@pytest.fixture
+def browser(desk, shown):
     """Makes browsers, each with cookies of its own; by a name of this machine."""
-    app = annotation_app(desk)
+    app = annotation_app(desk, shown)
     return lambda host="127.0.0.1": Browser(TestClient(app, base_url=f"http://{host}"))
 
 
@@ -173,11 +182,11 @@ def test_nobody_sees_what_others_judge_until_it_is_settled(browser, desk):
     eva.refused("pool", 403, "owner", project="cats", passages=5)
 
 
-def test_items_photos_passages_and_answers_by_the_page(browser, build, tmp_path, monkeypatch):
+def test_items_photos_passages_and_answers_by_the_page(browser, build, shown, tmp_path, monkeypatch):
     service = build()
     service.prepare(lambda status: None)
     desk = Annotating(service)
-    ann = Browser(TestClient(annotation_app(desk), base_url="http://127.0.0.1")).named("ann")
+    ann = Browser(TestClient(annotation_app(desk, shown), base_url="http://127.0.0.1")).named("ann")
     ann.ask("create", project="gems", judges=1, blind=False)
     monkeypatch.setattr("app.web.annotate.running.uploaded", lambda path: str(tmp_path / path))
     (tmp_path / "green.png").write_bytes(photo_bytes("green"))
@@ -205,11 +214,11 @@ def test_items_photos_passages_and_answers_by_the_page(browser, build, tmp_path,
     assert not [each for each in desk.photos.folder.rglob("??/*") if each.is_file()]
 
 
-def test_pooling_that_fails_says_why_and_one_that_is_stopped_goes_on_later(browser, build, monkeypatch):
+def test_pooling_that_fails_says_why_and_one_that_is_stopped_goes_on_later(build, shown, monkeypatch):
     service = build()
     service.prepare(lambda status: None)
     desk = Annotating(service)
-    ann = Browser(TestClient(annotation_app(desk), base_url="http://127.0.0.1")).named("ann")
+    ann = Browser(TestClient(annotation_app(desk, shown), base_url="http://127.0.0.1")).named("ann")
     project(desk.database, items=4, passages=0)
     held, real = threading.Event(), service.find
 
@@ -293,8 +302,35 @@ def test_the_answers_that_cite_are_shown_with_what_they_cite(browser, desk):
     ann.refused("judge", 400, "citation", **about, citations={"2": True})
 
 
+def test_an_answer_of_the_ask_page_is_sent_with_what_it_was_given_from(build, shown, tmp_path):
+    service = build()
+    service.prepare(lambda status: None)
+    desk, file = Annotating(service), tmp_path / "photo.png"
+    file.write_bytes(photo_bytes("green"))
+    ann = Browser(TestClient(annotation_app(desk, shown), base_url="http://127.0.0.1")).named("ann")
+    ann.ask("create", project="gems", judges=1, blind=False)
+    result = service.ask_once(file, "What is this?")
+    shown.put("whole", ShownAnswer(str(file), result))
+    shown.put("part", ShownAnswer(str(file), replace(result, region=(0.0, 0.0, 0.5, 1.0))))
+    ann.refused("send", 400, "no longer kept", project="gems", answer="nothing")
+    ann.refused("send", 400, "no project called dogs", project="dogs", answer="whole")
+    assert not desk.photos.folder.exists()
+    assert ann.ask("send", project="gems", answer="whole") == {"new": True}
+    assert ann.ask("send", project="gems", answer="whole") == {"new": False}
+    item = in_it(ann, "gems")
+    assert item["question"] == "What is this?" and item["candidates"][-1]["text"] == result.answer.text
+    assert [each["text"] for each in item["candidates"][:-1]] == [passage.text for passage in result.passages]
+    assert ann.ask("send", project="gems", answer="part") == {"new": True}
+    whole, part = (each["id"] for each in ann.ask("items", project="gems"))
+    sizes = [
+        Image.open(io.BytesIO(ann.client.get(f"/annotation/photo/gems/{number}").content)).size
+        for number in (whole, part)
+    ]
+    assert sizes == [(8, 8), (4, 8)]
+
+
 def test_the_door_says_that_the_program_is_starting():
-    reply = TestClient(Door(lambda: None)).post("/annotation/do/me", json={})
+    reply = TestClient(Door(lambda: None, RecentlyUsed(1))).post("/annotation/do/me", json={})
     assert reply.status_code == 503 and "still starting" in reply.json()["problem"]
 
 
