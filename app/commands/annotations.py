@@ -23,13 +23,14 @@ from app.settings import Settings
 from common.problems import BadRequest, unreadable
 from common.text import shown
 from kb.annotations.agreement import Agreed, Measured, agreement
+from kb.annotations.foreign_files import KINDS, import_foreign
 from kb.annotations.gold_progress import gold_progress
 from kb.annotations.importing import import_project
 from kb.annotations.item_files import add_from_file
 from kb.annotations.people import add_person, people, remove_person
 from kb.annotations.progress import progress
 from kb.annotations.projects import create_project, delete_project, projects, scale_of
-from kb.annotations.records import ANSWER_SCALE, PASSAGE_SCALE, Project, Role, What
+from kb.annotations.records import ANSWER_SCALE, PASSAGE_SCALE, Project, Role, Scale, What
 from kb.catalogue import Catalogue
 
 _SHOWN_SKIPS = 10
@@ -68,6 +69,11 @@ def add_annotation_commands(commands: Any, shared: argparse.ArgumentParser) -> N
     imports = command("import", _import, "make a project from an exported file")
     imports.add_argument("file", type=Path, metavar="FILE", help="with its photographs beside it, in FILE.photos")
     imports.add_argument("--name", default="", metavar="NAME", help="another name for it")
+    imports.add_argument(
+        "--from", dest="program", choices=KINDS, help="a JSON export of this program, of one judged text a record"
+    )
+    imports.add_argument("--photos", type=Path, metavar="DIR", help="with --from: where photographs lie")
+    imports.add_argument("--scales", type=Path, metavar="FILE", help="with --from: as for create")
     delete = command("delete", _delete, "delete a project with all that was judged in it")
     delete.add_argument("name", metavar="NAME")
     about = "who judges"
@@ -85,18 +91,24 @@ def add_annotation_commands(commands: Any, shared: argparse.ArgumentParser) -> N
 
 def _create(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
     guidelines = _read(args.guidelines) if args.guidelines else ""
-    scales = {"passages": PASSAGE_SCALE, "answers": ANSWER_SCALE}
-    if args.scales:
-        try:
-            told = json.loads(_read(args.scales))
-        except (ValueError, RecursionError):
-            told = None
-        if not isinstance(told, dict) or not told or not told.keys() <= scales.keys():
-            raise BadRequest(f"{shown(args.scales)} must be a JSON object with passages, answers or both.")
-        scales |= {name: scale_of(scale) for name, scale in told.items()}
+    scales = _scales(args.scales)
     made = Project(args.name, guidelines, scales["passages"], scales["answers"], args.judges, not args.open)
     create_project(catalogue.database, made)
     print(f"made the project {args.name}")
+
+
+def _scales(path: Path | None) -> dict[str, Scale]:
+    """Of passages and answers: those of a file, else the usual ones."""
+    scales = {"passages": PASSAGE_SCALE, "answers": ANSWER_SCALE}
+    if path is not None:
+        try:
+            told = json.loads(_read(path))
+        except (ValueError, RecursionError):
+            told = None
+        if not isinstance(told, dict) or not told or not told.keys() <= scales.keys():
+            raise BadRequest(f"{shown(path)} must be a JSON object with passages, answers or both.")
+        scales |= {name: scale_of(scale) for name, scale in told.items()}
+    return scales
 
 
 def _read(path: Path) -> str:
@@ -186,9 +198,17 @@ def _when(moment: Any) -> str | None:
 
 
 def _import(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
-    folder = photos_beside(args.file)
-    name = import_project(catalogue.database, args.file, photos_in(settings), _check(), args.name, folder)
-    print(f"made the project {name}")
+    database, photos = catalogue.database, photos_in(settings)
+    if args.program is None:
+        if args.photos or args.scales:
+            raise BadRequest("--photos and --scales go with --from; an export of this program has its own.")
+        name = import_project(database, args.file, photos, _check(), args.name, photos_beside(args.file))
+        print(f"made the project {name}")
+        return
+    scales = _scales(args.scales)
+    made = Project(args.name or args.file.stem, "", scales["passages"], scales["answers"])
+    judged = import_foreign(database, args.file, args.program, photos, _check(), made, args.photos)
+    print(f"made the project {made.name} with {judged:,} judgments")
 
 
 def _delete(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:

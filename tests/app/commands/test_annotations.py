@@ -120,6 +120,8 @@ def test_what_could_not_be_taken_is_on_standard_error(command, items, tmp_path):
         (("export", "cats", "--format", "m2kr", "--output", "new"), "judged to answer it"),
         (("delete", "dogs"), "no project called dogs"),
         (("import", "items.jsonl"), "is not an export"),
+        (("import", "items.jsonl", "--photos", "."), "go with --from"),
+        (("import", "items.jsonl", "--from", "argilla"), "is not a JSON list of records"),
         (("add", "cats"), "either a file with items, or a folder of M2KR"),
         (("add", "cats", "items.jsonl", "--m2kr", ".", "--task", "EVQA"), "either a file with items, or a folder"),
         (("add", "cats", "--m2kr", "."), "give both --m2kr and --task"),
@@ -136,6 +138,21 @@ def test_what_is_refused_is_one_sentence(command, items, tmp_path, monkeypatch, 
     command("create", "cats")
     code, out, err = command(*argv)
     assert (code, out) == (2, "") and err.startswith("error: ") and sentence in err and len(err.splitlines()) == 1
+
+
+def test_a_project_from_another_program(command, tmp_path):
+    write_photo(tmp_path / "pictures/a.png")
+    result = {"type": "choices", "from_name": "grade", "value": {"choices": ["Relevant"]}}
+    data = {"question": "What is it?", "image": "/data/a.png", "text": "A cat."}
+    task = {"data": data, "annotations": [{"completed_by": 1, "result": [result]}]}
+    (tmp_path / "theirs.json").write_text(json.dumps([task]))
+    (tmp_path / "scales.json").write_text(json.dumps({"passages": [
+        {"key": "yes", "label": "relevant", "gain": 1}, {"key": "no", "label": "not relevant", "gain": 0},
+    ]}))  # fmt: skip
+    argv = ("import", tmp_path / "theirs.json", "--from", "label-studio", "--photos", tmp_path / "pictures")
+    assert "no grades; give grades with --scales" in command(*argv)[2]
+    assert command(*argv, "--scales", tmp_path / "scales.json")[1] == "made the project theirs with 1 judgments\n"
+    assert command("export", "theirs", "--format", "qrels")[1].endswith(" 1\n")
 
 
 def test_scales_of_ones_own(command, database, tmp_path):
