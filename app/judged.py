@@ -58,6 +58,8 @@ def write_judged(
     """Writes what people judged in a project to a folder, in the place of what was there, about `share` of the items
     held out: no document and no photo of theirs is among what is learned from. catalogue: of the collections that the
     passages are from. most: passages in the pool, but for what was judged. Raises Problem."""
+    if folder.exists() and not (folder / ABOUT).is_file():
+        raise Problem(f"{shown(folder)} holds something else; move it away, or choose another place with --output.")
     questions, without = learnable(judged_questions(database, project), project)
     _check_photos(questions, photos)
     held = held_out({each.key: _shared(each) for each in questions}, share, seed) if share else frozenset()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -38,7 +39,7 @@ from retriever.evaluation.comparing import Asked, Change, compare, ranks_of
 from retriever.images import load_image
 from retriever.training.batches import image_file
 from retriever.training.files import whole
-from retriever.training.mini.weighing import Judged, learn_weights
+from retriever.training.mini.weighing import MOST, Judged, learn_weights
 from retriever.training.reading import read_recipe
 from retriever.training.recipe import Recipe
 from retriever.training.runs import BEST, JUDGED, RECIPE
@@ -64,7 +65,7 @@ def add_commands(commands: Any) -> None:
     )
     command.add_argument(
         "folder", type=Path, metavar="DIR",
-        help="the folder of a run whose recipe has a source of judgments, or one that finetune-mini wrote",
+        help="the folder of a run whose recipe has a source of judgments, or one that finetune-judged wrote",
     )  # fmt: skip
     command.add_argument("--before", metavar="PROFILE", help="default: what the run began with")
     command.add_argument("--after", metavar="PROFILE", help="default: the run's best model")
@@ -181,13 +182,14 @@ def _tune(settings: Settings, folder: Path, images: Path, output: Path) -> dict[
     place = {each: number for number, each in enumerate(passages)}
     encoder = load_encoder(settings.profile, settings.cache_dir)
     vectors = encoder.encode_passages([PlainPassage(each, "", text) for each, text in passages.items()])
-    judged = [
+    rows = [row for _, row in json_rows(folder / TRAIN)]
+    judged = (
         Judged(
             row["question"], load_image(image_file(row["image"], [images])) if row.get("image") else None,
             *(tuple(place[each] for each in row[kind]) for kind in ("positives", "negatives")),
         )
-        for _, row in json_rows(folder / TRAIN)
-    ]  # fmt: skip
+        for row in random.Random(0).sample(rows, min(len(rows), MOST))
+    )  # fmt: skip
     report = learn_weights(encoder.model, encoder.query_tokenizer, judged, vectors)
     with whole(output, "run it again") as file:
         save_weights(encoder.model, file, learned_titles(weights_of(profile_of(settings.profile))))
@@ -253,7 +255,7 @@ def _meant(folder: Path, before: str | None, after: str | None) -> tuple[Path, s
     if not (folder / ABOUT).is_file():
         raise Problem(
             f"{shown(folder)} holds no judgments; name the folder of a run whose recipe has a source of them, or one "
-            "that finetune-mini wrote."
+            "that finetune-judged wrote."
         )
     if not before or not after:
         raise Problem("Say which models to compare: --before PROFILE --after PROFILE.")

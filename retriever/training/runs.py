@@ -43,14 +43,15 @@ _LIBRARIES = ("torch", "transformers", "accelerate", "tokenizers", "pillow", "nu
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
     """The folder, made if need be, for this process alone. Raises Problem while another is at work in it."""
-    made = not folder.exists()
+    made, judged = not folder.exists(), (folder / JUDGED).exists()
     try:
         with one_at_a_time(folder, wait=False):
             try:
                 yield
             finally:
                 if not (folder / ABOUT).exists():  # it was refused: nothing of it stays
-                    shutil.rmtree(folder / JUDGED, ignore_errors=True)
+                    if not judged:
+                        shutil.rmtree(folder / JUDGED, ignore_errors=True)
                     (folder / LOCK).unlink()
                     if made:
                         folder.rmdir()

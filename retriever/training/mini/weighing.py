@@ -7,8 +7,9 @@ for documents that nobody judged. Knows nothing of files or of people.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -24,6 +25,8 @@ from retriever.encoders.mini.photos import prepare_photo
 from retriever.training.mini.articles import one_cycle, summary
 
 STEPS, RATE = 60, 2e-3
+MOST = 2_000  # questions that are worth learning so little from
+_TOGETHER, _OTHERS = 32, 512  # questions compared with the same passages: all of their own, and so many others
 SHARPNESS = 20.0  # what scores, mean cosine similarities, are multiplied by
 HARD = 0.5  # of the loss: telling the answers from what was judged not to be one; the rest, from all other passages
 STAY = 10.0  # what the squared change of the weights of a question counts beside the loss
@@ -58,12 +61,14 @@ class _Alike:
 def learn_weights(
     model: FLMRModelForRetrieval,
     tokenizer: PreTrainedTokenizerBase,
-    judged: Sequence[Judged],
+    judged: Iterable[Judged],
     passages: Sequence[np.ndarray],
 ) -> dict:
-    """Changes the model's weights of vectors; steps and losses. passages: the vectors (tokens, dim) of each."""
+    """Changes the model's weights of vectors; steps and losses. judged: MOST at most, gone through once. passages: the
+    vectors (tokens, dim) of each."""
     model.requires_grad_(False)
     groups = [_alike(model, tokenizer, some, passages) for some in _by_shape(model, judged)]
+    count = sum(len(each.states) for each in groups)
     weigh = model.query_vector_weights.requires_grad_(True)
     optimiser = torch.optim.Adam(weigh.parameters(), lr=RATE)
     schedule = one_cycle(optimiser, STEPS)
@@ -72,7 +77,7 @@ def learn_weights(
         optimiser.zero_grad()
         total = 0.0
         for each in groups:
-            loss = _loss(model, each).sum() / len(judged)
+            loss = _loss(model, each).sum() / count
             loss.backward()
             total += loss.item()
         optimiser.step()
@@ -84,14 +89,14 @@ def learn_weights(
 
 @torch.no_grad()
 def _by_shape(
-    model: FLMRModelForRetrieval, judged: Sequence[Judged]
-) -> Iterable[list[tuple[Judged, tuple[torch.Tensor, torch.Tensor] | None]]]:
-    """With what the tower makes of the photos."""
+    model: FLMRModelForRetrieval, judged: Iterable[Judged]
+) -> list[list[tuple[Judged, tuple[torch.Tensor, torch.Tensor] | None]]]:
+    """Some together, with what the tower makes of the photos in their place."""
     groups: dict[torch.Size | None, list] = {}
     for each in tqdm(judged, desc="looking at photographs", unit="photo"):
         seen = None if each.photo is None else model.vision_features(prepare_photo(each.photo).pixels[None])
-        groups.setdefault(None if seen is None else seen[1].shape, []).append((each, seen))
-    return groups.values()
+        groups.setdefault(None if seen is None else seen[1].shape, []).append((replace(each, photo=None), seen))
+    return [some[at : at + _TOGETHER] for some in groups.values() for at in range(0, len(some), _TOGETHER)]
 
 
 @torch.no_grad()
@@ -110,14 +115,23 @@ def _alike(
     out = model.query(**inputs)
     for hook in hooks:
         hook.remove()
-    best = torch.stack([(out.late_interaction_output @ torch.from_numpy(each).T).amax(-1) for each in passages], -1)
-    right, wrong = (torch.zeros(len(some), len(passages), dtype=torch.bool) for _ in range(2))
+    column = {number: at for at, number in enumerate(_compared([each for each, _ in some], len(passages)))}
+    found = out.late_interaction_output
+    best = torch.stack([(found @ torch.from_numpy(passages[each]).T).amax(-1) for each in column], -1)
+    right, wrong = (torch.zeros(len(some), len(column), dtype=torch.bool) for _ in range(2))
     for row, (each, _) in enumerate(some):
-        right[row, list(each.positives)] = True
-        wrong[row, list(each.negatives)] = True
+        right[row, [column[number] for number in each.positives]] = True
+        wrong[row, [column[number] for number in each.negatives]] = True
     counted = (out.vector_weights[:, : ids.shape[1]] > 0).float()
     before = F.normalize(out.vector_weights, p=1, dim=1)
     return _Alike(read[weigh.text], counted, read.get(weigh.patch), best, before, right, wrong)
+
+
+def _compared(some: Sequence[Judged], count: int) -> list[int]:
+    """The numbers of the passages that questions are compared with: their own, and of `count` passages some others."""
+    own = sorted({number for each in some for number in (*each.positives, *each.negatives)})
+    others = sorted(set(range(count)) - set(own))
+    return own + random.Random(len(own)).sample(others, min(_OTHERS, len(others)))
 
 
 def _loss(model: FLMRModelForRetrieval, each: _Alike) -> torch.Tensor:

@@ -240,3 +240,13 @@ def test_judgments_are_exported_with_their_photographs(settings, judged, capsys,
     assert len(rows) == 24 and all((tmp_path / "pairs.jsonl.photos" / row["image"]).is_file() for row in rows)
     found = open_set(DataSet(jsonl=str(file), images=f"{file}.photos"), None, tmp_path / "cache")
     assert len(found.rows) == 24 and found.rows[0]["negative_gains"] == [0]
+
+
+def test_what_lies_in_the_way_stays(command, judged, recipe, tmp_path):
+    for place in (tmp_path / "run" / "judged" / "pairs", tmp_path / "pairs.judged"):
+        place.mkdir(parents=True)
+        (place / "mine.txt").write_text("mine")
+    assert "holds something else; move it away" in command("train", recipe(), "--output", tmp_path / "run")[2]
+    output = tmp_path / "pairs.safetensors"
+    assert "holds something else; move it away" in command("finetune-judged", "pairs", "--output", output)[2]
+    assert len(list(tmp_path.rglob("mine.txt"))) == 2
