@@ -8,10 +8,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from itertools import islice
+from dataclasses import asdict
 from typing import Any
 
 from tqdm import tqdm
@@ -21,15 +19,13 @@ from app.commands.pooling import count
 from app.commands.printing import printable, table
 from app.commands.terminal import prepare
 from app.service.ask import build_service
+from app.service.judged_rankings import Gathered, gathered
 from app.service.pooling import rankings, retriever_of
 from app.settings import Settings, add_common_options
 from common.problems import BadRequest
 from common.text import shown
-from kb.annotations.projects import project_called
-from kb.annotations.records import What
-from kb.annotations.settled import SettledItem, best_gain, settled_items
 from kb.catalogue import Catalogue
-from retriever.evaluation.judged import COMPARED, MEASURES, Difference, Figure, Report, by_item, summed_up
+from retriever.evaluation.judged import COMPARED, MEASURES, Difference, Figure, Report, summed_up
 
 _AT_ONCE = 500  # items
 _SHOWN = 10  # items whose photo is gone
@@ -57,48 +53,30 @@ def add_command(commands: Any) -> None:
     command.set_defaults(run=_eval)
 
 
-@dataclass
-class _Gathered:
-    """Values by item of each ranking, the kinds of the judged items, how many items nobody judged. `answer`: names of
-    those that gave answers, whose passages are those cited and no ranking."""
-
-    values: dict[str, dict[str, Sequence[float]]] = field(default_factory=lambda: defaultdict(dict))
-    kinds: dict[str, str] = field(default_factory=dict)
-    unjudged: int = 0
-    answer: set[str] = field(default_factory=set)
-
-
 def _eval(args: argparse.Namespace, settings: Settings) -> None:
     catalogue = Catalogue(settings.catalogue_url)
     try:
-        relevant = best_gain(project_called(catalogue.database, args.project).passage_scale)
-        if not relevant:
-            raise BadRequest(f"No grade of the passages of {args.project} has a gain over 0; there is nothing to find.")
-        gathered = _gather(catalogue, args.project, relevant, {})  # before anything is asked
-        _check(args, gathered)
+        found = gathered(catalogue.database, args.project)  # before anything is asked
+        _check(args, found)
         if anew := _asked_anew(args, settings):
-            gathered = _gather(catalogue, args.project, relevant, anew)
+            found = gathered(catalogue.database, args.project, anew)
     finally:
         catalogue.close()
-    named = [name for name in sorted(gathered.values) if name not in gathered.answer | anew.keys()]
+    named = [name for name in found.retrievers if name not in anew]
     chosen = [name for name in named if not args.runs or name in args.runs] + list(anew)
     if not chosen:
         raise BadRequest(f"No retriever's ranking is kept in {args.project}; ask anew with --profile.")
-    report = summed_up({name: gathered.values[name] for name in chosen}, gathered.kinds)
-    about = {"project": args.project, "judged": len(gathered.kinds), "unjudged": gathered.unjudged}
-    about |= {"relevant": relevant}
+    report = summed_up({name: found.values[name] for name in chosen}, found.kinds)
+    about = {"project": args.project, "judged": len(found.kinds), "unjudged": found.unjudged}
+    about |= {"relevant": found.relevant}
     if args.json:
         print(json.dumps(about | asdict(report), ensure_ascii=False, indent=2))
         return
     _print(about, report)
 
 
-def _check(args: argparse.Namespace, gathered: _Gathered) -> None:
-    if not gathered.kinds:
-        raise BadRequest(
-            f"Nobody has judged a passage of {args.project} by a grade with a gain; there is nothing to measure by."
-        )
-    there = sorted(gathered.values.keys() - gathered.answer)
+def _check(args: argparse.Namespace, found: Gathered) -> None:
+    there = found.retrievers
     for name in args.runs or ():
         if name not in there:
             listed = shown(", ".join(there) or "none", 1_000)
@@ -126,38 +104,6 @@ def _asked_anew(args: argparse.Namespace, settings: Settings) -> dict[str, dict[
             some = printable(", ".join(lost[:_SHOWN]))
             print(f"{len(lost):,} items have lost their photo, such as {some}, and are not asked.", file=sys.stderr)
     return found
-
-
-def _gather(
-    catalogue: Catalogue, project: str, relevant: int, anew: Mapping[str, Mapping[str, Sequence[str]]]
-) -> _Gathered:
-    gathered, items = _Gathered(), settled_items(catalogue.database, project)
-    while some := list(islice(items, _AT_ONCE)):
-        _add(gathered, some, relevant, anew)
-    return gathered
-
-
-def _add(
-    gathered: _Gathered, items: list[SettledItem], relevant: int, anew: Mapping[str, Mapping[str, Sequence[str]]]
-) -> None:
-    qrels: dict[str, dict[str, int]] = {}
-    found: dict[str, dict[str, list[tuple[int, str]]]] = defaultdict(lambda: defaultdict(list))
-    for item in items:
-        passages = [each for each in item.candidates if each.what == What.PASSAGE]
-        gathered.answer.update(*(each.found for each in item.candidates if each.what == What.ANSWER))
-        for each in passages:
-            for name, rank in each.found.items():
-                found[name][item.key].append((rank, each.content_hash))
-        gains = {each.content_hash: each.gain for each in passages if each.gain is not None}
-        if gains:
-            qrels[item.key], gathered.kinds[item.key] = gains, item.kind
-        else:
-            gathered.unjudged += 1
-    for name, ranked in found.items():
-        of_items = {key: [each for _, each in sorted(pairs)] for key, pairs in ranked.items()}
-        gathered.values[name].update(by_item(qrels, of_items, relevant))
-    for name, of_items in anew.items():
-        gathered.values[name].update(by_item(qrels, of_items, relevant))
 
 
 def _print(about: Mapping[str, Any], report: Report) -> None:

@@ -13,6 +13,8 @@ from itertools import combinations
 
 import numpy as np
 
+from common.problems import Problem
+
 MEASURES = ("nDCG@10", "P@5", "Recall@5", "Recall@10", "MRR", "bpref", "judged@10")
 COMPARED = MEASURES[:-1]
 RESAMPLES = 2_000
@@ -79,8 +81,14 @@ def by_item(qrels: Qrels, rankings: Rankings, relevant: int) -> dict[str, tuple[
     judged = {item: dict(gains) for item, gains in qrels.items() if gains and item in rankings}
     if not judged:
         return {}
-    import ir_measures
-    from ir_measures import RR, Bpref, Judged, P, R, nDCG
+    try:
+        import ir_measures
+        from ir_measures import RR, Bpref, Judged, P, R, nDCG
+    except ImportError:
+        raise Problem(
+            "Measuring by judgments needs the library ir-measures, which does not come with this program where it must "
+            "be compiled; install a C compiler, and then the library with: pip install ir-measures."
+        ) from None
 
     measures = (
         nDCG @ 10, P(rel=relevant) @ 5, R(rel=relevant) @ 5, R(rel=relevant) @ 10, RR(rel=relevant),

@@ -22,7 +22,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from app.service.annotating import Annotating
-from app.web.annotate import running, signing, working
+from app.web.annotate import comparing, running, signing, working
 from app.web.annotate.asked import Asked
 from app.web.annotate.who import Who, remember, token_of, who
 from app.web.ask.answering import ShownAnswer
@@ -35,7 +35,7 @@ from kb.annotations.records import Role
 from kb.annotations.signing_in import sign_out
 from retriever.images import load_image
 
-OPERATIONS = working.OPERATIONS | running.OPERATIONS | signing.OPERATIONS
+OPERATIONS = working.OPERATIONS | running.OPERATIONS | comparing.OPERATIONS | signing.OPERATIONS
 LARGEST = 2048  # pixels of a photo's longer side, as it is shown
 
 

@@ -17,11 +17,11 @@ from app.web.annotate.routes import annotation_app
 from app.web.ask.answering import ShownAnswer
 from common.recently_used import RecentlyUsed
 from kb.annotations.judging import history
-from kb.annotations.people import add_person, remove_person
+from kb.annotations.people import add_person, change_role, remove_person
 from kb.annotations.pools import add_pool
 from kb.annotations.signing_in import invite
 from kb.catalogue import Catalogue
-from tests.support.annotations import answer, hash_quickly, photo_bytes, project
+from tests.support.annotations import answer, hash_quickly, passage, photo_bytes, project
 from tests.support.service import fill, services
 from tests.support.waiting import wait_for
 
@@ -319,7 +319,7 @@ def test_an_answer_of_the_ask_page_is_sent_with_what_it_was_given_from(build, sh
     assert ann.ask("send", project="gems", answer="whole") == {"new": False}
     item = in_it(ann, "gems")
     assert item["question"] == "What is this?" and item["candidates"][-1]["text"] == result.answer.text
-    assert [each["text"] for each in item["candidates"][:-1]] == [passage.text for passage in result.passages]
+    assert [each["text"] for each in item["candidates"][:-1]] == [each.text for each in result.passages]
     assert ann.ask("send", project="gems", answer="part") == {"new": True}
     whole, part = (each["id"] for each in ann.ask("items", project="gems"))
     sizes = [
@@ -327,6 +327,35 @@ def test_an_answer_of_the_ask_page_is_sent_with_what_it_was_given_from(build, sh
         for number in (whole, part)
     ]
     assert sizes == [(8, 8), (4, 8)]
+
+
+def test_two_retrievers_are_compared_by_what_holds(browser, desk):
+    project(desk.database, items=2, passages=0, people=("ann", "bob"), judges=1)
+    change_role(desk.database, "ann", "adjudicator")
+    ann, bob = browser().named("ann"), browser().named("bob")
+    texts = {"right": "It lives in Africa.", "wrong": "It is a teapot."}
+    for number in range(2):
+        ranks = {"right": {"good": 1, "poor": 2}, "wrong": {"good": 2, "poor": 1}}
+        add_pool(desk.database, "cats", f"q{number}", [passage(1, ranks[name], texts[name]) for name in texts])
+        add_pool(desk.database, "cats", f"q{number}", [passage(2, {"good": 3}, "It sleeps."), answer()])
+    ann.refused("measures", 400, "nothing to measure by", project="cats")
+    for _ in range(2):
+        item = in_it(ann)
+        for each in item["candidates"]:
+            grade = {"It lives in Africa.": "answers", "A cat [1].": "right"}.get(each["text"], "wrong")
+            about = {"project": "cats", "item": item["id"], "candidate": each["id"]}
+            ann.ask("judge", **about, grade=grade)
+    found = ann.ask("measures", project="cats")
+    figures = {name: each["figures"]["MRR"]["value"] for name, each in found["rankings"].items()}
+    assert figures == {"good": 1.0, "poor": 0.5} and found["answerers"] == ["quotes"]
+    [difference] = [each for each in found["differences"] if each["measure"] == "MRR"]
+    assert (difference["first"], difference["value"], difference["items"]) == ("good", 0.5, 2)
+    first, second = ann.ask("beside", project="cats", one="good", other="poor")
+    assert [each["elsewhere"] for each in first["one"]["found"]] == [2, 1, None]
+    assert [each["grade"] for each in first["other"]["found"]] == ["wrong subject", "answers it"]
+    assert first["one"]["value"] == 1.0 > first["other"]["value"] and second["question"] == "What is number 1?"
+    assert ann.ask("beside", project="cats", one="good", other="good") == []
+    bob.refused("measures", 403, "adjudicator", project="cats")
 
 
 def test_the_door_says_that_the_program_is_starting():

@@ -65,7 +65,7 @@
       const found = await again();
       if (at.view !== view) return;
       const own = owner ? [filling(name, again), pooling(name, again, found.pooling)] : [];
-      loading.replaceWith(parts.whole, ...own, parts.differ, parts.items, ...(owner ? [leaving(view, name, owner, found)] : []));
+      loading.replaceWith(parts.whole, ...own, window.citesight.compare(name), parts.differ, parts.items, ...(owner ? [leaving(view, name, owner, found)] : []));
       await differing(name, parts);
     } catch (refused) {
       loading.replaceWith(problem(refused.message));

@@ -1,0 +1,83 @@
+/* Annotation: retrievers and answerers of a project compared: measures with their intervals, and items side by side. */
+(() => {
+  "use strict";
+  const { ask } = window.citesight.server;
+  const { h, button, field, problem, table, counted } = window.citesight.draw;
+
+  const figure = ({ value, low, high }) => (value === null ? "–" : `${value.toFixed(3)} (${low.toFixed(3)} to ${high.toFixed(3)})`);
+
+  /* A fold that is filled when it is opened first. */
+  function compare(name) {
+    const box = h("div", { class: "ca-list" });
+    const fold = h("details", { class: "ca-panel" }, h("summary", {}, "Compare retrievers and answerers"), box);
+    fold.addEventListener("toggle", async () => {
+      if (!fold.open || box.firstChild) return;
+      box.replaceChildren(h("p", { class: "ca-faint" }, "Measuring …"));
+      try {
+        const found = await ask("measures", { project: name });
+        box.replaceChildren(...measures(found), ...beside(name, found));
+      } catch (refused) {
+        const again = button("Try again", () => (box.replaceChildren(), fold.dispatchEvent(new Event("toggle"))));
+        box.replaceChildren(problem(refused.message), h("div", { class: "ca-row" }, again));
+      }
+    });
+    return fold;
+  }
+
+  function measures(found) {
+    const names = Object.keys(found.rankings);
+    const about = `By ${counted(found.judged, "item")} with judgments; ${counted(found.unjudged, "item")} without are in no figure. What nobody judged counts as not relevant, but for bpref; judged@10 says how much of the first ten is judged.`;
+    const rows = found.measures.map((measure) => [measure, ...names.map((each) => figure(found.rankings[each].figures[measure]))]);
+    const pairs = found.differences.filter((each) => each.measure === "nDCG@10");
+    const differ = pairs.map((each) => [`${each.first} less ${each.second}`, figure(each), each.p === null ? "–" : each.p.toFixed(4)]);
+    return [
+      h("p", { class: "ca-faint" }, about),
+      names.length ? table(["Measure, with 95 % interval", ...names], rows, { label: "Measures" }) : h("p", { class: "ca-faint" }, "No retriever's ranking is in the pool."),
+      ...(differ.length ? [table(["Difference of nDCG@10", "with 95 % interval", "p, by paired randomisation"], differ, { label: "Differences" })] : []),
+    ];
+  }
+
+  function beside(name, found) {
+    const groups = [Object.keys(found.rankings), found.answerers].filter((names) => names.length > 1);
+    if (!groups.length) return [h("p", { class: "ca-faint" }, "When a second retriever or answerer has been pooled, two can be seen side by side here.")];
+    const list = h("div", { class: "ca-list", "aria-live": "polite" });
+    const [whole, pair] = field("Side by side", {}, "select");
+    const pairs = groups.flatMap((names) => names.flatMap((one, at) => names.slice(at + 1).map((other) => [one, other])));
+    pair.append(...pairs.map(([one, other], at) => h("option", { value: at }, `${one} and ${other}`)));
+    const show = async () => {
+      const [one, other] = pairs[Number(pair.value)];
+      list.replaceChildren(h("p", { class: "ca-faint" }, "Looking …"));
+      try {
+        const items = await ask("beside", { project: name, one, other });
+        list.replaceChildren(...(items.length ? items.map((item) => both(item, one, other)) : [h("p", { class: "ca-faint" }, "They gave the same for every item.")]));
+      } catch (refused) {
+        list.replaceChildren(problem(refused.message));
+      }
+    };
+    pair.addEventListener("change", show);
+    return [whole, h("div", { class: "ca-row" }, button("Show where they differ most", show)), list];
+  }
+
+  function both(item, one, other) {
+    const side = (name, { value, found }) =>
+      h(
+        "section",
+        { class: "ca-side-of" },
+        h("h5", {}, name, value === null ? "" : ` · nDCG@10 ${value.toFixed(3)}`),
+        found.length ? h("ol", {}, found.map(passage)) : h("p", { class: "ca-faint" }, "Nothing."),
+      );
+    return h("article", { class: "ca-dispute" }, h("h4", { dir: "auto" }, item.question), h("div", { class: "ca-pair" }, side(one, item.one), side(other, item.other)));
+  }
+
+  function passage({ title, text, grade, elsewhere }, at) {
+    const moved = elsewhere === null ? "only here" : elsewhere === at + 1 ? "same place" : `there ${elsewhere}`;
+    return h(
+      "li",
+      { class: elsewhere === null ? "ca-only" : "" },
+      h("details", {}, h("summary", {}, `${at + 1}. ${title || text.slice(0, 80)}`), h("div", { class: "ca-text", dir: "auto" }, text)),
+      h("p", { class: "ca-faint" }, `${grade} · ${moved}`),
+    );
+  }
+
+  window.citesight.compare = compare;
+})();
