@@ -12,7 +12,7 @@ from PIL import Image
 from app.web.request_files import EXAMPLES
 from tests import ARTEFACTS
 from tests.support.browser import CHROMIUM
-from tests.support.e2e import CHEETAH, LION, TOWER, Visit, contrast
+from tests.support.e2e import CHEETAH, LION, TOWER, Visit, contrast, in_view
 
 pytest.importorskip("playwright.sync_api")
 
@@ -24,10 +24,13 @@ def test_the_index_is_built_while_the_page_is_up_and_polling_ends(visit: Visit) 
     status.locator(".cs-status").wait_for()  # the page was up before the libraries were
     status.locator(".cs-status").wait_for(state="detached")
     assert status.get_attribute("aria-live") == "polite"
-    visit.page.wait_for_timeout(2500)
-    before = len(visit.requests)
-    visit.page.wait_for_timeout(4000)
-    assert len(visit.requests) == before
+
+    def asks_no_more() -> bool:
+        before = len(visit.requests)
+        visit.page.wait_for_timeout(4000)
+        return len(visit.requests) == before
+
+    visit.until(asks_no_more)
 
 
 def test_what_is_pressed_twice_is_asked_once(ready: Visit) -> None:
@@ -150,7 +153,7 @@ def test_what_is_missing_is_said_in_place(ready: Visit) -> None:
     ready.page.get_by_text("20,000 characters").wait_for()
     ready.ask("Where do lions live?")
     ready.answered()
-    assert ready.page.locator("#cs-left [role=alert]").count() == 0
+    ready.until(lambda: ready.page.locator("#cs-left [role=alert]").count() == 0)
 
 
 def test_bad_files_get_a_sentence_and_the_next_photo_an_answer(ready: Visit, tmp_path: Path) -> None:
@@ -176,7 +179,7 @@ def test_bad_files_get_a_sentence_and_the_next_photo_an_answer(ready: Visit, tmp
     ready.ask("Where do lions live?")
     assert "Africa" in ready.answered()
     # The browser itself says that it could not show the broken files; nothing else may have been said.
-    ready.complaints[:] = [each for each in ready.complaints if "Failed to load resource" not in each]
+    ready.forgiven.append("Failed to load resource")
 
 
 def test_uploads_that_fail_are_said_in_place(ready: Visit, tmp_path: Path) -> None:
@@ -192,8 +195,9 @@ def test_uploads_that_fail_are_said_in_place(ready: Visit, tmp_path: Path) -> No
     ready.page.locator("#cs-photo img").wait_for()
     ready.ask("Where do lions live?")
     ready.answered()
-    assert ready.page.get_by_role("alert").count() == 0
-    ready.complaints[:] = [each for each in ready.complaints if "500" not in each]
+    ready.until(lambda: ready.page.get_by_role("alert").count() == 0)
+    # Of an upload that the server never had, or refused, Gradio looks in vain for how far it is, for some seconds.
+    ready.forgiven += ["500", "404", "Response"]
 
 
 @pytest.mark.parametrize(
@@ -279,6 +283,7 @@ def test_the_page_opens_with_an_example_from_its_address(ready: Visit, address: 
     assert "Koechlin" in ready.answered()
     assert ready.page.get_by_label("Question").input_value() == EXAMPLES[2][2]
     ready.page.goto(f"{address}?example=%22%5D%3Cscript%3Ewindow.pwned=1%3C/script%3E")
+    ready.page.locator(".cs-empty").wait_for()
     ready.page.wait_for_timeout(1000)
     assert ready.page.locator(".cs-empty").is_visible()
 
@@ -300,10 +305,9 @@ def test_looks(ready: Visit, name: str) -> None:
     page.screenshot(path=ARTEFACTS / f"{name}-empty.png", full_page=True)
     page.locator(".cs-try").first.click()
     ready.answered()
-    page.wait_for_timeout(600)
+    ready.until(lambda: in_view(page.locator(".cs-said")))
+    page.wait_for_timeout(600)  # all of it has faded in
     page.screenshot(path=ARTEFACTS / f"{name}-answer.png")
-    top = page.locator(".cs-said").bounding_box()
-    assert 0 <= top["y"] and top["y"] + top["height"] <= page.viewport_size["height"], "the answer is out of view"
     page.screenshot(path=ARTEFACTS / f"{name}-whole.png", full_page=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
     clipped = page.evaluate(
@@ -324,10 +328,8 @@ def test_looks(ready: Visit, name: str) -> None:
         for each in page.locator(selector).all()[:1]:
             assert contrast(each) >= 4.5, selector
     page.locator(".cs-card").last.locator(".cs-pick").click()
-    page.wait_for_timeout(600)
+    ready.until(lambda: in_view(page.locator(".cs-layer:not([hidden])")))
     page.screenshot(path=ARTEFACTS / f"{name}-card.png")
-    box = page.locator(".cs-layer:not([hidden])").bounding_box()
-    assert 0 <= box["y"] and box["y"] + box["height"] <= page.viewport_size["height"], "the map is out of view"
 
 
 def test_the_endpoint_says_the_same(ready: Visit, address: str) -> None:
@@ -362,8 +364,8 @@ def test_a_follow_up_and_a_conversation_begun_anew(ready: Visit) -> None:
 
     page.get_by_role("button", name="New conversation").click()
     page.locator(".cs-empty").wait_for()
-    assert page.locator(".cs-earlier, .cs-evidence, .cs-figure, #cs-left [role=alert]").count() == 0
-    assert page.locator("#cs-photo img").is_visible()
+    ready.until(lambda: page.locator(".cs-earlier, .cs-evidence, .cs-figure, #cs-left [role=alert]").count() == 0)
+    page.locator("#cs-photo img").wait_for()
     ready.ask("How tall is it?")
     ready.answered()
     assert page.locator(".cs-searched, .cs-earlier").count() == 0  # there is nothing that it could point back at

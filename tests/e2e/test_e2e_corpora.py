@@ -211,7 +211,7 @@ def test_uploaded_files_become_a_corpus_that_can_be_asked(browser, site: str, tm
         page.get_by_label("cecil (1 passages)").check()
         page.get_by_label("Small test").uncheck()
         visit.give_photo(LION)
-        page.locator("#cs-photo img").wait_for(timeout=15_000)
+        page.locator("#cs-photo img").wait_for()
         visit.ask("What colour was the mane of this lion?")
         visit.answered()
         assert page.locator(".cs-card").count() == 1 and "Cecil" in page.locator(".cs-card").inner_text()
@@ -244,7 +244,7 @@ def test_it_fits_a_phone(browser, site: str, scheme: str) -> None:
         card(visit, "small-test").locator('[data-do="delete"]').click()
         visit.page.locator(".cc-sure").wait_for()
         card(visit, "small-test").get_by_role("button", name="Browse").click()
-        visit.page.locator(".cc-documents li").first.wait_for(timeout=15_000)
+        visit.page.locator(".cc-documents li").first.wait_for()
         assert visit.page.locator(".cc-sure").count() == 0  # anything else is a no
         visit.page.screenshot(path=str(ARTEFACTS / f"corpora-phone-{scheme}.png"), full_page=True)
         width = visit.page.evaluate("document.documentElement.scrollWidth")
@@ -265,7 +265,8 @@ def test_what_goes_wrong_is_said_where_it_went_wrong(browser, site: str, width: 
                 page.locator(near).click()
                 error = page.locator(".cs-error:focus", has_text=said)
                 error.wait_for()
-                assert in_view(error) and page.locator(".cs-error:visible", has_text=said).count() == 1
+                visit.until(lambda error=error: in_view(error))
+                assert page.locator(".cs-error:visible", has_text=said).count() == 1
                 assert 0 < error.bounding_box()["y"] - page.locator(near).bounding_box()["y"] < 100
                 page.locator("#cc-corpus :is(input, textarea)").focus()
         # A button of a card, which is drawn anew when anything happens.
@@ -275,7 +276,8 @@ def test_what_goes_wrong_is_said_where_it_went_wrong(browser, site: str, width: 
         changed.click()
         error = card(visit, "small-test").locator(".cs-error:focus")
         error.wait_for()
-        assert in_view(error) and page.locator(".cs-error:visible", has_text=error.inner_text()).count() == 1
+        visit.until(lambda: in_view(error))
+        assert page.locator(".cs-error:visible", has_text=error.inner_text()).count() == 1
         card(visit, "small-test").locator('[data-do="delete"]').click()
         page.keyboard.press("Escape")
 
@@ -292,7 +294,7 @@ def test_by_keyboard(browser, site: str) -> None:
         page.locator(".cc-sure").wait_for(state="detached")
         card(visit, "small-test").get_by_role("button", name="Browse").focus()
         page.keyboard.press("Enter")
-        page.locator(".cc-open").first.wait_for(timeout=15_000)
+        page.locator(".cc-open").first.wait_for()
         page.locator(".cc-open").first.focus()
         page.keyboard.press("Enter")
-        page.locator(".cc-document").wait_for(timeout=15_000)
+        page.locator(".cc-document").wait_for()

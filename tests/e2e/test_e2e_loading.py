@@ -32,6 +32,7 @@ def test_little_moves_and_little_is_fetched_when_the_page_comes_up(ready: Visit,
     assert sum(page.evaluate("window.shifts")) < 0.05
     pictures = [each.url for each in fetched if each.request.resource_type == "image" and "data:" not in each.url]
     assert not [url for url in pictures if url.endswith(".jpg")]  # the examples' own photos come when they are asked
+    page.wait_for_function("[...document.querySelectorAll('.cs-try img')].every((one) => one.naturalWidth)")
     sizes = page.locator(".cs-try img").evaluate_all("all => all.map((one) => [one.src.length, one.naturalWidth])")
     assert len(sizes) == 3 and all(length < 8000 and side == 88 for length, side in sizes)
 
@@ -55,4 +56,4 @@ def test_a_citation_of_a_passage_that_is_folded_away_unfolds_it(ready: Visit) ->
     page.locator(".cs-cite").first.click()
     card.wait_for()
     assert page.evaluate("document.activeElement.id") == f"cs-pick-{rank}"
-    assert in_view(card.locator(".cs-pick"))
+    ready.until(lambda: in_view(card.locator(".cs-pick")))

@@ -51,6 +51,7 @@ def test_of_several_photos_dropped_at_once_the_last_stands(ready: Visit) -> None
     page.route("**/upload?*", lambda route: route.fallback() if held else held.append(route))
     with page.expect_request("**/upload?*"):
         dropped(page, "#cs-photo", LION)
+    ready.until(lambda: held)
     dropped(page, "#cs-header", TOWER)
     dropped(page, "#cs-header", CHEETAH)
     with page.expect_response("**/upload?*") as first:
@@ -87,7 +88,7 @@ def test_what_is_no_photo_does_not_open_in_its_place(ready: Visit, address: str,
         page.get_by_role("alert").get_by_text("This is not a photo").wait_for()
         dropped(page, place, tmp_path / "notes.txt", LION)
         shows(page, LION)
-        assert page.get_by_role("alert").count() == 0
+        ready.until(lambda: page.get_by_role("alert").count() == 0)
         dropped(page, place, tmp_path / "folder")
         page.get_by_role("alert").get_by_text("This is not a photo").wait_for()
         shows(page, LION)

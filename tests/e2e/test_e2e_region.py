@@ -38,7 +38,7 @@ def test_a_part_of_the_photo_drawn_with_the_mouse(ready: Visit, both: Path) -> N
     hole, photo = page.locator(".cs-hole").bounding_box(), painted(page, ".cs-photo")
     assert hole["x"] == pytest.approx(photo["x"] + 0.55 * photo["width"], abs=3)
     assert page.locator(".cs-figure").get_attribute("data-part").startswith("0.5")
-    assert hot(page)[0] > 0.5
+    ready.until(lambda: hot(page)[0] > 0.5)
 
     # The other part of the same photo, drawn there.
     selecting(page).click()
@@ -48,7 +48,7 @@ def test_a_part_of_the_photo_drawn_with_the_mouse(ready: Visit, both: Path) -> N
     assert region(page) == pytest.approx([0.02, 0.05, 0.45, 0.95], abs=0.01)
     ready.ask("What is this?")
     page.locator(".cs-said", has_text="Cheetah").wait_for()
-    assert hot(page)[1] < 0.5
+    ready.until(lambda: hot(page)[1] < 0.5)
 
     ready.remove_photo()
     page.locator(".cs-figure").wait_for(state="detached")
@@ -61,7 +61,8 @@ def test_a_part_of_the_photo_drawn_with_the_mouse(ready: Visit, both: Path) -> N
 def hot(page) -> tuple[float, float]:
     """From where to where, of its width, the heat map shown is not clear."""
     return page.locator(".cs-layer:not([hidden])").evaluate(
-        """layer => {
+        """async (layer) => {
+            await layer.decode();
             const canvas = document.createElement("canvas");
             [canvas.width, canvas.height] = [layer.naturalWidth, layer.naturalHeight];
             const drawing = canvas.getContext("2d");

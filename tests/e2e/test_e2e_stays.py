@@ -28,13 +28,15 @@ def test_the_corpora_tab_keeps_the_conversation(ready: Visit, address: str) -> N
     page.reload()
     page.get_by_role("tab", name="Corpora", selected=True).wait_for()
     page.locator(".cs-said").wait_for(state="attached")
-    assert page.url == f"{address}#corpora"
+    page.wait_for_url(f"{address}#corpora")
     page.get_by_role("tab", name="Ask").click()
-    assert ready.answered() == said and page.url == place
+    assert ready.answered() == said
+    page.wait_for_url(place)
     page.go_back()
     page.get_by_role("tab", name="Corpora", selected=True).wait_for()
     page.go_back()
-    assert ready.answered() == said and page.url == place
+    assert ready.answered() == said
+    page.wait_for_url(place)
 
 
 def test_a_server_that_is_started_again_takes_nothing_away(browser, tmp_path: Path, wheel_cache: Path) -> None:
@@ -57,8 +59,8 @@ def test_a_server_that_is_started_again_takes_nothing_away(browser, tmp_path: Pa
         page.wait_for_function("window.before === undefined")
         page.get_by_role("alert").get_by_text("add the photo again").wait_for()
         assert seen.answered() == said
-        assert page.locator(".cs-earlier, .cs-photo, .cs-evidence").count() == 3
-        assert page.get_by_label("Question").input_value() == "How heavy is it?"
+        seen.until(lambda: page.locator(".cs-earlier, .cs-photo, .cs-evidence").count() == 3)
+        seen.until(lambda: page.get_by_label("Question").input_value() == "How heavy is it?")
         page.reload()
         assert seen.answered() == said
         context.close()
@@ -84,7 +86,7 @@ def test_how_far_the_index_is_lies_over_nothing(ready: Visit) -> None:
     said = page.locator(".cs-status").bounding_box()
     assert said["y"] + said["height"] <= page.locator("#cs-main").bounding_box()["y"]
     page.evaluate("scrollTo(0, document.body.scrollHeight)")
-    assert page.locator(".cs-status").bounding_box()["y"] < said["y"]  # it goes with the page
+    ready.until(lambda: page.locator(".cs-status").bounding_box()["y"] < said["y"])  # it goes with the page
 
 
 def test_a_long_name_stays_in_its_tick_box(ready: Visit) -> None:

@@ -389,6 +389,6 @@ def test_a_file_that_is_not_there(tmp_path):
 
 def test_the_speed_is_measured():
     speed = measure(5)
-    assert speed.megabytes > 0.1 and speed.megabytes_per_second > 0.1
+    assert speed.megabytes > 0.1 and speed.megabytes_per_second > 0
     assert min(speed.unpacking, speed.wikitext) > 0 and speed.xml >= 0
     assert str(speed).startswith(f"{speed.megabytes_per_second:.1f} MB of wikitext a second on one core")
