@@ -119,6 +119,12 @@ class Settings(BaseSettings):
         None, validation_alias=AliasChoices("SPACE_HOST"), description="the name of the Hugging Face Space this runs in"
     )
 
+    question_log: str | None = Field(
+        None,
+        pattern=_NAME,
+        description="the annotation project that questions asked on the page go to, with photo and answer, which the "
+        "page says then (default: none are kept)",
+    )
     passages: int = Field(5, ge=1, le=MAX_PASSAGES, description="how many passages to find for a question")
     hybrid: bool = Field(
         False, description="for a question without photo, search the catalogue by words as well and fuse the two"

@@ -27,8 +27,8 @@ from common.text import shown
 from kb.annotations.items import add_items, checked_item
 from kb.annotations.photos import Photos
 from kb.annotations.pools import add_pool
-from kb.annotations.projects import project_called
-from kb.annotations.records import NewItem
+from kb.annotations.projects import create_project, project_called, projects
+from kb.annotations.records import NewItem, Project
 from retriever.images import load_image
 
 CLOSING = 10.0  # seconds for the item that is pooled when the program ends
@@ -85,6 +85,17 @@ class Annotating:
         key, new = self.add(project, result.searched or result.question, data)
         add_pool(self.database, project, key, list(pooled(result, self.settings)))
         return new
+
+    def log(self, photo: Path | None, result: Result) -> None:
+        """Send a question that was asked to the project of the settings' `question_log`, which is made when it is not
+        there. Nobody waits for it, so what goes wrong is in the program's log alone."""
+        project = self.settings.question_log
+        try:
+            if project not in [each.name for each in projects(self.database)]:
+                create_project(self.database, Project(project))
+            self.send(project, photo, result)
+        except Exception:
+            log.exception("a question could not be kept")
 
     def pool(self, project: str, k: int, answers: bool) -> None:
         """Begin to put passages, and answers, to all items of a project that have none of this retriever yet."""

@@ -18,6 +18,7 @@ from app.settings import GRADIO_QUEUE, GRADIO_THREADS, MAX_REQUEST, MAX_UPLOAD, 
 from app.web.annotate.door import Door
 from app.web.annotate.page import build_annotate
 from app.web.api import add_endpoint
+from app.web.ask.answering import ShownAnswer
 from app.web.ask.events import Asker
 from app.web.ask.layout import lay_out
 from app.web.ask.wiring import wire
@@ -57,8 +58,14 @@ def build_page(
 
     ingestions: gives what manages the corpora, once it is there; annotating: what the Annotate tab works on."""
     listeners = Listeners()
-    asker = Asker(service, listeners)
     settings = service.settings
+
+    def log(shown: ShownAnswer) -> None:
+        desk = annotating()
+        if settings.question_log and desk is not None:
+            desk.log(Path(shown.photo), shown.result)
+
+    asker = Asker(service, listeners, log)
     examples = [example for example in EXAMPLES if example[1].is_file()]
     gr.set_static_paths([placed(file) for _, file, _ in examples])  # neither copied again nor deleted
     with Page(title="CiteSight", analytics_enabled=False, delete_cache=KEEP_PHOTOS) as page:

@@ -74,7 +74,12 @@ def _people(asked: Asked) -> Any:
 
 
 def _invite(asked: Asked) -> Any:
-    return {"code": signing_in.invite(asked.database, asked.text("name").strip(), asked.text("role"))}
+    name = asked.text("name").strip()
+    if asked.who.open and name != asked.name:
+        raise BadRequest(
+            f"Invite yourself first, as {asked.name}, owner: from the first invitation on everybody needs a password."
+        )
+    return {"code": signing_in.invite(asked.database, name, asked.text("role"))}
 
 
 def _role(asked: Asked) -> None:

@@ -53,8 +53,15 @@ SHOWN_BY_BROWSERS = {"JPEG", "PNG", "GIF", "WEBP", "BMP"}
 class Asker:
     """The page's event handlers, bound to a service. Only `ask` raises, and only gr.Error."""
 
-    def __init__(self, service: AnswerService | StartingService, listeners: Listeners) -> None:
+    def __init__(
+        self,
+        service: AnswerService | StartingService,
+        listeners: Listeners,
+        log: Callable[[ShownAnswer], None] = lambda shown: None,
+    ) -> None:
+        """log: told of every answer that a page was given."""
         self.service = service
+        self._log = log
         self._listeners = listeners
         self._ended = Ended(SESSIONS)
         self._line = WaitingLine(QUESTIONS_AT_ONCE, QUESTIONS_WAITING)
@@ -153,9 +160,13 @@ class Asker:
                 for step in steps:
                     if self._ended.has(asked.session, number):
                         return
+                    answer = None
                     if isinstance(step, Result):
-                        self.answers.put(shown.key, ShownAnswer(asked.photo, replace(step, query=None, alignments=())))
+                        answer = ShownAnswer(asked.photo, replace(step, query=None, alignments=()))
+                        self.answers.put(shown.key, answer)
                     yield shown.waits(self.service.loading()) if step is None else shown.after(step)
+                    if answer is not None:
+                        self._log(answer)
         except Exception as problem:
             if not self._ended.has(asked.session, number):
                 yield shown.failed(problem)

@@ -62,6 +62,8 @@ def lay_out(settings: Settings, examples: Sequence[Example]) -> Controls:
     with tab, gr.Row(elem_id="cs-main"):
         with gr.Column(elem_id="cs-left"):
             typed = _typed()
+            if settings.question_log:
+                html(LOGGED, elem_id="cs-logged")
             tries = _tries(settings, examples)
             where = _where(settings)
         with gr.Column(elem_id="cs-right"):
@@ -114,6 +116,9 @@ def _typed() -> dict[str, gr.components.Component]:
         "new": gr.Button("New conversation", size="sm", elem_id="cs-new"),
         "problem": html(elem_id="cs-problem"),
     }
+
+
+LOGGED = '<p class="cs-hint">What is asked here is kept, with its photo, and may be judged by people.</p>'
 
 
 def _tries(settings: Settings, examples: Sequence[Example]) -> list[Try]:

@@ -14,11 +14,15 @@ from app.service.annotating import Annotating, PoolingState
 from app.web.annotate.door import Door
 from app.web.annotate.guidelines import guidelines_html
 from app.web.annotate.routes import annotation_app
-from app.web.ask.answering import ShownAnswer
+from app.web.ask.answering import PageQuestion, ShownAnswer
+from app.web.ask.events import Asker
+from app.web.ask.layout import LOGGED
+from app.web.page import build_page
 from common.recently_used import RecentlyUsed
 from kb.annotations.judging import history
 from kb.annotations.people import add_person, change_role, remove_person
 from kb.annotations.pools import add_pool
+from kb.annotations.projects import projects
 from kb.annotations.signing_in import invite
 from kb.catalogue import Catalogue
 from tests.support.annotations import answer, hash_quickly, passage, photo_bytes, project
@@ -104,7 +108,8 @@ def test_names_are_enough_on_this_machine_alone(browser, desk):
     closed.refused("projects", 403, "python -m app people invite")
     closed.refused("enter", 400, "password", name="ann")
     opened = browser().named("ann")
-    code = invite(desk.database, "ann", "owner")
+    opened.refused("invite", 400, "Invite yourself first", name="bob", role="owner")
+    code = opened.ask("invite", name="ann", role="owner")["code"]
     assert opened.ask("me") == {"person": None, "open": False, "closed": False}
     opened.refused("enter", 400, "password", name="ann")
     opened.refused("accept", 400, "10", code=code, password="short")
@@ -327,6 +332,23 @@ def test_an_answer_of_the_ask_page_is_sent_with_what_it_was_given_from(build, sh
         for number in (whole, part)
     ]
     assert sizes == [(8, 8), (4, 8)]
+
+
+def test_questions_are_kept_only_where_the_settings_say_so_and_the_page_then_too(build, tmp_path, monkeypatch):
+    (tmp_path / "photo.png").write_bytes(photo_bytes("green"))
+    asked = PageQuestion(str(tmp_path / "photo.png"), "What is this?")
+    for named in (None, "asked"):
+        service = build(question_log=named)
+        service.prepare(lambda status: None)
+        desk, told = Annotating(service), []
+        monkeypatch.setattr("app.web.page.Asker", lambda *how, told=told: told.append(Asker(*how)) or told[0])
+        page = build_page(service, annotating=lambda desk=desk: desk)
+        list(told[0].respond(asked))
+        assert (LOGGED in str(page.get_config_file())) is (named is not None)
+        kept = [(each.name, each.items) for each in projects(desk.database)]
+        assert kept == ([] if named is None else [("asked", 1)])
+    monkeypatch.setattr(desk, "send", lambda *given: 1 / 0)
+    list(told[0].respond(asked))  # nobody who asks hears of it
 
 
 def test_two_retrievers_are_compared_by_what_holds(browser, desk):

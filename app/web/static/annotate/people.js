@@ -95,7 +95,7 @@
       const rows = found.map((each) => [each.name, each.name === me.person.name ? each.role : roles(each), way(each), each.name === me.person.name ? "you" : sure("Remove", `Remove ${each.name}? What they judged stays.`, "Remove", remove(each.name))]);
       list.replaceChildren(table(["Person", "Role", "Signs in by", ""], rows, { label: "People" }));
     }
-    const opened = me.open && h("p", { class: "ca-faint" }, "Nobody needs a password here yet. After the first invitation everybody does, you too: invite yourself first, under your own name, as owner.");
+    const opened = me.open && h("p", { class: "ca-faint" }, "Nobody needs a password here yet. From the first invitation on everybody does, so the first is for you, under your own name, as owner.");
     view.replaceChildren(h("div", { class: "ca-panel" }, h("h2", {}, "People"), opened, list, said, h("h3", {}, "Invite somebody, or give them a new password"), form([who, as], "Invite", invite), invited));
     await refresh();
   }
