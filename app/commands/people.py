@@ -74,7 +74,7 @@ def _invite(args: argparse.Namespace) -> int:
         made = next(each for each in accounts(database) if each.person.name == args.name)
     address = address_of(settings)
     print(f"{args.name} can choose a password as {made.person.role} until {_when(made.invited_until)}, once:")
-    print(f"code  {code}\nlink  {address}/?invitation={code}", flush=True)
+    print(f"code  {code}\nlink  {address}/?invitation={code}#annotate", flush=True)
     print(
         f"Who comes from another machine or through a proxy puts the address of the page in place of {address}.",
         file=sys.stderr,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
 LEAST, MOST = 10, 200  # characters
+DIFFERENT = 5  # of them
 
 _PATIENCE = 20.0  # seconds to wait for one's turn
 _turns = threading.BoundedSemaphore(2)
@@ -26,8 +27,11 @@ _turns = threading.BoundedSemaphore(2)
 def checked_password(password: object, name: str) -> str:
     """A new password as it is hashed: the same however the keyboard composes its letters. Raises BadRequest."""
     plain = _plain(password)
-    if not LEAST <= len(plain) <= MOST:
-        raise BadRequest(f"A password has between {LEAST} and {MOST} characters; choose another.")
+    if not LEAST <= len(plain) <= MOST or len(set(plain)) < DIFFERENT or plain.isspace():
+        raise BadRequest(
+            f"A password has between {LEAST} and {MOST} characters, at least {DIFFERENT} different ones, and is more "
+            "than white space; choose another."
+        )
     if plain.casefold() == name.casefold():
         raise BadRequest("The password is the name, which everybody knows; choose another.")
     return plain

@@ -30,6 +30,11 @@ def kept(text: object, what: str, most: int = MAX_TEXT) -> str:
         raise BadRequest(f"{what} is not a text; give one.")
     if len(text) > most:
         raise BadRequest(f"{what} has {len(text):,} characters, and {most:,} is the most; shorten it.")
+    return storable(text)
+
+
+def storable(text: str) -> str:
+    """A text with U+FFFD in place of NUL and of halves of characters, which no database keeps."""
     return _NOT_KEPT.sub("\ufffd", text)
 
 

@@ -15,6 +15,7 @@ from app.web.ask.answering import ShownAnswer
 from common.problems import BadRequest
 from common.recently_used import RecentlyUsed
 from kb.annotations.records import Role
+from kb.annotations.texts import storable
 from kb.catalogue.database import Database
 
 MOST_NUMBER = 2**53  # that a browser has
@@ -45,7 +46,7 @@ class Asked:
         value = self.told.get(name, default)
         if not isinstance(value, str):
             raise BadRequest(f"The page did not say {name}; reload it.")
-        return value
+        return storable(value)
 
     def number(self, name: str, default: int | None = None) -> int:
         value = self.told.get(name, default)

@@ -39,7 +39,7 @@ def test_somebody_invited_signs_in_and_is_removed(command, database, caplog):
     code, out, err = command("invite", "zoe", "--role", "owner")
     assert code == 0 and out.startswith("zoe can choose a password as owner until 20")
     invitation = out.splitlines()[1].split()[1]
-    assert out.splitlines()[2] == f"link  http://127.0.0.1:7860/?invitation={invitation}"
+    assert out.splitlines()[2] == f"link  http://127.0.0.1:7860/?invitation={invitation}#annotate"
     assert invitation not in err + caplog.text and "http://127.0.0.1:7860" in err
     first = accept(database, invitation, PASSWORD)
     sign_in(database, "zoe", PASSWORD)

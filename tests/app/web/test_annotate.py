@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import threading
 from dataclasses import replace
 
@@ -67,13 +68,17 @@ class Browser:
     def __init__(self, client: TestClient) -> None:
         self.client = client
 
+    def _post(self, name: str, told: dict):
+        headers = {"content-type": "application/json"}
+        return self.client.post(f"/annotation/do/{name}", content=json.dumps(told), headers=headers)
+
     def ask(self, name: str, /, **told: object):
-        reply = self.client.post(f"/annotation/do/{name}", json=told)
+        reply = self._post(name, told)
         assert reply.status_code == 200, reply.text
         return reply.json()
 
     def refused(self, name: str, status: int, words: str, /, **told: object) -> str:
-        reply = self.client.post(f"/annotation/do/{name}", json=told)
+        reply = self._post(name, told)
         sentence = reply.json()["problem"]
         assert (reply.status_code, sentence[-1]) == (status, ".") and words in sentence, reply.text
         return sentence
@@ -274,6 +279,26 @@ def test_who_was_removed_is_told_so_and_what_was_judged_stays(browser, desk):
     remove_person(desk.database, "bob")
     bob.refused("judge", 401, "sign in", **about, grade="wrong")
     assert [each.grade for each in history(desk.database, "cats", item["id"], about["candidate"])] == ["answers"]
+
+
+def test_halves_of_characters_are_kept_as_a_sign_or_refused_in_a_sentence(browser, desk):
+    add_person(desk.database, "ann", "owner")
+    project(desk.database, items=1, passages=1)
+    ann, half = browser().named("ann"), "x\ud800\x00"
+    item = in_it(ann)
+    about = {"project": "cats", "item": item["id"], "candidate": item["candidates"][0]["id"]}
+    saved = ann.ask("judge", **about, grade="answers", comment=half, correction=half)
+    assert (saved["said"]["comment"], saved["said"]["correction"]) == ("x\ufffd\ufffd",) * 2
+    assert ann.ask("skip", project="cats", item=item["id"], reason=half)["said"]["skipped"] == "x\ufffd\ufffd"
+    for name, told in {
+        "next": {"project": half}, "judge": about | {"grade": half}, "create": {"project": half, "judges": 1},
+        "settle": about | {"grade": half}, "delete": {"project": half}, "invite": {"name": half, "role": "owner"},
+        "role": {"name": half, "role": "owner"}, "enter": {"name": half}, "accept": {"code": half, "password": half},
+    }.items():  # fmt: skip
+        ann.refused(name, 400, "", **told)
+    ann.ask("add", project="cats", question=half, references=[half], kind=half)
+    ann.ask("create", project="dogs", judges=1, guidelines=half)
+    assert ann.ask("project", project="dogs")["guidelines"] == "<p>x\ufffd\ufffd</p>\n"
 
 
 @pytest.mark.parametrize(
