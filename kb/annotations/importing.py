@@ -24,6 +24,7 @@ from kb.annotations.exporting import FORMAT
 from kb.annotations.gold import checked_gold, put_gold
 from kb.annotations.item_files import gold_of, json_rows
 from kb.annotations.items import checked_item, insert_items
+from kb.annotations.people import checked_new_name
 from kb.annotations.photos import Check, Photos, checked_hash, read_photo
 from kb.annotations.pools import candidate_row
 from kb.annotations.projects import delete_hidden, hide, insert_project, scale_of, show
@@ -194,7 +195,7 @@ def _insert(session: Session, number: int, last: int, made: list[Checked], path:
             (item, what, mark): candidate
             for item, what, mark, candidate in session.execute(chosen.where(CandidateRow.item_id.in_(ids)))
         }
-        people = _people(session, {entry["person"] for _, _, log in made for entry in log})
+        people = _people(session, {entry["person"] for _, _, log in made for entry in log}, path)
         entries = list(_entries(number, ids, made, there, people))
         insert_many(session, JudgmentRow.__table__, entries)
     except DBAPIError as problem:
@@ -217,10 +218,14 @@ def _entries(
             yield values | own
 
 
-def _people(session: Session, names: set[str]) -> dict[str, int]:
+def _people(session: Session, names: set[str], path: Path) -> dict[str, int]:
     chosen = select(PersonRow.name, PersonRow.id).where(PersonRow.name.in_(names))
     new = names - set(dict(session.execute(chosen).all()))
     for name in sorted(new):
+        try:
+            checked_new_name(session, name)
+        except BadRequest as problem:
+            raise BadRequest(f"{named(path)} cannot be taken: {problem}") from None
         session.execute(insert(PersonRow).values(name=name, role=Role.ANNOTATOR, added=clock.now(session)))
     return dict(session.execute(chosen).all())
 

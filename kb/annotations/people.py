@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from common.problems import BadRequest, Problem
 from common.text import shown
 from kb.annotations import clock
+from kb.annotations.names import in_other_letters
 from kb.annotations.records import Person, Role
 from kb.annotations.tables import InvitationRow, PersonRow, SessionRow
 from kb.annotations.texts import checked_name
@@ -88,10 +89,24 @@ def check_person(name: str, there: Somebody | None) -> Somebody:
 def entered(session: Session, name: str, role: Role) -> PersonRow:
     """The row of somebody, locked until the end of the transaction; a stranger gets one, as somebody who was removed.
     Raises BadRequest for what cannot be a name."""
-    now = clock.now(session)
-    values = {"name": checked_name(name, "A person"), "role": role, "added": now, "removed": now}
-    make_sure(session, PersonRow.__table__, values)
-    return _locked(session, name)
+    there = _locked(session, checked_name(name, "A person"))
+    if there is None:
+        now = clock.now(session)
+        values = {"name": checked_new_name(session, name), "role": role, "added": now, "removed": now}
+        make_sure(session, PersonRow.__table__, values)
+        there = _locked(session, name)
+    return there
+
+
+def checked_new_name(session: Session, name: str) -> str:
+    """The name of somebody who is not there yet. Raises BadRequest for what cannot be one."""
+    other = in_other_letters(session, PersonRow.name, checked_name(name, "A person"))
+    if other is not None:
+        raise BadRequest(
+            f"The name {name} differs from {other}, which somebody has or had, in capital letters alone; "
+            "choose another."
+        )
+    return name
 
 
 def present(session: Session, name: str) -> PersonRow:

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from common.problems import BadRequest
 from common.text import shown
 from kb.annotations import clock
+from kb.annotations.names import in_other_letters
 from kb.annotations.photos import Photos
 from kb.annotations.records import Grade, Project, Scale
 from kb.annotations.tables import ItemRow, ProjectRow
@@ -60,7 +61,7 @@ def insert_project(session: Session, project: Project) -> int:
         "blind": bool(project.blind),
         "made": clock.now(session),
     }
-    with _named(project.name), session.begin_nested():
+    with _named(session, project.name), session.begin_nested():
         return session.scalar(insert(ProjectRow).values(**values).returning(ProjectRow.id))
 
 
@@ -160,16 +161,23 @@ def hide(session: Session, row: ProjectRow) -> None:
 def show(session: Session, number: int, name: str) -> None:
     """Have a hidden project found under a name. Raises BadRequest when that is taken by now."""
     values = {"deleted": None, "name": name}
-    with _named(name), session.begin_nested():
+    with _named(session, name), session.begin_nested():
         session.execute(update(ProjectRow).where(ProjectRow.id == number).values(**values))
 
 
 @contextmanager
-def _named(name: str) -> Iterator[None]:
+def _named(session: Session, name: str) -> Iterator[None]:
+    other = in_other_letters(session, ProjectRow.name, name)
+    if other is not None:
+        raise _taken(other)
     try:
         yield
     except IntegrityError:
-        raise BadRequest(f"There is a project called {name} already; choose another name.") from None
+        raise _taken(name) from None
+
+
+def _taken(name: str) -> BadRequest:
+    return BadRequest(f"There is a project called {name} already; choose another name.")
 
 
 def delete_hidden(database: Database, number: int, photos: Photos) -> None:

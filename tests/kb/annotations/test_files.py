@@ -280,6 +280,18 @@ def test_strangers_in_a_file_become_annotators_only(judged, photos, tmp_path):
     assert roles == {"ann": "annotator", "bob": "annotator", "zoe": "owner", "stranger": "annotator"}
 
 
+def test_an_import_takes_no_names_that_differ_in_capital_letters_alone(judged, photos, tmp_path):
+    told = [json.loads(line) for line in export_lines(judged, "cats")]
+    told[0]["name"] = "CATS"
+    with pytest.raises(BadRequest, match="There is a project called cats already"):
+        import_project(judged, write(tmp_path / "cats.jsonl", map(json.dumps, told)), photos, check)
+    told[1]["log"][0]["person"] = "BOB"
+    file = write(tmp_path / "cats.jsonl", map(json.dumps, told))
+    with pytest.raises(BadRequest, match="cats.jsonl cannot be taken: The name BOB differs from bob"):
+        import_project(judged, file, photos, check, "again")
+    assert [each.name for each in projects(judged)] == ["cats"]
+
+
 def test_a_photo_is_kept_once_and_whole(photos, monkeypatch):
     photo = photos.keep(photo_bytes(), check)
     assert photos.keep(photo_bytes(), lambda data: pytest.fail("looked at again")) == photo

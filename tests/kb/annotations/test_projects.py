@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import func, select
 
 from common.problems import BadRequest, Problem
+from kb.annotations import clock, tables
 from kb.annotations import projects as projects_module
-from kb.annotations import tables
 from kb.annotations.asking import item_for, next_item
 from kb.annotations.items import add_items
 from kb.annotations.judging import judge, skip, undo
@@ -18,6 +20,7 @@ from kb.annotations.people import add_person, people, remove_person
 from kb.annotations.pools import add_pool
 from kb.annotations.projects import create_project, delete_project, project_called, projects
 from kb.annotations.records import Grade, NewItem, PooledPassage, Project
+from kb.annotations.signing_in import invite
 from tests.support.annotations import answer, check, passage, photo_bytes, project
 
 
@@ -66,6 +69,42 @@ def test_people_come_go_and_come_back(database):
     assert [each.name for each in people(database)] == ["zoe"]
     add_person(database, "ann", "adjudicator")
     assert [each.role for each in people(database)] == ["adjudicator", "owner"]
+
+
+def test_names_that_differ_in_capital_letters_alone_are_one(database):
+    add_person(database, "Ann")
+    create_project(database, Project("Cats"))
+    remove_person(database, "Ann")
+    for use in (add_person, invite):
+        with pytest.raises(BadRequest, match="The name aNN differs from Ann, which .* capital letters alone"):
+            use(database, "aNN")
+    with pytest.raises(BadRequest, match="There is a project called Cats already"):
+        create_project(database, Project("CATS"))
+    add_person(database, "Ann", "owner")  # the same comes back
+    assert [each.name for each in people(database)] == ["Ann"]
+    assert [each.name for each in projects(database)] == ["Cats"]
+    with database.writing() as session:  # as an earlier version let it be
+        session.add(tables.PersonRow(name="ann", role="annotator", added=clock.now(session)))
+    invite(database, "ann")
+    invite(database, "Ann")
+
+
+def test_of_many_who_take_a_name_at_once_one_gets_it(database):
+    names = ["".join(each) for each in itertools.product("Aa", "Nn", "Bb")]
+    together = threading.Barrier(len(names))
+
+    def take(name: str) -> bool:
+        together.wait()
+        try:
+            add_person(database, name)
+            create_project(database, Project(name))
+        except BadRequest:
+            return False
+        return True
+
+    with ThreadPoolExecutor(len(names)) as pool:
+        assert sum(pool.map(take, names)) == 1
+    assert [each.name for each in people(database)] == [each.name for each in projects(database)]
 
 
 def test_a_person_removed_in_mid_session_loses_nothing(database):
