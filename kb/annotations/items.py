@@ -130,11 +130,3 @@ def items_after(project: int, after: int, limit: int, of: Any = ItemRow) -> Sele
 
 def item_number(session: Session, project: int, key: str) -> int | None:
     return session.scalar(select(ItemRow.id).where(ItemRow.project_id == project, ItemRow.key == key))
-
-
-def questions(database: Database, project: str, numbers: Sequence[int]) -> dict[int, str]:
-    """The question of each of these items that the project has."""
-    with database.reading() as session:
-        own = (ItemRow.project_id == project_in(session, project).id, ItemRow.id.in_(numbers))
-        found = session.execute(select(ItemRow.id, ItemRow.question).where(*own))
-        return {number: question for number, question in found}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import Row, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from common.problems import BadRequest
@@ -26,6 +26,7 @@ from kb.annotations.seats import LEASE, Desk, locked_item, settle, sit_down
 from kb.annotations.tables import (
     AdjudicationRow,
     CandidateRow,
+    ItemRow,
     JudgmentRow,
     PersonRow,
     VerdictRow,
@@ -154,6 +155,23 @@ def my_judgments(
         mine = mine.where(_VERDICT.c.number < before) if before is not None else mine
         rows = session.execute(mine.order_by(_VERDICT.c.number.desc()).limit(limit))
         return [judged_of(row, person) for row in rows]
+
+
+def described(database: Database, project: str, judged: Sequence[Judged]) -> list[dict[str, Any]]:
+    """What each is said of: the item's `position` and `question`; the candidate's `what`, `title` and `beginning`."""
+    with database.reading() as session:
+        there = project_in(session, project)
+        asked = select(ItemRow.id, ItemRow.position, ItemRow.question).where(
+            ItemRow.project_id == there.id, ItemRow.id.in_({each.item for each in judged})
+        )
+        items = {row.id: {"position": row.position, "question": row.question} for row in session.execute(asked)}
+        chosen = select(_CANDIDATE.c.id, _CANDIDATE.c.what, _CANDIDATE.c.title, func.substr(_CANDIDATE.c.text, 1, 80))
+        ours = chosen.where(_CANDIDATE.c.id.in_({each.candidate for each in judged} - {None}))
+        candidates = {
+            number: {"what": what, "title": title, "beginning": beginning}
+            for number, what, title, beginning in session.execute(ours)
+        }
+    return [items.get(each.item, {}) | candidates.get(each.candidate, {}) for each in judged]
 
 
 def log_entry(session: Session, desk: Desk, item: int, candidate: int, at: datetime, act: Act, **said: Any) -> int:

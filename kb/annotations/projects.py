@@ -65,6 +65,13 @@ def insert_project(session: Session, project: Project) -> int:
         return session.scalar(insert(ProjectRow).values(**values).returning(ProjectRow.id))
 
 
+def change_guidelines(database: Database, project: str, guidelines: str) -> None:
+    """Raises BadRequest for ones that are too long, and when there is no such project."""
+    text = kept(guidelines, "The guidelines", MAX_GUIDELINES)
+    with database.writing() as session:
+        project_in(session, project, lock=True).guidelines = text
+
+
 def checked_scale(scale: Scale) -> Scale:
     """Raises BadRequest for what nobody can judge by."""
     if not 2 <= len(scale) <= _MAX_GRADES:

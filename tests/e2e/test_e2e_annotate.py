@@ -120,6 +120,12 @@ def test_a_project_from_its_making_to_its_settled_end_by_two_people_at_once(brow
         page.keyboard.press("Enter")
         marked = page.locator(".ca-current mark").inner_text()
         assert len(marked.split()) == 2
+        page.keyboard.press("m")
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("3")  # keeps the words, and judges
+        page.locator(".ca-card mark:not(.ca-choosing)").wait_for()
+        marked = page.locator(".ca-card mark").inner_text()
+        assert len(marked.split()) == 1
         page.screenshot(path=ARTEFACTS / "annotate.png", full_page=True)
         saved(page)
         page.keyboard.press("g")  # all are judged: the next item
@@ -201,6 +207,30 @@ def test_an_item_put_aside_and_the_photo_looked_at(browser, site: str) -> None:
         page.keyboard.type("the lion is not to be seen")
         page.keyboard.press("Enter")
         page.locator("h2", has_text="What is a bridge?").wait_for()
+        # Until the next item has come, keys judge nothing of the one that is on the screen.
+        held: list = []
+        page.route("**/annotation/do/next", held.append)
+        page.get_by_role("button", name="One at a time").click()
+        page.keyboard.press("g")
+        assert page.locator(".ca-card:visible").count() == 1
+        page.keyboard.press("1")
+        saved(page)
+        page.evaluate("document.activeElement.blur()")
+        for _ in cards(page)[1:]:
+            page.keyboard.press("2")
+        page.keyboard.press("g")
+        page.locator(".ca-view[aria-busy=true]").wait_for()
+        before, judged = cards(page), sum("do/judge" in each for each in ann.requests)
+        page.keyboard.press("4")
+        assert cards(page) == before and sum("do/judge" in each for each in ann.requests) == judged
+        page.unroute("**/annotation/do/next")
+        for each in held:
+            each.continue_()
+        page.get_by_text("Nothing is left for you here").wait_for()
+        page.get_by_role("button", name="What I judged").click()
+        page.locator(".ca-back li button", has_text="What is a bridge?").first.click()
+        page.get_by_role("button", name="Previous").wait_for()
+        page.get_by_role("button", name="All in a list").click()
         for _ in cards(page):
             page.keyboard.press("1")
         page.keyboard.press("g")

@@ -93,7 +93,10 @@ class Answers:
         if request.headers.get("content-type", "").partition(";")[0] != "application/json":
             raise Refused(415, "This is asked for in JSON.")
         desk, somebody = self._signed_in(request, operation.role)
-        asked = Asked(desk, somebody, _object(body), self._shown, {})
+        told = _object(body)
+        if operation.role is not None and told.get("person", somebody.person.name) not in ("", somebody.person.name):
+            raise Refused(401, f"Somebody else, {somebody.person.name}, has signed in with this browser meanwhile.")
+        asked = Asked(desk, somebody, told, self._shown, {})
         answer = JSONResponse(operation.do(asked))
         if asked.signed:
             if "out" in asked.signed:

@@ -24,7 +24,7 @@ from kb.annotations.exporting import FORMATS
 from kb.annotations.gold_progress import gold_progress
 from kb.annotations.photos import MAX_BYTES
 from kb.annotations.progress import items_progress, progress
-from kb.annotations.projects import create_project, delete_project, project_called
+from kb.annotations.projects import change_guidelines, create_project, delete_project, project_called
 from kb.annotations.records import Project, Role, What
 
 _SHOWN = 50  # items, or disagreements, at a time
@@ -37,6 +37,10 @@ def _create(asked: Asked) -> Any:
     )  # fmt: skip
     create_project(asked.database, made)
     return {"name": made.name}
+
+
+def _guidelines(asked: Asked) -> None:
+    change_guidelines(asked.database, asked.project, asked.text("guidelines"))
 
 
 def _delete(asked: Asked) -> Any:
@@ -66,6 +70,7 @@ def _overview(asked: Asked) -> Any:
     project, found = project_called(asked.database, asked.project), progress(asked.database, asked.project)
     return {
         "name": project.name,
+        "guidelines": project.guidelines,
         "judges": project.judges,
         "blind": project.blind,
         "items": found.items,
@@ -160,6 +165,7 @@ OPERATIONS = {
     "disagreements": Operation(_disagreements, Role.ADJUDICATOR),
     "settle": Operation(_settle, Role.ADJUDICATOR),
     "create": Operation(_create, Role.OWNER),
+    "guidelines": Operation(_guidelines, Role.OWNER),
     "delete": Operation(_delete, Role.OWNER),
     "add": Operation(_add, Role.OWNER),
     "pool": Operation(_pool, Role.OWNER),

@@ -79,7 +79,8 @@ def _invite(asked: Asked) -> Any:
         raise BadRequest(
             f"Invite yourself first, as {asked.name}, owner: from the first invitation on everybody needs a password."
         )
-    return {"code": signing_in.invite(asked.database, name, asked.text("role"))}
+    role = asked.who.person.role if name == asked.name else asked.text("role")
+    return {"code": signing_in.invite(asked.database, name, role)}
 
 
 def _role(asked: Asked) -> None:

@@ -13,8 +13,7 @@ from app.web.annotate.asked import Asked, Operation
 from app.web.annotate.guidelines import guidelines_html
 from common.problems import BadRequest
 from kb.annotations.asking import item_for, next_item
-from kb.annotations.items import questions
-from kb.annotations.judging import history, judge, my_judgments, skip, undo
+from kb.annotations.judging import described, history, judge, my_judgments, skip, undo
 from kb.annotations.progress import own_progress
 from kb.annotations.projects import project_called, projects
 from kb.annotations.records import Item, Role
@@ -24,7 +23,15 @@ _LOOKED_BACK = 50
 
 
 def _projects(asked: Asked) -> Any:
-    return [{"name": p.name, "items": p.items, "finished": p.finished} for p in projects(asked.database)]
+    return [
+        {"name": each.name, "items": each.items, "finished": each.finished, "mine": _done(asked, each.name)}
+        for each in projects(asked.database)
+    ]
+
+
+def _done(asked: Asked, project: str) -> int:
+    worker, _ = own_progress(asked.database, project, asked.name)
+    return worker.done
 
 
 def _project(asked: Asked) -> Any:
@@ -81,8 +88,8 @@ def _undo(asked: Asked) -> Any:
 def _mine(asked: Asked) -> Any:
     before = asked.number("before") if "before" in asked.told else None
     found = my_judgments(asked.database, asked.project, asked.name, _LOOKED_BACK, before)
-    said = questions(asked.database, asked.project, [each.item for each in found])
-    judged = [judged_json(each) | {"question": said.get(each.item, "")} for each in found]
+    about = described(asked.database, asked.project, found)
+    judged = [judged_json(each) | told for each, told in zip(found, about, strict=True)]
     return {"judged": judged, "more": len(found) == _LOOKED_BACK}
 
 

@@ -8,6 +8,9 @@
   const ID = "citesight-conversation"; // of the conversation that is on the page
   const SHOWN = "citesight-shown"; // what of it was on the page when that was left, should the server have forgotten it
   const TABS = { "#corpora": "Corpora", "#annotate": "Annotate" }; // any other address is the Ask page's
+  // A link of whoever invites leads to that page, whatever else the address says.
+  const invited = new URLSearchParams(location.search).has("invitation");
+  if (invited) history.replaceState(history.state, "", `${location.pathname}${location.search}#annotate`);
   const PLACES = ["answer", "evidence", "earlier", "figure"];
   const state = { asked: "", named: false, opened: false };
 

@@ -101,6 +101,9 @@ def test_the_first_by_name_runs_the_projects_and_the_others_judge(browser):
     ann.ask("create", project="cats", guidelines="# Look", judges=2, blind=True)
     bob.refused("create", 403, "This is for an owner or above", project="dogs", judges=1)
     bob.refused("disagreements", 403, "adjudicator", project="cats")
+    ann.ask("guidelines", project="cats", guidelines="# Look *twice*")
+    assert "<em>twice</em>" in bob.ask("project", project="cats")["guidelines"]
+    ann.refused("guidelines", 400, "100,000", project="cats", guidelines="x" * 100_001)
     ann.refused("create", 400, "There is a project called cats already", project="cats", judges=1)
     ann.refused("create", 400, "judges", project="dogs", judges="two")
     browser().refused("projects", 401, "sign in")
@@ -161,6 +164,11 @@ def test_what_is_said_is_saved_and_undone_once_however_often_it_is_sent(browser,
     assert again["item"]["candidates"][1]["said"]["grade"] is None
     judged = ann.ask("mine", project="cats")["judged"]
     assert [each["question"] for each in judged] == [item["question"]] * 2
+    assert judged[0] | {"title": "Title"} == judged[0] | {"what": "passage", "position": 1, "title": "Title"}
+    # Another tab of this browser has signed in somebody else: what is said there is not taken for theirs.
+    bob = browser().named("bob")
+    bob.refused("judge", 401, "Somebody else, bob,", **said, grade="wrong", person="ann")
+    assert history(desk.database, "cats", item["id"], first, "bob") == []
     ann.refused("judge", 400, "grades are", **said, grade="nice")
     ann.refused("judge", 400, "span", **said, span=[9, 1])
     ann.refused("judge", 400, "citations", **said, citations={"x": True})
@@ -188,6 +196,8 @@ def test_nobody_sees_what_others_judge_until_it_is_settled(browser, desk):
     eva.ask("settle", **about, grade="subject", comment="it names the animal only")
     assert eva.ask("disagreements", project="cats") == []
     overview = eva.ask("overview", project="cats")
+    assert overview["guidelines"] == "" and eva.ask("projects")[0]["mine"] == 0
+    eva.refused("guidelines", 403, "owner", project="cats", guidelines="# Look")
     assert overview["finished"] == 1 and overview["agreement"]["passage"]["overall"]["plain"][0] == 0
     eva.refused("pool", 403, "owner", project="cats", passages=5)
 

@@ -38,6 +38,8 @@
   function byWords(candidate, body, done) {
     const words = [...candidate.text.matchAll(/\S+/g)].map((found) => [found.index, found.index + found[0].length]);
     let [first, last] = [0, 0];
+    let moved = false;
+    const hint = h("p", { class: "ca-faint" }, "Arrows move, Shift and arrows choose more; Enter keeps the words, Escape leaves.");
     const draw = () => {
       body.draw(null, [words[first][0], words[last][1]]);
       body.shown.querySelector("mark").scrollIntoView({ block: "nearest" });
@@ -45,10 +47,14 @@
     };
     function keys(event) {
       const by = { ArrowRight: 1, ArrowDown: 8, ArrowLeft: -1, ArrowUp: -8 }[event.key];
-      if (!by && event.key !== "Enter" && event.key !== "Escape") return;
-      event.preventDefault();
-      event.stopPropagation();
+      const judges = /^[1-9]$/.test(event.key); // which keeps the words, and goes on to judge
+      if (!by && !judges && event.key !== "Enter" && event.key !== "Escape") return;
+      if (!judges) {
+        event.preventDefault();
+        event.stopPropagation();
+      }
       if (by) {
+        moved = true;
         const to = Math.min(words.length - 1, Math.max(0, last + by));
         if (event.shiftKey) last = Math.max(first, to);
         else [first, last] = [to, to];
@@ -58,13 +64,15 @@
       body.shown.removeEventListener("keydown", keys);
       body.shown.removeEventListener("blur", leave);
       body.shown.removeAttribute("tabindex");
+      hint.remove();
       const span = [counting(candidate.text, words[first][0]), counting(candidate.text, words[last][1])];
-      done(event.key === "Enter" ? span : null);
+      done(event.key === "Enter" || (moved && judges) ? span : null);
     }
     function leave() {
-      keys(new KeyboardEvent("keydown", { key: "Escape" }));
+      keys(new KeyboardEvent("keydown", { key: moved ? "Enter" : "Escape" }));
     }
     if (!words.length) return;
+    body.shown.after(hint);
     body.shown.tabIndex = 0;
     body.shown.addEventListener("keydown", keys);
     body.shown.addEventListener("blur", leave);
@@ -116,8 +124,8 @@
   }
 
   /* candidate: as the server gives it. scale: its grades. place: "Passage 3 of 12". say: told what changes.
-     past: asks for what one said before. chosen: called when it is pressed. */
-  function card(candidate, scale, place, { say, past, chosen }) {
+     past: asks for what one said before. chosen: called when it is pressed; graded: with the grade that is. */
+  function card(candidate, scale, place, { say, past, chosen, graded }) {
     const said = () => candidate.said ?? {};
     const changed = (changes) => {
       candidate.said = { ...said(), ...changes };
@@ -128,15 +136,15 @@
     const grades = scale.map((grade, at) =>
       h(
         "button",
-        { type: "button", class: "ca-grade", click: () => judge(at), "data-key": `grade ${candidate.id} ${at}` },
+        { type: "button", class: "ca-grade", click: () => graded(at), "data-key": `grade ${candidate.id} ${at}` },
         h("kbd", { "aria-hidden": "true" }, String(at + 1)),
         grade.label,
       ),
     );
-    const comment = typed("Comment", said().comment, (value) => changed({ comment: value }));
+    const comment = typed("Comment", said().comment, (value) => changed({ comment: value }), { maxlength: 10000 });
     const more = h("div", { class: "ca-more", hidden: !said().comment }, comment.whole);
     const answer = candidate.what === "answer";
-    const correction = answer && typed("The answer in your words", said().correction, (value) => changed({ correction: value }));
+    const correction = answer && typed("The answer in your words", said().correction, (value) => changed({ correction: value }), { maxlength: 100000 });
     const before = h("div", {});
     const mark = button("Mark what answers", markSpan, { title: "m" });
     const unmark = button("Clear the mark", () => changed({ span: null }));
@@ -168,7 +176,7 @@
 
     function judge(at) {
       if (at >= scale.length) return false;
-      changed({ grade: scale[at].key });
+      if (said().grade !== scale[at].key) changed({ grade: scale[at].key });
       return true;
     }
 
@@ -181,7 +189,7 @@
         byWords(candidate, body, (chosenSpan) => {
           if (chosenSpan) changed({ span: chosenSpan });
           else draw();
-          whole.focus({ preventScroll: true });
+          if (body.shown.contains(document.activeElement) || document.activeElement === document.body) whole.focus({ preventScroll: true });
         });
       }
     }
@@ -195,8 +203,9 @@
       try {
         const entries = await past(candidate);
         const label = (key) => (key ? (scale.find((grade) => grade.key === key)?.label ?? key) : "no judgment");
-        const rows = entries.map((entry) => [when(entry.at), entry.act, label(entry.grade), entry.comment ?? ""]);
-        const heads = ["When", "What", "Judgment", "Comment"];
+        const words = (span) => (span ? candidate.text.slice(...span.map((count) => placed(candidate.text, count))) : "");
+        const rows = entries.map((entry) => [when(entry.at), entry.act === "undo" ? "undone" : "said", label(entry.grade), words(entry.span), entry.comment ?? ""]);
+        const heads = ["When", "", "Judgment", "Words marked", "Comment"];
         before.replaceChildren(
           entries.length ? table(heads, rows, { label: "What I said before" }) : h("p", { class: "ca-faint" }, "Nothing yet."),
         );

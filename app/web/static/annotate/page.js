@@ -10,7 +10,7 @@
   async function start() {
     at.view = h("div", { class: "ca-view" });
     at.saved = h("p", { class: "ca-saved", role: "status" });
-    at.notice = h("div", {});
+    at.notice = h("div", { class: "ca-notice" });
     at.bar = h("div", { class: "ca-bar" });
     at.root.replaceChildren(at.bar, at.notice, at.view);
     await enter();
@@ -75,7 +75,9 @@
     };
     try {
       await opens[page]();
+      if (at.view === view) view.querySelector(".ca-first, h2[tabindex]")?.focus({ preventScroll: true });
     } catch (refused) {
+      if (at.view !== view) return;
       if (refused.status === 401) await enter();
       else view.replaceChildren(problem(refused.message), button("Try again", () => go(page)));
     }
@@ -94,22 +96,23 @@
         "div",
         { class: "ca-cards" },
         found.map((project) =>
-          h("div", { class: "ca-panel" }, h("h3", {}, project.name), h("p", { class: "ca-faint" }, `${counted(project.items, "item")}, ${project.finished.toLocaleString("en")} finished`), button("Judge", () => start(project), { class: "ca-button ca-first", "aria-label": `Judge ${project.name}` })),
+          h("div", { class: "ca-panel" }, h("h3", {}, project.name), h("p", { class: "ca-faint" }, `${counted(project.items, "item")}; you have done ${project.mine.toLocaleString("en")}`), button("Judge", () => start(project), { class: "ca-button ca-first", "aria-label": `Judge ${project.name}` })),
         ),
       ),
     );
   }
 
-  function state(status) {
+  function state(refused) {
     if (!at.saved || !at.me?.person) return;
-    const { count, problem: why } = waiting();
-    const words = count === 0 ? "Saved" : why ? `${counted(count, "change")} not saved yet, kept in this browser. ${why} It is tried again.` : "Saving …";
+    const { count, undo, problem: why } = waiting();
+    const among = undo ? ", an undo among them" : "";
+    const words = count === 0 ? "Saved" : why ? `${counted(count, "change")} not saved yet${among}, kept in this browser. ${why} It is tried again.` : "Saving …";
     if (at.saved.textContent !== words) at.saved.textContent = words;
     at.saved.classList.toggle("ca-unsaved", Boolean(count && why));
     const left = others();
     if (left.length && !count) at.saved.textContent += `. ${counted(left.length, "change")} of ${left[0].person} wait here until they sign in again.`;
-    if (status === 401 && !at.notice.firstChild) {
-      at.notice.replaceChildren(h("p", { class: "cs-error", role: "alert" }, "You are not signed in any more. What you said is kept in this browser. ", button("Sign in", enter)));
+    if (refused?.status === 401 && !at.notice.firstChild) {
+      at.notice.replaceChildren(h("p", { class: "cs-error", role: "alert" }, `${refused.message} What you said is kept in this browser. `, button("Go on", enter)));
     }
   }
 

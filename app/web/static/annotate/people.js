@@ -1,6 +1,7 @@
 /* Annotation: coming in by a name, a password or an invitation, and the people that an owner keeps. */
 (() => {
   "use strict";
+  const { announce } = window.citesight;
   const { ask } = window.citesight.server;
   const { h, button, field, form, problem, sure, table, when } = window.citesight.draw;
   const ROLES = [["annotator", "annotator: judges"], ["adjudicator", "adjudicator: settles too"], ["owner", "owner: runs projects too"]];
@@ -39,7 +40,7 @@
       await ask("sign-in", { name: named.value, password: typed.value });
       await entered();
     };
-    view.replaceChildren(h("div", { class: "ca-panel ca-enter" }, h("h2", {}, "Sign in to annotate"), form([who, secret], "Sign in", go)));
+    view.replaceChildren(h("div", { class: "ca-panel ca-enter" }, h("h2", {}, "Sign in to annotate"), form([who, secret], "Sign in", go), h("p", { class: "ca-faint" }, "No password, or forgotten? Whoever runs the program gives you a link: an owner on the People page, or by the command ", h("code", {}, "python -m app people invite NAME"), ".")));
   }
 
   async function accept(view, code, entered) {
@@ -57,7 +58,8 @@
       forget();
       await entered();
     };
-    view.replaceChildren(h("div", { class: "ca-panel ca-enter" }, h("h2", {}, `Welcome, ${person.name}`), h("p", {}, `You are invited as ${person.role}.`), form([secret], "Begin", go)));
+    const [self] = field("Name", { value: person.name, readonly: true, autocomplete: "username" });
+    view.replaceChildren(h("div", { class: "ca-panel ca-enter" }, h("h2", {}, `Welcome, ${person.name}`), h("p", {}, `You are invited as ${person.role}.`), form([self, secret], "Begin", go)));
   }
 
   /* The code is used up; it need not stay in the address. */
@@ -79,8 +81,10 @@
       const link = new URL(location.pathname, location.href);
       link.searchParams.set("invitation", code);
       link.hash = "annotate";
-      invited.replaceChildren(h("p", {}, `Give this link to ${named.value}; it works once, for a week, and is not shown again:`), h("code", { class: "ca-link" }, link.href));
+      const copy = button("Copy", () => navigator.clipboard?.writeText(link.href).then(() => announce("Copied.")));
+      invited.replaceChildren(h("p", {}, `Give this link to ${named.value}; it works once, for a week, and is not shown again:`), h("code", { class: "ca-link" }, link.href), navigator.clipboard ? h("div", { class: "ca-row" }, copy) : "");
       named.value = "";
+      role.value = "annotator";
       await refresh();
     };
     function roles(each) {
@@ -91,8 +95,8 @@
     async function refresh() {
       const found = await ask("people");
       const remove = (name) => () => ask("remove", { name }).then(refresh, (refused) => said.replaceChildren(problem(refused.message)));
-      const way = (each) => [each.password && "password", each.invited && `invited until ${when(each.invited)}`].filter(Boolean).join(", ") || "by name";
-      const rows = found.map((each) => [each.name, each.name === me.person.name ? each.role : roles(each), way(each), each.name === me.person.name ? "you" : sure("Remove", `Remove ${each.name}? What they judged stays.`, "Remove", remove(each.name))]);
+      const way = (each) => [each.password && "password", each.invited && `invited until ${when(each.invited)}`].filter(Boolean).join(", ") || (me.open ? "name alone" : "nothing yet: invite them");
+      const rows = found.map((each) => [each.name, each.name === me.person.name ? each.role : roles(each), way(each), each.name === me.person.name ? "you" : sure(`Remove ${each.name}`, `Remove ${each.name}? What they judged stays.`, "Remove", remove(each.name))]);
       list.replaceChildren(table(["Person", "Role", "Signs in by", ""], rows, { label: "People" }));
     }
     const opened = me.open && h("p", { class: "ca-faint" }, "Nobody needs a password here yet. From the first invitation on everybody does, so the first is for you, under your own name, as owner.");

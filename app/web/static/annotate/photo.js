@@ -11,10 +11,10 @@
   /* The photo at an address, with its buttons. region: of the frame, or null; framed: called with the one that is
      chosen. */
   function photo(address, described, region, framed) {
-    const at = { scale: 1, x: 0, y: 0, region, drawing: false, drag: null };
+    const at = { scale: 1, x: 0, y: 0, region, drawing: false, drag: null, moved: false };
     const image = h("img", { src: address, alt: described, draggable: "false" });
     const frame = h("div", { class: "ca-frame", tabindex: 0, role: "group" });
-    const layer = h("div", { class: "ca-layer" }, image, frame);
+    const layer = h("div", { class: "ca-layer" }, h("div", { class: "ca-whole" }, image, frame));
     const gone = h("p", { class: "ca-faint", hidden: true }, "The photo cannot be shown; it may be gone.");
     const stage = h("div", { class: "ca-stage" }, layer, gone);
     const part = button("Mark the part that matters", choose, { "aria-pressed": "false" });
@@ -40,7 +40,7 @@
         const [left, top, right, bottom] = at.region.map((edge) => edge * 100);
         Object.assign(frame.style, { left: `${left}%`, top: `${top}%`, width: `${right - left}%`, height: `${bottom - top}%` });
         const said = `${Math.round(left)} to ${Math.round(right)} percent across, ${Math.round(top)} to ${Math.round(bottom)} percent down`;
-        frame.setAttribute("aria-label", `The part that matters: ${said}. Arrow keys move it, with Shift they resize it.`);
+        frame.setAttribute("aria-label", `The part that matters: ${said}. Arrow keys move it, with Shift they resize it; Enter keeps it.`);
       }
       part.textContent = at.region ? "Clear the part" : at.drawing ? "Draw it on the photo …" : "Mark the part that matters";
       part.setAttribute("aria-pressed", String(at.drawing || Boolean(at.region)));
@@ -68,7 +68,9 @@
         if (had) settle(null);
         else draw();
       } else if (event.detail === 0) {
-        settle([0.25, 0.25, 0.75, 0.75]); // from the keyboard there is nothing to draw with
+        at.region = [0.25, 0.25, 0.75, 0.75]; // from the keyboard there is nothing to draw with
+        at.moved = true;
+        draw();
         frame.focus();
       } else {
         at.drawing = true;
@@ -125,6 +127,7 @@
     frame.addEventListener("keydown", (event) => {
       const arrows = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, -STEP], ArrowDown: [0, STEP] };
       const move = arrows[event.key];
+      if (event.key === "Enter") kept();
       if (!move) return;
       event.preventDefault();
       event.stopPropagation(); // here they are not for going from one passage to the next
@@ -136,9 +139,18 @@
         const [across, down] = [clamp(move[0], -left, 1 - right), clamp(move[1], -top, 1 - bottom)];
         [left, top, right, bottom] = [left + across, top + down, right + across, bottom + down];
       }
-      settle([left, top, right, bottom]);
+      at.region = [left, top, right, bottom];
+      at.moved = true;
+      draw();
       announce(frame.getAttribute("aria-label"));
     });
+    // One frame is one thing that was said, however many steps it took.
+    const kept = () => {
+      if (!at.moved) return;
+      at.moved = false;
+      if (at.region) settle(at.region);
+    };
+    frame.addEventListener("blur", kept);
     draw();
     return { whole: h("div", { class: "ca-photo" }, stage, tools), zoom };
   }

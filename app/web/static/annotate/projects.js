@@ -64,7 +64,7 @@
     try {
       const found = await again();
       if (at.view !== view) return;
-      const own = owner ? [filling(name, again), pooling(name, again, found.pooling)] : [];
+      const own = owner ? [guiding(name, found.guidelines), filling(name, again), pooling(name, again, found.pooling)] : [];
       loading.replaceWith(parts.whole, ...own, window.citesight.compare(name), parts.differ, parts.items, ...(owner ? [leaving(view, name, owner, found)] : []));
       await differing(name, parts);
     } catch (refused) {
@@ -225,6 +225,16 @@
     parts.items.replaceChildren(...(list.firstChild ? [h("div", { class: "ca-panel" }, h("h3", {}, "Items"), shown, more)] : []));
   }
 
+  function guiding(name, now) {
+    const [whole, text] = field("Markdown, shown beside the work", { rows: 10, maxlength: 100000, value: now }, "textarea");
+    const said = h("p", { class: "ca-settled", "aria-live": "polite" });
+    const change = async () => {
+      await ask("guidelines", { project: name, guidelines: text.value });
+      said.textContent = "Changed; people see them with their next item.";
+    };
+    return h("details", { class: "ca-panel" }, h("summary", {}, "Guidelines"), form([whole], "Change the guidelines", change), said);
+  }
+
   /* Pooling */
 
   function pooling(name, again, job) {
@@ -301,9 +311,12 @@
     const label = (key) => each.scale.find((grade) => grade.key === key)?.label ?? key ?? "no judgment";
     const settled = h("p", { class: "ca-settled", "aria-live": "polite" });
     const [whole, comment] = field("Why (or nothing)", { maxlength: 10000 });
+    let final = "";
+    comment.addEventListener("change", () => final && settle(final));
     const settle = async (grade) => {
       try {
         await ask("settle", { project: name, item: each.item, candidate: each.candidate.id, grade, comment: comment.value });
+        final = grade;
         settled.textContent = `Settled: ${label(grade)}.`;
         choices.forEach((one) => one.setAttribute("aria-pressed", String(one.dataset.grade === grade)));
       } catch (refused) {

@@ -21,15 +21,15 @@
   }
 
   async function ask(name, told = {}) {
-    const asked = {
+    const asking = {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(told),
+      body: JSON.stringify({ ...told, person: state.person }), // another tab may have signed in somebody else
       signal: AbortSignal.timeout(PATIENCE),
     };
     let response;
     try {
-      response = await fetch(`annotation/do/${name}`, asked);
+      response = await fetch(`annotation/do/${name}`, asking);
     } catch {
       throw new Refused(0, "The program cannot be reached.");
     }
@@ -104,7 +104,7 @@
         state.problem = "";
       } catch (problem) {
         state.problem = problem.message;
-        tell("waiting", problem.status);
+        tell("waiting", problem);
         await pause(wait);
         wait = Math.min(LONGEST_WAIT, 2 * wait);
       }
@@ -157,7 +157,7 @@
     ask,
     say,
     signed,
-    waiting: () => ({ count: own().length, problem: state.problem }),
+    waiting: () => ({ count: own().length, undo: own().some((each) => each.name === "undo"), problem: state.problem }),
     others: () => queue().filter((each) => each.person !== state.person),
     top: (project, number) => (state.tops[project] = own().length ? state.tops[project] : number),
     told: (listener) => listeners.push(listener),

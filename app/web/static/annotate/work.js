@@ -12,6 +12,7 @@
     ["u", "undo what you did last"],
     ["m", "mark the words that answer: those selected with the mouse, or word by word with the arrows"],
     ["c", "comment"],
+    ["Enter", "what has the focus, such as Next item"],
     ["s", "put the item aside, with a reason"],
     ["l", "all in a list, or one at a time"],
     ["+ − 0", "photo larger, smaller, whole"],
@@ -20,7 +21,10 @@
   const NARROW = matchMedia("(max-width: 820px)").matches;
   const ONE = "citesight-one-at-a-time";
   const SILENT = "citesight-keys-off";
-  const at = { project: null, item: null, cards: [], current: 0, view: null, parts: {}, loading: 0 };
+  const FINAL = [400, 404]; // trying again would change nothing
+  const RETRY = 3_000; // milliseconds, where the server could not be reached
+  // loading: how often something was; busy: it is now, and what is on the screen is not to be judged any more.
+  const at = { project: null, item: null, cards: [], current: 0, view: null, parts: {}, loading: 0, busy: false, timer: 0 };
 
   const remembered = (name, usual) => {
     try {
@@ -40,10 +44,8 @@
 
   /* The view of a project's work, in `view`. number: the item to begin with; none: the next one. */
   async function open(view, project, number) {
+    close();
     at.view = view;
-    at.project = null;
-    at.item = null;
-    at.cards = [];
     view.replaceChildren(h("p", { class: "ca-faint" }, "Loading …"));
     const found = await ask("project", { project });
     if (at.view !== view) return;
@@ -52,34 +54,66 @@
   }
 
   function close() {
-    at.cards.forEach((card) => card.keep());
+    keep();
+    clearTimeout(at.timer);
+    at.loading += 1;
+    at.busy = false;
     at.view = null;
     at.item = null;
     at.project = null;
     at.cards = [];
   }
 
+  const keep = () => at.cards.forEach((card) => card.keep());
+  addEventListener("pagehide", keep);
+
+  /* What is on the screen stays until the next is there, and is not judged meanwhile. */
   async function load(number, candidate) {
     const turn = ++at.loading;
     const { view, project } = at;
-    at.cards.forEach((card) => card.keep());
+    clearTimeout(at.timer);
+    keep();
+    busy(true);
     let got;
     try {
       await sentAll();
       got = number ? await ask("item", { project: project.name, item: number }) : await ask("next", { project: project.name });
     } catch (refused) {
-      if (turn === at.loading && at.view === view) {
-        view.replaceChildren(problem(refused.message), button("Try again", () => load(number, candidate)));
-      }
+      if (turn === at.loading && at.view === view) failed(refused, () => load(number, candidate));
       return;
     }
     if (turn !== at.loading || at.view !== view) return;
+    busy(false);
     top(project.name, got.top);
     at.item = got.item;
     at.mine = got.mine;
     at.done = Boolean(got.item?.candidates.every((each) => each.said?.grade));
     if (got.item) show(candidate);
     else nothingLeft();
+  }
+
+  function busy(now) {
+    at.busy = now;
+    at.view.setAttribute("aria-busy", String(now));
+  }
+
+  function failed(refused, again) {
+    if (FINAL.includes(refused.status)) {
+      at.item = null;
+      at.cards = [];
+      busy(false);
+      at.view.replaceChildren(problem(refused.message));
+      return;
+    }
+    if (refused.status !== 401) at.timer = setTimeout(again, RETRY);
+    const words = [problem(`${refused.message} The next item comes as soon as it can be had.`), h("div", { class: "ca-row" }, button("Try again", again))];
+    if (at.item) {
+      busy(false); // the one that is there can be gone on with
+      at.parts.more.replaceChildren(...words);
+      at.parts.more.scrollIntoView({ block: "nearest" });
+    } else {
+      at.view.replaceChildren(...words);
+    }
   }
 
   /* What comes next depends on what was said; so it waits for that, but not for ever where there is no connection. */
@@ -95,7 +129,7 @@
         "div",
         { class: "ca-panel ca-end" },
         h("h2", { tabindex: -1 }, "Nothing is left for you here"),
-        h("p", {}, `You have judged ${counted(at.mine.done, "item")} of ${at.project.name}. What others hold now may become free in half an hour, and later pools may add more.`),
+        h("p", {}, `You have judged ${counted(at.mine.done, "item")} of ${at.project.name}. Others hold or have judged the rest, or nothing was looked for yet; what somebody holds becomes free in half an hour.`),
         h("div", { class: "ca-row" }, button("Look again", () => load()), button("What I judged", lookBack)),
         (at.parts.back = h("div", {})),
       ),
@@ -111,9 +145,10 @@
       const mine = of(each.what);
       const place = `${kinds[each.what]} ${mine.indexOf(each) + 1} of ${mine.length}`;
       return window.citesight.card(each, project.scales[each.what], place, {
-        say: (changes) => (said(each.id, changes), progress()),
+        say: (changes) => (said(item, each.id, changes), progress()),
         past: (one) => ask("history", { project: project.name, item: item.id, candidate: one.id }),
         chosen: () => choose(at.cards.findIndex((card) => card.candidate === each)),
+        graded: (number) => (choose(at.cards.findIndex((card) => card.candidate === each)), judge(number)),
       });
     });
     const picture =
@@ -122,7 +157,7 @@
         `annotation/photo/${encodeURIComponent(project.name)}/${item.id}`,
         `Photo of item ${item.position}`,
         item.said?.region ?? null,
-        (region) => said(null, { region }),
+        (region) => said(item, null, { region }),
       );
     at.zoom = picture ? picture.zoom : () => {};
     const parts = (at.parts = {
@@ -131,6 +166,7 @@
       more: h("div", {}),
       back: h("div", {}),
       mode: button("", () => mode(!set.one), { title: "l" }),
+      steps: h("div", { class: "ca-row" }, button("Previous", () => step(-1)), button("Next", () => step(1))),
       next: button("Next item", () => load(), { class: "ca-button ca-first ca-next" }),
     });
     at.view.replaceChildren(
@@ -141,7 +177,7 @@
           "div",
           { class: "ca-side" },
           picture && picture.whole,
-          h("div", { class: "ca-panel" }, h("h2", { class: "ca-question", dir: "auto" }, item.question), about(item)),
+          h("div", { class: "ca-panel ca-ask" }, h("h2", { class: "ca-question", dir: "auto" }, item.question), about(item)),
           guidelines(project),
         ),
         h(
@@ -160,13 +196,17 @@
           parts.more,
           parts.back,
           parts.list,
+          parts.steps,
           parts.next,
         ),
       ),
     );
     mode(set.one);
     const wanted = at.cards.findIndex((card) => card.candidate.id === candidate);
-    choose(wanted >= 0 ? wanted : Math.max(0, firstOpen(0)), true);
+    choose(wanted >= 0 ? wanted : Math.max(0, firstOpen(0)));
+    at.cards[at.current]?.whole.focus({ preventScroll: true });
+    if (wanted >= 0) at.cards[wanted].whole.scrollIntoView({ block: "nearest" });
+    else at.view.scrollIntoView({ block: "start" }); // photo and question first
     progress();
     announce(`Item ${item.position}: ${item.question}. ${at.cards[at.current]?.whole.getAttribute("aria-label") ?? ""}`);
   }
@@ -188,7 +228,7 @@
   }
 
   /* candidate: null where it is said of the whole item. */
-  const said = (candidate, changes) => say("judge", { project: at.project.name, item: at.item.id, candidate, ...changes });
+  const said = (item, candidate, changes) => say("judge", { project: at.project.name, item: item.id, candidate, ...changes });
 
   const firstOpen = (from) => {
     const order = at.cards.map((_, place) => (from + place) % at.cards.length);
@@ -215,16 +255,19 @@
     card.whole.scrollIntoView({ block: "nearest" });
   }
 
+  const step = (by) => choose(Math.min(at.cards.length - 1, Math.max(0, at.current + by)), true);
+
   function mode(one) {
     set.one = one;
     remember(ONE, one);
     at.parts.mode.textContent = one ? "All in a list" : "One at a time";
+    at.parts.steps.hidden = !one || at.cards.length < 2;
     choose(at.current, true);
   }
 
   function judge(number) {
     const card = at.cards[at.current];
-    if (!card?.judge(number)) return;
+    if (at.busy || !card?.judge(number)) return;
     const label = at.project.scales[card.candidate.what][number].label;
     const next = firstOpen(at.current);
     if (next >= 0) {
@@ -243,7 +286,7 @@
   }
 
   function undo() {
-    at.cards.forEach((card) => card.keep());
+    keep();
     say("undo", { project: at.project.name });
   }
 
@@ -289,10 +332,13 @@
     const page = async () => {
       const found = await ask("mine", { project: at.project.name, ...(before && { before }) });
       before = found.judged.at(-1)?.number;
-      const label = (each) => (each.grade ? Object.values(at.project.scales).flat().find((grade) => grade.key === each.grade)?.label ?? each.grade : each.skipped ? `put aside: ${each.skipped}` : "no judgment");
+      const graded = (each) => at.project.scales[each.what]?.find((grade) => grade.key === each.grade)?.label ?? each.grade;
+      const label = (each) =>
+        [graded(each), each.skipped && `put aside: ${each.skipped}`, each.span && "words marked", each.region && "part of the photo", each.comment && "comment"].filter(Boolean).join(", ") || "taken back";
+      const of = (each) => [`Item ${each.position}`, each.question, each.title || each.beginning].filter(Boolean).join(" · ");
       list.append(
         ...found.judged.map((each) =>
-          h("li", {}, button(`${when(each.at)} · ${label(each)} · ${each.question}`, () => load(each.item, each.candidate))),
+          h("li", {}, button(`${label(each)} · ${of(each)} · ${when(each.at)}`, () => load(each.item, each.candidate))),
         ),
       );
       more.replaceChildren(...(found.more ? [button("More", page)] : []));
@@ -333,7 +379,7 @@
     at.cards[place].set(now);
     choose(place, true);
     progress();
-    announce("Undone.");
+    announce(`Undone: ${at.cards[place].whole.getAttribute("aria-label")}.`);
   }
 
   const does = {
@@ -346,14 +392,14 @@
     "+": () => at.zoom(1.5),
     "-": () => at.zoom(1 / 1.5),
     0: () => at.zoom(0),
-    ArrowDown: () => choose(Math.min(at.cards.length - 1, at.current + 1), true),
-    ArrowRight: () => choose(Math.min(at.cards.length - 1, at.current + 1), true),
-    ArrowUp: () => choose(Math.max(0, at.current - 1), true),
-    ArrowLeft: () => choose(Math.max(0, at.current - 1), true),
+    ArrowDown: () => step(1),
+    ArrowRight: () => step(1),
+    ArrowUp: () => step(-1),
+    ArrowLeft: () => step(-1),
   };
 
   document.addEventListener("keydown", (event) => {
-    if (!at.item || !at.view?.checkVisibility() || event.defaultPrevented) return;
+    if (!at.item || at.busy || !at.view?.checkVisibility() || event.defaultPrevented) return;
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const target = event.target instanceof Element ? event.target : document.body;
     if (target.matches("input, textarea, select, [contenteditable]")) {
@@ -368,6 +414,7 @@
     const act = /^[1-9]$/.test(event.key) ? () => judge(Number(event.key) - 1) : does[event.key];
     if (!act) return;
     event.preventDefault();
+    if (event.repeat && !event.key.startsWith("Arrow")) return; // a key that is held says one thing
     act();
   });
 
