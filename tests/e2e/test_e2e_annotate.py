@@ -209,7 +209,7 @@ def test_an_item_put_aside_and_the_photo_looked_at(browser, site: str) -> None:
         page.locator("h2", has_text="What is a bridge?").wait_for()
         # Until the next item has come, keys judge nothing of the one that is on the screen.
         held: list = []
-        page.route("**/annotation/do/next", held.append)
+        page.route("**/annotation/do/next", lambda route: held.append(route))
         page.get_by_role("button", name="One at a time").click()
         page.keyboard.press("g")
         assert page.locator(".ca-card:visible").count() == 1
@@ -223,9 +223,9 @@ def test_an_item_put_aside_and_the_photo_looked_at(browser, site: str) -> None:
         before, judged = cards(page), sum("do/judge" in each for each in ann.requests)
         page.keyboard.press("4")
         assert cards(page) == before and sum("do/judge" in each for each in ann.requests) == judged
-        page.unroute("**/annotation/do/next")
         for each in held:
             each.continue_()
+        page.unroute("**/annotation/do/next")
         page.get_by_text("Nothing is left for you here").wait_for()
         page.get_by_role("button", name="What I judged").click()
         page.locator(".ca-back li button", has_text="What is a bridge?").first.click()
