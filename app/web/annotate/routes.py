@@ -13,6 +13,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Awaitable, Callable, Iterator
+from itertools import chain
 
 import gradio as gr
 from starlette.applications import Starlette
@@ -30,9 +31,10 @@ from app.web.error_sentences import sentence_for
 from common.problems import BadRequest, Problem
 from common.recently_used import RecentlyUsed
 from kb.annotations.asking import item_for
-from kb.annotations.exporting import FORMATS, export_lines
+from kb.annotations.exporting import export_lines
 from kb.annotations.records import Role
 from kb.annotations.signing_in import sign_out
+from kb.annotations.zip_export import export_zip
 from retriever.images import load_image
 
 OPERATIONS = working.OPERATIONS | running.OPERATIONS | comparing.OPERATIONS | signing.OPERATIONS
@@ -120,8 +122,12 @@ class Answers:
     def export(self, request: Request, _: bytes) -> Response:
         desk, _somebody = self._signed_in(request, Role.OWNER)
         project, kind = request.path_params["project"], request.path_params["format"]
-        if kind not in FORMATS:
-            raise Refused(404, f"There is no format {kind[:40]}; there are {', '.join(FORMATS)}.")
+        if kind not in running.EXPORTS:
+            raise Refused(404, f"There is no format {kind[:40]}; there are {', '.join(running.EXPORTS)}.")
+        if kind == "zip":
+            parts = export_zip(desk.database, project, desk.photos)
+            named = {"Content-Disposition": f'attachment; filename="{project}.zip"'}
+            return StreamingResponse(chain([next(parts)], parts), media_type="application/zip", headers=named)
         lines = export_lines(desk.database, project, kind)
         first = next(lines, None)  # now, so that a problem is still a sentence
 

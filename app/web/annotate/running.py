@@ -27,6 +27,7 @@ from kb.annotations.progress import items_progress, progress
 from kb.annotations.projects import change_guidelines, create_project, delete_project, project_called
 from kb.annotations.records import Project, Role, What
 
+EXPORTS = ("zip", *FORMATS)
 _SHOWN = 50  # items, or disagreements, at a time
 
 
@@ -80,7 +81,7 @@ def _overview(asked: Asked) -> Any:
         "people": [worker_json(each) for each in found.people],
         "agreement": {what: _agreement(agreement(asked.database, asked.project, what)) for what in What},
         "gold": _gold(asked),
-        "formats": list(FORMATS),
+        "formats": list(EXPORTS),
         "pooling": _pooling(asked),
     }
 

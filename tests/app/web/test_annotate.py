@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import threading
+import zipfile
 from dataclasses import replace
 
 import pytest
@@ -20,12 +22,19 @@ from app.web.ask.events import Asker
 from app.web.ask.layout import LOGGED
 from app.web.page import build_page
 from common.recently_used import RecentlyUsed
+from kb.annotations.exporting import export_lines, photos_of
+from kb.annotations.importing import import_project
+from kb.annotations.items import add_items
 from kb.annotations.judging import history
 from kb.annotations.people import add_person, change_role, remove_person
+from kb.annotations.photos import Photos
 from kb.annotations.pools import add_pool
 from kb.annotations.projects import projects
+from kb.annotations.records import NewItem
 from kb.annotations.signing_in import invite
+from kb.annotations.zip_export import export_zip
 from kb.catalogue import Catalogue
+from retriever.images import load_image
 from tests.support.annotations import answer, hash_quickly, passage, photo_bytes, project
 from tests.support.service import fill, services
 from tests.support.waiting import wait_for
@@ -272,6 +281,40 @@ def test_an_export_is_for_owners(browser, desk):
     assert bob.client.get("/annotation/export/cats/jsonl").status_code == 403
     assert "no format" in ann.client.get("/annotation/export/cats/doc").json()["problem"]
     assert "no project" in ann.client.get("/annotation/export/dogs/qrels").json()["problem"]
+
+
+def test_a_zip_has_all_that_an_import_elsewhere_needs(browser, desk, tmp_path):
+    add_person(desk.database, "ann", "owner")
+    project(desk.database, items=120)
+    for colour in ("red", "green"):
+        desk.add("cats", "What is this?", photo_bytes(colour))
+    ann = browser().named("ann")
+    reply = ann.client.get("/annotation/export/cats/zip")
+    assert 'filename="cats.zip"' in reply.headers["content-disposition"]
+    assert reply.headers["content-type"] == "application/zip"
+    with zipfile.ZipFile(io.BytesIO(reply.content)) as file:
+        file.extractall(tmp_path)
+    lines = ann.client.get("/annotation/export/cats/jsonl").text
+    assert (tmp_path / "cats.jsonl").read_text(encoding="utf-8") == lines and len(lines.splitlines()) == 123
+    there = Catalogue(f"sqlite:///{tmp_path / 'there.sqlite'}")
+    try:
+        photos = Photos(tmp_path / "photos")
+        import_project(there.database, tmp_path / "cats.jsonl", photos, load_image, "", tmp_path / "cats.jsonl.photos")
+        assert list(export_lines(there.database, "cats")) == lines.splitlines()
+        assert sorted(map(photos.there, photos_of(there.database, "cats"))) == [True, True]
+    finally:
+        there.close()
+    assert "no project" in ann.client.get("/annotation/export/dogs/zip").json()["problem"]
+    desk.photos.delete(next(photos_of(desk.database, "cats")))
+    lost = ann.client.get("/annotation/export/cats/zip")
+    assert lost.status_code == 409 and lost.json()["problem"].endswith("put it back.")
+
+
+def test_a_zip_is_sent_while_it_is_made(desk, tmp_path):
+    project(desk.database, items=0)
+    photos = [desk.photos.keep(os.urandom(1 << 20), len) for _ in range(3)]
+    add_items(desk.database, "cats", [NewItem("What?", photo) for photo in photos])
+    assert max(map(len, export_zip(desk.database, "cats", desk.photos))) < 2 << 20
 
 
 def test_who_was_removed_is_told_so_and_what_was_judged_stays(browser, desk):

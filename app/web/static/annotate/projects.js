@@ -286,7 +286,8 @@
   }
 
   function leaving(view, name, owner, found) {
-    const link = (format) => h("a", { class: "ca-button", href: `annotation/export/${encodeURIComponent(name)}/${format}`, download: "" }, format);
+    const labels = { zip: "everything (zip)", jsonl: "jsonl, without photographs" };
+    const link = (format) => h("a", { class: "ca-button", href: `annotation/export/${encodeURIComponent(name)}/${format}`, download: "" }, labels[format] ?? format);
     const gone = async () => {
       await ask("delete", { project: name });
       announce(`${name} was deleted.`);
