@@ -8,10 +8,11 @@ What cannot be taken is said with its line, and the rest is added.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from common.problems import BadRequest, Problem
@@ -25,6 +26,8 @@ from kb.annotations.texts import named
 from kb.catalogue.database import Database
 from kb.sources.csv_file import read_rows
 from kb.sources.lines import check_file, read_lines
+
+Read = Callable[[str], bytes]  # of the photo that a row names; raises Problem
 
 _AT_ONCE = 100  # rows, each with perhaps a photo to be looked at
 
@@ -44,15 +47,48 @@ def add_from_file(
     """Add the items of a file, whose photographs lie in `folder` (by itself, beside the file). The same file again
     changes nothing; one that was stopped goes on. Raises Problem for a file that is none of items."""
     rows = iter(_rows(path))
-    folder, scales = folder or path.parent, project_called(database, project)
+    folder = folder or path.parent
+    made = _maker(database, project, partial(read_photo, folder), photos, check)
     if not folder.is_dir():
         raise BadRequest(f"{shown(folder)} is not a folder; name the one with the photographs.")
+    return add_each(database, project, photos, ((where, partial(made, row)) for where, row in rows))
+
+
+def add_part(
+    database: Database, project: str, path: Path, read: Read, photos: Photos, check: Check, after: int, seconds: float
+) -> tuple[FileReport, int | None]:
+    """Add the items of a file behind its first `after` rows, one at least, and more for so many seconds; behind how
+    many rows to go on, None at the end. `read` gives the bytes of a photo by the name in the file. Raises as
+    add_from_file does."""
+    made = _maker(database, project, read, photos, check)
+    rows = islice(_rows(path), after, None)
+    place: int | None = after
+
+    def some() -> Iterator[tuple[str, Callable[[], NewItem]]]:
+        nonlocal place
+        until = None
+        for where, row in rows:
+            until = until or time.monotonic() + seconds
+            place += 1
+            yield where, partial(made, row)
+            if time.monotonic() >= until:
+                return
+        place = None
+
+    return add_each(database, project, photos, some()), place
+
+
+def _maker(
+    database: Database, project: str, read: Read, photos: Photos, check: Check
+) -> Callable[[Mapping[str, object] | str], NewItem]:
+    """Makes items of rows."""
+    scales = project_called(database, project)
 
     def made(row: Mapping[str, object] | str) -> NewItem:
-        item = _item(row, folder, photos, check)
+        item = _item(row, read, photos, check)
         return replace(item, gold=checked_gold(scales, item.gold))
 
-    return add_each(database, project, photos, ((where, partial(made, row)) for where, row in rows))
+    return made
 
 
 def add_each(
@@ -62,10 +98,11 @@ def add_each(
     rows = iter(each)
     added = unchanged = 0
     skipped: list[tuple[str, str]] = []
-    while some := list(islice(rows, _AT_ONCE)):
+    while (first := next(rows, None)) is not None:
         with photos.changing():
             items, places = [], []
-            for where, make in some:
+            # Each is made before the next is asked for, which may come to an end with the time that there is.
+            for where, make in chain([first], islice(rows, _AT_ONCE - 1)):
                 try:
                     items.append(checked_item(make()))
                     places.append(where)
@@ -103,14 +140,14 @@ def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, object] | str]]:
     return json_rows(path)
 
 
-def _item(row: Mapping[str, object] | str, folder: Path, photos: Photos, check: Check) -> NewItem:
+def _item(row: Mapping[str, object] | str, read: Read, photos: Photos, check: Check) -> NewItem:
     if isinstance(row, str):
         raise BadRequest(row)
     said = {name: _text(row, name) for name in ("question", "id", "kind")}
     name = _text(row, "photo") or _text(row, "image")
     item = NewItem(said["question"], None, said["id"].strip(), said["kind"], _references(row), _gold(row))
     checked_item(item)  # before the photo is looked at
-    photo = photos.keep(read_photo(folder, name), check) if name else None
+    photo = photos.keep(read(name), check) if name else None
     return replace(item, photo=photo)
 
 

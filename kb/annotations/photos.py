@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,6 +97,14 @@ def read_photo(folder: Path, name: str) -> bytes:
         raise BadRequest(f"The photo {shown(name)!r} is not in the folder of photographs; name a file there.")
     if not path.is_file():
         raise BadRequest(f"The photo {shown(name)!r} is not in {shown(folder)}; add it, or correct its name.")
+    return read_file(path, name)
+
+
+def read_chosen(chosen: Mapping[str, Path], name: str) -> bytes:
+    """The bytes of the file that a row names, of some that were chosen without their folders. Raises Problem."""
+    path = chosen.get(name) or chosen.get(re.split(r"[\\/]", name)[-1])
+    if path is None:
+        raise BadRequest(f"The photo {shown(name)!r} was not given; choose it too, or correct its name.")
     return read_file(path, name)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests import ARTEFACTS
+from tests.support.annotations import photo_bytes
 from tests.support.browser import CHROMIUM
 from tests.support.e2e import CHEETAH, LION, Visit, filled, opened, running
 
@@ -52,6 +54,15 @@ def person(browser, site: str, name: str, **context: object) -> Iterator[Visit]:
 
 def root(page):
     return page.locator("#ca-root")
+
+
+def made(page, name: str) -> None:
+    """An empty project, opened."""
+    page.get_by_role("button", name="Projects", exact=True).click()
+    page.get_by_text("New project").click()
+    root(page).get_by_label("Name").fill(name)
+    page.get_by_role("button", name="Make the project").click()
+    page.get_by_text("0 of 0 items finished").wait_for()
 
 
 def make(page, name: str, judges: int, questions: list[tuple[str, str]], passages: int = 3) -> None:
@@ -262,6 +273,42 @@ def test_an_answer_is_sent_from_the_ask_page(browser, site: str) -> None:
         judged = page.locator(".ca-card", has_text="Answer 1 of 1")
         assert said.split()[0] in judged.inner_text()
         page.locator(".ca-layer img").wait_for()
+
+
+def test_items_come_from_files_and_leave_as_a_zip(browser, site: str, tmp_path: Path) -> None:
+    photos = []
+    for number in range(27):
+        photos.append(tmp_path / f"{number}.png")
+        photos[-1].write_bytes(photo_bytes())
+    listed = [{"question": f"What is {each.stem}?", "id": each.stem, "photo": f"in/{each.name}"} for each in photos]
+    listed += [{"question": "Another?", "id": "0"}, {"question": "Lost?", "photo": "none.png"}, {"question": None}]
+    (tmp_path / "items.jsonl").write_bytes("\n".join(map(json.dumps, listed)).encode() + b'\n{"question": "caf\xe9"}\n')
+    (tmp_path / "more.csv").write_text("question;references\nWhere is it?;here|there\n")
+    with person(browser, site, "ann") as ann:
+        page = ann.page
+        made(page, "filed")
+        page.get_by_text("Add items").click()
+        sent = []
+        page.on("request", lambda request: sent.append(request.url) if "/upload" in request.url else None)
+        page.route("**/annotation/do/add-file", lambda route: route.abort(), times=1)
+        page.get_by_label("A JSONL or CSV file").set_input_files(tmp_path / "items.jsonl")
+        page.get_by_label("The photographs that it names").set_input_files(photos)
+        page.get_by_role("button", name="Add the items of the file").click()
+        page.get_by_text("The program cannot be reached.").wait_for()
+        page.get_by_role("button", name="Add the items of the file").click()
+        root(page).get_by_text("27 new items, 0 there already; 4 lines could not be taken.", exact=True).wait_for()
+        assert len(sent) == 2 * (2 + 1)  # photographs go up together, 25 at most
+        wrong = page.locator(".ca-wrong").inner_text()
+        for words in ("line 28: The id 0 belongs to another", "'none.png' was not given", "no question", "not UTF-8"):
+            assert words in wrong
+        page.get_by_label("A JSONL or CSV file").set_input_files(tmp_path / "more.csv")
+        page.get_by_role("button", name="Add the items of the file").click()
+        root(page).get_by_text("1 new item, 0 there already.", exact=True).wait_for()
+        root(page).get_by_text("28 items finished").wait_for()
+        with page.expect_download() as download:
+            page.get_by_role("link", name="everything (zip)").click()
+        names = zipfile.ZipFile(download.value.path()).namelist()
+        assert names[0] == "filed.jsonl" and len(names) == 2 and names[1].startswith("filed.jsonl.photos/")
 
 
 @pytest.mark.parametrize(

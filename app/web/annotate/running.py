@@ -5,6 +5,8 @@ Knows nothing of how anything is drawn.
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from app.web.annotate.as_json import (
@@ -22,13 +24,16 @@ from kb.annotations.adjudicating import Disagreement, adjudicate, disagreements
 from kb.annotations.agreement import Agreement, agreement
 from kb.annotations.exporting import FORMATS
 from kb.annotations.gold_progress import gold_progress
-from kb.annotations.photos import MAX_BYTES
+from kb.annotations.item_files import add_part
+from kb.annotations.photos import MAX_BYTES, read_chosen
 from kb.annotations.progress import items_progress, progress
 from kb.annotations.projects import change_guidelines, create_project, delete_project, project_called
 from kb.annotations.records import Project, Role, What
+from retriever.images import load_image
 
 EXPORTS = ("zip", *FORMATS)
-_SHOWN = 50  # items, or disagreements, at a time
+_SHOWN = 50  # items, disagreements, or lines that cannot be taken, at a time
+_PATIENCE = 3.0  # seconds for a part of a file, far within those for which a page waits
 
 
 def _create(asked: Asked) -> Any:
@@ -64,6 +69,21 @@ def _add(asked: Asked) -> Any:
     more = {name: asked.text(name, "") for name in ("key", "kind")}
     key, new = asked.desk.add(asked.project, asked.text("question"), data, references=tuple(references), **more)
     return {"added": int(new), "key": key}
+
+
+def _add_file(asked: Asked) -> Any:
+    """The items of a list that was uploaded, with the photographs that it names, from a row on; `after` is where the
+    page is to go on."""
+    given = asked.told.get("photos", {})
+    if not isinstance(given, dict):
+        raise BadRequest("The page did not say which photographs were chosen; reload it.")
+    chosen = {name: Path(uploaded(path)) for name, path in given.items()}
+    report, after = add_part(
+        asked.database, asked.project, Path(uploaded(asked.text("list"))), partial(read_chosen, chosen),
+        asked.desk.photos, load_image, max(asked.number("after", 0), 0), _PATIENCE,
+    )  # fmt: skip
+    skipped, more = report.skipped[:_SHOWN], len(report.skipped[_SHOWN:])
+    return {"added": report.added, "unchanged": report.unchanged, "skipped": skipped, "more": more, "after": after}
 
 
 def _overview(asked: Asked) -> Any:
@@ -169,6 +189,7 @@ OPERATIONS = {
     "guidelines": Operation(_guidelines, Role.OWNER),
     "delete": Operation(_delete, Role.OWNER),
     "add": Operation(_add, Role.OWNER),
+    "add-file": Operation(_add_file, Role.OWNER),
     "pool": Operation(_pool, Role.OWNER),
     "stop-pooling": Operation(_stop_pooling, Role.OWNER),
 }

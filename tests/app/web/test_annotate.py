@@ -243,6 +243,79 @@ def test_items_photos_passages_and_answers_by_the_page(browser, build, shown, tm
     assert not [each for each in desk.photos.folder.rglob("??/*") if each.is_file()]
 
 
+@pytest.fixture
+def upload(tmp_path, monkeypatch):
+    """Puts a file where the page's uploads are; its path."""
+    folder = tmp_path / "uploads"
+    folder.mkdir()
+    monkeypatch.setattr("app.web.request_files.get_upload_folder", lambda: str(folder))
+
+    def put(name: str, data: bytes) -> str:
+        (folder / name).write_bytes(data)
+        return str(folder / name)
+
+    return put
+
+
+def test_a_file_of_items_is_taken_as_the_command_takes_it(browser, desk, upload, tmp_path):
+    ann = browser().named("ann")
+    ann.ask("create", project="gems", judges=1)
+    gold = [{"text": "A gem is a stone.", "grade": "answers"}]
+    lines = [
+        {"question": "What is this?", "id": 7, "photo": "in/a folder/green.png", "references": ["A."], "gold": gold},
+        {"question": "What is that?", "id": "7"},
+        {"question": "And this?", "photo": "red.png"},
+        {"question": ["no text"]},
+        {"id": "no question"},
+        ["no object"],
+        {"question": "Who?", "photo": "lies.png"},
+        {"question": "Who?", "gold": [{"text": "x", "grade": "no grade"}]},
+    ]
+    file = upload("gems.jsonl", "\n".join(map(json.dumps, lines)).encode() + b'\n{"question": "caf\xe9?"}\n')
+    photos = {"green.png": upload("1.png", photo_bytes("green")), "lies.png": upload("2.png", b"<svg onload=x>")}
+    told = ann.ask("add-file", project="gems", list=file, photos=photos)
+    assert (told["added"], told["unchanged"], told["more"], told["after"]) == (1, 0, 0, None)
+    expected = [
+        "The id 7 belongs to another item", "'red.png' was not given; choose it", "question is not a text",
+        "There is no question", "not a JSON object", "SVG", "There is no grade 'no grade'", "not UTF-8",
+    ]  # fmt: skip
+    said = {where: why for where, why in told["skipped"]}
+    for number, words in enumerate(expected, 2):
+        assert words in said[f"gems.jsonl, line {number}"]
+    assert ann.ask("overview", project="gems")["gold"]["waiting"] == 1
+    assert ann.ask("items", project="gems")[0]["photo"]
+    assert ann.ask("add-file", project="gems", list=file, photos=photos)["unchanged"] == 1
+    table = upload("more.csv", b"id;question;references\n8;What; \n9;Where?;here|there\n")
+    assert ann.ask("add-file", project="gems", list=table)["added"] == 2
+    outside = tmp_path / "outside.jsonl"
+    outside.write_text('{"question": "q"}')
+    ann.refused("add-file", 400, "was not uploaded here", project="gems", list=str(outside))
+    ann.refused("add-file", 400, "was not uploaded here", project="gems", list=file, photos={"a": str(outside)})
+    ann.refused("add-file", 400, "photographs were chosen", project="gems", list=file, photos=[])
+    ann.refused("add-file", 400, "no project called dogs", project="dogs", list=file)
+    ann.refused("add-file", 409, "lacks the column question", project="gems", list=upload("x.csv", b"a,b\n"))
+    bob = browser().named("bob")
+    bob.refused("add-file", 403, "owner", project="gems", list=file)
+
+
+def test_a_long_file_of_items_is_taken_in_parts(browser, upload, monkeypatch):
+    ann = browser().named("ann")
+    ann.ask("create", project="many", judges=1)
+    file = upload("many.jsonl", b"".join(b'{"question": "What is %d?"}\nno\n' % number for number in range(60)))
+    whole = ann.ask("add-file", project="many", list=file)
+    assert (whole["added"], len(whole["skipped"]), whole["more"], whole["after"]) == (60, 50, 10, None)
+    ann.ask("create", project="parts", judges=1)
+    monkeypatch.setattr("app.web.annotate.running._PATIENCE", 0)  # a row for each
+    after, places = 0, []
+    while after is not None:
+        part = ann.ask("add-file", project="parts", list=file, after=after)
+        places.append(after)
+        after = part["after"]
+    assert places == list(range(121)) and part["added"] == 0
+    assert [each["question"] for each in ann.ask("items", project="parts")][:2] == ["What is 0?", "What is 1?"]
+    assert ann.ask("add-file", project="parts", list=file, after=-5)["after"] == 1
+
+
 def test_pooling_that_fails_says_why_and_one_that_is_stopped_goes_on_later(build, shown, monkeypatch):
     service = build()
     service.prepare(lambda status: None)

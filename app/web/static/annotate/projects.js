@@ -6,6 +6,9 @@
   const { ask } = window.citesight.server;
   const { h, button, field, form, problem, sure, table, counted, when } = window.citesight.draw;
   const LOOK = 2_000; // milliseconds between two looks at what goes on
+  const PACK = 25; // photographs that are uploaded at a time
+  const PACK_BYTES = 25_000_000;
+  const WRONG = 50; // lines that cannot be taken, of which each is told
   const at = { view: null, timer: 0 };
 
   async function open(view, owner) {
@@ -128,7 +131,7 @@
     const [shown, photo] = field("Photo (or none)", { type: "file", accept: "image/*" });
     const [known, references] = field("Reference answers, one a line (or none)", { rows: 2 }, "textarea");
     const one = async () => {
-      const path = photo.files[0] ? await uploaded(photo.files[0]) : "";
+      const [path = ""] = photo.files[0] ? await uploaded([photo.files[0]]) : [];
       const right = references.value.split("\n").map((line) => line.trim()).filter(Boolean);
       const { added } = await ask("add", { project: name, question: question.value, photo: path, references: right });
       announce(added ? "The item was added." : "This item was there already.");
@@ -136,12 +139,18 @@
       await again();
       question.focus();
     };
-    const [list, file] = field("A JSONL file: question, and perhaps id, photo, kind, references", { type: "file", accept: ".jsonl,.json,.txt", required: true });
+    const [list, file] = field("A JSONL or CSV file: question, and perhaps id, photo, kind, references; in JSONL gold too", { type: "file", accept: ".jsonl,.json,.txt,.csv,.tsv", required: true });
     const [pictures, photos] = field("The photographs that it names", { type: "file", accept: "image/*", multiple: true });
-    const said = h("div", { "aria-live": "polite" });
+    const said = h("div", {});
     const many = async () => {
-      await fromFile(name, file.files[0], [...photos.files], said);
-      await again();
+      try {
+        await fromFile(name, file.files[0], [...photos.files], said);
+      } catch (refused) {
+        said.replaceChildren();
+        throw refused;
+      } finally {
+        await again(); // also what went in before something went wrong
+      }
     };
     return h(
       "details",
@@ -153,56 +162,73 @@
     );
   }
 
-  async function uploaded(file) {
+  /* Where the server put these files, in their order. */
+  async function uploaded(files) {
     const body = new FormData();
-    body.append("files", file);
+    files.forEach((file) => body.append("files", file));
     let response;
     try {
       response = await fetch("gradio_api/upload", { method: "POST", body });
     } catch {
-      throw new Error("The program cannot be reached; try again when it is there.");
+      throw new Error("The program cannot be reached, or a file changed or is gone; try again.");
     }
-    if (!response.ok) throw new Error(`The photo ${file.name} could not be stored: ${(await response.text()).slice(0, 200)}`);
-    return (await response.json())[0];
+    const names = files.length > 1 ? `${files[0].name} to ${files.at(-1).name}` : files[0].name;
+    if (!response.ok) throw new Error(`Could not be stored: ${names}. ${(await response.text()).slice(0, 200)}`);
+    return response.json();
   }
 
-  /* Line by line; what cannot be taken is told, and the rest goes in. */
-  async function fromFile(name, file, photos, said) {
-    const lines = (await file.text()).split("\n").map((line, place) => [place + 1, line.trim()]).filter(([, line]) => line);
-    const byName = new Map(photos.map((each) => [each.name, each]));
-    const stored = new Map();
-    const wrong = [];
-    let added = 0;
-    for (const [done, [place, line]] of lines.entries()) {
-      said.replaceChildren(h("p", { class: "ca-faint" }, `${done.toLocaleString("en")} of ${lines.length.toLocaleString("en")} …`));
-      try {
-        added += await lineAdded(name, line, byName, stored);
-      } catch (refused) {
-        wrong.push(h("li", {}, `Line ${place}: ${refused.message}`));
+  /* Files in lists that go up together: not one by one, of which an hour has few, nor more than go at a time. */
+  function packed(files) {
+    const packs = [];
+    let size = 0;
+    for (const file of files) {
+      if (!packs.length || packs.at(-1).length >= PACK || size + file.size > PACK_BYTES) {
+        packs.push([]);
+        size = 0;
       }
+      packs.at(-1).push(file);
+      size += file.size;
     }
-    said.replaceChildren(
-      h("p", {}, `${counted(added, "new item")} of ${counted(lines.length, "line")}.`),
-      wrong.length ? h("ul", { class: "ca-wrong" }, wrong.slice(0, 50), wrong.length > 50 && h("li", {}, `and ${wrong.length - 50} more`)) : "",
-    );
+    return packs;
   }
 
-  async function lineAdded(name, line, byName, stored) {
-    let told;
-    try {
-      told = JSON.parse(line);
-    } catch {
-      throw new Error("this is not JSON.");
+  /* The photographs and the list go up; the server takes the list in parts, says what it cannot take, and adds the
+     rest. */
+  async function fromFile(name, file, photos, said) {
+    const far = (sentence) => said.replaceChildren(h("p", { class: "ca-faint" }, sentence));
+    const stored = {};
+    let done = 0;
+    for (const pack of packed(photos)) {
+      far(`${done.toLocaleString("en")} of ${counted(photos.length, "photograph")} uploaded …`);
+      const paths = await uploaded(pack);
+      pack.forEach((each, place) => (stored[each.name] = paths[place]));
+      done += pack.length;
     }
-    const { question, id = "", photo = "", kind = "", references = [] } = told ?? {};
-    let path = "";
-    if (photo) {
-      const file = byName.get(String(photo).split(/[\\/]/).at(-1));
-      if (!file) throw new Error(`the photo ${photo} was not given; choose it too.`);
-      if (!stored.has(file)) stored.set(file, await uploaded(file));
-      path = stored.get(file);
+    far("Uploading the list …");
+    const [list] = await uploaded([file]);
+    const sum = { added: 0, unchanged: 0, skipped: [], more: 0 };
+    for (let after = 0; after !== null; ) {
+      const part = await ask("add-file", { project: name, list, photos: stored, after });
+      const shown = part.skipped.slice(0, WRONG - sum.skipped.length);
+      sum.skipped.push(...shown);
+      sum.more += part.more + part.skipped.length - shown.length;
+      sum.added += part.added;
+      sum.unchanged += part.unchanged;
+      after = part.after;
+      if (after !== null) far(`${counted(after, "line")} read, ${counted(sum.added, "new item")} …`);
     }
-    return (await ask("add", { project: name, question, key: String(id), photo: path, kind, references })).added;
+    taken(sum, said);
+  }
+
+  function taken({ added, unchanged, skipped, more }, said) {
+    const lost = skipped.length + more;
+    const whole = `${counted(added, "new item")}, ${unchanged.toLocaleString("en")} there already${lost ? `; ${counted(lost, "line")} could not be taken` : ""}.`;
+    announce(whole);
+    const wrong = skipped.map(([where, why]) => h("li", { dir: "auto" }, `${where}: ${why}`));
+    said.replaceChildren(
+      h("p", {}, whole),
+      lost ? h("ul", { class: "ca-wrong" }, wrong, more > 0 && h("li", {}, `and ${more.toLocaleString("en")} more`)) : "",
+    );
   }
 
   async function items(name, parts) {
