@@ -27,7 +27,7 @@ def starting(monkeypatch, tmp_path) -> Callable[..., list[str]]:
         done = []
 
         class Service:
-            ingestions = None
+            ingestions = annotating = None
 
             def __init__(self, settings) -> None:
                 pass

@@ -52,7 +52,7 @@
       view.replaceChildren(h("div", { class: "ca-panel ca-enter" }, problem(refused.message), button("Go on", on)));
       return;
     }
-    const [secret, typed] = field("A password of your own (10 characters or more)", { type: "password", minlength: 10, maxlength: 200, required: true, autocomplete: "new-password" });
+    const [secret, typed] = field("A password of your own (10 characters or more, 5 of them different)", { type: "password", minlength: 10, maxlength: 200, required: true, autocomplete: "new-password" });
     const go = async () => {
       await ask("accept", { code, password: typed.value });
       forget();
