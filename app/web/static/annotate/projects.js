@@ -130,18 +130,20 @@
     const [asked, question] = field("Question", { maxlength: 2000, required: true });
     const [shown, photo] = field("Photo (or none)", { type: "file", accept: "image/*" });
     const [known, references] = field("Reference answers, one a line (or none)", { rows: 2 }, "textarea");
+    const said = h("div", {});
     const one = async () => {
       const [path = ""] = photo.files[0] ? await uploaded([photo.files[0]]) : [];
       const right = references.value.split("\n").map((line) => line.trim()).filter(Boolean);
       const { added } = await ask("add", { project: name, question: question.value, photo: path, references: right });
-      announce(added ? "The item was added." : "This item was there already.");
+      const words = added ? "The item was added." : "This item was there already.";
+      said.replaceChildren(h("p", {}, words));
+      announce(words);
       question.value = references.value = photo.value = "";
       await again();
       question.focus();
     };
     const [list, file] = field("A JSONL or CSV file: question, and perhaps id, photo, kind, references; in JSONL gold too", { type: "file", accept: ".jsonl,.json,.txt,.csv,.tsv", required: true });
     const [pictures, photos] = field("The photographs that it names", { type: "file", accept: "image/*", multiple: true });
-    const said = h("div", {});
     const many = async () => {
       try {
         await fromFile(name, file.files[0], [...photos.files], said);
