@@ -97,6 +97,7 @@ def command(settings, capsys):
     return run
 
 
+@pytest.mark.slow
 def test_what_people_judged_makes_mini_better_on_what_was_held_out(command, judged, tmp_path):
     assert 0.5 < judged.nominal.value < 1  # they err
     output = tmp_path / "pairs.safetensors"

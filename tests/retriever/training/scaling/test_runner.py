@@ -138,6 +138,7 @@ def same(one: Path, other: Path) -> None:
             assert lines[0] == lines[1]
 
 
+@pytest.mark.slow
 def test_two_workers_of_whom_one_is_killed(world, whole, tmp_path):
     both = [Worker(world, tmp_path / "study") for _ in range(2)]
     while not any(read_metrics(place) for place in (tmp_path / "study").glob("cells/*/1")):
