@@ -23,17 +23,7 @@ from app.service.photo_subject import find_subject
 from app.service.question_subject import asks_of_another, helped_by, names_in, said_to_be
 from app.service.questions import checked_count, checked_question, fingerprint_of, opened
 from app.service.region import checked_region, cut_out, in_whole
-from app.service.results import (
-    LIKELY,
-    NAMED,
-    WHOLE,
-    EvidenceFound,
-    IndexStatus,
-    PhotoInput,
-    Result,
-    Step,
-    Subject,
-)
+from app.service.results import LIKELY, NAMED, WHOLE, EvidenceFound, IndexStatus, PhotoInput, Result, Step, Subject
 from app.service.retrieval import Ranking, alignments_of, evidence_of, find, find_shown
 from app.service.trace import Clock, Trace, answered, answered_alone
 from app.settings import ANSWERS_KEPT, MAX_TURNS, Settings
