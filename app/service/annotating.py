@@ -27,7 +27,7 @@ from common.text import shown
 from kb.annotations.items import add_items, checked_item
 from kb.annotations.photos import Photos
 from kb.annotations.pools import add_pool
-from kb.annotations.projects import create_project, project_called, projects
+from kb.annotations.projects import create_project, project_called
 from kb.annotations.records import NewItem, Project
 from retriever.images import load_image
 
@@ -91,7 +91,9 @@ class Annotating:
         there. Nobody waits for it, so what goes wrong is in the program's log alone."""
         project = self.settings.question_log
         try:
-            if project not in [each.name for each in projects(self.database)]:
+            try:
+                project_called(self.database, project)
+            except BadRequest:  # there is none yet
                 create_project(self.database, Project(project))
             self.send(project, photo, result)
         except Exception:

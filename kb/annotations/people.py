@@ -63,6 +63,14 @@ def people(database: Database) -> list[Person]:
         return [Person(row.name, Role(row.role), row.added) for row in rows]
 
 
+def person_called(database: Database, name: str) -> Person | None:
+    """Somebody who can judge; None where nobody of the name can."""
+    chosen = select(PersonRow).where(PersonRow.name == name, PersonRow.removed.is_(None))
+    with database.reading() as session:
+        row = session.scalar(chosen)
+        return None if row is None else Person(row.name, Role(row.role), row.added)
+
+
 def checked_role(role: str) -> Role:
     if role not in list(Role):
         raise BadRequest(f"There is no role {shown(role, 40)!r}; choose one of {', '.join(Role)}.")

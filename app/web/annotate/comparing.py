@@ -11,7 +11,7 @@ from typing import Any
 from app.service.judged_rankings import Beside, Side, gathered, side_by_side
 from app.web.annotate.asked import Asked, Operation
 from common.problems import BadRequest
-from kb.annotations.progress import progress
+from kb.annotations.progress import items_progress
 from kb.annotations.projects import project_called
 from kb.annotations.records import Role
 from retriever.evaluation.judged import COMPARED, MEASURES, summed_up
@@ -66,7 +66,7 @@ def _side(side: Side, labels: Mapping[str, Mapping[str, str]]) -> dict[str, Any]
 
 
 def _check_size(asked: Asked) -> None:
-    if progress(asked.database, asked.project).items > MOST_ITEMS:
+    if items_progress(asked.database, asked.project, after=MOST_ITEMS, limit=1):
         raise BadRequest(
             f"{asked.project} has more than {MOST_ITEMS:,} items, too many to wait for here; measure it by the command "
             f"python -m retriever eval-project {asked.project}."

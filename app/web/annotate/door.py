@@ -5,7 +5,6 @@ Knows nothing of what is asked.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -28,16 +27,14 @@ class Door:
         self._desk = desk
         self._shown = shown
         self._app: ASGIApp | None = None
-        self._making = threading.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         desk = self._desk()
         if desk is None:
             await JSONResponse({"problem": STARTING}, 503)(scope, receive, send)
             return
-        with self._making:
-            if self._app is None:
-                from app.web.annotate.routes import annotation_app
+        if self._app is None:
+            from app.web.annotate.routes import annotation_app
 
-                self._app = annotation_app(desk, self._shown)
+            self._app = annotation_app(desk, self._shown)
         await self._app(scope, receive, send)

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from app.hosts import is_loopback, named
 from app.settings import Settings
-from kb.annotations.people import people
+from kb.annotations.people import person_called
 from kb.annotations.records import Person, Role
 from kb.annotations.signing_in import person_signed_in, signing_in_needed
 from kb.catalogue.database import Database
@@ -42,8 +42,7 @@ def who(database: Database, settings: Settings, request: Request) -> Who:
     asked = named(request.headers.get("host", ""))
     if not is_loopback(settings.host) or asked is None or not is_loopback(asked[0]):
         return Who(None, open=False, closed=True)
-    name = request.cookies.get(_NAME, "")
-    return Who(next((each for each in people(database) if each.name == name), None), open=True)
+    return Who(person_called(database, request.cookies.get(_NAME, "")), open=True)
 
 
 def token_of(request: Request) -> str:

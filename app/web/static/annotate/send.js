@@ -5,8 +5,7 @@
   const { ask } = window.citesight.server;
   const { h, button } = window.citesight.draw;
 
-  const lead = () =>
-    button("Open Annotate", () => Array.from(document.querySelectorAll('button[role="tab"]')).find((tab) => tab.textContent.trim() === "Annotate")?.click(), { class: "cs-send" });
+  const lead = () => button("Open Annotate", () => (location.hash = "#annotate"), { class: "cs-send" });
 
   /* Below the button: which project, and what came of it. */
   async function open(pressed) {
