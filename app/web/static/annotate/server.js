@@ -62,6 +62,7 @@
     }
   }
 
+  const hopeless = (refused) => FINAL.includes(refused.status);
   const own = () => queue().filter((each) => each.person === state.person);
   const tell = (what, ...about) => listeners.forEach((listener) => listener(what, ...about));
 
@@ -143,7 +144,7 @@
     try {
       answer = await ask(first.name, first.told);
     } catch (problem) {
-      if (!FINAL.includes(problem.status)) throw problem;
+      if (!hopeless(problem)) throw problem;
       done();
       tell("refused", first, problem.message);
       return;
@@ -167,6 +168,7 @@
 
   window.citesight.server = {
     ask,
+    hopeless,
     say,
     signed,
     waiting: () => ({ count: own().length, undo: own().some((each) => each.name === "undo"), problem: state.problem }),

@@ -3,44 +3,16 @@
 (() => {
   "use strict";
   const { announce } = window.citesight;
-  const { ask, say, top, told, waiting } = window.citesight.server;
-  const { h, button, field, form, problem, counted, when } = window.citesight.draw;
-  const KEYS = [
-    ["1 … 9", "judge what is marked, and go on to the next"],
-    ["↓ ↑", "next, previous passage or answer"],
-    ["g", "the next open one; when all are judged, the next item"],
-    ["u", "undo what you did last"],
-    ["m", "mark the words that answer: those selected with the mouse, or word by word with the arrows"],
-    ["c", "comment"],
-    ["Enter", "what has the focus, such as Next item"],
-    ["s", "put the item aside, with a reason"],
-    ["l", "all in a list, or one at a time"],
-    ["+ − 0", "photo larger, smaller, whole"],
-    ["?", "these keys"],
-  ];
+  const { ask, say, top, told, waiting, hopeless } = window.citesight.server;
+  const { h, button, field, form, problem, counted } = window.citesight.draw;
+  const { remembered, remember } = window.citesight.preferences;
   const NARROW = matchMedia("(max-width: 820px)").matches;
   const ONE = "citesight-one-at-a-time";
-  const SILENT = "citesight-keys-off";
-  const FINAL = [400, 404]; // trying again would change nothing
   const RETRY = 3_000; // milliseconds, where the server could not be reached
   // loading: how often something was; busy: it is now, and what is on the screen is not to be judged any more.
   const at = { project: null, item: null, cards: [], current: 0, view: null, parts: {}, loading: 0, busy: false, timer: 0 };
 
-  const remembered = (name, usual) => {
-    try {
-      return (localStorage.getItem(name) ?? (usual ? "yes" : "no")) === "yes";
-    } catch {
-      return usual;
-    }
-  };
-  const remember = (name, yes) => {
-    try {
-      localStorage.setItem(name, yes ? "yes" : "no");
-    } catch {
-      // Then it is so until the page is left.
-    }
-  };
-  const set = { one: remembered(ONE, NARROW), silent: remembered(SILENT, false) };
+  const set = { one: remembered(ONE, NARROW) };
 
   /* The view of a project's work, in `view`. number: the item to begin with; none: the next one. */
   async function open(view, project, number) {
@@ -98,7 +70,7 @@
   }
 
   function failed(refused, again) {
-    if (FINAL.includes(refused.status)) {
+    if (hopeless(refused)) {
       at.item = null;
       at.cards = [];
       busy(false);
@@ -191,7 +163,7 @@
             button("Put aside", skip, { title: "s" }),
             button("Undo", undo, { title: "u" }),
             button("What I judged", lookBack),
-            button("Keys", keys, { title: "?" }),
+            button("Keys", help, { title: "?" }),
           ),
           parts.more,
           parts.back,
@@ -258,8 +230,7 @@
   const step = (by) => choose(Math.min(at.cards.length - 1, Math.max(0, at.current + by)), true);
 
   function mode(one) {
-    set.one = one;
-    remember(ONE, one);
+    set.one = remember(ONE, one);
     at.parts.mode.textContent = one ? "All in a list" : "One at a time";
     at.parts.steps.hidden = !one || at.cards.length < 2;
     choose(at.current, true);
@@ -303,54 +274,8 @@
     reason.focus();
   }
 
-  function keys() {
-    if (at.parts.more.querySelector(".ca-keys")) {
-      at.parts.more.replaceChildren();
-      return;
-    }
-    const box = h("input", { type: "checkbox", id: "ca-silent" });
-    box.checked = !set.silent;
-    box.addEventListener("change", () => remember(SILENT, (set.silent = !box.checked)));
-    at.parts.more.replaceChildren(
-      h(
-        "div",
-        { class: "ca-panel ca-keys" },
-        h("dl", {}, KEYS.map(([key, does]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, does)])),
-        h("label", { for: "ca-silent" }, box, " Keys judge"),
-      ),
-    );
-  }
-
-  async function lookBack() {
-    if (at.parts.back.firstChild) {
-      at.parts.back.replaceChildren();
-      return;
-    }
-    const list = h("ul", { class: "ca-back" });
-    const more = h("div", {});
-    let before;
-    const page = async () => {
-      const found = await ask("mine", { project: at.project.name, ...(before && { before }) });
-      before = found.judged.at(-1)?.number;
-      const graded = (each) => at.project.scales[each.what]?.find((grade) => grade.key === each.grade)?.label ?? each.grade;
-      const label = (each) =>
-        [graded(each), each.skipped && `put aside: ${each.skipped}`, each.span && "words marked", each.region && "part of the photo", each.comment && "comment"].filter(Boolean).join(", ") || "taken back";
-      const of = (each) => [`Item ${each.position}`, each.question, each.title || each.beginning].filter(Boolean).join(" · ");
-      list.append(
-        ...found.judged.map((each) =>
-          h("li", {}, button(`${label(each)} · ${of(each)} · ${when(each.at)}`, () => load(each.item, each.candidate))),
-        ),
-      );
-      more.replaceChildren(...(found.more ? [button("More", page)] : []));
-      if (!list.firstChild) list.append(h("li", { class: "ca-faint" }, "Nothing yet."));
-    };
-    at.parts.back.replaceChildren(h("div", { class: "ca-panel" }, h("h3", {}, "What I judged, newest first"), list, more));
-    try {
-      await page();
-    } catch (refused) {
-      at.parts.back.replaceChildren(problem(refused.message));
-    }
-  }
+  const lookBack = () => window.citesight.lookBack(at.parts.back, at.project, load);
+  const help = () => window.citesight.keys.help(at.parts.more);
 
   told((what, op, answer) => {
     if (!at.project || op?.told?.project !== at.project.name) return;
@@ -382,40 +307,26 @@
     announce(`Undone: ${at.cards[place].whole.getAttribute("aria-label")}.`);
   }
 
-  const does = {
-    g: goOn,
-    u: undo,
-    s: skip,
-    m: () => at.cards[at.current]?.mark(),
-    c: () => at.cards[at.current]?.comment(),
-    l: () => mode(!set.one),
-    "+": () => at.zoom(1.5),
-    "-": () => at.zoom(1 / 1.5),
-    0: () => at.zoom(0),
-    ArrowDown: () => step(1),
-    ArrowRight: () => step(1),
-    ArrowUp: () => step(-1),
-    ArrowLeft: () => step(-1),
-  };
-
-  document.addEventListener("keydown", (event) => {
-    if (!at.item || at.busy || !at.view?.checkVisibility() || event.defaultPrevented) return;
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const target = event.target instanceof Element ? event.target : document.body;
-    if (target.matches("input, textarea, select, [contenteditable]")) {
-      if (event.key === "Escape") choose(at.current, true);
-      return;
-    }
-    if (event.key === "?") {
-      keys();
-      return;
-    }
-    if (set.silent) return;
-    const act = /^[1-9]$/.test(event.key) ? () => judge(Number(event.key) - 1) : does[event.key];
-    if (!act) return;
-    event.preventDefault();
-    if (event.repeat && !event.key.startsWith("Arrow")) return; // a key that is held says one thing
-    act();
+  window.citesight.keys.listen({
+    may: () => at.item && !at.busy && at.view?.checkVisibility(),
+    judge,
+    left: () => choose(at.current, true),
+    help,
+    does: {
+      g: goOn,
+      u: undo,
+      s: skip,
+      m: () => at.cards[at.current]?.mark(),
+      c: () => at.cards[at.current]?.comment(),
+      l: () => mode(!set.one),
+      "+": () => at.zoom(1.5),
+      "-": () => at.zoom(1 / 1.5),
+      0: () => at.zoom(0),
+      ArrowDown: () => step(1),
+      ArrowRight: () => step(1),
+      ArrowUp: () => step(-1),
+      ArrowLeft: () => step(-1),
+    },
   });
 
   window.citesight.work = { open, close };

@@ -1,0 +1,66 @@
+/* Annotation: the keys that judge, and the panel that tells which there are. Knows nothing of what they do. */
+(() => {
+  "use strict";
+  const { h } = window.citesight.draw;
+  const { remembered, remember } = window.citesight.preferences;
+  const KEYS = [
+    ["1 … 9", "judge what is marked, and go on to the next"],
+    ["↓ ↑", "next, previous passage or answer"],
+    ["g", "the next open one; when all are judged, the next item"],
+    ["u", "undo what you did last"],
+    ["m", "mark the words that answer: those selected with the mouse, or word by word with the arrows"],
+    ["c", "comment"],
+    ["Enter", "what has the focus, such as Next item"],
+    ["s", "put the item aside, with a reason"],
+    ["l", "all in a list, or one at a time"],
+    ["+ − 0", "photo larger, smaller, whole"],
+    ["?", "these keys"],
+  ];
+  const SILENT = "citesight-keys-off";
+  let silent = remembered(SILENT, false);
+
+  /* may: whether keys are for judging now. judge: told a grade's place; does: what other keys do; left: a field was
+     left by Escape; help: shows the keys. */
+  function listen({ may, judge, does, left, help }) {
+    document.addEventListener("keydown", (event) => {
+      if (!may() || event.defaultPrevented) return;
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      const target = event.target instanceof Element ? event.target : document.body;
+      if (target.matches("input, textarea, select, [contenteditable]")) {
+        if (event.key === "Escape") left();
+        return;
+      }
+      if (event.key === "?") {
+        help();
+        return;
+      }
+      if (silent) return;
+      const act = /^[1-9]$/.test(event.key) ? () => judge(Number(event.key) - 1) : does[event.key];
+      if (!act) return;
+      event.preventDefault();
+      if (event.repeat && !event.key.startsWith("Arrow")) return; // a key that is held says one thing
+      act();
+    });
+  }
+
+  /* Shows the keys in a box, or takes them out of it. */
+  function help(box) {
+    if (box.querySelector(".ca-keys")) {
+      box.replaceChildren();
+      return;
+    }
+    const tick = h("input", { type: "checkbox", id: "ca-silent" });
+    tick.checked = !silent;
+    tick.addEventListener("change", () => (silent = remember(SILENT, !tick.checked)));
+    box.replaceChildren(
+      h(
+        "div",
+        { class: "ca-panel ca-keys" },
+        h("dl", {}, KEYS.map(([key, does]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, does)])),
+        h("label", { for: "ca-silent" }, tick, " Keys judge"),
+      ),
+    );
+  }
+
+  window.citesight.keys = { listen, help };
+})();
