@@ -1,12 +1,14 @@
 """How fast annotation is at a size that matters: made-up items and judgments, people who write at once, an export.
 
-Every text is made up. The people press keys twice a second, all day the fastest anybody does; and then without a pause,
-which nobody does, for the most that can be saved. Knows nothing of pages or models.
+Every text is made up. The people pause between two keys, half a second where nothing else is said, which is faster
+than anybody reads; and then they work without a pause, which nobody does, for the most that can be saved. Knows nothing
+of pages or models.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import random
 import statistics
 import subprocess
@@ -35,34 +37,36 @@ PROJECT = "bench"
 PEOPLE = 20  # at work at once
 BEFORE = 2  # people who judged each item before; a third is wanted
 SECONDS = 20.0  # that they work, in either way
-PAUSE = 0.5  # seconds between two keys
+PAUSE = 0.5  # seconds between two keys, where nothing else is said
 TIMES = 5  # that the project is looked at
 _WORDS = (
     "the of and in a to was is by with from on river valley town station bridge built north century people stone early "
     "water region market school church railway company year part old council opened line mill road forest"
 ).split()
 _EXPORT = """
-import resource, sys
+import resource, sys, time
 from kb.annotations.exporting import export_lines
 from kb.catalogue.database import Database
 with open(sys.argv[2], "w", encoding="utf-8") as file:
     for line in export_lines(Database(sys.argv[1]), sys.argv[3]):
         file.write(line + "\\n")
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time())
 """
 
 
 @dataclass(frozen=True)
 class Measured:
-    """dialect; items and judgments made up, and seconds to import them; milliseconds (medians, and what 95 % stay
-    under) of the next item and of a judgment saved, with PEOPLE at once; the medians when they do not pause, and how
-    many judgments a second that was; seconds for progress and agreement (median); of an export the seconds, the
-    megabytes, and the most megabytes of memory of the process that wrote it."""
+    """dialect; items and judgments made up, and seconds to import them; the pause between two keys; milliseconds
+    (medians, and what 95 % stay under) of the next item and of a judgment saved, with PEOPLE at once; the medians when
+    they do not pause, and how many judgments a second that was; seconds for progress and agreement (median); of an
+    export the seconds, those that its process computed, the megabytes, and the most megabytes of that process's memory;
+    how many processes of this machine wanted to compute meanwhile, from beginning to end, and how many can."""
 
     dialect: str
     items: int
     judgments: int
     import_seconds: float
+    pause: float
     next_milliseconds: float
     next_95: float
     save_milliseconds: float
@@ -72,8 +76,11 @@ class Measured:
     rushed_per_second: float
     project_seconds: float
     export_seconds: float
+    export_cpu_seconds: float
     export_megabytes: float
     export_peak_megabytes: float
+    load: float
+    processors: int
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -82,17 +89,22 @@ class Measured:
         return (
             f"{self.dialect}: {self.items:,} items, {self.judgments:,} judgments, imported in "
             f"{self.import_seconds:.0f} s\n"
-            f"{PEOPLE} people, a key each {PAUSE} s: next item in {self.next_milliseconds:.0f} ms "
+            f"{PEOPLE} people, a key each {self.pause:g} s: next item in {self.next_milliseconds:.0f} ms "
             f"(95 %: {self.next_95:.0f}), saved in {self.save_milliseconds:.0f} ms (95 %: {self.save_95:.0f})\n"
             f"without a pause: next item in {self.rushed_next_milliseconds:.0f} ms, saved in "
             f"{self.rushed_save_milliseconds:.0f} ms, {self.rushed_per_second:,.0f} judgments a second\n"
             f"progress and agreement in {self.project_seconds:.2f} s; export of {self.export_megabytes:,.0f} MB in "
-            f"{self.export_seconds:.0f} s with {self.export_peak_megabytes:.0f} MB of memory at most"
+            f"{self.export_seconds:.0f} s ({self.export_cpu_seconds:.0f} of them computing) with "
+            f"{self.export_peak_megabytes:.0f} MB of memory at most\n"
+            f"the machine, of {self.processors} processors, had {self.load:.1f} processes to run on average"
         )
 
 
-def measure(url: str, items: int, judgments: int, told: Callable[[str], None] = lambda doing: None) -> Measured:
-    """Measure on the database at url, which must hold no project, and leave none in it. told(what is done next).
+def measure(
+    url: str, items: int, judgments: int, told: Callable[[str], None] = lambda doing: None, pause: float = PAUSE
+) -> Measured:
+    """Measure on the database at url, which must hold no project, and leave none in it. told(what is done next); pause:
+    seconds between two keys of a person.
 
     Raises Problem for a database that holds something."""
     database = Database(url)
@@ -100,7 +112,7 @@ def measure(url: str, items: int, judgments: int, told: Callable[[str], None] = 
         if projects(database):
             raise Problem(f"The database {database} has projects in it; measure on one that has none.")
         with tempfile.TemporaryDirectory(prefix="kb-bench-") as folder:
-            return _measured(database, url, Path(folder), items, judgments, told)
+            return _measured(database, url, Path(folder), items, judgments, told, pause)
     finally:
         database.close()
 
@@ -141,7 +153,7 @@ def _text(rng: random.Random, words: int) -> str:
 
 
 def _measured(
-    database: Database, url: str, folder: Path, items: int, judgments: int, told: Callable[[str], None]
+    database: Database, url: str, folder: Path, items: int, judgments: int, told: Callable[[str], None], pause: float
 ) -> Measured:
     told(f"writing {items:,} made-up items")
     path, photos = folder / "made-up.jsonl", Photos(folder / "photos")
@@ -155,20 +167,23 @@ def _measured(
     importing = time.perf_counter() - began
     path.unlink()
     try:
-        judged = progress(database, PROJECT).judgments
+        judged, loads = progress(database, PROJECT).judgments, [os.getloadavg()[0]]
         told(f"{PEOPLE} people at work")
-        nexts, saves = _at_work(database, PAUSE)
+        nexts, saves = _at_work(database, pause)
+        loads.append(os.getloadavg()[0])
         rushed_nexts, rushed = _at_work(database, 0)
         told("looking at the project")
         looking = statistics.median(_seconds(lambda: _look(database)) for _ in range(TIMES))
         told("exporting it")
-        peak: list[float] = []
+        used: list[float] = []
         output = folder / "export.jsonl"
-        exporting = _seconds(lambda: peak.append(_export(url, output)))
+        loads.append(os.getloadavg()[0])
+        exporting = _seconds(lambda: used.extend(_export(url, output)))
+        loads.append(os.getloadavg()[0])
         return Measured(
-            database.dialect, items, judged, importing, *_middle_and_most(nexts), *_middle_and_most(saves),
+            database.dialect, items, judged, importing, pause, *_middle_and_most(nexts), *_middle_and_most(saves),
             _middle_and_most(rushed_nexts)[0], _middle_and_most(rushed)[0], len(rushed) / SECONDS, looking, exporting,
-            output.stat().st_size / 1e6, peak[0],
+            used[1], output.stat().st_size / 1e6, used[0], statistics.mean(loads), os.cpu_count() or 1,
         )  # fmt: skip
     finally:
         told("deleting")
@@ -215,10 +230,12 @@ def _look(database: Database) -> None:
     agreement(database, PROJECT)
 
 
-def _export(url: str, output: Path) -> float:
+def _export(url: str, output: Path) -> tuple[float, float]:
+    """Megabytes of memory, and seconds that the process computed."""
     command = [sys.executable, "-c", _EXPORT, url, str(output), PROJECT]
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[1])
-    return int(done.stdout) / 1024
+    memory, computed = done.stdout.split()
+    return int(memory) / 1024, float(computed)
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -107,6 +107,9 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument(
         "--judgments", type=_count, default=2_000_000, metavar="N", help="of annotation (default: 2,000,000)"
     )
+    bench.add_argument(
+        "--pause", type=_seconds, default=0.5, metavar="SECONDS", help="between two keys of a person (default: 0.5)"
+    )
     add_annotation_commands(commands, after)
     search = command("search-text", _search, "find passages by their words")
     search.add_argument("words", metavar="WORDS", help="words, best matches first; any of them may match")
@@ -145,6 +148,16 @@ def _count(value: str) -> int:
     if not value.isdecimal() or int(value) < 1:
         raise argparse.ArgumentTypeError(f"{value!r} is not a number from 1 upwards")
     return int(value)
+
+
+def _seconds(value: str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 3600:
+        raise argparse.ArgumentTypeError(f"{value!r} is not a number of seconds from 0 to 3,600")
+    return seconds
 
 
 def _size(value: str) -> int:
@@ -304,7 +317,9 @@ def _bench_annotations(args: argparse.Namespace) -> None:
 
     with TemporaryDirectory(prefix="kb-bench-") as folder:
         url = args.database_url or f"sqlite:///{Path(folder) / 'annotation.sqlite'}"
-        measured = annotation.measure(url, args.items, args.judgments, lambda doing: print(doing, file=sys.stderr))
+        measured = annotation.measure(
+            url, args.items, args.judgments, lambda doing: print(doing, file=sys.stderr), args.pause
+        )
     print(json.dumps(measured.as_dict(), indent=2) if args.json else measured)
 
 

@@ -85,9 +85,13 @@ def gathered(database: Database, project: str, anew: Rankings | None = None) -> 
 def side_by_side(database: Database, project: str, one: str, other: str, most: int) -> list[Beside]:
     """The items on which two retrievers or answerers, by their names in the pool, differ most, at most so many."""
     relevant = best_gain(project_called(database, project).passage_scale)
-    found = (_beside(item, one, other, relevant) for item in settled_items(database, project, texts=True))
-    differing = [each for each in found if each is not None]
-    return sorted(differing, key=lambda each: each.apart, reverse=True)[:most]
+    items, differing = settled_items(database, project, texts=True), []
+    while some := list(islice(items, _AT_ONCE)):
+        values = [_ndcg(some, name, relevant) for name in (one, other)]
+        found = (_beside(item, (one, other), [of.get(item.key) for of in values]) for item in some)
+        differing.extend(each for each in found if each is not None)
+        differing = sorted(differing, key=lambda each: each.apart, reverse=True)[:most]
+    return differing
 
 
 def _add(gathered: Gathered, items: list[SettledItem], anew: Rankings) -> None:
@@ -119,15 +123,14 @@ def _gains(item: SettledItem) -> dict[str, int]:
     return {each.content_hash: each.gain for each in _passages(item) if each.gain is not None}
 
 
-def _beside(item: SettledItem, one: str, other: str, relevant: int) -> Beside | None:
+def _beside(item: SettledItem, names: tuple[str, str], values: list[float | None]) -> Beside | None:
     """None where they gave the same."""
     answers = [each for each in item.candidates if each.what == What.ANSWER]
-    if any(name in each.found for each in answers for name in (one, other)):
-        given = [[each for each in answers if name in each.found] for name in (one, other)]
-        values: list[float | None] = [None, None]
+    if any(name in each.found for each in answers for name in names):
+        given = [[each for each in answers if name in each.found] for name in names]
+        values = [None, None]
     else:
-        given = [_ranked(item, name) for name in (one, other)]
-        values = [_value(item, ranked, relevant) for ranked in given]
+        given = [_ranked(item, name) for name in names]
     hashes = [[each.content_hash for each in ranked] for ranked in given]
     if hashes[0][:SHOWN] == hashes[1][:SHOWN]:
         return None
@@ -138,7 +141,10 @@ def _beside(item: SettledItem, one: str, other: str, relevant: int) -> Beside | 
     return Beside(item.key, item.question, *sides)
 
 
-def _value(item: SettledItem, ranked: Sequence[SettledCandidate], relevant: int) -> float | None:
-    values = by_item({item.key: _gains(item)}, {item.key: [each.content_hash for each in ranked]}, relevant)
-    value = values[item.key][_NDCG] if item.key in values else float("nan")
-    return None if value != value else value
+def _ndcg(items: Sequence[SettledItem], name: str, relevant: int) -> dict[str, float]:
+    """By item the nDCG@10 of what one retriever found, where there is one."""
+    gains = {item.key: _gains(item) for item in items}
+    rankings = {item.key: [each.content_hash for each in _ranked(item, name)] for item in items}
+    judged = {key: of for key, of in gains.items() if of}
+    values = {key: found[_NDCG] for key, found in by_item(judged, rankings, relevant).items()}
+    return {key: value for key, value in values.items() if value == value}

@@ -92,7 +92,7 @@ def adjudicate(
             session, desk, item, candidate, at, Act.FINAL, grade=grade, said=told, before=None,
             earlier=desk.top,
         )  # fmt: skip
-        values = {"project_id": desk.project.id, "person_id": desk.person.id, "number": number, "at": at}
+        values = {"project_id": desk.project.id, "person_id": desk.person, "number": number, "at": at}
         put(session, _FINAL, [{"item_id": item, "candidate_id": candidate, "grade": grade, "said": told} | values])
         session.execute(update(_CANDIDATE).where(_CANDIDATE.c.id == candidate).values(matters=0.0))
         desk.keep(session)

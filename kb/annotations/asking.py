@@ -71,8 +71,7 @@ def next_item(database: Database, project: str, person: str) -> Item | None:
             return None
         item = locked_item(session, desk.project, number)
         settle(session, desk, item, until=now + LEASE)
-    with database.reading() as session:
-        return _seen(session, desk.project.blind, desk.person.id, person, number)
+        return _seen(session, desk.project.blind, desk.person, person, number)
 
 
 def item_for(database: Database, project: str, person: str, number: int) -> Item:
@@ -86,14 +85,14 @@ def item_for(database: Database, project: str, person: str, number: int) -> Item
 
 
 def _begun(session: Session, desk: Desk) -> int | None:
-    return session.connection().scalar(_BEGUN, {"project": desk.project.id, "person": desk.person.id})
+    return session.connection().scalar(_BEGUN, {"project": desk.project.id, "person": desk.person})
 
 
 def _first(session: Session, desk: Desk) -> int | None:
     """From where the person is, since all before it is either finished or not for them; then from the beginning, for
     what became free there."""
     for after in dict.fromkeys((desk.position, 0)):
-        told = {"project": desk.project.id, "person": desk.person.id, "after": after}
+        told = {"project": desk.project.id, "person": desk.person, "after": after}
         found = session.connection().execute(_FIRST, told).first()
         if found is not None:
             desk.position = found.position

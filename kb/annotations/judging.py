@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, func, insert, select, update
+from sqlalchemy import Row, bindparam, exists, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from common.problems import BadRequest
@@ -42,17 +42,24 @@ _CANDIDATE, _VERDICT, _LOG = CandidateRow.__table__, VerdictRow.__table__, Judgm
 
 # Made once: making a statement takes as long as the database takes to execute it.
 _APPEND = insert(_LOG)
-_FIND_CANDIDATE = select(
-    _CANDIDATE.c.id, _CANDIDATE.c.what, _CANDIDATE.c.text, _CANDIDATE.c.citations, _CANDIDATE.c.weight,
-    _CANDIDATE.c.matters,
-).where(_CANDIDATE.c.id == bindparam("number"), _CANDIDATE.c.item_id == bindparam("item"))  # fmt: skip
 _VERDICTS = select(_VERDICT).where(
     _VERDICT.c.item_id == bindparam("item"), _VERDICT.c.candidate_id == bindparam("candidate")
 )
-_FINAL = select(AdjudicationRow.number).where(
+_FINAL = exists().where(
     AdjudicationRow.item_id == bindparam("item"), AdjudicationRow.candidate_id == bindparam("candidate")
 )
-_MATTERS = update(_CANDIDATE).where(_CANDIDATE.c.id == bindparam("number")).values(matters=bindparam("apart"))
+_CANDIDATE_AND_VERDICTS = (
+    select(
+        _CANDIDATE.c.id, _CANDIDATE.c.what, _CANDIDATE.c.text, _CANDIDATE.c.citations, _CANDIDATE.c.weight,
+        _CANDIDATE.c.matters, _FINAL.label("settled"), _VERDICT,
+    )
+    .join_from(
+        _CANDIDATE, _VERDICT,
+        (_VERDICT.c.item_id == _CANDIDATE.c.item_id) & (_VERDICT.c.candidate_id == _CANDIDATE.c.id), isouter=True,
+    )
+    .where(_CANDIDATE.c.id == bindparam("candidate"), _CANDIDATE.c.item_id == bindparam("item"))
+)  # fmt: skip
+_MATTERS = update(_CANDIDATE).where(_CANDIDATE.c.id == bindparam("of")).values(matters=bindparam("apart"))
 
 
 @dataclass(frozen=True)
@@ -89,9 +96,8 @@ def judge(
     with database.writing(durable=True) as session:
         desk = sit_down(session, project, person)
         counters = locked_item(session, desk.project, item)
-        there = _candidate(session, item, candidate)
-        verdicts = _verdicts(session, item, candidate)
-        before = verdicts.get(desk.person.id)
+        there, verdicts = _judged(session, item, candidate)
+        before = verdicts.get(desk.person)
         said = changed(Said.of(before.said if before else ""), changes, there)
         now_grade = (before.grade if before else None) if grade is KEEP else _grade(desk, there, grade)
         return _write(session, desk, counters, there, verdicts, Act.JUDGE, now_grade, said)
@@ -105,8 +111,8 @@ def skip(database: Database, project: str, person: str, item: int, reason: str) 
     with database.writing(durable=True) as session:
         desk = sit_down(session, project, person)
         counters = locked_item(session, desk.project, item)
-        verdicts = _verdicts(session, item, None)
-        before = verdicts.get(desk.person.id)
+        _, verdicts = _judged(session, item, None)
+        before = verdicts.get(desk.person)
         said = replace(Said.of(before.said if before else ""), skipped=reason)
         return _write(session, desk, counters, None, verdicts, Act.SKIP, None, said)
 
@@ -122,8 +128,7 @@ def undo(database: Database, project: str, person: str, number: int | None = Non
             return None
         last = _entry(session, desk, desk.top)
         counters = locked_item(session, desk.project, last.item_id)
-        there = _candidate(session, last.item_id, last.candidate_id or None)
-        verdicts = _verdicts(session, last.item_id, last.candidate_id or None)
+        there, verdicts = _judged(session, last.item_id, last.candidate_id or None)
         held = _entry(session, desk, last.before) if last.before else None
         grade, said = (held.grade, Said.of(held.said)) if held else (None, Said())
         return _write(session, desk, counters, there, verdicts, Act.UNDO, grade, said, last)
@@ -177,7 +182,7 @@ def described(database: Database, project: str, judged: Sequence[Judged]) -> lis
 def log_entry(session: Session, desk: Desk, item: int, candidate: int, at: datetime, act: Act, **said: Any) -> int:
     """Append an entry to the log, as the newest of whoever is at the desk; its number."""
     desk.number += 1
-    own = {"project_id": desk.project.id, "person_id": desk.person.id, "number": desk.number, "at": at, "act": act}
+    own = {"project_id": desk.project.id, "person_id": desk.person, "number": desk.number, "at": at, "act": act}
     session.connection().execute(_APPEND, own | {"item_id": item, "candidate_id": candidate} | said)
     return desk.number
 
@@ -193,12 +198,12 @@ def _write(
     said: Said,
     undone: Row | None = None,
 ) -> Saved:
-    before = verdicts.get(desk.person.id)
-    told, place, who = said.as_json(), candidate.id if candidate else 0, desk.person
+    before = verdicts.get(desk.person)
+    told, place = said.as_json(), candidate.id if candidate else 0
     was = before.grade if before else None
     if act != Act.UNDO and before is not None and (before.grade, before.said) == (grade, told):
         done = settle(session, desk, item, until=clock.now(session) + LEASE)
-        return Saved(judged_of(before, who.name), done, desk.top)
+        return Saved(judged_of(before, desk.name), done, desk.top)
     now = clock.now(session)
     number = log_entry(
         session, desk, item.id, place, now, act, grade=grade, said=told,
@@ -210,13 +215,13 @@ def _write(
     desk.judged += graded
     desk.keep(session)
     values = {"project_id": desk.project.id, "number": number, "at": now, "grade": grade, "said": told}
-    key = {"item_id": item.id, "candidate_id": place, "person_id": who.id}
+    key = {"item_id": item.id, "candidate_id": place, "person_id": desk.person}
     put(session, _VERDICT, [key | values])
     if candidate is not None and grade != was:
         _recount(session, desk, item, candidate, verdicts, grade)
     aside = bool(said.skipped) if candidate is None else None
     done = settle(session, desk, item, graded, aside, now + LEASE)
-    return Saved(Judged(item.id, place or None, who.name, number, now, grade, said, act), done, desk.top)
+    return Saved(Judged(item.id, place or None, desk.name, number, now, grade, said, act), done, desk.top)
 
 
 def _recount(
@@ -224,42 +229,34 @@ def _recount(
 ) -> None:
     """Bring what is counted of a candidate up to a grade that changed. Its item is locked, so others' grades stay."""
     before = {person: row.grade for person, row in verdicts.items() if row.grade is not None}
-    after = {person: given for person, given in before.items() if person != desk.person.id}
+    after = {person: given for person, given in before.items() if person != desk.person}
     if grade is not None:
-        after[desk.person.id] = grade
+        after[desk.person] = grade
     scale = desk.scale(candidate.what)
-    count(session, desk.project.id, desk.person.id, candidate.what, item.kind, scale, before, after)
+    count(session, desk.project.id, desk.person, candidate.what, item.kind, scale, before, after)
     apart = matters(scale, after.values(), candidate.weight)
-    if apart and _settled(session, item.id, candidate.id):
+    if candidate.settled:
         apart = 0.0
     if apart != candidate.matters:
-        session.connection().execute(_MATTERS, {"number": candidate.id, "apart": apart})
-
-
-def _settled(session: Session, item: int, candidate: int) -> bool:
-    return session.connection().scalar(_FINAL, {"item": item, "candidate": candidate}) is not None
+        session.connection().execute(_MATTERS, {"of": candidate.id, "apart": apart})
 
 
 def _entry(session: Session, desk: Desk, number: int) -> Row:
     chosen = select(_LOG).where(
-        _LOG.c.project_id == desk.project.id, _LOG.c.person_id == desk.person.id, _LOG.c.number == number
+        _LOG.c.project_id == desk.project.id, _LOG.c.person_id == desk.person, _LOG.c.number == number
     )
     return session.execute(chosen).one()
 
 
-def _verdicts(session: Session, item: int, candidate: int | None) -> dict[int, Row]:
-    """Everybody's, by person."""
-    rows = session.connection().execute(_VERDICTS, {"item": item, "candidate": candidate or 0})
-    return {row.person_id: row for row in rows}
-
-
-def _candidate(session: Session, item: int, number: int | None) -> Row | None:
+def _judged(session: Session, item: int, number: int | None) -> tuple[Row | None, dict[int, Row]]:
+    """A candidate of an item, and everybody's verdict on it by person; without a number, those on the item itself."""
+    told, connection = {"item": item, "candidate": number or 0}, session.connection()
     if number is None:
-        return None
-    found = session.connection().execute(_FIND_CANDIDATE, {"item": item, "number": number}).first()
-    if found is None:
+        return None, {row.person_id: row for row in connection.execute(_VERDICTS, told)}
+    rows = connection.execute(_CANDIDATE_AND_VERDICTS, told).all()
+    if not rows:
         raise BadRequest(f"The item has no candidate {shown(number, 40)}; load it anew.")
-    return found
+    return rows[0], {row.person_id: row for row in rows if row.person_id is not None}
 
 
 def _grade(desk: Desk, candidate: Row | None, grade: str | None) -> str | None:

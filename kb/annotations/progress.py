@@ -91,6 +91,20 @@ def own_progress(database: Database, project: str, person: str) -> tuple[Worker,
         return _worker(session, there, worker, person, somebody.role, *ended), worker.top
 
 
+def done_by(database: Database, person: str) -> dict[str, int]:
+    """By project how many items somebody is done with; where there are none, the project is not in it. Raises Problem
+    when the person is no more."""
+    with database.reading() as session:
+        somebody = person_in(session, person)
+        counted = (
+            select(ProjectRow.name, func.count())
+            .join(AssignmentRow, AssignmentRow.project_id == ProjectRow.id)
+            .where(ProjectRow.deleted.is_(None), AssignmentRow.person_id == somebody.id, AssignmentRow.done)
+            .group_by(ProjectRow.name)
+        )
+        return dict(session.execute(counted).all())
+
+
 def items_progress(database: Database, project: str, after: int = 0, limit: int = 50) -> list[ItemProgress]:
     """The items after a position, in order."""
     with database.reading() as session:

@@ -14,8 +14,8 @@ from sqlalchemy import Row, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from common.problems import BadRequest
-from kb.annotations.people import check_person
-from kb.annotations.projects import no_project, scale_from
+from kb.annotations.people import check_person, person_in
+from kb.annotations.projects import project_in, scale_from
 from kb.annotations.records import Scale, What
 from kb.annotations.tables import AssignmentRow, ItemRow, PersonRow, ProjectRow, WorkerRow
 from kb.annotations.upserts import make_sure, put
@@ -25,10 +25,18 @@ LEASE = timedelta(minutes=30)
 _ASSIGNMENT, _ITEM, _PERSON = AssignmentRow.__table__, ItemRow.__table__, PersonRow.__table__
 _PROJECT, _WORKER = ProjectRow.__table__, WorkerRow.__table__
 
-_FIND_PROJECT = select(_PROJECT).where(_PROJECT.c.name == bindparam("project"), _PROJECT.c.deleted.is_(None))
-_FIND_PERSON = select(_PERSON).where(_PERSON.c.name == bindparam("person"))
-_OURS = (_WORKER.c.project_id == bindparam("project"), _WORKER.c.person_id == bindparam("person"))
-_FIND_WORKER = select(_WORKER).where(*_OURS).with_for_update()
+# All that most transactions begin with, in one statement; of the three rows the worker's alone is locked.
+_SIT_DOWN = (
+    select(
+        _PROJECT.c.id, _PROJECT.c.name, _PROJECT.c.passage_scale, _PROJECT.c.answer_scale, _PROJECT.c.judges,
+        _PROJECT.c.blind, _PERSON.c.removed, _WORKER,
+    )
+    .join_from(_PROJECT, _WORKER, _WORKER.c.project_id == _PROJECT.c.id)
+    .join(_PERSON, _PERSON.c.id == _WORKER.c.person_id)
+    .where(_PROJECT.c.name == bindparam("project"), _PROJECT.c.deleted.is_(None))
+    .where(_PERSON.c.name == bindparam("person"))
+    .with_for_update(of=_WORKER)
+)  # fmt: skip
 _SAVE_WORKER = (
     update(_WORKER)
     .where(_WORKER.c.project_id == bindparam("of"), _WORKER.c.person_id == bindparam("who"))
@@ -54,11 +62,12 @@ _SAVE_ITEM = (
 
 @dataclass
 class Desk:
-    """Somebody at work in a project, their worker's row locked until the end of the transaction. `project` and `person`
-    are rows; the rest is the worker's, which `keep` writes back."""
+    """Somebody at work in a project, their worker's row locked until the end of the transaction. `project` is a row;
+    `number` to `position` are the worker's, which `keep` writes back."""
 
     project: Row
-    person: Row
+    person: int
+    name: str
     number: int
     top: int | None
     judged: int
@@ -69,23 +78,20 @@ class Desk:
 
     def keep(self, session: Session) -> None:
         values = {"new_number": self.number, "new_top": self.top, "new_judged": self.judged}
-        mine = {"of": self.project.id, "who": self.person.id, "new_position": self.position}
+        mine = {"of": self.project.id, "who": self.person, "new_position": self.position}
         session.connection().execute(_SAVE_WORKER, mine | values)
 
 
 def sit_down(session: Session, project: str, person: str) -> Desk:
     """Raises Problem when there is no such project any more, or the person may not work any more."""
-    connection = session.connection()
-    somebody = check_person(person, connection.execute(_FIND_PERSON, {"person": person}).first())
-    there = connection.execute(_FIND_PROJECT, {"project": project}).first()
-    if there is None:
-        raise no_project(project)
-    ours = {"project": there.id, "person": somebody.id}
-    worker = connection.execute(_FIND_WORKER, ours).first()
-    if worker is None:
+    connection, ours = session.connection(), {"project": project, "person": person}
+    row = connection.execute(_SIT_DOWN, ours).first()
+    if row is None:
+        somebody, there = person_in(session, person), project_in(session, project)
         make_sure(session, _WORKER, {"project_id": there.id, "person_id": somebody.id})
-        worker = connection.execute(_FIND_WORKER, ours).one()
-    return Desk(there, somebody, worker.number, worker.top, worker.judged, worker.position)
+        row = connection.execute(_SIT_DOWN, ours).one()
+    check_person(person, row)
+    return Desk(row, row.person_id, person, row.number, row.top, row.judged, row.position)
 
 
 def locked_item(session: Session, project: Row | ProjectRow, number: int) -> Row:
@@ -106,14 +112,14 @@ def settle(
 ) -> bool:
     """Write down that a person has graded so many candidates more of a locked item, or has put it aside, or not any
     more; and until when it is held for them unless that is the end of it. Whether they are done with it."""
-    mine = {"item": item.id, "person": desk.person.id}
+    mine = {"item": item.id, "person": desk.person}
     before = session.connection().execute(_FIND_ASSIGNMENT, mine).first()
     judged = (before.judged if before else 0) + graded
     aside = (before.skipped if before else False) if skipped is None else skipped
     done = judged >= item.candidates > 0
     until = None if done or aside else until
     values = {"judged": judged, "done": done, "skipped": aside, "until": until}
-    key = {"item_id": item.id, "person_id": desk.person.id, "project_id": desk.project.id}
+    key = {"item_id": item.id, "person_id": desk.person, "project_id": desk.project.id}
     put(session, _ASSIGNMENT, [key | values])
     sat = before is not None and (before.done or before.until is not None)
     sits = done or until is not None

@@ -16,7 +16,8 @@ def put(session: Session, table: Table, rows: Sequence[dict[str, Any]], adding: 
     added to what it has."""
     if rows:
         connection = session.connection()
-        connection.execute(_put(connection.dialect.name, table, tuple(rows[0]), adding), list(rows))
+        told = rows[0] if len(rows) == 1 else list(rows)  # what is for many takes longer for one
+        connection.execute(_put(connection.dialect.name, table, tuple(rows[0]), adding), told)
 
 
 def make_sure(session: Session, table: Table, row: dict[str, Any]) -> None:

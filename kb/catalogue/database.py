@@ -25,6 +25,7 @@ from kb.catalogue.turns import Turns
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _BUSY_MS = 30_000
+_CONNECTIONS = 20  # kept open to a server; more are opened while all are in use, which takes as long as many statements
 _MIGRATION_LOCK = 0x6B62  # any number that means "migrating the catalogue" to PostgreSQL
 _writers: defaultdict[str | None, Turns] = defaultdict(Turns)  # of this process, by the file of SQLite they write
 _migrating = threading.Lock()  # Alembic keeps its current migration in module globals
@@ -142,7 +143,7 @@ def _engine(url: URL) -> Engine:
         if url.get_backend_name() != "sqlite":
             # A statement that is prepared while a table is empty goes through all of it for good when it is large.
             unprepared = {"prepare_threshold": None} if url.get_driver_name() == "psycopg" else {}
-            return create_engine(url, pool_pre_ping=True, connect_args=unprepared)
+            return create_engine(url, pool_pre_ping=True, pool_size=_CONNECTIONS, connect_args=unprepared)
         if not url.database.startswith("file:"):
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(url, connect_args={"timeout": _BUSY_MS / 1000})

@@ -13,11 +13,12 @@ from kb.catalogue.database import Database
 
 def test_everything_is_measured_and_nothing_is_left(url, monkeypatch):
     monkeypatch.setattr(annotation, "SECONDS", 0.5)
-    monkeypatch.setattr(annotation, "PAUSE", 0.05)
     doing = []
-    found = annotation.measure(url, 200, 1200, doing.append)
+    found = annotation.measure(url, 200, 1200, doing.append, pause=0.05)
     assert (found.items, found.judgments) == (200, 1200)
-    assert all(value for value in found.as_dict().values()) and "200 items, 1,200 judgments" in str(found)
+    figures = found.as_dict()
+    assert figures.pop("load") >= 0 and figures["pause"] == 0.05
+    assert all(figures.values()) and "200 items, 1,200 judgments" in str(found)
     assert doing[0] == "writing 200 made-up items" and doing[-1] == "deleting"
     database = Database(url)
     assert projects(database) == []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import cycle
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 from argon2 import PasswordHasher
 from PIL import Image
-from sqlalchemy import or_, select, true
+from sqlalchemy import event, or_, select, true
 
 from common.problems import BadRequest
 from kb.annotations import passwords, tables
@@ -52,6 +54,21 @@ def project(
     for n in range(items):
         if passages:
             add_pool(database, name, f"q{n}", [passage(p) for p in range(1, passages + 1)])
+
+
+@contextmanager
+def statements(database: Database) -> Iterator[list[str]]:
+    """What the database is asked meanwhile."""
+    asked: list[str] = []
+
+    def note(connection, cursor, statement, *rest) -> None:
+        asked.append(statement)
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    try:
+        yield asked
+    finally:
+        event.remove(database.engine, "before_cursor_execute", note)
 
 
 def photo_bytes(colour: str = "red", kind: str = "PNG") -> bytes:

@@ -14,7 +14,7 @@ from app.web.annotate.guidelines import guidelines_html
 from common.problems import BadRequest
 from kb.annotations.asking import item_for, next_item
 from kb.annotations.judging import described, history, judge, my_judgments, skip, undo
-from kb.annotations.progress import own_progress
+from kb.annotations.progress import done_by, own_progress
 from kb.annotations.projects import project_called, projects
 from kb.annotations.records import Item, Role
 
@@ -23,15 +23,11 @@ _LOOKED_BACK = 50
 
 
 def _projects(asked: Asked) -> Any:
+    mine = done_by(asked.database, asked.name)
     return [
-        {"name": each.name, "items": each.items, "finished": each.finished, "mine": _done(asked, each.name)}
+        {"name": each.name, "items": each.items, "finished": each.finished, "mine": mine.get(each.name, 0)}
         for each in projects(asked.database)
     ]
-
-
-def _done(asked: Asked, project: str) -> int:
-    worker, _ = own_progress(asked.database, project, asked.name)
-    return worker.done
 
 
 def _project(asked: Asked) -> Any:

@@ -16,12 +16,12 @@ from kb.annotations.asking import item_for, next_item
 from kb.annotations.judging import history, judge, my_judgments, skip, undo
 from kb.annotations.people import add_person
 from kb.annotations.pools import add_pool
-from kb.annotations.progress import items_progress, progress
+from kb.annotations.progress import done_by, items_progress, progress
 from kb.annotations.records import PASSAGE_SCALE, Said
 from kb.annotations.recounting import recount
 from kb.annotations.tables import ProjectRow
 from kb.catalogue.database import Database
-from tests.support.annotations import answer, derived, passage, project
+from tests.support.annotations import answer, derived, passage, project, statements
 
 
 def finish(database: Database, person: str, item, grade: str = "answers") -> None:
@@ -343,3 +343,30 @@ def _take(database: Database, act: str, person: str, place: int, which: int, gra
         adjudicate(database, "cats", "zoe", item.id, candidate, grade)
     elif act == "note":
         judge(database, "cats", person, item.id, region=(0, 0, 0.5, 0.5 + which / 10))
+
+
+def test_a_judgment_and_the_next_item_take_few_statements(database):
+    """Each is a way to the server and back, for twenty people at once."""
+    project(database, items=2, passages=1, people=("ann", "bob", "cleo"), judges=3)
+    for person in ("ann", "bob"):
+        finish(database, person, next_item(database, "cats", person))
+    item = next_item(database, "cats", "cleo")
+    with statements(database) as asked:
+        judge(database, "cats", "cleo", item.id, item.candidates[0].id, grade="wrong")
+    saving = [each for each in asked if not each.startswith("PRAGMA")]
+    assert len(saving) <= 13, saving
+    with statements(database) as asked:
+        next_item(database, "cats", "cleo")
+    asking = [each for each in asked if not each.startswith("PRAGMA")]
+    assert len(asking) <= 14 and sum(each.startswith("BEGIN") for each in asking) <= 1, asking
+
+
+def test_how_many_items_somebody_is_done_with_is_asked_once_for_all_projects(database):
+    for name in ("cats", "dogs", "mice"):
+        project(database, items=2, passages=1, name=name)
+    finish(database, "ann", next_item(database, "cats", "ann"))
+    finish(database, "bob", next_item(database, "cats", "bob"))
+    with statements(database) as asked:
+        assert done_by(database, "ann") == {"cats": 1}
+    assert sum("annotation_assignment" in each for each in asked) == 1
+    assert done_by(database, "bob") == {"cats": 1}
