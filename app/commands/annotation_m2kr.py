@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+from app.commands.arguments import count
 from common.problems import BadRequest
 from common.text import shown
 from kb.annotations.item_files import FileReport, add_each
@@ -23,13 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--m2kr", type=Path, metavar="DIR", help="folder of M2KR, in place of FILE")
     parser.add_argument("--task", metavar="T", help="of M2KR, such as EVQA")
     parser.add_argument("--split", default="test", metavar="S", help="of the task (default: test)")
-    parser.add_argument("--limit", type=_count, metavar="N", help="of M2KR the first N questions (default: all)")
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError("it must be 1 or more")
-    return int(text)
+    parser.add_argument("--limit", type=count(), metavar="N", help="of M2KR the first N questions (default: all)")
 
 
 def check_options(args: argparse.Namespace) -> None:

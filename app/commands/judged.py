@@ -20,6 +20,7 @@ from typing import Any
 from tqdm import tqdm
 
 from app.commands.annotation_exports import photos_in
+from app.commands.arguments import share
 from app.commands.printing import printable, table
 from app.commands.terminal import add_command, prepare, read_entries
 from app.judged import ABOUT, HELD, LEARNED, POOL, TRAIN, Written, resolved, write_for, write_judged
@@ -54,7 +55,7 @@ def add_commands(commands: Any) -> None:
     tuned.add_argument("project", metavar="PROJECT", help="made by python -m kb annotations create")
     tuned.add_argument("--output", type=Path, required=True, metavar=f"FILE{TUNED}", help="where to write the profile")
     tuned.add_argument(
-        "--held-out", type=_share, default=0.3, metavar="SHARE",
+        "--held-out", type=share, default=0.3, metavar="SHARE",
         help="of the items, with their documents, left for eval-judged (default: 0.3)",
     )  # fmt: skip
     tuned.add_argument("--seed", type=int, default=0, help="which items these are (default: 0)")
@@ -79,9 +80,9 @@ def _add_bench(commands: Any) -> None:
     command.add_argument("--corpus", help="the collection with the articles (default: wikipedia-vital)")
     command.add_argument("--items", type=int, default=60, metavar="N", help="photographs asked about (default: 60)")
     command.add_argument(
-        "--errors", type=_share, default=0.1, metavar="SHARE", help="of judgments that are wrong (default: 0.1)"
+        "--errors", type=share, default=0.1, metavar="SHARE", help="of judgments that are wrong (default: 0.1)"
     )
-    command.add_argument("--held-out", type=_share, default=0.3, metavar="SHARE", help="of the items (default: 0.3)")
+    command.add_argument("--held-out", type=share, default=0.3, metavar="SHARE", help="of the items (default: 0.3)")
     command.add_argument("--seed", type=int, default=0, help="of what is drawn (default: 0)")
     command.add_argument("--json", action="store_true", help="print JSON")
 
@@ -119,13 +120,6 @@ def write(settings: Settings, project: str, share: float, seed: int, folder: Pat
 
 def say(written: Written) -> None:
     print(printable(str(written)), file=sys.stderr)
-
-
-def _share(text: str) -> float:
-    number = float(text)
-    if not 0 <= number < 1:
-        raise argparse.ArgumentTypeError("it must be 0 or more and less than 1")
-    return number
 
 
 def _finetune(args: argparse.Namespace, settings: Settings) -> None:

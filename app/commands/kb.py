@@ -22,6 +22,7 @@ from typing import Any
 from tqdm import tqdm
 
 from app.commands.annotations import add_annotation_commands
+from app.commands.arguments import count
 from app.commands.printing import table
 from app.settings import Settings, load_settings
 from common.problems import Problem
@@ -95,17 +96,17 @@ def _parser() -> argparse.ArgumentParser:
     command("stats", _stats, "show what is in the catalogue")
     runs = command("runs", _runs, "show what ingestions did and what they skipped")
     runs.add_argument("--corpus", metavar="NAME", help="of this corpus only")
-    runs.add_argument("--limit", type=_count, default=20, metavar="N", help="at most N runs (default: 20)")
+    runs.add_argument("--limit", type=count(), default=20, metavar="N", help="at most N runs (default: 20)")
     command("check", _check, "look whether catalogue and indexes are whole and agree")
     command("repair", _repair, "mend what check finds")
     twins = command("twins", _twins, "link the passages of a corpus that say the same", json=False)
     twins.add_argument("corpus", metavar="NAME", help="of the corpus")
     bench = command("bench", _bench, "measure the catalogue, or annotation, on what is made up")
-    bench.add_argument("--passages", type=_count, default=1_000_000, metavar="N", help="default: 1,000,000")
+    bench.add_argument("--passages", type=count(), default=1_000_000, metavar="N", help="default: 1,000,000")
     bench.add_argument("--annotations", action="store_true", help="annotation: people who judge at once, an export")
-    bench.add_argument("--items", type=_count, default=100_000, metavar="N", help="of annotation (default: 100,000)")
+    bench.add_argument("--items", type=count(), default=100_000, metavar="N", help="of annotation (default: 100,000)")
     bench.add_argument(
-        "--judgments", type=_count, default=2_000_000, metavar="N", help="of annotation (default: 2,000,000)"
+        "--judgments", type=count(), default=2_000_000, metavar="N", help="of annotation (default: 2,000,000)"
     )
     bench.add_argument(
         "--pause", type=_seconds, default=0.5, metavar="SECONDS", help="between two keys of a person (default: 0.5)"
@@ -113,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     add_annotation_commands(commands, after)
     search = command("search-text", _search, "find passages by their words")
     search.add_argument("words", metavar="WORDS", help="words, best matches first; any of them may match")
-    search.add_argument("--limit", type=_count, default=10, metavar="N", help="at most N passages (default: 10)")
+    search.add_argument("--limit", type=count(), default=10, metavar="N", help="at most N passages (default: 10)")
     return parser
 
 
@@ -131,23 +132,17 @@ def _add_ingest_options(command: argparse.ArgumentParser) -> None:
         if name not in {field.name for field in COMMON}:
             about = f"of {', '.join(asking)}: {about[:1].lower()}{about[1:]}"
         command.add_argument(f"--{name}", metavar=first.form, help=about.replace("%", "%%"))
-    command.add_argument("--limit", type=_count, metavar="N", help="only the first N documents")
+    command.add_argument("--limit", type=count(), metavar="N", help="only the first N documents")
     command.add_argument(
         "--tokens",
-        type=_count,
+        type=count(),
         metavar="N",
         help=f"of a passage at most (first {CHUNK_TOKENS}); another number cuts anew",
     )
     command.add_argument(
-        "--overlap", type=_size, metavar="N", help=f"tokens that two passages share at most (first {CHUNK_OVERLAP})"
+        "--overlap", type=count(0), metavar="N", help=f"tokens that two passages share at most (first {CHUNK_OVERLAP})"
     )
     command.add_argument("--watch", action="store_true", help="of folder: go on, and ingest what changes, until Ctrl-C")
-
-
-def _count(value: str) -> int:
-    if not value.isdecimal() or int(value) < 1:
-        raise argparse.ArgumentTypeError(f"{value!r} is not a number from 1 upwards")
-    return int(value)
 
 
 def _seconds(value: str) -> float:
@@ -158,10 +153,6 @@ def _seconds(value: str) -> float:
     if not 0 <= seconds <= 3600:
         raise argparse.ArgumentTypeError(f"{value!r} is not a number of seconds from 0 to 3,600")
     return seconds
-
-
-def _size(value: str) -> int:
-    return 0 if value == "0" else _count(value)
 
 
 def _field_names() -> dict[str, None]:
@@ -253,8 +244,8 @@ def _check(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -
         return bool(faults)
     for fault in faults:
         print(f"{fault.what}\n  repair: {fault.mend}")
-    for index, count in behind.items():
-        print(f"The index {index} has {count:,} passages to learn, which it does when the program next starts.")
+    for index, passages in behind.items():
+        print(f"The index {index} has {passages:,} passages to learn, which it does when the program next starts.")
     print(f"{len(faults)} faults; python -m kb repair mends them" if faults else "All is whole and agrees.")
     return bool(faults)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from app.commands.arguments import count, share
 from app.commands.terminal import add_command, prepare
 from app.service.ask import AnswerService, build_service
 from app.settings import Settings
@@ -30,30 +31,18 @@ def add_commands(commands: Any) -> None:
     command.add_argument("--output", type=Path, required=True, metavar="JSONL", help="where to write them anew")
     command.add_argument("--corpus", help="the collection that is searched (default: wikipedia-vital)")
     command.add_argument("--images", type=Path, metavar="DIR", help="their images (default: beside the questions)")
-    command.add_argument("--count", type=_count, default=10, help="negatives for a question, at most (default: 10)")
     command.add_argument(
-        "--margin", type=_share, default=0.05,
+        "--count", type=count(most=10_000), default=10, help="negatives for a question, at most (default: 10)"
+    )
+    command.add_argument(
+        "--margin", type=share, default=0.05,
         help="leave out what scores less than this share below the positive (default: 0.05)",
     )  # fmt: skip
     command.add_argument(
-        "--depth", type=_count, default=100,
+        "--depth", type=count(most=10_000), default=100,
         help="passages looked through for them, up to 16 times as many where that gives too few (default: 100)",
     )  # fmt: skip
     command.add_argument("--scores", action="store_true", help="write scores too, for another model to learn from")
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= 10_000:
-        raise argparse.ArgumentTypeError("it must be 1 to 10000")
-    return number
-
-
-def _share(text: str) -> float:
-    number = float(text)
-    if not 0 <= number < 1:
-        raise argparse.ArgumentTypeError("it must be 0 or more and less than 1")
-    return number
 
 
 def _mine(args: argparse.Namespace, settings: Settings) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 from PIL import Image
 from tqdm import tqdm
 
+from app.commands.arguments import count
 from app.commands.terminal import PHOTO_QUESTION, add_command, prepare, read_entries
 from app.service.ask import AnswerService, build_service
 from app.settings import Settings
@@ -53,14 +54,7 @@ def add_commands(commands: Any) -> None:
         commands, "eval-unseen", _unseen, "measure what photographs of other titles teach mini of titles it never saw"
     )
     unseen.add_argument("labels", type=Path, help="JSON list of {file, title of the article}; files lie beside it")
-    unseen.add_argument("--folds", type=_folds, default=5, help="of the titles (default: 5)")
-
-
-def _folds(text: str) -> int:
-    number = int(text)
-    if number < 2:
-        raise argparse.ArgumentTypeError("it must be 2 or more")
-    return number
+    unseen.add_argument("--folds", type=count(2), default=5, help="of the titles (default: 5)")
 
 
 def _add(

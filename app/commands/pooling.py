@@ -12,6 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from app.commands.annotation_exports import photos_in
+from app.commands.arguments import count
 from app.commands.printing import printable
 from app.commands.terminal import prepare
 from app.service.ask import build_service
@@ -31,19 +32,12 @@ def add_command(commands: Any) -> None:
         "what was pooled is passed over.",
     )  # fmt: skip
     command.add_argument("project", metavar="PROJECT", help="made by python -m kb annotations create")
-    command.add_argument("--k", type=count, default=20, metavar="N", help="passages of an item (default: 20)")
+    command.add_argument("--k", type=count(most=MOST), default=20, metavar="N", help="passages an item (default: 20)")
     command.add_argument("--answers", action="store_true", help="answers too")
     command.add_argument("--corpus", metavar="NAME", help="the collection that is searched (default: wikipedia-vital)")
     add_common_options(command)
     add_answer_options(command)
     command.set_defaults(run=_pool)
-
-
-def count(text: str) -> int:
-    """A number of passages, as an argument."""
-    if not text.isdecimal() or not 1 <= int(text) <= MOST:
-        raise argparse.ArgumentTypeError(f"it must be 1 to {MOST}")
-    return int(text)
 
 
 def _pool(args: argparse.Namespace) -> int:

@@ -15,7 +15,8 @@ from typing import Any
 from tqdm import tqdm
 
 from app.commands.annotation_exports import photos_in
-from app.commands.pooling import count
+from app.commands.arguments import count
+from app.commands.pooling import MOST
 from app.commands.printing import printable, table
 from app.commands.terminal import prepare
 from app.service.ask import build_service
@@ -48,7 +49,7 @@ def add_command(commands: Any) -> None:
         help="ask the questions anew with this encoder, and pool nothing; repeatable",
     )  # fmt: skip
     command.add_argument("--corpus", metavar="NAME", help="ask them anew of this collection")
-    command.add_argument("--k", type=count, default=20, metavar="N", help="passages of each (default: 20)")
+    command.add_argument("--k", type=count(most=MOST), default=20, metavar="N", help="passages of each (default: 20)")
     command.add_argument("--json", action="store_true", help="print JSON")
     command.set_defaults(run=_eval)
 

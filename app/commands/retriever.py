@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from app.commands import judged, m2kr, mine, mini, project_eval, scale, train
+from app.commands.arguments import count
 from app.commands.printing import printable
 from app.commands.terminal import PHOTO_QUESTION, add_command, prepare, read_entries, refuse
 from app.service.ask import AnswerService, build_service
@@ -93,7 +94,7 @@ def _add_finding(add: Callable[..., argparse.ArgumentParser]) -> None:
     for command in (search, explain):
         command.add_argument("--image", metavar="FILE", help="a photo")
         command.add_argument("--question", default="", metavar="TEXT", help="a question")
-    search.add_argument("-k", type=_positive, default=5, help="how many passages (default: 5)")
+    search.add_argument("-k", type=count(), default=5, help="how many passages (default: 5)")
     _add_json(search)
     _add_hybrid(search)
     explain.add_argument("--passage", required=True, metavar="ID", help="the passage, as search --json names it")
@@ -122,17 +123,17 @@ def _add_benches(add: Callable[..., argparse.ArgumentParser]) -> None:
     bench = add("bench", _bench, "measure encoding, searching and answering on this machine")
     _add_json(bench)
     bench.add_argument(
-        "--load", type=_positive, metavar="N", help="measure only memory and speed while users ask N questions"
+        "--load", type=count(), metavar="N", help="measure only memory and speed while users ask N questions"
     )
-    bench.add_argument("--users", type=_positive, default=50, metavar="N", help="with --load: users (default: 50)")
+    bench.add_argument("--users", type=count(), default=50, metavar="N", help="with --load: users (default: 50)")
     bench.add_argument(
         "--vectors", type=Path, metavar="DIR", help="measure only the index, on the vectors there, made the first time"
     )
     bench.add_argument(
-        "--copies", type=_positive, default=1, metavar="N", help="with --vectors: as many passages N times (default: 1)"
+        "--copies", type=count(), default=1, metavar="N", help="with --vectors: as many passages N times (default: 1)"
     )
     bench.add_argument(
-        "--queries", type=_positive, default=64, metavar="N", help="with --vectors: queries of a shape (default: 64)"
+        "--queries", type=count(), default=64, metavar="N", help="with --vectors: queries of a shape (default: 64)"
     )
     bench.add_argument("--plot", type=Path, metavar="PNG", help="with --vectors: draw overlap against time")
     encoding = add(
@@ -152,13 +153,6 @@ def _add_hybrid(command: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         help="fuse with a search by words where there is no photo (default: CITESIGHT_HYBRID, off)",
     )
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("it must be 1 or more")
-    return number
 
 
 def _ready(settings: Settings) -> AnswerService:

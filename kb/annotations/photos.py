@@ -8,9 +8,7 @@ Whether a file is a photo that can be used is for the caller to say. Knows nothi
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from filelock import FileLock
 
 from common.problems import BadRequest, Problem, kept_in, unreadable
 from common.text import shown
+from common.whole_files import write_whole
 
 Check = Callable[[bytes], object]  # of a file's bytes; raises Problem for what is no photo that can be used
 
@@ -61,16 +60,7 @@ class Photos:
             return photo
         check(data)
         with kept_in(self.folder):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
-                try:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                    os.replace(file.name, path)
-                except BaseException:
-                    Path(file.name).unlink(missing_ok=True)
-                    raise
+            write_whole(path, data)
         return photo
 
     def delete(self, photo: str) -> None:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +30,7 @@ from typing import Any
 import httpx
 
 from common.problems import Problem
+from common.whole_files import write_whole
 from kb.records import DocumentRecord, Section, Skipped, Source, clean_text
 from kb.sources.http_get import Limit, NoPage, Refused, Reply, get
 from kb.sources.kinds import CORPUS, Field, SourceKind, Values
@@ -302,7 +302,7 @@ class _Kept:
     def keep_search(self, question: str, provider: Provider, found: list[Found]) -> None:
         if provider.depends is not None:
             said = {"question": question, "found": [asdict(one) for one in found]}
-            _write(self._search_file(question, provider), said)
+            self._keep(self._search_file(question, provider), said)
 
     def page(self, url: str) -> _Outcome | None:
         try:
@@ -317,13 +317,20 @@ class _Kept:
             return None
 
     def keep_page(self, url: str, outcome: _Outcome) -> None:
-        _write(self._page_file(url), {"found": url, **asdict(outcome)})
+        self._keep(self._page_file(url), {"found": url, **asdict(outcome)})
 
     def _search_file(self, question: str, provider: Provider) -> Path:
         return self._folder / "searches" / f"{_hash(json.dumps([question, *(provider.depends or ())]))}.json"
 
     def _page_file(self, url: str) -> Path:
         return self._folder / "pages" / f"{_hash(url)}.json"
+
+    def _keep(self, path: Path, said: dict[str, Any]) -> None:
+        try:
+            write_whole(path, json.dumps(said).encode())
+        except OSError as problem:
+            why = problem.strerror or problem
+            raise Problem(f"What was found cannot be kept in {path.parent}: {why}.") from None
 
 
 def _hash(text: str) -> str:
@@ -338,18 +345,3 @@ def _loaded(path: Path) -> Any:
         return {}
     except RecursionError:
         raise ValueError("nested too deep") from None
-
-
-def _write(path: Path, said: dict[str, Any]) -> None:
-    """Write the file so that it is there whole or not at all."""
-    part = path.with_suffix(f".{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("w", encoding="ascii") as file:
-            json.dump(said, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as problem:
-        why = problem.strerror or problem
-        raise Problem(f"What was found cannot be kept in {path.parent}: {why}.") from None

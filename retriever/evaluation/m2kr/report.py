@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import re
-import tempfile
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
+from common.whole_files import write_whole
 from retriever.evaluation.m2kr.published import MODELS, PUBLISHED_SPLIT, task_called
 
 _PACKAGES = ("torch", "transformers", "numpy", "faiss-cpu", "pyarrow", "pillow")
@@ -114,25 +113,11 @@ def write_report(report: Report, profile: str, folder: Path) -> tuple[Path, Path
     key = hashlib.sha256(what.encode()).hexdigest()[:8]
     slug = re.sub(r"[^A-Za-z0-9._]+", "-", profile).strip("-.")[-40:]
     stem = f"{report.dataset}-{report.split}-{slug}-{key}{'-exact' if report.settings['exact'] else ''}"
-    folder.mkdir(parents=True, exist_ok=True)
     paths = folder / f"{stem}.json", folder / f"{stem}.md"
-    _write(paths[0], json.dumps(as_json(report, profile), indent=2, ensure_ascii=False) + "\n")
-    _write(paths[1], as_markdown(report, profile))
+    written = json.dumps(as_json(report, profile), indent=2, ensure_ascii=False) + "\n"
+    write_whole(paths[0], written.encode())
+    write_whole(paths[1], as_markdown(report, profile).encode())
     return paths
-
-
-def _write(path: Path, text: str) -> None:
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with open(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _plain(text: str) -> str:

@@ -116,4 +116,4 @@ def test_a_project_that_is_not_there(build, photos):
 def test_a_number_that_is_none_is_refused(words, capsys):
     with pytest.raises(SystemExit):
         main(["pool", "gems", *words])
-    assert "it must be 1 to 100" in capsys.readouterr().err
+    assert "it must be a whole number, 1 to 100" in capsys.readouterr().err

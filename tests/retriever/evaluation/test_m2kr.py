@@ -509,7 +509,7 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path, data, images, m
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as broken:
-        broken.setattr("retriever.evaluation.m2kr.report._write", full)
+        broken.setattr("retriever.evaluation.m2kr.report.write_whole", full)
         with pytest.raises(Problem, match="No space left on device"):
             command(tmp_path, "--dataset", "EVQA", "--data", data, "--images", images)
     encoder = WordEncoder()
