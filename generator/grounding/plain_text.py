@@ -2,8 +2,8 @@
 
 Knows nothing of servers or of what the text says. Links, pictures and tags lose their markup, addresses that
 are not a passage's own are left out, and a mark whose passage does not exist is dropped. What a reasoning model
-thinks before it answers is left out. Text is passed on as soon as nothing that may follow can change how it is read:
-mostly up to the last white space.
+thinks before it answers is left out (thoughts.py), and the box it puts its answer in. Text is passed on as soon as
+nothing that may follow can change how it is read: mostly up to the last white space.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from functools import reduce
 from common.passage import Evidence
 from common.text import UNSAFE
 from generator.answers import Anew, said_with
+from generator.grounding.thoughts import spoken
 
 LEFT_OUT = "(link left out)"
 MAX_OPEN = 200  # characters after which a bracket that stays open is only a bracket
@@ -22,8 +23,10 @@ MAX_NESTED = 20  # open brackets inside one another that are waited for
 
 _ENDS = "。！？，、；"  # end a piece in scripts without spaces
 _BOUNDARY = re.compile(rf"(?<=[{_ENDS}])|(?<!\s)(?=\s)")
+_TEX = "text|mathrm|mathbf"
 _OPEN = re.compile(
-    rf"(?:!?\[[^\[\]]{{0,{MAX_OPEN}}}(?:\]\([^()]{{0,{MAX_OPEN}}})?|<[^<>\s][^<>]{{0,{MAX_OPEN}}})\Z"
+    rf"(?:!?\[[^\[\]]{{0,{MAX_OPEN}}}(?:\]\([^()]{{0,{MAX_OPEN}}})?|<[^<>\s][^<>]{{0,{MAX_OPEN}}}"
+    rf"|\${{0,2}}\\(?:boxed|{_TEX})\{{(?:[^{{}}]|\{{[^{{}}]*\}}){{0,{MAX_OPEN}}})\Z"
 )
 _LONGEST_OPEN = 2 * MAX_OPEN + len("![](")
 _LOOKED_AT = 64  # characters
@@ -32,6 +35,9 @@ _TAG = re.compile(r"<[A-Za-z/!?|｜][^<>]*>|◁/?think▷", re.IGNORECASE)
 _TAG_BEGINS = re.compile(r"<(?=[A-Za-z/!?|｜])")
 _LINK = re.compile(r"!?\[([^\[\]]*)\]\(\s*[^\s()]*(?:\([^\s()]*\)[^\s()]*)?(?:\s+[\"'][^()]*)?\s*\)")
 _EMPHASIS = re.compile(r"\*\*+|`+")
+# How models trained on mathematics mark what they answer.
+_TEX_TEXT = re.compile(rf"\\(?:{_TEX})\{{([^{{}}]{{0,{MAX_OPEN}}})\}}")
+_BOX = re.compile(rf"\${{0,2}}\\boxed\{{((?:[^{{}}]|\{{[^{{}}]*\}}){{0,{MAX_OPEN}}})\}}\${{0,2}}")
 _ADDRESS = re.compile(
     rf"(?:\b\w[\w+.-]{{0,30}}://|www\.|\b(?:https?|ftp|file|data|mailto|tel|javascript|vbscript):"
     rf"|\b[\w-]{{1,63}}(?:\.[\w-]{{1,63}}){{0,4}}\.[a-z]{{2,24}}/)[^\s\x02\x03{_ENDS}]+",
@@ -46,11 +52,6 @@ _MARKS = str.maketrans("\x02\x03", "[]")
 _NUMBERS = re.compile(r"([0-9]{1,9})(?:\s*[–-]\s*([0-9]{1,9}))?")
 _PUNCTUATION = ".,;:!?\"'”’»)"
 _MARKED = re.compile(r"(?<![ \t])[ \t]*\[([0-9]+)\]")
-# How models mark what they think: DeepSeek's and Qwen's, Kimi's, Mistral's.
-_THOUGHTS = (("<think>", "</think>"), ("<thinking>", "</thinking>"), ("◁think▷", "◁/think▷"), ("[think]", "[/think]"))
-_THINKS = re.compile("|".join(re.escape(begin) for begin, _ in _THOUGHTS), re.IGNORECASE)
-_THOUGHT = re.compile("|".join(re.escape(end) for _, end in _THOUGHTS), re.IGNORECASE)
-_LONGEST = max(len(mark) for marks in _THOUGHTS for mark in marks)
 
 
 def _own_address(match: re.Match[str], own: set[str]) -> str:
@@ -74,7 +75,7 @@ def _existing(match: re.Match[str], count: int) -> str:
 
 def _clean(text: str, count: int, own: set[str]) -> str:
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    text = _TAG.sub("", text)
+    text = _BOX.sub(r"\1", _TEX_TEXT.sub(r"\1", _TAG.sub("", text)))
     text = _LINK.sub(lambda m: f"[{m[1]}]" if _MARK.fullmatch(f"[{m[1]}]") else m[1], text)
     text = _MARK.sub(lambda m: _existing(m, count), _EMPHASIS.sub("", text))
     text = _DEAD_RUN.sub(lambda m: m[1] if m[2] is None else "", text)
@@ -106,50 +107,6 @@ def _settled(text: str, begin: int, end: int) -> int:
     return end
 
 
-def _half_a_mark(text: str) -> int:
-    """How many characters at the end of a text may be the beginning of a mark of thoughts."""
-    ending = text[1 - _LONGEST :].lower()
-    halves = (n for marks in _THOUGHTS for mark in marks for n in range(1, len(mark)) if ending.endswith(mark[:n]))
-    return max(halves, default=0)
-
-
-def _spoken(pieces: Iterable[str]) -> Iterator[str | Anew]:
-    """The pieces without thoughts, and without white space before what is said.
-
-    A thought stands before what is said. Where its beginning was in the prompt only its end tells of it: what was
-    passed on till then is taken back by `Anew`. A thought that never ends leaves nothing; in the middle of a text marks
-    of both kinds mean nothing.
-    """
-    waiting, thinking, begun, opened = "", False, False, False
-    for piece in pieces:
-        waiting += piece
-        while True:
-            if not begun and not thinking:
-                waiting = waiting.lstrip()
-                thinking = _THINKS.match(waiting) is not None
-            ended = _THOUGHT.search(waiting)
-            if ended is None:
-                break
-            if not thinking and (opened or _THINKS.search(waiting, 0, ended.start())):
-                begun, opened = True, False
-                yield waiting[: ended.end()]
-            else:
-                if begun:
-                    yield Anew()
-                thinking = begun = opened = False
-            waiting = waiting[ended.end() :]
-        if thinking:
-            waiting = waiting[-_LONGEST:]
-            continue
-        end = len(waiting) - _half_a_mark(waiting)
-        if end:
-            begun, opened = True, opened or _THINKS.search(waiting, 0, end) is not None
-            yield waiting[:end]
-            waiting = waiting[end:]
-    if waiting and not thinking:
-        yield waiting
-
-
 def plain_pieces(pieces: Iterable[str], passages: Sequence[Evidence]) -> Iterator[str | Anew]:
     """The text of `pieces` as plain text, in pieces that are not empty, without white space at either end.
 
@@ -161,7 +118,7 @@ def plain_pieces(pieces: Iterable[str], passages: Sequence[Evidence]) -> Iterato
     waiting, space, begun = "", "", False
     held = 0  # characters at the beginning of what waits that have no boundary among them
     # First of all without what is unsafe: some of it counts as white space, and then there is none.
-    for piece in _spoken(_UNSAFE.sub("", piece) for piece in pieces):
+    for piece in spoken(_UNSAFE.sub("", piece) for piece in pieces):
         if isinstance(piece, Anew):
             waiting, space, held = "", "", 0
             if begun:

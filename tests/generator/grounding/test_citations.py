@@ -234,6 +234,32 @@ def test_the_text_is_plain(text, plain):
         ("First.</think> <think>Then.</think>It runs.", "It runs."),
         ("</think>It runs.", "It runs."),
         ("It runs. </thi", "It runs. ‹/thi"),
+        # Harmony's channels, with their control tokens and without.
+        ("<|channel|>analysis<|message|>It is 40.<|end|><|start|>assistant<|channel|>final<|message|>It runs [1].",
+         "It runs [1]."),
+        ("<|start|>assistant<|channel|>final<|message|>It runs [1].<|return|>", "It runs [1]."),
+        ("<|channel|>commentary<|message|>a<|end|><|start|>assistant<|channel|>analysis<|message|>It is", ""),
+        ("analysisThe user asks [1].assistantfinalIt runs [1].", "It runs [1]."),
+        ("analysis", "analysis"),
+        ("analysis of it. assistantfinal", "analysis of it. assistantfinal"),
+        # Gemma's since version 4 and before, Mistral's, Apriel's, Cohere's, Seed's, OpenThinker's.
+        ("<|channel>thought\nIs it 40?<channel|>It runs.", "It runs."),
+        ("<|channel>thought\n<channel|>It runs.<turn|>", "It runs."),
+        ("<unused94>thought\nIt is 40.<unused95>It runs.", "It runs."),
+        ("Here are my reasoning steps:\nIt is 40.\n[BEGIN FINAL RESPONSE]\nIt runs [1].\n[END FINAL RESPONSE]\n<|end|>",
+         "It runs [1]."),
+        ("It is 40 [1].\n[BEGIN FINAL RESPONSE]\nIt runs.", "It runs."),
+        ("Here are my reasoning steps:\nIt is 40", ""),
+        ("<|START_THINKING|>It is 40.<|END_THINKING|><|START_RESPONSE|>It runs.<|END_RESPONSE|>", "It runs."),
+        ("<seed:think>It is 40.</seed:think>It runs.", "It runs."),
+        ("<|begin_of_thought|>40?<|end_of_thought|><|begin_of_solution|>It runs.<|end_of_solution|>", "It runs."),
+        ("<SUMMARY>a</SUMMARY><REASONING>b</REASONING><CONCLUSION>It runs.</CONCLUSION>", "It runs."),
+        ("<thought>40?</thought><answer>It runs.</answer>", "It runs."),
+        # Boxes round what is answered: GLM's, and those of models that learned from mathematics.
+        ("It runs at <|begin_of_box|>40 km/h<|end_of_box|> [1].", "It runs at 40 km/h [1]."),
+        ("So $\\boxed{\\text{40 km/h}}$ [1].", "So 40 km/h [1]."),
+        ("\\boxed{40}", "40"),
+        ("\\boxed{40 it", "\\boxed{40 it"),
     ],
 )
 def test_thoughts_before_an_answer_are_left_out(text, plain):
@@ -284,7 +310,9 @@ parts = st.one_of(
     st.sampled_from(
         ["[1]", "[2", "]", "[1, 3]", "[9]", "[", "](", ")", "<", ">", "<b", "https://", "evil.example/", "www.", ".",
          " ", "\n", ". ", "。", "**", "`", "I can't tell from the evidence", "The passages do not say",
-         "run at 40 km/h", "![", "<think>", "</think>", "<th", "◁think▷", "◁/think▷", "[/think]"]
+         "run at 40 km/h", "![", "<think>", "</think>", "<th", "◁think▷", "◁/think▷", "[/think]",
+         "<|channel|>final<|message|>", "<|channel|>analysis", "[begin final response]", "<|start|>assistant",
+         "<channel|>", "\\boxed{", "}", "$"]
     ),
 )  # fmt: skip
 
