@@ -118,6 +118,25 @@ class Settings(BaseSettings):
     space_host: str | None = Field(
         None, validation_alias=AliasChoices("SPACE_HOST"), description="the name of the Hugging Face Space this runs in"
     )
+    space_author: str = Field(
+        "",
+        validation_alias=AliasChoices("SPACE_AUTHOR_NAME"),
+        description="whose Space this is, who owns annotation there: a user or an organisation",
+    )
+    oauth_client_id: str = Field(
+        "", validation_alias=AliasChoices("OAUTH_CLIENT_ID"), description="given by a Space with hf_oauth: true"
+    )
+    oauth_client_secret: SecretStr | None = Field(
+        None, validation_alias=AliasChoices("OAUTH_CLIENT_SECRET"), description="given by a Space with hf_oauth: true"
+    )
+    oauth_scopes: str = Field(
+        "openid profile", validation_alias=AliasChoices("OAUTH_SCOPES"), description="what Hugging Face is asked for"
+    )
+    openid_provider_url: str = Field(
+        "https://huggingface.co",
+        validation_alias=AliasChoices("OPENID_PROVIDER_URL"),
+        description="who says on a Space who signs in",
+    )
 
     question_log: str | None = Field(
         None,
@@ -179,6 +198,23 @@ class Settings(BaseSettings):
         return self.may_manage and (self.manage is True or (asked is not None and is_loopback(asked[0])))
 
     @property
+    def hub_accounts(self) -> bool:
+        """Whether people sign in with their Hugging Face accounts: on a Space that was given what it needs for it."""
+        return bool(self._space_names and self.oauth_client_id and self.oauth_client_secret)
+
+    @property
+    def space_address(self) -> str:
+        """Where the Space is, without the slash; of several names the first, to which Hugging Face leads back."""
+        name = self._space_names[0]
+        asked = named(name)
+        return f"{'http' if asked and is_loopback(asked[0]) else 'https'}://{name}"
+
+    @property
+    def _space_names(self) -> list[str]:
+        """Several, with commas between, where the Space has a domain of its own."""
+        return [name.strip().rstrip("/") for name in (self.space_host or "").split(",") if name.strip()]
+
+    @property
     def names(self) -> frozenset[str]:
         """The names under which the page may be asked for, beside addresses and those of loopback."""
         own = named(self.host)
@@ -187,7 +223,7 @@ class Settings(BaseSettings):
     @property
     def other_names(self) -> frozenset[str]:
         """Those of them that were given for it: not this machine's own."""
-        given = [self.space_host or "", *self.allowed_hosts.split()]
+        given = [*self._space_names, *self.allowed_hosts.split()]
         return frozenset(found[0] for found in map(named, given) if found is not None)
 
     @property

@@ -15,7 +15,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 
 from app.settings import GRADIO_QUEUE, GRADIO_THREADS, MAX_REQUEST, MAX_UPLOAD, SESSIONS, UPLOAD_OLD, Settings
-from app.web.annotate.door import Door
+from app.web.annotate.door import BACK, Door
 from app.web.annotate.page import build_annotate
 from app.web.api import add_endpoint
 from app.web.ask.answering import ShownAnswer
@@ -116,10 +116,12 @@ def launch(page: Page, settings: Settings) -> str:
 def _middleware(page: Page, settings: Settings) -> list[Middleware]:
     """What a request passes before Gradio, from the outside in."""
     most = MAX_UPLOAD if settings.may_manage else MAX_BYTES
+    back = [Middleware(Beside, path=BACK, beside=page.annotation)] if settings.hub_accounts else []
     limits = UploadLimits(request=most + (1 << 20), client_bytes=5 * most)
     return [
         Middleware(SafeHeaders, framed_by=settings.frame_ancestors),
         Middleware(Origins, names=settings.names, pages=settings.other_names),
+        *back,
         Middleware(Routes),
         Middleware(Endpoints, names={each.api_name for each in page.fns.values() if each.api_visibility == "public"}),
         Middleware(Bodies, most=MAX_REQUEST, but=PATH),

@@ -15,7 +15,7 @@ from common.text import shown
 from kb.annotations import clock
 from kb.annotations.names import in_other_letters
 from kb.annotations.records import Person, Role
-from kb.annotations.tables import InvitationRow, PersonRow, SessionRow
+from kb.annotations.tables import IdentityRow, InvitationRow, PersonRow, SessionRow
 from kb.annotations.texts import checked_name
 from kb.annotations.upserts import make_sure
 from kb.catalogue.database import Database
@@ -35,13 +35,13 @@ def add_person(database: Database, name: str, role: str = Role.ANNOTATOR) -> Non
 
 def remove_person(database: Database, name: str) -> None:
     """Take somebody off: nothing more is saved for them, and all that was stays. They are signed out, and their
-    password and invitation are void. Raises BadRequest where nobody who owns could sign in any more."""
+    password, account and invitation are void. Raises BadRequest where nobody who owns could sign in any more."""
     with database.writing(durable=True) as session:
         owners = _locked_owners(session)
         there = present(session, name)
         _keep_an_owner(session, owners, there)
         there.removed, there.password_hash = clock.now(session), None
-        for row in (SessionRow, InvitationRow):
+        for row in (SessionRow, InvitationRow, IdentityRow):
             session.execute(delete(row).where(row.person_id == there.id))
 
 
@@ -126,9 +126,10 @@ def present(session: Session, name: str) -> PersonRow:
 
 
 def signs_in() -> ColumnElement[bool]:
-    """Of a row of PersonRow: whether this is somebody who has a password or an invitation."""
+    """Of a row of PersonRow: whether this is somebody who has a password, an account or an invitation."""
     invited = exists().where(InvitationRow.person_id == PersonRow.id)
-    return PersonRow.removed.is_(None) & or_(PersonRow.password_hash.is_not(None), invited)
+    known = exists().where(IdentityRow.person_id == PersonRow.id)
+    return PersonRow.removed.is_(None) & or_(PersonRow.password_hash.is_not(None), known, invited)
 
 
 def a_role(role: str) -> str:

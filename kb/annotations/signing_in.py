@@ -21,7 +21,7 @@ from kb.annotations.attempts import count_try, forgive
 from kb.annotations.passwords import checked_password, hashed, matches, outdated
 from kb.annotations.people import a_role, checked_role, entered, present, signs_in
 from kb.annotations.records import Person, Role
-from kb.annotations.tables import InvitationRow, PersonRow, SessionRow
+from kb.annotations.tables import IdentityRow, InvitationRow, PersonRow, SessionRow
 from kb.annotations.texts import is_name
 from kb.annotations.upserts import put
 from kb.catalogue.database import Database
@@ -45,10 +45,12 @@ _BY_TOKEN = (
 
 @dataclass(frozen=True)
 class Account:
-    """How somebody can sign in: by a password, by an invitation that can be used, or could, until a moment."""
+    """How somebody can sign in: by a password, by an account at another service (identities.py), by an invitation that
+    can be used, or could, until a moment."""
 
     person: Person
     has_password: bool
+    has_account: bool
     invited_until: datetime | None
     open: bool
 
@@ -62,14 +64,21 @@ def signing_in_needed(database: Database) -> bool:
 
 def accounts(database: Database) -> list[Account]:
     """How each of those who judge can sign in, by name."""
-    chosen = select(PersonRow, InvitationRow.until).outerjoin(InvitationRow, InvitationRow.person_id == PersonRow.id)
+    chosen = (
+        select(PersonRow, IdentityRow.subject, InvitationRow.until)
+        .outerjoin(IdentityRow, IdentityRow.person_id == PersonRow.id)
+        .outerjoin(InvitationRow, InvitationRow.person_id == PersonRow.id)
+    )
     with database.reading() as session:
         now = clock.now(session)
         rows = session.execute(chosen.where(PersonRow.removed.is_(None)).order_by(PersonRow.name))
         return [
-            Account(_person(row), row.password_hash is not None, until, until is not None and now < until)
-            for row, until in rows
-        ]
+            Account(
+                _person(row), row.password_hash is not None, subject is not None, until,
+                until is not None and now < until,
+            )
+            for row, subject, until in rows
+        ]  # fmt: skip
 
 
 def invite(database: Database, name: str, role: str = Role.ANNOTATOR) -> str:
@@ -94,13 +103,18 @@ def invite(database: Database, name: str, role: str = Role.ANNOTATOR) -> str:
 
 def invited(database: Database, code: str) -> Person:
     """Whom a code is for. Raises BadRequest when it cannot be used."""
-    chosen = select(PersonRow).join(InvitationRow, InvitationRow.person_id == PersonRow.id)
     with database.reading() as session:
-        usable = (InvitationRow.code_hash == _hash(code), InvitationRow.until > clock.now(session))
-        there = session.scalar(chosen.where(*usable, PersonRow.removed.is_(None)))
-        if there is None:
-            raise _no_invitation()
-        return _person(there)
+        return _person(invited_in(session, code))
+
+
+def invited_in(session: Session, code: str) -> PersonRow:
+    """The row of the person whom a code is for. Raises BadRequest when it cannot be used."""
+    chosen = select(PersonRow).join(InvitationRow, InvitationRow.person_id == PersonRow.id)
+    usable = (InvitationRow.code_hash == _hash(code), InvitationRow.until > clock.now(session))
+    there = session.scalar(chosen.where(*usable, PersonRow.removed.is_(None)))
+    if there is None:
+        raise _no_invitation()
+    return there
 
 
 def accept(database: Database, code: str, password: str) -> str:
@@ -130,7 +144,7 @@ def sign_in(database: Database, name: str, password: str) -> str:
         there = _still(session, name, kept)
         there.password_hash = renewed
         forgive(session, name)
-        return _begin(session, there)
+        return begin_session(session, there)
 
 
 def person_signed_in(database: Database, token: str) -> Person | None:
@@ -205,10 +219,11 @@ def _changed(session: Session, there: PersonRow, password_hash: str) -> str:
     there.password_hash = password_hash
     session.execute(delete(SessionRow).where(SessionRow.person_id == there.id))
     forgive(session, there.name)
-    return _begin(session, there)
+    return begin_session(session, there)
 
 
-def _begin(session: Session, there: PersonRow) -> str:
+def begin_session(session: Session, there: PersonRow) -> str:
+    """Somebody is signed in, in one more browser; the token that it keeps."""
     now, token = clock.now(session), secrets.token_urlsafe(32)
     session.execute(delete(SessionRow).where(SessionRow.used < now - SESSION))
     session.execute(insert(SessionRow).values(token_hash=_hash(token), person_id=there.id, used=now))

@@ -56,6 +56,16 @@ class InvitationRow(Base):
     until: Mapped[datetime]
 
 
+class IdentityRow(Base):
+    """Whose account at another service, such as Hugging Face, is whose here: `subject` is the account's own number,
+    which stays when its name is changed or given to somebody else."""
+
+    __tablename__ = "annotation_identity"
+
+    person_id: Mapped[int] = _of_person(primary_key=True)
+    subject: Mapped[str] = mapped_column(String(200), unique=True)
+
+
 class AttemptRow(Base):
     """How many passwords in a row were wrong for a name, whether anybody has it or not, and when one was last tried.
     The name is kept as its SHA-256, since people type passwords into the wrong field."""

@@ -17,6 +17,7 @@ from common.recently_used import RecentlyUsed
 if TYPE_CHECKING:  # it comes with the models, which take seconds to import
     from app.service.annotating import Annotating
 
+BACK = "/login/callback"  # where Hugging Face leads back to, which it lets a Space have nowhere else
 STARTING = "The program is still starting; wait a moment."
 
 

@@ -4,6 +4,7 @@
                                      not now, say it again later
     GET  annotation/photo/PROJECT/ITEM
     GET  annotation/export/PROJECT/FORMAT
+    GET  annotation/sign-in/huggingface, login/callback      on a Space, see accounts.py
 
 Knows nothing of what the operations do.
 """
@@ -24,7 +25,9 @@ from starlette.routing import Route
 
 from app.service.annotating import Annotating
 from app.web.annotate import comparing, running, signing, working
+from app.web.annotate.accounts import START, Accounts
 from app.web.annotate.asked import Asked
+from app.web.annotate.door import BACK
 from app.web.annotate.who import Who, remember, token_of, who
 from app.web.ask.answering import ShownAnswer
 from app.web.error_sentences import sentence_for
@@ -57,6 +60,9 @@ def annotation_app(desk: Annotating, shown: RecentlyUsed[ShownAnswer]) -> Starle
         Route("/annotation/photo/{project}/{item:int}", _told(answers.photo)),
         Route("/annotation/export/{project}/{format}", _told(answers.export)),
     ]
+    if desk.settings.hub_accounts:
+        accounts = Accounts(desk)
+        routes += [Route(START, _told(accounts.start)), Route(BACK, _told(accounts.back))]
     return Starlette(routes=routes)
 
 
@@ -152,16 +158,10 @@ def _check(somebody: Who, role: Role | None) -> None:
     if role is None or somebody.may(role):
         return
     if somebody.closed:
-        raise Refused(403, _CLOSED)
+        raise Refused(403, somebody.closed)
     if somebody.person is None:
         raise Refused(401, "You are not signed in any more; sign in again, and go on.")
     raise Refused(403, f"This is for an {role} or above; ask whoever runs the program.")
-
-
-_CLOSED = (
-    "Nobody can annotate here yet: whoever runs the program invites the first person with "
-    "python -m app people invite NAME --role owner."
-)
 
 
 def _object(body: bytes) -> dict:

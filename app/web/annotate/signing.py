@@ -22,7 +22,7 @@ def _me(asked: Asked) -> Any:
 
 def me_json(who: Who) -> dict[str, Any]:
     person = who.person and {"name": who.person.name, "role": who.person.role}
-    return {"person": person, "open": who.open, "closed": who.closed}
+    return {"person": person, "open": who.open, "closed": who.closed, "hub": who.hub}
 
 
 def _names(asked: Asked) -> list[str]:
@@ -39,7 +39,13 @@ def _enter(asked: Asked) -> None:
     asked.signed["name"] = name
 
 
+def _check_passwords(asked: Asked) -> None:
+    if asked.who.hub:
+        raise BadRequest("Here one signs in with a Hugging Face account; reload the page.")
+
+
 def _sign_in(asked: Asked) -> None:
+    _check_passwords(asked)
     asked.signed["token"] = signing_in.sign_in(asked.database, asked.text("name").strip(), asked.text("password"))
 
 
@@ -49,10 +55,12 @@ def _invited(asked: Asked) -> Any:
 
 
 def _accept(asked: Asked) -> None:
+    _check_passwords(asked)
     asked.signed["token"] = signing_in.accept(asked.database, asked.text("code"), asked.text("password"))
 
 
 def _change_password(asked: Asked) -> None:
+    _check_passwords(asked)
     old, new = asked.text("old"), asked.text("password")
     asked.signed["token"] = signing_in.change_password(asked.database, asked.name, old, new)
 
@@ -67,6 +75,7 @@ def _people(asked: Asked) -> Any:
             "name": each.person.name,
             "role": each.person.role,
             "password": each.has_password,
+            "account": each.has_account,
             "invited": when(each.invited_until) if each.open else None,
         }
         for each in signing_in.accounts(asked.database)

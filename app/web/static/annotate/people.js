@@ -9,8 +9,9 @@
   /* me: as the server tells. entered: called once somebody is in. */
   function enter(view, me, entered) {
     const code = new URLSearchParams(location.search).get("invitation");
-    if (code) return accept(view, code, entered);
-    if (me.closed) return view.replaceChildren(h("div", { class: "ca-panel" }, h("h2", {}, "Annotation"), h("p", {}, "Nobody can annotate here yet. Whoever runs the program invites the first person with "), h("pre", {}, "python -m app people invite NAME --role owner")));
+    if (code) return accept(view, me, code, entered);
+    if (me.closed) return view.replaceChildren(h("div", { class: "ca-panel" }, h("h2", {}, "Annotation"), h("p", {}, me.closed)));
+    if (me.hub) return view.replaceChildren(h("div", { class: "ca-panel ca-enter" }, h("h2", {}, "Sign in to annotate"), account(), h("p", { class: "ca-faint" }, "Whoever runs this invites people by their Hugging Face user names, or gives them a link.")));
     return me.open ? name(view, me, entered) : password(view, entered);
   }
 
@@ -33,6 +34,14 @@
     );
   }
 
+  /* Where Hugging Face is asked who this is. It lets nobody do so within another site's page, as Spaces are first shown. */
+  function account(code) {
+    const framed = window.top !== window;
+    const address = `annotation/sign-in/huggingface${code ? `?invitation=${encodeURIComponent(code)}` : ""}`;
+    const link = h("a", { class: "ca-button ca-primary", href: address, ...(framed && { target: "_blank", rel: "noopener" }) }, "Sign in with Hugging Face");
+    return h("p", {}, link, framed ? " in a tab of its own, where you then annotate." : "");
+  }
+
   function password(view, entered) {
     const [who, named] = field("Name", { maxlength: 64, required: true, autocomplete: "username" });
     const [secret, typed] = field("Password", { type: "password", maxlength: 200, required: true, autocomplete: "current-password" });
@@ -43,7 +52,7 @@
     view.replaceChildren(h("div", { class: "ca-panel ca-enter" }, h("h2", {}, "Sign in to annotate"), form([who, secret], "Sign in", go), h("p", { class: "ca-faint" }, "No password, or forgotten? Whoever runs the program gives you a link: an owner on the People page, or by the command ", h("code", {}, "python -m app people invite NAME"), ".")));
   }
 
-  async function accept(view, code, entered) {
+  async function accept(view, me, code, entered) {
     let person;
     try {
       person = await ask("invited", { code });
@@ -52,6 +61,8 @@
       view.replaceChildren(h("div", { class: "ca-panel ca-enter" }, problem(refused.message), button("Go on", on)));
       return;
     }
+    const welcome = [h("h2", {}, `Welcome, ${person.name}`), h("p", {}, `You are invited as ${person.role}.`)];
+    if (me.hub) return view.replaceChildren(h("div", { class: "ca-panel ca-enter" }, ...welcome, account(code)));
     const [secret, typed] = field("A password of your own (10 characters or more, 5 of them different)", { type: "password", minlength: 10, maxlength: 200, required: true, autocomplete: "new-password" });
     const go = async () => {
       await ask("accept", { code, password: typed.value });
@@ -59,7 +70,7 @@
       await entered();
     };
     const [self] = field("Name", { value: person.name, readonly: true, autocomplete: "username" });
-    view.replaceChildren(h("div", { class: "ca-panel ca-enter" }, h("h2", {}, `Welcome, ${person.name}`), h("p", {}, `You are invited as ${person.role}.`), form([self, secret], "Begin", go)));
+    view.replaceChildren(h("div", { class: "ca-panel ca-enter" }, ...welcome, form([self, secret], "Begin", go)));
   }
 
   /* The code is used up; it need not stay in the address. */
@@ -73,7 +84,7 @@
     const list = h("div", {});
     const said = h("div", {});
     const invited = h("div", { "aria-live": "polite" });
-    const [who, named] = field("Name", { maxlength: 64, required: true, placeholder: "bob" });
+    const [who, named] = field(me.hub ? "Hugging Face user name" : "Name", { maxlength: 64, required: true, placeholder: "bob" });
     const [as, role] = field("Role", {}, "select");
     role.append(...ROLES.map(([value, label]) => h("option", { value }, label)));
     const invite = async () => {
@@ -82,7 +93,7 @@
       link.searchParams.set("invitation", code);
       link.hash = "annotate";
       const copy = button("Copy", () => navigator.clipboard?.writeText(link.href).then(() => announce("Copied.")));
-      invited.replaceChildren(h("p", {}, `Give this link to ${named.value}; it works once, for a week, and is not shown again:`), h("code", { class: "ca-link" }, link.href), navigator.clipboard ? h("div", { class: "ca-row" }, copy) : "");
+      invited.replaceChildren(h("p", {}, `${me.hub ? `Whoever has the account ${named.value} can sign in now, within a week. Somebody with another account can by this link` : `Give this link to ${named.value}; it works`}, once, for a week, and it is not shown again:`), h("code", { class: "ca-link" }, link.href), navigator.clipboard ? h("div", { class: "ca-row" }, copy) : "");
       named.value = "";
       role.value = "annotator";
       await refresh();
@@ -95,12 +106,12 @@
     async function refresh() {
       const found = await ask("people");
       const remove = (name) => () => ask("remove", { name }).then(refresh, (refused) => said.replaceChildren(problem(refused.message)));
-      const way = (each) => [each.password && "password", each.invited && `invited until ${when(each.invited)}`].filter(Boolean).join(", ") || (me.open ? "name alone" : "nothing yet: invite them");
+      const way = (each) => [me.hub ? each.account && "Hugging Face" : each.password && "password", each.invited && `invited until ${when(each.invited)}`].filter(Boolean).join(", ") || (me.open ? "name alone" : "nothing yet: invite them");
       const rows = found.map((each) => [each.name, each.name === me.person.name ? each.role : roles(each), way(each), each.name === me.person.name ? "you" : sure(`Remove ${each.name}`, `Remove ${each.name}? What they judged stays.`, "Remove", remove(each.name))]);
       list.replaceChildren(table(["Person", "Role", "Signs in by", ""], rows, { label: "People" }));
     }
     const opened = me.open && h("p", { class: "ca-faint" }, "Nobody needs a password here yet. From the first invitation on everybody does, so the first is for you, under your own name, as owner.");
-    view.replaceChildren(h("div", { class: "ca-panel" }, h("h2", {}, "People"), opened, list, said, h("h3", {}, "Invite somebody, or give them a new password"), form([who, as], "Invite", invite), invited));
+    view.replaceChildren(h("div", { class: "ca-panel" }, h("h2", {}, "People"), opened, list, said, h("h3", {}, me.hub ? "Invite somebody, or let them in with another account" : "Invite somebody, or give them a new password"), form([who, as], "Invite", invite), invited));
     await refresh();
   }
 

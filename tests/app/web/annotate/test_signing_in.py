@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 from starlette.testclient import TestClient
 
+from app.service.annotating import Annotating
 from app.web.annotate.door import Door
+from app.web.annotate.routes import annotation_app
 from common.recently_used import RecentlyUsed
 from kb.annotations.judging import history
 from kb.annotations.people import add_person, remove_person
 from kb.annotations.signing_in import invite
-from tests.support.annotation_pages import in_it
+from tests.support.annotation_pages import Browser, in_it
 from tests.support.annotations import hash_quickly, project
 
 PASSWORD = "a long password"
@@ -20,7 +22,8 @@ def test_the_first_by_name_runs_the_projects_and_the_others_judge(browser):
     ann, bob = browser().named("ann"), browser().named("bob")
     assert ann.ask("me")["person"] == {"name": "ann", "role": "owner"}
     assert bob.ask("me") == {
-        "person": {"name": "bob", "role": "annotator"}, "open": True, "closed": False, "people": ["ann", "bob"],
+        "person": {"name": "bob", "role": "annotator"}, "open": True, "closed": "", "hub": False,
+        "people": ["ann", "bob"],
     }  # fmt: skip
     ann.ask("create", project="cats", guidelines="# Look", judges=2, blind=True)
     bob.refused("create", 403, "This is for an owner or above", project="dogs", judges=1)
@@ -36,19 +39,28 @@ def test_the_first_by_name_runs_the_projects_and_the_others_judge(browser):
 
 def test_names_are_enough_on_this_machine_alone(browser, desk):
     closed = browser("photos.example")
-    assert closed.ask("me")["closed"] is True
+    assert "python -m app people invite" in closed.ask("me")["closed"]
     closed.refused("projects", 403, "python -m app people invite")
     closed.refused("enter", 400, "password", name="ann")
     opened = browser().named("ann")
     opened.refused("invite", 400, "Invite yourself first", name="bob", role="owner")
     code = opened.ask("invite", name="ann", role="owner")["code"]
-    assert opened.ask("me") == {"person": None, "open": False, "closed": False}
+    assert opened.ask("me") == {"person": None, "open": False, "closed": "", "hub": False}
     opened.refused("enter", 400, "password", name="ann")
     opened.refused("accept", 400, "10", code=code, password="short")
     assert opened.ask("invited", code=code) == {"name": "ann", "role": "owner"}
     opened.ask("accept", code=code, password=PASSWORD)
     assert opened.ask("me")["person"]["name"] == "ann"
     opened.refused("accept", 400, "invit", code=code, password=PASSWORD)
+
+
+def test_a_space_without_accounts_says_what_is_missing(build, shown):
+    desk = Annotating(build(space_host="me-citesight.hf.space", host="0.0.0.0"))
+    one = Browser(TestClient(annotation_app(desk, shown), base_url="http://me-citesight.hf.space"))
+    one.refused("projects", 403, "hf_oauth: true")
+    assert "hf_oauth: true" in one.ask("me")["closed"]
+    assert one.client.get("/login/callback").status_code == 404
+    desk.close()
 
 
 def test_signing_in_and_out(browser, desk, monkeypatch):
