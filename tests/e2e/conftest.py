@@ -31,6 +31,14 @@ def address(tmp_path_factory: pytest.TempPathFactory, wheel_cache: Path) -> Iter
         yield url
 
 
+@pytest.fixture(scope="session")
+def site(browser, address: str) -> str:
+    """The app's address, its index ready. Nobody has a password there."""
+    with opened(browser, address) as visit:
+        visit.index_ready()
+    return address
+
+
 @pytest.fixture
 def visit(browser, address: str, request: pytest.FixtureRequest) -> Iterator[Visit]:
     """A page opened at the app; `indirect` parameters go to the browser's context."""

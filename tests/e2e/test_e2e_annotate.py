@@ -4,18 +4,16 @@ invitations, and the pages for those who see them otherwise."""
 from __future__ import annotations
 
 import json
-import re
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests import ARTEFACTS
+from tests.support.annotate import HOSTILE, begin, cards, made, make, person, root, saved
 from tests.support.annotations import photo_bytes
 from tests.support.browser import CHROMIUM
-from tests.support.e2e import CHEETAH, LION, Visit, filled, opened, running
+from tests.support.e2e import CHEETAH, LION, filled, running
 
 pytest.importorskip("playwright.sync_api")
 axe = pytest.importorskip("axe_playwright_python")
@@ -23,85 +21,6 @@ axe = pytest.importorskip("axe_playwright_python")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; apt-get install chromium")
 
 AXE = (Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
-HOSTILE = "<script>window.pwned=1</script><img src=x onerror='window.pwned=1'>"
-
-
-@pytest.fixture(scope="module")
-def site(browser, address: str) -> str:
-    """The app that all browser tests share, its index ready. Nobody has a password there."""
-    with opened(browser, address) as visit:
-        visit.index_ready()
-    return address
-
-
-@contextmanager
-def person(browser, site: str, name: str, **context: object) -> Iterator[Visit]:
-    """Somebody's browser at the Annotate tab, who has said their name there."""
-    made = browser.new_context(**context)
-    try:
-        visit = Visit(made.new_page())
-        visit.page.goto(f"{site}#annotate")
-        visit.page.get_by_label("Your name").fill(name)
-        visit.page.get_by_role("button", name="Begin").click()
-        visit.page.get_by_text("What to judge").wait_for()
-        yield visit
-        assert visit.page.evaluate("window.pwned") is None
-        lost = ("Failed to load resource", "net::ERR_INTERNET_DISCONNECTED")  # what a test takes away
-        assert [each for each in visit.complaints if not any(one in each for one in lost)] == []
-    finally:
-        made.close()
-
-
-def root(page):
-    return page.locator("#ca-root")
-
-
-def made(page, name: str) -> None:
-    """An empty project, opened."""
-    page.get_by_role("button", name="Projects", exact=True).click()
-    page.get_by_text("New project").click()
-    root(page).get_by_label("Name").fill(name)
-    page.get_by_role("button", name="Make the project").click()
-    page.get_by_text("0 of 0 items finished").wait_for()
-
-
-def make(page, name: str, judges: int, questions: list[tuple[str, str]], passages: int = 3) -> None:
-    """A project with items of questions and photographs, and passages looked for."""
-    page.get_by_role("button", name="Projects", exact=True).click()
-    page.get_by_text("New project").click()
-    root(page).get_by_label("Name").fill(name)
-    root(page).get_by_label("Guidelines").fill(f"# What to do\n\nSay whether it **answers**. {HOSTILE}")
-    root(page).get_by_label("People who judge each item").fill(str(judges))
-    page.get_by_role("button", name="Make the project").click()
-    page.get_by_text("Add items").click()
-    for question, photo in questions:
-        root(page).get_by_label("Question", exact=True).fill(question)
-        if photo:
-            root(page).get_by_label("Photo (or none)").set_input_files(photo)
-        page.get_by_role("button", name="Add this item").click()
-        root(page).get_by_role("cell", name=question, exact=True).wait_for()
-    root(page).get_by_label("Passages of an item").fill(str(passages))
-    page.get_by_role("button", name="Look for them").click()
-    page.get_by_text("All items have theirs.").wait_for()
-    page.get_by_role("button", name="Judge", exact=True).click()
-
-
-def begin(page, name: str) -> None:
-    page.get_by_role("button", name=f"Judge {name}", exact=True).click()
-    page.locator(".ca-card.ca-current").wait_for()
-
-
-def cards(page) -> list[str]:
-    """Of each card, the judgment that is pressed."""
-    return [
-        card.locator(".ca-grade[aria-pressed=true]").inner_text().split("\n")[-1]
-        if card.locator(".ca-grade[aria-pressed=true]").count() else ""
-        for card in page.locator(".ca-card").all()
-    ]  # fmt: skip
-
-
-def saved(page) -> None:
-    page.locator(".ca-saved", has_text=re.compile("^Saved$")).wait_for()
 
 
 def test_a_project_from_its_making_to_its_settled_end_by_two_people_at_once(browser, site: str) -> None:
@@ -184,7 +103,7 @@ def test_a_lost_connection_says_so_and_loses_nothing(browser, site: str) -> None
         page.unroute("**/annotation/do/judge")
         page.reload()
         saved(page)
-        begin(page, "lost")
+        page.locator(".ca-card.ca-current").wait_for()
         assert cards(page)[:3] == ["answers it", "right subject but does not say", "wrong subject"]
         page.keyboard.press("u")
         page.locator(".ca-card").nth(2).locator("[aria-pressed=true]").wait_for(state="detached")

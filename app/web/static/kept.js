@@ -8,6 +8,8 @@
   const ID = "citesight-conversation"; // of the conversation that is on the page
   const SHOWN = "citesight-shown"; // what of it was on the page when that was left, should the server have forgotten it
   const TABS = { "#corpora": "Corpora", "#annotate": "Annotate" }; // any other address is the Ask page's
+  const tabOf = (place) => (place.split("/")[0] in TABS ? place.split("/")[0] : ""); // "#annotate" of "#annotate/judge"
+  const left = {}; // where within each tab one was when another was opened
   // A link of whoever invites leads to that page, whatever else the address says.
   const invited = new URLSearchParams(location.search).has("invitation");
   if (invited) history.replaceState(history.state, "", `${location.pathname}${location.search}#annotate`);
@@ -23,7 +25,7 @@
 
   // The conversation's id, as the address has it, and what was typed last.
   window.conversation = () => {
-    state.asked = location.hash in TABS ? remembered() : inAddress();
+    state.asked = tabOf(location.hash) ? remembered() : inAddress();
     return [state.asked, sessionStorage.getItem(TYPED) ?? ""];
   };
 
@@ -34,7 +36,7 @@
     sessionStorage.setItem(ID, id);
     const how = state.named ? "pushState" : "replaceState";
     state.named = true;
-    if (id !== inAddress() && !(location.hash in TABS)) history[how](history.state, "", `#c=${id}`);
+    if (id !== inAddress() && !tabOf(location.hash)) history[how](history.state, "", `#c=${id}`);
   };
 
   addEventListener("pagehide", () => {
@@ -57,25 +59,43 @@
     return [question || before.question, ...PLACES.map((place) => before[place])];
   };
 
-  /* The address says which page is open, so that reloading stays there; each is an entry of the history. */
+  /* The address says which page is open, so that reloading stays there; each is an entry of the history. A page may say
+     in it where within itself one is. */
   const named = (tab) => tab.textContent.trim();
-  const tab = () => all('button[role="tab"]').find((each) => named(each) === (TABS[location.hash] ?? "Ask"));
+  const tab = () => all('button[role="tab"]').find((each) => named(each) === (TABS[tabOf(location.hash)] ?? "Ask"));
   document.addEventListener("click", (event) => {
     const pressed = event.target instanceof Element ? event.target.closest('button[role="tab"]') : null;
     if (!pressed) return;
-    const own = Object.keys(TABS).find((hash) => TABS[hash] === named(pressed));
-    const place = own ?? (remembered() && `#c=${remembered()}`);
-    if (place !== location.hash) history.pushState(history.state, "", location.pathname + location.search + place);
+    const own = Object.keys(TABS).find((hash) => TABS[hash] === named(pressed)) ?? "";
+    const place = own ? (left[own] ?? own) : remembered() && `#c=${remembered()}`;
+    if (own ? own === tabOf(location.hash) : place === location.hash) return;
+    left[tabOf(location.hash)] = location.hash;
+    write(place, "pushState");
   });
   settled(() => {
     if (state.opened || !tab()) return;
     state.opened = true;
-    if (location.hash in TABS) tab().click();
+    if (tabOf(location.hash)) tab().click();
   });
 
   // A step in the history, or somebody has put another conversation's address into this tab.
-  addEventListener("hashchange", () => {
-    if (!(location.hash in TABS) && inAddress() !== remembered()) location.reload();
+  addEventListener("hashchange", (event) => {
+    const before = new URL(event.oldURL).hash;
+    if (tabOf(before) !== tabOf(location.hash)) left[tabOf(before)] = before;
+    if (!tabOf(location.hash) && inAddress() !== remembered()) location.reload();
     else if (tab()?.getAttribute("aria-selected") !== "true") tab()?.click();
   });
+
+  const write = (place, how) => history[how](history.state, "", location.pathname + location.search + place);
+
+  window.citesight.address = {
+    // Whether a tab is the one that the address leads to; where within it one is, or was when another was opened.
+    leads: (own) => tabOf(location.hash) === own,
+    within: (own) => (tabOf(location.hash) === own ? location.hash : (left[own] ?? own)),
+    // how: pushState or replaceState. Of a tab that is not open, for when it is.
+    put(place, how) {
+      if (tabOf(location.hash) !== tabOf(place)) left[tabOf(place)] = place;
+      else if (place !== location.hash) write(place, how);
+    },
+  };
 })();

@@ -4,7 +4,9 @@
   const { one, settled, announce } = window.citesight;
   const { ask, signed, waiting, others, told } = window.citesight.server;
   const { h, button, problem, counted } = window.citesight.draw;
-  const { work, projects, people } = window.citesight;
+  const { work, projects, people, place } = window.citesight;
+  const RANKS = ["annotator", "adjudicator", "owner"];
+  const PAGES = [["judge", "Judge"], ["projects", "Projects"], ["people", "People"]]; // by the rank from which on
   const at = { root: null, me: null, view: null, saved: null, notice: null, retry: 0 };
 
   async function start() {
@@ -35,13 +37,12 @@
       return;
     }
     bar(person);
-    go("work");
+    await open(place.here());
   }
 
   function bar(person) {
-    const rank = ["annotator", "adjudicator", "owner"].indexOf(person.role);
-    const pages = [["work", "Judge"], rank > 0 && ["projects", "Projects"], rank > 1 && ["people", "People"]].filter(Boolean);
-    at.links = pages.map(([page, label]) => button(label, () => go(page), { "data-page": page }));
+    const pages = PAGES.slice(0, RANKS.indexOf(person.role) + 1);
+    at.links = pages.map(([page, label]) => button(label, () => place.go({ page }), { "data-page": page }));
     at.bar.replaceChildren(
       h("nav", { class: "ca-row", "aria-label": "Annotation" }, at.links),
       at.saved,
@@ -58,28 +59,33 @@
       // It is asked again who is there.
     }
     work.close();
+    place.put({ page: "judge" }, "replaceState"); // whoever comes next begins at the beginning
     await enter();
   }
 
-  async function go(page) {
+  async function open(to) {
+    if (!at.me?.person || !at.links) return; // the address waits until somebody is in
+    if (to.page === "projects" && !to.project && at.me.person.role === RANKS[0]) return place.go({ page: "judge" }, "replaceState");
+    if (to.page === "judge" && work.turned(to.project, Number(to.part))) return;
     work.close();
     projects.close();
-    at.links.forEach((link) => link.setAttribute("aria-current", link.dataset.page === page ? "page" : "false"));
+    at.links.forEach((link) => link.setAttribute("aria-current", link.dataset.page === to.page ? "page" : "false"));
     const view = h("div", { class: "ca-view" });
     at.view.replaceWith(view);
     at.view = view;
+    const owner = at.me.person.role === "owner";
     const opens = {
-      work: () => choose(view),
-      projects: () => projects.open(view, at.me.person.role === "owner"),
+      judge: () => (to.project ? work.open(view, to.project, Number(to.part)) : choose(view)),
+      projects: () => projects.open(view, owner, to),
       people: () => people.open(view, at.me),
     };
     try {
-      await opens[page]();
-      if (at.view === view) view.querySelector(".ca-first, h2[tabindex]")?.focus({ preventScroll: true });
+      await opens[to.page]();
+      if (at.view === view && !(to.page === "judge" && to.project)) view.querySelector(".ca-first, h2[tabindex]")?.focus({ preventScroll: true });
     } catch (refused) {
       if (at.view !== view) return;
       if (refused.status === 401) await enter();
-      else view.replaceChildren(problem(refused.message), button("Try again", () => go(page)));
+      else view.replaceChildren(problem(refused.message), h("div", { class: "ca-row" }, button("Try again", () => open(to))));
     }
   }
 
@@ -88,10 +94,10 @@
     if (at.view !== view) return;
     const owner = at.me.person.role === "owner";
     const none = owner ? "There is nothing to judge yet: make a project, add items, and have passages looked for." : "There is nothing to judge yet; whoever runs the projects will say when.";
-    const start = (project) => work.open(view, project.name).catch((refused) => view.replaceChildren(problem(refused.message)));
+    const start = (project) => place.go({ page: "judge", project: project.name });
     view.replaceChildren(
       h("h2", {}, "What to judge"),
-      ...(found.length ? [] : [h("p", { class: "ca-faint" }, none), owner ? button("Make a project", () => go("projects")) : ""]),
+      ...(found.length ? [] : [h("p", { class: "ca-faint" }, none), owner ? button("Make a project", () => place.go({ page: "projects" })) : ""]),
       h(
         "div",
         { class: "ca-cards" },
@@ -116,6 +122,7 @@
     }
   }
 
+  place.opened(open);
   told((what, ...about) => {
     if (what === "waiting") state(about[0]);
     if (what === "refused") {

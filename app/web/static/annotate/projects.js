@@ -2,7 +2,7 @@
    and what comes out. */
 (() => {
   "use strict";
-  const { announce } = window.citesight;
+  const { announce, place } = window.citesight;
   const { ask } = window.citesight.server;
   const { h, button, field, form, problem, sure, table, counted, when } = window.citesight.draw;
   const LOOK = 2_000; // milliseconds between two looks at what goes on
@@ -11,11 +11,13 @@
   const WRONG = 50; // lines that cannot be taken, of which each is told
   const at = { view: null, timer: 0 };
 
-  async function open(view, owner) {
+  /* to: the place; its project's page, or the list of all. */
+  async function open(view, owner, to) {
     close();
     at.view = view;
+    if (to.project) return show(view, owner, to);
     const list = h("div", { class: "ca-cards" });
-    view.replaceChildren(h("h2", {}, "Projects"), list, owner ? making(view) : "");
+    view.replaceChildren(h("h2", {}, "Projects"), list, owner ? making() : "");
     const found = await ask("projects");
     if (at.view !== view) return;
     list.append(
@@ -25,7 +27,7 @@
           { class: "ca-panel" },
           h("h3", {}, project.name),
           h("p", { class: "ca-faint" }, `${counted(project.items, "item")}, ${project.finished.toLocaleString("en")} finished`),
-          button("Open", () => show(view, project.name, owner), { "aria-label": `Open ${project.name}` }),
+          button("Open", () => place.go({ page: "projects", project: project.name }), { "aria-label": `Open ${project.name}` }),
         ),
       ),
     );
@@ -37,7 +39,7 @@
     at.view = null;
   }
 
-  function making(view) {
+  function making() {
     const [name, named] = field("Name", { maxlength: 64, required: true, placeholder: "fruit-2026" });
     const [guide, guidelines] = field("Guidelines (Markdown), shown beside the work", { rows: 6, maxlength: 100000 }, "textarea");
     const [people, judges] = field("People who judge each item", { type: "number", min: 1, max: 20, value: 2, required: true });
@@ -46,15 +48,14 @@
     const make = async () => {
       const told = { project: named.value, guidelines: guidelines.value, judges: Number(judges.value), blind: blind.checked };
       const { name: made } = await ask("create", told);
-      await show(view, made, true);
+      place.go({ page: "projects", project: made });
     };
     return h("details", { class: "ca-panel" }, h("summary", {}, "New project"), form([name, guide, people, seen], "Make the project", make));
   }
 
-  async function show(view, name, owner) {
-    clearTimeout(at.timer);
+  async function show(view, owner, { project: name, part }) {
     const parts = { whole: h("div", { class: "ca-list" }), differ: h("div", {}), items: h("div", {}) };
-    const back = button("All projects", () => open(view, owner).catch((refused) => view.append(problem(refused.message))));
+    const back = button("All projects", () => place.go({ page: "projects" }));
     const loading = h("p", { class: "ca-faint" }, "Loading …");
     view.replaceChildren(h("div", { class: "ca-row" }, back), h("h2", {}, name), loading);
     // Whatever changes the items of the project has them, and how it goes, shown anew.
@@ -67,12 +68,23 @@
     try {
       const found = await again();
       if (at.view !== view) return;
+      const compared = comparing(name);
       const own = owner ? [guiding(name, found.guidelines), filling(name, again), pooling(name, again, found.pooling)] : [];
-      loading.replaceWith(parts.whole, ...own, window.citesight.compare(name), parts.differ, parts.items, ...(owner ? [leaving(view, name, owner, found)] : []));
+      loading.replaceWith(parts.whole, ...own, compared, parts.differ, parts.items, ...(owner ? [leaving(name, found)] : []));
+      if (part === "compare") {
+        compared.open = true;
+        compared.scrollIntoView({ block: "start" });
+      }
       await differing(name, parts);
     } catch (refused) {
       loading.replaceWith(problem(refused.message));
     }
+  }
+
+  function comparing(name) {
+    const fold = window.citesight.compare(name);
+    fold.addEventListener("toggle", () => fold.isConnected && place.put({ page: "projects", project: name, part: fold.open ? "compare" : "" }, "replaceState"));
+    return fold;
   }
 
   function draw(found, parts) {
@@ -313,13 +325,13 @@
     return h("div", { class: "ca-panel" }, h("h3", {}, "Passages and answers"), box);
   }
 
-  function leaving(view, name, owner, found) {
+  function leaving(name, found) {
     const labels = { zip: "everything (zip)", jsonl: "jsonl, without photographs" };
     const link = (format) => h("a", { class: "ca-button", href: `annotation/export/${encodeURIComponent(name)}/${format}`, download: "" }, labels[format] ?? format);
     const gone = async () => {
       await ask("delete", { project: name });
       announce(`${name} was deleted.`);
-      await open(view, owner);
+      place.go({ page: "projects" }, "replaceState");
     };
     const said = h("div", {});
     const remove = sure("Delete the project", `Delete ${name} with all that was judged in it?`, "Delete it", () => gone().catch((refused) => said.replaceChildren(problem(refused.message))));

@@ -172,6 +172,9 @@
     say,
     signed,
     waiting: () => ({ count: own().length, undo: own().some((each) => each.name === "undo"), problem: state.problem }),
+    // What was said of an item and is not saved yet, in its order; what an undo among it does, its answer says.
+    queued: (project, item) =>
+      own().filter(({ name, told }) => name === "judge" && told.project === project && told.item === item).map(({ told: { project: _, item: __, ...said } }) => said),
     others: () => queue().filter((each) => each.person !== state.person),
     top: (project, number) => (state.tops[project] = own().length ? state.tops[project] : number),
     told: (listener) => listeners.push(listener),

@@ -3,7 +3,8 @@
 (() => {
   "use strict";
   const { announce } = window.citesight;
-  const { ask, say, top, told, waiting, hopeless } = window.citesight.server;
+  const { place } = window.citesight;
+  const { ask, say, top, told, waiting, queued, hopeless } = window.citesight.server;
   const { h, button, field, form, problem, counted } = window.citesight.draw;
   const { remembered, remember } = window.citesight.preferences;
   const NARROW = matchMedia("(max-width: 820px)").matches;
@@ -14,7 +15,7 @@
 
   const set = { one: remembered(ONE, NARROW) };
 
-  /* The view of a project's work, in `view`. number: the item to begin with; none: the next one. */
+  /* The view of a project's work, in `view`. number: the item to begin with; 0: the next one. */
   async function open(view, project, number) {
     close();
     at.view = view;
@@ -23,6 +24,13 @@
     if (at.view !== view) return;
     at.project = found;
     await load(number);
+  }
+
+  /* Whether it was open, and so goes to this item, which the address says. */
+  function turned(project, number) {
+    if (!at.project || at.project.name !== project) return false;
+    if (at.item?.id !== number || !number) load(number);
+    return true;
   }
 
   function close() {
@@ -60,8 +68,19 @@
     at.item = got.item;
     at.mine = got.mine;
     at.done = Boolean(got.item?.candidates.every((each) => each.said?.grade));
+    const to = { page: "judge", project: project.name, part: got.item?.id };
+    place.put(to, place.here().part ? "pushState" : "replaceState");
+    if (got.item) addQueued(got.item);
     if (got.item) show(candidate);
     else nothingLeft();
+  }
+
+  /* What was said of an item and has not reached the server yet. */
+  function addQueued(item) {
+    queued(at.project.name, item.id).forEach(({ candidate, ...changes }) => {
+      const of = candidate === null ? item : item.candidates.find((each) => each.id === candidate);
+      if (of) of.said = { ...of.said, ...changes };
+    });
   }
 
   function busy(now) {
@@ -74,7 +93,7 @@
       at.item = null;
       at.cards = [];
       busy(false);
-      at.view.replaceChildren(problem(refused.message));
+      at.view.replaceChildren(problem(refused.message), h("div", { class: "ca-row" }, button("Next item", () => load())));
       return;
     }
     if (refused.status !== 401) at.timer = setTimeout(again, RETRY);
@@ -329,5 +348,5 @@
     },
   });
 
-  window.citesight.work = { open, close };
+  window.citesight.work = { open, turned, close };
 })();
