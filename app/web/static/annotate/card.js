@@ -94,7 +94,13 @@
       timer = setTimeout(now, PAUSE);
     });
     area.addEventListener("blur", now);
-    return { whole, area, now };
+    // What was half typed stays, and is saved in its turn.
+    const set = (other) => {
+      const typing = area.value.trim() !== (value ?? "").trim();
+      value = other ?? "";
+      if (!typing) area.value = value;
+    };
+    return { whole, area, now, set };
   }
 
   function citations(candidate, said, say) {
@@ -114,12 +120,13 @@
         no.setAttribute("aria-pressed", String(is() === false));
       };
       draw();
-      return h(
+      const whole = h(
         "li",
         {},
         h("div", {}, `[${cited.number}] `, h("b", {}, cited.title), cited.quotes.map((quote) => h("q", {}, quote))),
         h("div", { class: "ca-row", role: "group", "aria-label": `Source ${cited.number}` }, yes, no),
       );
+      return { whole, draw };
     });
   }
 
@@ -145,6 +152,7 @@
     const more = h("div", { class: "ca-more", hidden: !said().comment }, comment.whole);
     const answer = candidate.what === "answer";
     const correction = answer && typed("The answer in your words", said().correction, (value) => changed({ correction: value }), { maxlength: 100000 });
+    const sources = citations(candidate, said, changed);
     const before = h("div", {});
     const mark = button("Mark what answers", markSpan, { title: "m" });
     const unmark = button("Clear the mark", () => changed({ span: null }));
@@ -156,7 +164,7 @@
       h("p", { class: "ca-place" }, place),
       where && h("h3", { dir: "auto" }, where),
       body.shown,
-      answer && candidate.citations.length > 0 && h("ul", { class: "ca-citations" }, citations(candidate, said, changed)),
+      sources.length > 0 && h("ul", { class: "ca-citations" }, sources.map((each) => each.whole)),
       h("div", { class: "ca-grades", role: "group", "aria-label": `${place}: judgment` }, grades),
       correction && correction.whole,
       h(
@@ -224,13 +232,14 @@
       mark.textContent = span ? "Mark other words" : "Mark what answers";
       if (commented) more.hidden = false;
       body.draw(span);
+      sources.forEach((each) => each.draw());
     }
 
     /* Shows what holds by the server, such as after an undo. */
     function set(now) {
       candidate.said = now;
-      comment.area.value = said().comment ?? "";
-      if (correction) correction.area.value = said().correction ?? "";
+      comment.set(said().comment);
+      if (correction) correction.set(said().correction);
       draw();
     }
     draw();

@@ -122,6 +122,15 @@
     }
   }
 
+  /* What was done in another tab, or elsewhere, is counted when one looks here again. */
+  document.addEventListener("visibilitychange", async () => {
+    const to = place.here();
+    if (document.hidden || !at.links || !at.me?.person || to.page !== "judge" || to.project) return;
+    const label = document.activeElement?.getAttribute("aria-label") ?? "";
+    await choose(at.view).catch(() => {}); // what is there stays
+    if (label) at.view.querySelector(`[aria-label="${CSS.escape(label)}"]`)?.focus();
+  });
+
   place.opened(open);
   told((what, ...about) => {
     if (what === "waiting") state(about[0]);

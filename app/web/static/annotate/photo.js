@@ -152,7 +152,14 @@
     };
     frame.addEventListener("blur", kept);
     draw();
-    return { whole: h("div", { class: "ca-photo" }, stage, tools), zoom };
+
+    /* Shows a frame that was chosen elsewhere, but not while one is being chosen here. */
+    function framedElsewhere(chosen) {
+      if (at.drawing || at.drag || at.moved) return;
+      at.region = chosen;
+      draw();
+    }
+    return { whole: h("div", { class: "ca-photo" }, stage, tools), zoom, frame: framedElsewhere };
   }
 
   window.citesight.photo = photo;

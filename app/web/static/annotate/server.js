@@ -1,6 +1,7 @@
 /* Annotation: talking with the server. What somebody says of a passage is written into the browser's storage first and
    sent from there, one after the other, so a lost connection, a reload or a closed laptop loses nothing; what was sent
-   without an answer is sent again, which changes nothing where it had arrived. */
+   without an answer is sent again, which changes nothing where it had arrived. One tab sends for all of this browser,
+   and all of them hear what came of it. */
 (() => {
   "use strict";
   const QUEUE = "citesight-judgments";
@@ -10,6 +11,7 @@
   const LONGEST_WAIT = 15_000; // between two tries
   const FINAL = [400, 404, 413, 415]; // trying again would change nothing
   const tab = crypto.getRandomValues(new Uint32Array(2)).join("-");
+  const channel = new BroadcastChannel("citesight-annotation"); // to the other tabs
   addEventListener("pagehide", release);
   const state = { memory: [], stored: true, sending: false, problem: "", tops: {}, person: "", wake: () => {} };
   const listeners = [];
@@ -66,10 +68,23 @@
   const own = () => queue().filter((each) => each.person === state.person);
   const tell = (what, ...about) => listeners.forEach((listener) => listener(what, ...about));
 
+  /* What came of an operation: saved, undone, or refused with a sentence. Heard by the listeners of all tabs. */
+  function ended(what, op, came) {
+    channel.postMessage({ what, op, came });
+    heard(what, op, came);
+  }
+
+  function heard(what, op, came) {
+    if (came?.said) state.tops[op.told.project] = came.top;
+    tell(what, op, came);
+  }
+
+  channel.addEventListener("message", ({ data: { what, op, came } }) => op.person === state.person && heard(what, op, came));
+
   /* name: "judge", "skip" or "undo"; told: what of. */
   function say(name, told) {
     const id = crypto.getRandomValues(new Uint32Array(3)).join("-");
-    keep([...queue(), { id, person: state.person, name, told }]);
+    keep([...queue(), { id, tab, person: state.person, name, told }]);
     tell("waiting");
     send();
   }
@@ -135,7 +150,7 @@
       first.told.number = state.tops[project];
       if (!first.told.number) {
         done();
-        tell("undone", first, null);
+        ended("undone", first, null);
         return;
       }
       keep(queue().map((each) => (each.id === first.id ? first : each)));
@@ -146,12 +161,11 @@
     } catch (problem) {
       if (!hopeless(problem)) throw problem;
       done();
-      tell("refused", first, problem.message);
+      ended("refused", first, problem.message);
       return;
     }
-    if (answer) state.tops[project] = answer.top;
     done();
-    tell(first.name === "undo" ? "undone" : "saved", first, answer);
+    ended(first.name === "undo" ? "undone" : "saved", first, answer);
   }
 
   function signed(person) {
@@ -175,6 +189,7 @@
     // What was said of an item and is not saved yet, in its order; what an undo among it does, its answer says.
     queued: (project, item) =>
       own().filter(({ name, told }) => name === "judge" && told.project === project && told.item === item).map(({ told: { project: _, item: __, ...said } }) => said),
+    here: (op) => op.tab === tab, // said in this tab
     others: () => queue().filter((each) => each.person !== state.person),
     top: (project, number) => (state.tops[project] = own().length ? state.tops[project] : number),
     told: (listener) => listeners.push(listener),

@@ -4,14 +4,15 @@
   "use strict";
   const { announce } = window.citesight;
   const { place } = window.citesight;
-  const { ask, say, top, told, waiting, queued, hopeless } = window.citesight.server;
+  const { ask, say, top, told, here, waiting, queued, hopeless } = window.citesight.server;
   const { h, button, field, form, problem, counted } = window.citesight.draw;
   const { remembered, remember } = window.citesight.preferences;
   const NARROW = matchMedia("(max-width: 820px)").matches;
   const ONE = "citesight-one-at-a-time";
   const RETRY = 3_000; // milliseconds, where the server could not be reached
-  // loading: how often something was; busy: it is now, and what is on the screen is not to be judged any more.
-  const at = { project: null, item: null, cards: [], current: 0, view: null, parts: {}, loading: 0, busy: false, timer: 0 };
+  // loading: how often something was; busy: it is now, and what is on the screen is not to be judged any more; said: how
+  // often something was said here.
+  const at = { project: null, item: null, cards: [], current: 0, view: null, parts: {}, loading: 0, busy: false, timer: 0, said: 0 };
 
   const set = { one: remembered(ONE, NARROW) };
 
@@ -66,13 +67,18 @@
     busy(false);
     top(project.name, got.top);
     at.item = got.item;
-    at.mine = got.mine;
-    at.done = Boolean(got.item?.candidates.every((each) => each.said?.grade));
+    counts(got);
     const to = { page: "judge", project: project.name, part: got.item?.id };
     place.put(to, place.here().part ? "pushState" : "replaceState");
     if (got.item) addQueued(got.item);
     if (got.item) show(candidate);
     else nothingLeft();
+  }
+
+  /* How far the person is by the server, which does not know what is not saved yet. */
+  function counts(got) {
+    at.mine = got.mine;
+    at.done = Boolean(got.item?.candidates.every((each) => each.said?.grade));
   }
 
   /* What was said of an item and has not reached the server yet. */
@@ -151,6 +157,7 @@
         (region) => said(item, null, { region }),
       );
     at.zoom = picture ? picture.zoom : () => {};
+    at.frame = picture ? picture.frame : () => {};
     const parts = (at.parts = {
       progress: h("p", { class: "ca-progress" }),
       list: h("div", { class: "ca-list" }, at.cards.map((card) => card.whole)),
@@ -219,7 +226,10 @@
   }
 
   /* candidate: null where it is said of the whole item. */
-  const said = (item, candidate, changes) => say("judge", { project: at.project.name, item: item.id, candidate, ...changes });
+  function said(item, candidate, changes) {
+    at.said += 1;
+    say("judge", { project: at.project.name, item: item.id, candidate, ...changes });
+  }
 
   const firstOpen = (from) => {
     const order = at.cards.map((_, place) => (from + place) % at.cards.length);
@@ -277,6 +287,7 @@
 
   function undo() {
     keep();
+    at.said += 1;
     say("undo", { project: at.project.name });
   }
 
@@ -296,17 +307,57 @@
   const lookBack = () => window.citesight.lookBack(at.parts.back, at.project, load);
   const help = () => window.citesight.keys.help(at.parts.more);
 
-  told((what, op, answer) => {
+  told((what, op, came) => {
     if (!at.project || op?.told?.project !== at.project.name) return;
-    if (what !== "refused" && answer && at.item?.id === op.told.item) finished(answer.done);
+    const now = came?.said; // what holds by now
+    const shown = now && at.item?.id === now.item;
+    if (shown) finished(came.done);
+    if (shown && !here(op)) seen(now);
+    if (!here(op)) return;
     if (what === "undone") {
-      if (!answer) announce("There is nothing to undo.");
-      else if (at.item?.id === answer.said.item) undone(answer.said);
-      else load(answer.said.item, answer.said.candidate);
+      if (!now) announce("There is nothing to undo.");
+      else if (shown) undone(now);
+      else load(now.item, now.candidate);
     } else if (what === "refused" && at.item?.id === op.told.item) {
       load(at.item.id, op.told.candidate);
     }
   });
+
+  /* Shows what was said in another tab. What is being typed here stays. */
+  function seen(now) {
+    if (now.candidate === null) {
+      at.item.said = now;
+      at.frame(now.region ?? null);
+    }
+    at.cards.find((card) => card.candidate.id === now.candidate)?.set(now);
+    progress();
+  }
+
+  /* Shows what was said elsewhere while nobody looked here, perhaps on another machine. */
+  async function refresh() {
+    const { item, view, loading, said: before } = at;
+    if (document.hidden || !item || at.busy) return;
+    let got;
+    try {
+      await sentAll();
+      got = await ask("item", { project: at.project.name, item: item.id });
+    } catch (refused) {
+      if (hopeless(refused) && at.view === view && at.item === item) failed(refused);
+      return; // else what is there can be gone on with
+    }
+    if (at.view !== view || at.loading !== loading || at.said !== before) return;
+    const numbers = (of) => String(of.candidates.map((each) => each.id));
+    if (numbers(got.item) !== numbers(item)) {
+      load(item.id, at.cards[at.current]?.candidate.id);
+      return;
+    }
+    counts(got);
+    top(at.project.name, got.top);
+    addQueued(got.item);
+    seen({ ...got.item.said, candidate: null });
+    got.item.candidates.forEach((each) => seen({ ...each.said, candidate: each.id }));
+  }
+  document.addEventListener("visibilitychange", refresh);
 
   function finished(done) {
     at.mine.done += Number(done) - Number(at.done);
