@@ -17,6 +17,7 @@ from PIL import Image
 
 from app.service.ask import AnswerService
 from app.service.job_states import IndexState
+from app.service.photo_matches import PhotoMatches
 from app.service.pooling import pool, pooled
 from app.service.region import cut_out
 from app.service.results import WHOLE, Result
@@ -56,6 +57,7 @@ class Annotating:
         self.settings = service.settings
         self.database = service.catalogue.database
         self.photos = Photos(service.settings.annotation_photos_dir)
+        self.matches = PhotoMatches(service, self.photos)
         self._service = service
         self._jobs: dict[str, tuple[Job[PoolingState], threading.Thread]] = {}
         self._changing = threading.Lock()

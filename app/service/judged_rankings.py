@@ -51,10 +51,11 @@ class Side:
 
 @dataclass(frozen=True)
 class Beside:
-    """An item of which two gave different things."""
+    """An item of which two gave different things; photo: what they gave are passages, found with one."""
 
     key: str
     question: str
+    photo: bool
     one: Side
     other: Side
 
@@ -100,7 +101,7 @@ def _add(gathered: Gathered, items: list[SettledItem], anew: Rankings) -> None:
     for item in items:
         gathered.answer.update(*(each.found for each in item.candidates if each.what == What.ANSWER))
         for name in {name for each in _passages(item) for name in each.found}:
-            rankings[name][item.key] = [each.content_hash for each in _ranked(item, name)]
+            rankings[name][item.key] = [each.content_hash for each in ranked(item, name)]
         gains = _gains(item)
         if gains:
             qrels[item.key], gathered.kinds[item.key] = gains, item.kind
@@ -114,7 +115,8 @@ def _passages(item: SettledItem) -> Iterator[SettledCandidate]:
     return (each for each in item.candidates if each.what == What.PASSAGE)
 
 
-def _ranked(item: SettledItem, name: str) -> list[SettledCandidate]:
+def ranked(item: SettledItem, name: str) -> list[SettledCandidate]:
+    """The passages that a retriever found, best first."""
     found = (each for each in _passages(item) if name in each.found)
     return sorted(found, key=lambda each: (each.found[name], each.content_hash))
 
@@ -126,25 +128,26 @@ def _gains(item: SettledItem) -> dict[str, int]:
 def _beside(item: SettledItem, names: tuple[str, str], values: list[float | None]) -> Beside | None:
     """None where they gave the same."""
     answers = [each for each in item.candidates if each.what == What.ANSWER]
-    if any(name in each.found for each in answers for name in names):
+    answered = any(name in each.found for each in answers for name in names)
+    if answered:
         given = [[each for each in answers if name in each.found] for name in names]
         values = [None, None]
     else:
-        given = [_ranked(item, name) for name in names]
-    hashes = [[each.content_hash for each in ranked] for ranked in given]
+        given = [ranked(item, name) for name in names]
+    hashes = [[each.content_hash for each in side] for side in given]
     if hashes[0][:SHOWN] == hashes[1][:SHOWN]:
         return None
     sides = []
     for mine, theirs, value in zip(given, reversed(hashes), values, strict=True):
         places = {each: place for place, each in enumerate(theirs, 1)}
         sides.append(Side(tuple((each, places.get(each.content_hash)) for each in mine[:SHOWN]), value))
-    return Beside(item.key, item.question, *sides)
+    return Beside(item.key, item.question, item.photo is not None and not answered, *sides)
 
 
 def _ndcg(items: Sequence[SettledItem], name: str, relevant: int) -> dict[str, float]:
     """By item the nDCG@10 of what one retriever found, where there is one."""
     gains = {item.key: _gains(item) for item in items}
-    rankings = {item.key: [each.content_hash for each in _ranked(item, name)] for item in items}
+    rankings = {item.key: [each.content_hash for each in ranked(item, name)] for item in items}
     judged = {key: of for key, of in gains.items() if of}
     values = {key: found[_NDCG] for key, found in by_item(judged, rankings, relevant).items()}
     return {key: value for key, value in values.items() if value == value}

@@ -6,6 +6,7 @@ Knows nothing of people or judgments; kb/annotations/ keeps what is pooled and k
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,8 @@ from kb.annotations.photos import Photos
 from kb.annotations.pools import add_pool, content_hash, unpooled
 from kb.annotations.records import NewItem, PooledAnswer, PooledPassage, What
 from kb.annotations.settled import settled_items
+
+_NAMED = re.compile(r"(.+) in \S+(?: and \S+)*?(?: and by words)?")  # as _retriever writes them
 
 
 @dataclass
@@ -40,6 +43,12 @@ def retriever_of(service: AnswerService) -> str:
 def answerer_of(service: AnswerService) -> str:
     """By which name the service's answers are pooled."""
     return _answerer(service.settings, [service.settings.corpus])
+
+
+def profile_in(name: str) -> str | None:
+    """The profile that passages pooled by this name were found with; None for a name that says none."""
+    match = _NAMED.fullmatch(name)
+    return match[1] if match else None
 
 
 def _retriever(settings: Settings, corpora: Sequence[str]) -> str:

@@ -71,6 +71,17 @@ def settled_items(
         yield from settled_in(session, project_in(session, project), what, texts)
 
 
+def settled_item(database: Database, project: str, key: str) -> SettledItem | None:
+    """One item, with all texts; None where the project has none of the key. Raises BadRequest when there is no such
+    project."""
+    with database.reading() as session:
+        row = project_in(session, project)
+        told = project_of(row)
+        chosen = select(_ITEM).where(_ITEM.c.project_id == row.id, _ITEM.c.key == key)
+        items = list(session.execute(chosen).all())
+        return next(_settled(session, {each: told.scale(each) for each in What}, items, None, True), None)
+
+
 def settled_in(session: Session, row: ProjectRow, what: What | None, texts: bool) -> Iterator[SettledItem]:
     """The same in a session, of a project's row."""
     project = project_of(row)

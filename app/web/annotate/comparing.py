@@ -10,11 +10,15 @@ from typing import Any
 
 from app.service.judged_rankings import Beside, Side, gathered, side_by_side
 from app.web.annotate.asked import Asked, Operation
-from common.problems import BadRequest
+from app.web.ask.evidence_html import HeatMap, speaks
+from app.web.ask.heat_maps import heat_address, photo_address, where
+from common.problems import BadRequest, Problem
 from kb.annotations.progress import items_progress
 from kb.annotations.projects import project_called
 from kb.annotations.records import Role
+from kb.annotations.settled import SettledItem, settled_item
 from retriever.evaluation.judged import COMPARED, MEASURES, summed_up
+from retriever.images import load_image
 
 MOST_ITEMS = 2_000  # for which nobody waits too long
 _SHOWN = 30  # items side by side
@@ -47,7 +51,7 @@ def _beside(asked: Asked) -> Any:
 
 def _item(each: Beside, labels: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     sides = {"one": _side(each.one, labels), "other": _side(each.other, labels)}
-    return {"key": each.key, "question": each.question} | sides
+    return {"key": each.key, "question": each.question, "photo": each.photo} | sides
 
 
 def _side(side: Side, labels: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
@@ -65,6 +69,37 @@ def _side(side: Side, labels: Mapping[str, Mapping[str, str]]) -> dict[str, Any]
     }
 
 
+def _heat(asked: Asked) -> Any:
+    """What in an item's photo speaks for the passages of each of two retrievers."""
+    item = settled_item(asked.database, asked.project, asked.text("item"))
+    if item is None:
+        raise BadRequest("This question is there no more; look at the two anew.")
+    sides = [_matches(asked, item, asked.text(name)) for name in ("one", "other")]
+    if item.photo is None or not asked.desk.photos.there(item.photo):
+        raise BadRequest("There is no photo of this question here.")
+    photo = photo_address(load_image(asked.desk.photos.path(item.photo)))
+    return {"photo": photo, "one": sides[0], "other": sides[1]}
+
+
+def _matches(asked: Asked, item: SettledItem, name: str) -> dict[str, Any]:
+    """A picture and a sentence for each passage; a sentence alone where they cannot be had."""
+    try:
+        found = asked.desk.matches.of(item, name)
+    except Problem as problem:
+        return {"problem": str(problem)}
+    maps = [
+        None if each is None else HeatMap(heat_address(each, found.area), where(each, found.area), found.alone)
+        for each in found.shares
+    ]
+    alike = not any(each.where for each in maps if each is not None)
+    return {
+        "maps": [
+            None if each is None else {"picture": each.picture, "said": speaks(each, f"passage {rank}", alike)}
+            for rank, each in enumerate(maps, 1)
+        ]
+    }
+
+
 def _check_size(asked: Asked) -> None:
     if items_progress(asked.database, asked.project, after=MOST_ITEMS, limit=1):
         raise BadRequest(
@@ -73,4 +108,8 @@ def _check_size(asked: Asked) -> None:
         )
 
 
-OPERATIONS = {"measures": Operation(_measures, Role.ADJUDICATOR), "beside": Operation(_beside, Role.ADJUDICATOR)}
+OPERATIONS = {
+    "measures": Operation(_measures, Role.ADJUDICATOR),
+    "beside": Operation(_beside, Role.ADJUDICATOR),
+    "heat": Operation(_heat, Role.ADJUDICATOR),
+}

@@ -124,8 +124,12 @@ def photo_figure(
 
 
 def _speaks(heat: HeatMap, title: str, alike: bool) -> str:
-    """What a heat map shows, in a sentence, which is all that those have who do not see it."""
-    name = f'<b dir="auto">{escape(title)}</b>'
+    return speaks(heat, f'<b dir="auto">{escape(title)}</b>', alike)
+
+
+def speaks(heat: HeatMap, name: str, alike: bool) -> str:
+    """What a heat map shows, in a sentence, which is all that those have who do not see it. alike: none of the maps
+    shows anything."""
     if heat.alone:
         return f"Where the photo matched {name}{': ' + heat.where if heat.where else ''}."
     if alike:

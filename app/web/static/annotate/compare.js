@@ -49,7 +49,7 @@
       list.replaceChildren(h("p", { class: "ca-faint" }, "Looking …"));
       try {
         const items = await ask("beside", { project: name, one, other });
-        list.replaceChildren(...(items.length ? items.map((item) => both(item, one, other)) : [h("p", { class: "ca-faint" }, "They gave the same for every item.")]));
+        list.replaceChildren(...(items.length ? items.map((item) => both(name, item, one, other)) : [h("p", { class: "ca-faint" }, "They gave the same for every item.")]));
       } catch (refused) {
         list.replaceChildren(problem(refused.message));
       }
@@ -58,15 +58,54 @@
     return [whole, h("div", { class: "ca-row" }, button("Show where they differ most", show)), list];
   }
 
-  function both(item, one, other) {
-    const side = (name, { value, found }) =>
+  function both(name, item, one, other) {
+    const maps = { one: h("div", { class: "ca-heat" }), other: h("div", { class: "ca-heat" }) };
+    const side = (which, who, { value, found }) =>
       h(
         "section",
-        { class: "ca-side-of" },
-        h("h5", {}, name, value === null ? "" : ` · nDCG@10 ${value.toFixed(3)}`),
+        { class: "ca-side-of", "aria-label": who },
+        h("h5", {}, who, value === null ? "" : ` · nDCG@10 ${value.toFixed(3)}`),
+        maps[which],
         found.length ? h("ol", {}, found.map(passage)) : h("p", { class: "ca-faint" }, "Nothing."),
       );
-    return h("article", { class: "ca-dispute" }, h("h4", { dir: "auto" }, item.question), h("div", { class: "ca-pair" }, side(one, item.one), side(other, item.other)));
+    const pair = h("div", { class: "ca-pair" }, side("one", one, item.one), side("other", other, item.other));
+    return h("article", { class: "ca-dispute" }, h("h4", { dir: "auto" }, item.question), item.photo && heat(name, item, [one, other], maps), pair);
+  }
+
+  /* What in the photo speaks for each passage: asked for by a button, since models have to work for it. */
+  function heat(name, item, [one, other], maps) {
+    const said = h("div", { "aria-live": "polite" });
+    const show = async () => {
+      said.replaceChildren(h("p", { class: "ca-faint" }, "Looking at the photo …"));
+      look.disabled = true;
+      try {
+        const found = await ask("heat", { project: name, item: item.key, one, other });
+        for (const which of ["one", "other"]) maps[which].replaceChildren(stage(found.photo, found[which], item[which].found, which === "one" ? one : other));
+        look.remove();
+        said.replaceChildren(h("p", { class: "ca-faint" }, "Choose a passage's number to see what in the photo speaks for it."));
+      } catch (refused) {
+        look.disabled = false;
+        said.replaceChildren(problem(refused.message));
+      }
+    };
+    const look = button("Show what in the photo speaks for each", show);
+    return h("div", {}, h("div", { class: "ca-row" }, look), said);
+  }
+
+  function stage(photo, { problem: why, maps }, found, who) {
+    if (why) return h("p", { class: "ca-faint" }, why);
+    const layer = h("img", { alt: "" });
+    const caption = h("figcaption", { class: "ca-faint", "aria-live": "polite" });
+    const presses = maps.map((each, at) => button(String(at + 1), () => choose(at), { "aria-pressed": "false", "aria-label": `Passage ${at + 1}: ${found[at]?.title || "without a title"}`, disabled: !each }));
+    function choose(at) {
+      presses.forEach((press, place) => press.setAttribute("aria-pressed", String(place === at)));
+      layer.src = maps[at].picture;
+      caption.textContent = maps[at].said;
+    }
+    const first = maps.findIndex(Boolean);
+    if (first < 0) return h("p", { class: "ca-faint" }, "The model makes nothing of these passages.");
+    choose(first);
+    return h("figure", {}, h("div", { class: "ca-matched" }, h("img", { src: photo, alt: "Photo of the question" }), layer), h("div", { class: "ca-row ca-quiet", role: "group", "aria-label": `Passages of ${who}, on the photo` }, presses), caption);
   }
 
   function passage({ title, text, grade, elsewhere }, at) {
