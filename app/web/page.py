@@ -43,8 +43,8 @@ STYLES = ("page", "corpora", "annotate/annotate")
 SCRIPTS = (
     "base", "asking", "page", "corpora", "errors", "kept", "part", "photo", "focus", "annotate/server",
     "annotate/draw", "annotate/preferences", "annotate/place", "annotate/send", "annotate/photo", "annotate/card",
-    "annotate/keys", "annotate/back", "annotate/work", "annotate/compare", "annotate/projects", "annotate/people",
-    "annotate/page",
+    "annotate/keys", "annotate/back", "annotate/question", "annotate/work", "annotate/compare", "annotate/making",
+    "annotate/item", "annotate/projects", "annotate/people", "annotate/page",
 )  # fmt: skip
 KEEP_PHOTOS = (1800, int(UPLOAD_OLD))  # seconds: look for old uploads so often, delete those older than this
 TAGLINE = "Ask a photo a question. Get an answer that shows its evidence."

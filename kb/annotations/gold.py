@@ -7,8 +7,9 @@ known before the passage is pooled. Knows nothing of files.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-from sqlalchemy import Row, delete, select
+from sqlalchemy import Row, delete, func, select
 from sqlalchemy.orm import Session
 
 from common.problems import BadRequest
@@ -17,7 +18,7 @@ from kb.annotations.people import person_in
 from kb.annotations.projects import project_in, project_of
 from kb.annotations.records import Gold, Project, Role, What
 from kb.annotations.saying import checked_grade
-from kb.annotations.tables import CandidateRow, GoldRow
+from kb.annotations.tables import CandidateRow, GoldRow, ItemRow, ProjectRow
 from kb.annotations.texts import checked_mark, kept
 from kb.annotations.upserts import put
 from kb.catalogue.database import Database
@@ -26,6 +27,15 @@ from kb.records import passage_hash
 MAX_GOLD = 100  # of an item
 
 _GOLD, _CANDIDATE = GoldRow.__table__, CandidateRow.__table__
+
+
+@dataclass(frozen=True)
+class KnownGold:
+    """The gold of an item: the grade of each of its candidates that has one, by number; and what is of no candidate
+    yet."""
+
+    grades: Mapping[int, str]
+    waiting: tuple[Gold, ...]
 
 
 def mark_of(text: str) -> str:
@@ -40,7 +50,7 @@ def checked_gold(project: Project, gold: Iterable[Gold]) -> tuple[Gold, ...]:
         for each in gold
     )
     if len(checked) > MAX_GOLD:
-        raise BadRequest(f"An item has at most {MAX_GOLD} gold grades; leave some out.")
+        raise _too_many()
     return checked
 
 
@@ -58,9 +68,7 @@ def set_gold(database: Database, project: str, person: str, item: int, candidate
     """Say which grade of a candidate is known to be right; None: that none is. Raises Problem unless the person is an
     owner."""
     with database.writing() as session:
-        there = project_in(session, project)
-        if person_in(session, person).role != Role.OWNER:
-            raise BadRequest(f"{person} is no owner, and only owners see and set gold grades.")
+        there = _owned(session, project, person)
         of_it = (_CANDIDATE.c.id == candidate, _CANDIDATE.c.item_id == item, _CANDIDATE.c.project_id == there.id)
         row = session.execute(select(_CANDIDATE).where(*of_it)).first()
         if row is None:
@@ -69,6 +77,67 @@ def set_gold(database: Database, project: str, person: str, item: int, candidate
         session.execute(delete(GoldRow).where(*mine))
         if grade is not None:
             put_gold(session, {item: checked_gold(project_of(there), [Gold(row.content_hash, grade, What(row.what))])})
+
+
+def give_gold(database: Database, project: str, person: str, item: int, gold: Gold) -> None:
+    """Give a grade to a candidate of an item that need not be there yet, in place of an earlier one. Raises as set_gold
+    does, and for too many."""
+    with database.writing() as session:
+        there = _owned(session, project, person)
+        _check_item(session, there, item)
+        put_gold(session, {item: checked_gold(project_of(there), [gold])})
+        if session.scalar(select(func.count()).select_from(GoldRow).where(GoldRow.item_id == item)) > MAX_GOLD:
+            raise _too_many()
+
+
+def take_gold(database: Database, project: str, person: str, item: int, what: What, mark: str) -> None:
+    """Take away the grade with this mark; where there is none, nothing. Raises as set_gold does."""
+    with database.writing() as session:
+        _check_item(session, _owned(session, project, person), item)
+        mine = (GoldRow.item_id == item, GoldRow.what == what, GoldRow.mark == mark)
+        session.execute(delete(GoldRow).where(*mine))
+
+
+def known_gold(database: Database, project: str, person: str, item: int) -> KnownGold:
+    """Raises as set_gold does."""
+    with database.reading() as session:
+        _check_item(session, _owned(session, project, person), item)
+        rows = session.execute(select(_GOLD).where(_GOLD.c.item_id == item).order_by(_GOLD.c.what, _GOLD.c.mark)).all()
+        candidates = session.execute(select(_CANDIDATE).where(_CANDIDATE.c.item_id == item)).all()
+    grades, met = matched(rows, candidates)
+    waiting = (Gold(row.mark, row.grade, What(row.what)) for row in rows if (row.what, row.mark) not in met)
+    return KnownGold(grades, tuple(waiting))
+
+
+def matched(gold: Iterable[Row], candidates: Iterable[Row]) -> tuple[dict[int, str], set[tuple[str, str]]]:
+    """Of rows of one item: the gold grade of each candidate that has one, by number; and which (what, mark) are of
+    one."""
+    grades = {(row.what, row.mark): row.grade for row in gold}
+    known: dict[int, str] = {}
+    met: set[tuple[str, str]] = set()
+    for each in candidates:
+        marks = [(each.what, mark) for mark in marks_of(each) if (each.what, mark) in grades]
+        met.update(marks)
+        if marks:
+            known[each.id] = grades[marks[0]]
+    return known, met
+
+
+def _owned(session: Session, project: str, person: str) -> ProjectRow:
+    """The project's row. Raises Problem unless the person is an owner."""
+    there = project_in(session, project)
+    if person_in(session, person).role != Role.OWNER:
+        raise BadRequest(f"{person} is no owner, and only owners see and set gold grades.")
+    return there
+
+
+def _check_item(session: Session, project: ProjectRow, item: int) -> None:
+    if session.scalar(select(ItemRow.project_id).where(ItemRow.id == item)) != project.id:
+        raise BadRequest(f"The project {project.name} has no item {item}.")
+
+
+def _too_many() -> BadRequest:
+    return BadRequest(f"An item has at most {MAX_GOLD} gold grades; leave some out.")
 
 
 def marks_of(candidate: Row | CandidateRow) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from kb.annotations.agreement import Measured
-from kb.annotations.gold import marks_of
+from kb.annotations.gold import matched
 from kb.annotations.projects import project_in
 from kb.annotations.settled import AT_ONCE, by_item
 from kb.annotations.tables import CandidateRow, GoldRow, ItemRow, PersonRow, VerdictRow
@@ -83,12 +83,7 @@ def _known(session: Session, items: Sequence[int]) -> tuple[dict[int, str], int]
     candidates = by_item(session, select(_CANDIDATE), _CANDIDATE, list(gold))
     known, unmatched = {}, 0
     for item, rows in gold.items():
-        grades = {(row.what, row.mark): row.grade for row in rows}
-        met = set()
-        for each in candidates.get(item, []):
-            marks = [(each.what, mark) for mark in marks_of(each) if (each.what, mark) in grades]
-            met.update(marks)
-            if marks:
-                known[each.id] = grades[marks[0]]
-        unmatched += len(grades.keys() - met)
+        grades, met = matched(rows, candidates.get(item, []))
+        known |= grades
+        unmatched += len(rows) - len(met)
     return known, unmatched

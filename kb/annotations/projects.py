@@ -49,15 +49,12 @@ def create_project(database: Database, project: Project) -> None:
 
 def insert_project(session: Session, project: Project) -> int:
     """The new row's number. Raises BadRequest for what cannot be a project and for a name that is taken."""
-    checked_name(project.name, "A project")
-    if type(project.judges) is not int or not 1 <= project.judges <= MAX_JUDGES:
-        raise BadRequest(f"Between 1 and {MAX_JUDGES} people judge each item; {shown(project.judges, 40)} cannot.")
     values = {
-        "name": project.name,
-        "guidelines": kept(project.guidelines, "The guidelines", MAX_GUIDELINES),
+        "name": checked_name(project.name, "A project"),
+        "guidelines": checked_guidelines(project.guidelines),
         "passage_scale": scale_json(checked_scale(project.passage_scale)),
         "answer_scale": scale_json(checked_scale(project.answer_scale)),
-        "judges": project.judges,
+        "judges": checked_judges(project.judges),
         "blind": bool(project.blind),
         "made": clock.now(session),
     }
@@ -67,9 +64,31 @@ def insert_project(session: Session, project: Project) -> int:
 
 def change_guidelines(database: Database, project: str, guidelines: str) -> None:
     """Raises BadRequest for ones that are too long, and when there is no such project."""
-    text = kept(guidelines, "The guidelines", MAX_GUIDELINES)
+    text = checked_guidelines(guidelines)
     with database.writing() as session:
         project_in(session, project, lock=True).guidelines = text
+
+
+def checked_guidelines(guidelines: object) -> str:
+    """As they are kept. Raises BadRequest."""
+    return kept(guidelines, "The guidelines", MAX_GUIDELINES)
+
+
+def checked_judges(judges: object) -> int:
+    """How many people judge each item. Raises BadRequest."""
+    if type(judges) is not int or not 1 <= judges <= MAX_JUDGES:
+        raise BadRequest(f"Between 1 and {MAX_JUDGES} people judge each item; {shown(judges, 40)} cannot.")
+    return judges
+
+
+def checked_step(grade: Grade) -> Grade:
+    """One grade of a scale. Raises BadRequest for what nobody can judge by."""
+    if len(checked_name(grade.key, "A grade")) > 32:
+        raise BadRequest(f"The grade {grade.key} has a name of more than 32 characters; shorten it.")
+    title(grade.label, "The label of a grade")
+    if grade.gain is not None and (type(grade.gain) is not int or not 0 <= grade.gain <= 100):
+        raise BadRequest(f"The grade {grade.key} must have a whole number from 0 to 100 as its gain, or none.")
+    return grade
 
 
 def checked_scale(scale: Scale) -> Scale:
@@ -77,11 +96,7 @@ def checked_scale(scale: Scale) -> Scale:
     if not 2 <= len(scale) <= _MAX_GRADES:
         raise BadRequest(f"A scale has between 2 and {_MAX_GRADES} grades; this has {len(scale)}.")
     for grade in scale:
-        if len(checked_name(grade.key, "A grade")) > 32:
-            raise BadRequest(f"The grade {grade.key} has a name of more than 32 characters; shorten it.")
-        title(grade.label, "The label of a grade")
-        if grade.gain is not None and (type(grade.gain) is not int or not 0 <= grade.gain <= 100):
-            raise BadRequest(f"The grade {grade.key} must have a whole number from 0 to 100 as its gain, or null.")
+        checked_step(grade)
     if len({grade.key for grade in scale}) < len(scale):
         raise BadRequest("Two grades of a scale have the same name; choose another for one.")
     return scale

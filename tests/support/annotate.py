@@ -37,7 +37,7 @@ def made(page, name: str) -> None:
     """An empty project, opened."""
     page.get_by_role("button", name="Projects", exact=True).click()
     page.get_by_text("New project").click()
-    root(page).get_by_label("Name").fill(name)
+    root(page).get_by_label("Name", exact=True).fill(name)
     page.get_by_role("button", name="Make the project").click()
     page.get_by_text("0 of 0 items finished").wait_for()
 
@@ -46,7 +46,7 @@ def make(page, name: str, judges: int, questions: list[tuple[str, str]], passage
     """A project with items of questions and photographs, and passages looked for."""
     page.get_by_role("button", name="Projects", exact=True).click()
     page.get_by_text("New project").click()
-    root(page).get_by_label("Name").fill(name)
+    root(page).get_by_label("Name", exact=True).fill(name)
     root(page).get_by_label("Guidelines").fill(f"# What to do\n\nSay whether it **answers**. {HOSTILE}")
     root(page).get_by_label("People who judge each item").fill(str(judges))
     page.get_by_role("button", name="Make the project").click()

@@ -21,6 +21,14 @@ from kb.catalogue.database import Database
 MOST_NUMBER = 2**53  # that a browser has
 
 
+class BadFields(BadRequest):
+    """What is wrong with the fields of a form: a sentence for each, by its name."""
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        super().__init__(" ".join(fields.values()))
+        self.fields = dict(fields)
+
+
 @dataclass(frozen=True)
 class Asked:
     """answers: that the Ask page showed lately, by the keys that their buttons have. signed: filled by operations that

@@ -24,9 +24,9 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from app.service.annotating import Annotating
-from app.web.annotate import comparing, running, signing, working
+from app.web.annotate import comparing, making, one_item, running, signing, working
 from app.web.annotate.accounts import START, Accounts
-from app.web.annotate.asked import Asked
+from app.web.annotate.asked import Asked, BadFields
 from app.web.annotate.door import BACK
 from app.web.annotate.who import Who, remember, token_of, who
 from app.web.ask.answering import ShownAnswer
@@ -40,7 +40,11 @@ from kb.annotations.signing_in import sign_out
 from kb.annotations.zip_export import export_zip
 from retriever.images import load_image
 
-OPERATIONS = working.OPERATIONS | running.OPERATIONS | comparing.OPERATIONS | signing.OPERATIONS
+OPERATIONS = {
+    name: operation
+    for topic in (working, making, running, one_item, comparing, signing)
+    for name, operation in topic.OPERATIONS.items()
+}
 LARGEST = 2048  # pixels of a photo's longer side, as it is shown
 
 
@@ -74,6 +78,8 @@ def _told(answer: Callable[[Request, bytes], Response]) -> Callable[[Request], A
             return await run_in_threadpool(answer, request, await request.body())
         except Refused as problem:
             status, sentence = problem.status, str(problem)
+        except BadFields as problem:
+            return JSONResponse({"problem": str(problem), "fields": problem.fields}, 400)
         except BadRequest as problem:
             status, sentence = 400, str(problem)
         except gr.Error as problem:

@@ -1,4 +1,4 @@
-"""What the page of who runs a project asks for: making and filling projects, how they go, settling disagreements.
+"""What the page of who runs a project asks for: filling projects, how they go, settling disagreements.
 
 Knows nothing of how anything is drawn.
 """
@@ -27,22 +27,13 @@ from kb.annotations.gold_progress import gold_progress
 from kb.annotations.item_files import add_part
 from kb.annotations.photos import MAX_BYTES, read_chosen
 from kb.annotations.progress import items_progress, progress
-from kb.annotations.projects import change_guidelines, create_project, delete_project, project_called
+from kb.annotations.projects import change_guidelines, delete_project, project_called
 from kb.annotations.records import Project, Role, What
 from retriever.images import load_image
 
 EXPORTS = ("zip", *FORMATS)
 _SHOWN = 50  # items, disagreements, or lines that cannot be taken, at a time
 _PATIENCE = 3.0  # seconds for a part of a file, far within those for which a page waits
-
-
-def _create(asked: Asked) -> Any:
-    made = Project(
-        asked.text("project").strip(), asked.text("guidelines", ""), judges=asked.number("judges"),
-        blind=asked.flag("blind"),
-    )  # fmt: skip
-    create_project(asked.database, made)
-    return {"name": made.name}
 
 
 def _guidelines(asked: Asked) -> None:
@@ -185,7 +176,6 @@ OPERATIONS = {
     "pooling": Operation(_pooling, Role.ADJUDICATOR),
     "disagreements": Operation(_disagreements, Role.ADJUDICATOR),
     "settle": Operation(_settle, Role.ADJUDICATOR),
-    "create": Operation(_create, Role.OWNER),
     "guidelines": Operation(_guidelines, Role.OWNER),
     "delete": Operation(_delete, Role.OWNER),
     "add": Operation(_add, Role.OWNER),

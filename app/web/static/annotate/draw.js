@@ -28,7 +28,8 @@
 
   const problem = (sentence) => h("p", { class: "cs-error", role: "alert" }, sentence);
 
-  /* A form whose button does something that may be refused; the reason is said below it. */
+  /* A form whose button does something that may be refused. The reason is said beside the fields that it is about, which
+     are known by data-field, else below the form. */
   function form(fieldsOf, label, submit, attributes = {}) {
     const said = h("div", {});
     const press = h("button", { type: "submit", class: "ca-button ca-first" }, label);
@@ -38,14 +39,41 @@
       if (press.disabled) return;
       press.disabled = true;
       said.replaceChildren();
+      unmark(made);
       try {
         await submit();
       } catch (refused) {
-        said.replaceChildren(problem(refused.message));
+        const left = mark(made, refused.fields ?? {});
+        const nothing = refused.fields && Object.keys(refused.fields).length && !left.length;
+        if (nothing) window.citesight.announce(refused.message);
+        else said.replaceChildren(problem(left.join(" ") || refused.message));
       }
       press.disabled = false;
     });
     return made;
+  }
+
+  function unmark(made) {
+    made.querySelectorAll(".ca-wrong-field").forEach((each) => each.remove());
+    made.querySelectorAll("[aria-invalid]").forEach((each) => {
+      each.removeAttribute("aria-invalid");
+      each.removeAttribute("aria-describedby");
+    });
+  }
+
+  /* Says what is wrong beside each field, and goes to the first; the sentences of fields that are not there. */
+  function mark(made, wrong) {
+    const found = Object.entries(wrong).map(([name, sentence]) => [made.querySelector(`[data-field="${CSS.escape(name)}"]`), sentence]);
+    found.filter(([of]) => of).forEach(([of, sentence]) => {
+      fields += 1;
+      of.setAttribute("aria-invalid", "true");
+      of.setAttribute("aria-describedby", `ca-field-${fields}`);
+      of.after(h("p", { class: "ca-wrong-field", id: `ca-field-${fields}` }, sentence));
+      for (let fold = of.closest("details:not([open])"); fold; fold = of.closest("details:not([open])")) fold.open = true;
+    });
+    const first = made.querySelector("[aria-invalid]");
+    (first?.matches("input, textarea, select") ? first : first?.querySelector("input"))?.focus();
+    return found.filter(([of]) => !of).map(([, sentence]) => sentence);
   }
 
   /* A button that asks for a second press, in its own place. */

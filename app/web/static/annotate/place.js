@@ -37,6 +37,7 @@
 
   window.citesight.place = {
     here: () => ((at.shown = written(here())), here()),
+    address: written,
     put,
     go,
     opened: (listener) => (at.opened = listener),

@@ -17,7 +17,7 @@
     at.view = view;
     if (to.project) return show(view, owner, to);
     const list = h("div", { class: "ca-cards" });
-    view.replaceChildren(h("h2", {}, "Projects"), list, owner ? making() : "");
+    view.replaceChildren(h("h2", {}, "Projects"), list, owner ? window.citesight.making() : "");
     const found = await ask("projects");
     if (at.view !== view) return;
     list.append(
@@ -39,30 +39,22 @@
     at.view = null;
   }
 
-  function making() {
-    const [name, named] = field("Name", { maxlength: 64, required: true, placeholder: "fruit-2026" });
-    const [guide, guidelines] = field("Guidelines (Markdown), shown beside the work", { rows: 6, maxlength: 100000 }, "textarea");
-    const [people, judges] = field("People who judge each item", { type: "number", min: 1, max: 20, value: 2, required: true });
-    const [seen, blind] = field("Judge blind: without ranks, in an order of chance", { type: "checkbox", checked: true });
-    seen.classList.add("ca-tick");
-    const make = async () => {
-      const told = { project: named.value, guidelines: guidelines.value, judges: Number(judges.value), blind: blind.checked };
-      const { name: made } = await ask("create", told);
-      place.go({ page: "projects", project: made });
-    };
-    return h("details", { class: "ca-panel" }, h("summary", {}, "New project"), form([name, guide, people, seen], "Make the project", make));
-  }
-
   async function show(view, owner, { project: name, part }) {
     const parts = { whole: h("div", { class: "ca-list" }), differ: h("div", {}), items: h("div", {}) };
     const back = button("All projects", () => place.go({ page: "projects" }));
+    if (/^\d+$/.test(part)) {
+      const up = button(name, () => place.go({ page: "projects", project: name }));
+      view.replaceChildren(h("div", { class: "ca-row" }, back, up));
+      await window.citesight.item(view, name, Number(part));
+      return;
+    }
     const loading = h("p", { class: "ca-faint" }, "Loading …");
     view.replaceChildren(h("div", { class: "ca-row" }, back), h("h2", {}, name), loading);
     // Whatever changes the items of the project has them, and how it goes, shown anew.
     const again = async () => {
       const found = await ask("overview", { project: name });
       if (at.view === view) draw(found, parts);
-      await items(name, parts);
+      await items(name, parts, owner);
       return found;
     };
     try {
@@ -245,7 +237,7 @@
     );
   }
 
-  async function items(name, parts) {
+  async function items(name, parts, owner) {
     const list = h("tbody", {});
     const more = h("div", {});
     let after = 0;
@@ -254,7 +246,7 @@
       after = found.at(-1)?.position;
       list.append(
         ...found.map((each) =>
-          h("tr", {}, h("th", { scope: "row" }, String(each.position)), h("td", { dir: "auto" }, each.question), h("td", {}, each.photo ? "yes" : "no"), h("td", {}, String(each.candidates)), h("td", {}, String(each.done)), h("td", {}, String(each.held))),
+          h("tr", {}, h("th", { scope: "row" }, String(each.position)), h("td", { dir: "auto" }, owner ? h("a", { href: place.address({ page: "projects", project: name, part: each.id }) }, each.question) : each.question), h("td", {}, each.photo ? "yes" : "no"), h("td", {}, String(each.candidates)), h("td", {}, String(each.done)), h("td", {}, String(each.held))),
         ),
       );
       more.replaceChildren(...(found.length === 50 ? [button("More items", page)] : []));

@@ -17,9 +17,10 @@
   const listeners = [];
 
   class Refused extends Error {
-    constructor(status, sentence) {
+    constructor(status, sentence, fields = {}) {
       super(sentence);
       this.status = status;
+      this.fields = fields; // a sentence for each that is wrong
     }
   }
 
@@ -43,7 +44,7 @@
       // A proxy's page, or a body that was cut off: told below, or the status says all.
     }
     if (response.ok) return answer;
-    throw new Refused(response.status, answer?.problem ?? `The program cannot answer now (${response.status}).`);
+    throw new Refused(response.status, answer?.problem ?? `The program cannot answer now (${response.status}).`, answer?.fields);
   }
 
   function queue() {

@@ -175,8 +175,8 @@
           "div",
           { class: "ca-side" },
           picture && picture.whole,
-          h("div", { class: "ca-panel ca-ask" }, h("h2", { class: "ca-question", dir: "auto" }, item.question), about(item)),
-          guidelines(project),
+          window.citesight.question(item),
+          window.citesight.guidelines(project, !NARROW),
         ),
         h(
           "div",
@@ -207,22 +207,6 @@
     else at.view.scrollIntoView({ block: "start" }); // photo and question first
     progress();
     announce(`Item ${item.position}: ${item.question}. ${at.cards[at.current]?.whole.getAttribute("aria-label") ?? ""}`);
-  }
-
-  function about(item) {
-    const given = item.references.length > 0;
-    return [
-      h("p", { class: "ca-faint" }, [`Item ${item.position}`, item.kind, !item.photo && "no photo"].filter(Boolean).join(" · ")),
-      item.said?.skipped && h("p", { class: "ca-faint" }, `Put aside: ${item.said.skipped}`),
-      given && h("details", {}, h("summary", {}, "Reference answers"), h("ul", {}, item.references.map((each) => h("li", { dir: "auto" }, each)))),
-    ];
-  }
-
-  function guidelines(project) {
-    if (!project.guidelines) return null;
-    const words = h("div", { class: "ca-guidelines", dir: "auto" });
-    words.innerHTML = project.guidelines; // made safe by the server: Markdown without tags, scripts or pictures
-    return h("details", { class: "ca-panel", open: !NARROW }, h("summary", {}, "Guidelines"), words);
   }
 
   /* candidate: null where it is said of the whole item. */

@@ -32,7 +32,7 @@ def test_the_first_by_name_runs_the_projects_and_the_others_judge(browser):
     assert "<em>twice</em>" in bob.ask("project", project="cats")["guidelines"]
     ann.refused("guidelines", 400, "100,000", project="cats", guidelines="x" * 100_001)
     ann.refused("create", 400, "There is a project called cats already", project="cats", judges=1)
-    ann.refused("create", 400, "judges", project="dogs", judges="two")
+    ann.refused("create", 400, "people judge each item", project="dogs", judges="two")
     browser().refused("projects", 401, "sign in")
     browser().named("ann").refused("enter", 400, "cannot be called", name="<b>")
 

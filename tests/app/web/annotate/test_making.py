@@ -1,0 +1,102 @@
+"""What is answered to who makes a project on the page, and to who gives an item's grades that are known to be right."""
+
+from __future__ import annotations
+
+from kb.annotations.gold import MAX_GOLD
+from kb.annotations.gold_progress import gold_progress
+from kb.annotations.people import add_person
+from kb.annotations.pools import add_pool
+from kb.annotations.projects import project_called
+from kb.annotations.records import ANSWER_SCALE, Grade
+from tests.support.annotation_pages import in_it
+from tests.support.annotations import answer, passage, project
+
+
+def wrong(browser, **told) -> dict[str, str]:
+    """The sentence beside each field."""
+    reply = browser.client.post("/annotation/do/create", json=told)
+    assert reply.status_code == 400
+    fields = reply.json()["fields"]
+    assert reply.json()["problem"] == " ".join(fields.values()) and all(each[-1] == "." for each in fields.values())
+    return fields
+
+
+def test_a_project_is_made_with_grades_of_its_own(browser, desk):
+    ann = browser().named("ann")
+    begun = ann.ask("begin-project")
+    assert (begun["judges"], begun["blind"]) == (2, True)
+    assert begun["scales"]["passage"][0] == {"key": "answers", "label": "answers it", "gain": 2}
+    mine = [{"key": "yes", "label": " Yes! ", "gain": 7}, {"key": "no", "label": "<b>No</b>", "gain": None}]
+    ann.ask("create", project=" own ", judges=3, blind=False, scales={"passage": mine})
+    made = project_called(desk.database, "own")
+    assert made.passage_scale == (Grade("yes", "Yes!", 7), Grade("no", "<b>No</b>", None))
+    assert (made.answer_scale, made.judges, made.blind) == (ANSWER_SCALE, 3, False)
+    ann.ask("create", project="usual", judges=1, scales=begun["scales"])
+    assert project_called(desk.database, "usual").answer_scale == ANSWER_SCALE
+    browser().named("bob").refused("begin-project", 403, "owner")
+
+
+def test_each_bad_value_of_a_new_project_is_told_beside_its_field(browser):
+    ann = browser().named("ann")
+    good = {"key": "yes", "label": "Yes", "gain": 1}
+    bad = [good | {"label": " "}, good | {"key": "a b"}, good | {"gain": "1.5"}, good | {"gain": 101}, good, "x"]
+    told = wrong(ann, project="a/b", judges="many", guidelines="x" * 100_001, scales={"passage": bad, "answer": [good]})
+    assert {name: words for name, words in {
+        "project": "cannot be called 'a/b'", "judges": "Between 1 and 20 people judge each item; many cannot",
+        "guidelines": "100,001 characters", "passage.0": "no label", "passage.1": "cannot be called 'a b'",
+        "passage.2": "whole number from 0 to 100", "passage.3": "whole number from 0 to 100",
+        "passage.5": "did not say this grade", "answer": "between 2 and 9 grades; this has 1",
+    }.items() if words not in told.pop(name)} == {} == told  # fmt: skip
+    assert "same name" in wrong(ann, project="cats", judges=1, scales={"answer": [good, good]})["answer"]
+    assert list(wrong(ann, project="cats", judges=1, scales={"passage": [good] * 10})) == ["passage"]
+    for none in (None, "x", 7):
+        ann.refused("create", 400, "did not say the grades", project="cats", judges=1, scales={"passage": none})
+    ann.refused("create", 400, "did not say the grades", project="cats", judges=1, scales=[good])
+    ann.ask("create", project="cats", judges=1)
+    assert wrong(ann, project="CATS", judges=1) == {
+        "project": "There is a project called cats already; choose another name."
+    }
+
+
+def test_the_gold_of_an_item_is_given_and_taken_away_by_its_owner(browser, desk):
+    add_person(desk.database, "zoe", "owner")
+    project(desk.database, items=2, passages=2, judges=1)
+    add_pool(desk.database, "cats", "q0", [answer()])
+    zoe, ann = browser().named("zoe"), browser().named("ann")
+    number = in_it(ann)["id"]
+    about = {"project": "cats", "item": number}
+    looked = zoe.ask("look", **about)
+    ids = [each["id"] for each in looked["item"]["candidates"]]
+    assert [each["gold"] for each in looked["item"]["candidates"]] == [None] * 3 and looked["waiting"] == []
+    zoe.ask("gold", **about, candidate=ids[0], grade="answers")
+    zoe.ask("gold", **about, candidate=ids[0], grade="wrong")
+    given = zoe.ask("gold", **about, candidate=ids[2], grade="right")
+    assert [each["gold"] for each in given["item"]["candidates"]] == ["wrong", None, "right"]
+    # Of what is not found yet, by its text; once it is found, it is that one's.
+    waits = zoe.ask("gold-text", **about, what="passage", text=passage(9).text, grade="answers")["waiting"]
+    assert [(each["what"], each["grade"]) for each in waits] == [("passage", "answers")]
+    assert gold_progress(desk.database, "cats").waiting == 1
+    add_pool(desk.database, "cats", "q0", [passage(9)])
+    found = zoe.ask("look", **about)
+    assert found["waiting"] == [] and "answers" in [each["gold"] for each in found["item"]["candidates"]]
+    waits = zoe.ask("gold-text", **about, what="answer", text="A dog.", grade="wrong")["waiting"]
+    assert zoe.ask("take-gold", **about, what="answer", mark=waits[0]["mark"])["waiting"] == []
+    zoe.ask("take-gold", **about, what="answer", mark=waits[0]["mark"])  # twice is once
+    zoe.ask("gold", **about, candidate=ids[0], grade=None)
+    assert gold_progress(desk.database, "cats").candidates == 2
+    zoe.refused("gold", 400, "no grade 'nice'", **about, candidate=ids[0], grade="nice")
+    zoe.refused("gold", 400, "no candidate", **about, candidate=10**6, grade="wrong")
+    zoe.refused("gold-text", 400, "no text", **about, what="passage", text=" \n", grade="wrong")
+    zoe.refused("gold-text", 400, "no grade 'right'", **about, what="passage", text="x", grade="right")
+    zoe.refused("gold-text", 400, "a passage or an answer", **about, what="photo", text="x", grade="right")
+    zoe.refused("look", 400, "no item", project="cats", item=10**6)
+    for number in range(MAX_GOLD - 2):
+        zoe.ask("gold-text", **about, what="passage", text=f"text {number}", grade="wrong")
+    zoe.refused("gold-text", 400, "at most 100 gold grades", **about, what="passage", text="one more", grade="wrong")
+    zoe.ask("gold-text", **about, what="passage", text="text 0", grade="answers")  # in place of the other
+    for name, told in {
+        "look": {}, "gold": {"candidate": ids[0], "grade": "wrong"}, "take-gold": {"what": "answer", "mark": "0"},
+        "gold-text": {"what": "answer", "text": "x", "grade": "right"},
+    }.items():  # fmt: skip
+        ann.refused(name, 403, "owner", **about, **told)
+    assert "gold" not in str(ann.ask("item", **about))
