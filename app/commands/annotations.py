@@ -31,6 +31,7 @@ from kb.annotations.people import add_person, people, remove_person
 from kb.annotations.progress import progress
 from kb.annotations.projects import create_project, delete_project, projects, scale_of
 from kb.annotations.records import ANSWER_SCALE, PASSAGE_SCALE, Project, Role, Scale, What
+from kb.annotations.removing import going, number_of, remove_item
 from kb.catalogue import Catalogue
 
 _SHOWN_SKIPS = 10
@@ -74,6 +75,11 @@ def add_annotation_commands(commands: Any, shared: argparse.ArgumentParser) -> N
     )
     imports.add_argument("--photos", type=Path, metavar="DIR", help="with --from: where photographs lie")
     imports.add_argument("--scales", type=Path, metavar="FILE", help="with --from: as for create")
+    removes = command("remove", _remove, "take an item out of a project; what was judged of it counts no more")
+    removes.add_argument("name", metavar="NAME")
+    removes.add_argument("id", metavar="ID", help="of the item")
+    removes.add_argument("--by", required=True, metavar="PERSON", help="the owner who the log is to say removed it")
+    removes.add_argument("--yes", action="store_true", help="also where people have judged it")
     delete = command("delete", _delete, "delete a project with all that was judged in it")
     delete.add_argument("name", metavar="NAME")
     about = "who judges"
@@ -209,6 +215,20 @@ def _import(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) 
     made = Project(args.name or args.file.stem, "", scales["passages"], scales["answers"])
     judged = import_foreign(database, args.file, args.program, photos, _check(), made, args.photos)
     print(f"made the project {made.name} with {judged:,} judgments")
+
+
+def _remove(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
+    database = catalogue.database
+    number = number_of(database, args.name, args.id)
+    lost = going(database, args.name, number)
+    judgments = lost.judgments + lost.finals
+    if judgments and not args.yes:
+        raise BadRequest(
+            f"People have judged {shown(args.id, 80)}; judgments that would count no more: {judgments:,}. Say --yes to "
+            "remove it all the same."
+        )
+    remove_item(database, args.name, args.by, number, photos_in(settings))
+    print(f"removed {printable(args.id)} from {args.name}; judgments that count no more: {judgments:,}")
 
 
 def _delete(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:

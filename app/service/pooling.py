@@ -16,9 +16,12 @@ from app.service.results import Result
 from app.settings import Settings
 from common.jobs import Progress
 from common.passage import Evidence
+from common.problems import Problem
 from kb.annotations.photos import Photos
 from kb.annotations.pools import add_pool, content_hash, unpooled
+from kb.annotations.projects import NoItem
 from kb.annotations.records import NewItem, PooledAnswer, PooledPassage, What
+from kb.annotations.removing import number_of
 from kb.annotations.settled import settled_items
 
 _NAMED = re.compile(r"(.+) in \S+(?: and \S+)*?(?: and by words)?")  # as _retriever writes them
@@ -78,15 +81,23 @@ def pool(
     """Puts the k best passages of the service's corpus to each item, and with `answers` its answer. What
     has been pooled so is passed over: it may end at any moment and be begun again. Raises Problem."""
     names = [retriever_of(service), *([answerer_of(service)] if answers else [])]
-    total, items = unpooled(service.catalogue.database, project, names)
+    database = service.catalogue.database
+    total, items = unpooled(database, project, names)
     report = Pooling()
     for done, item in enumerate(items, start=1):
-        if item.photo is not None and not photos.there(item.photo):
-            report.lost.append(item.key)
-            continue
         photo = None if item.photo is None else photos.path(item.photo)
-        found = list(_found(service, item, photo, k, answers))
-        made = add_pool(service.catalogue.database, project, item.key, found)
+        try:
+            if item.photo is not None and not photos.there(item.photo):
+                number_of(database, project, item.key)
+                report.lost.append(item.key)
+                continue
+            made = add_pool(database, project, item.key, list(_found(service, item, photo, k, answers)))
+        except NoItem:  # it was removed meanwhile
+            continue
+        except Problem:
+            if item.photo is None or photos.there(item.photo):
+                raise
+            continue  # the photo went with it just now; else it is told when the pooling is begun again
         report.items += 1
         report.added += made.added
         report.merged += made.merged

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from common.problems import BadRequest
 from common.text import shown
 from kb.annotations.people import person_in
-from kb.annotations.projects import project_in, project_of
+from kb.annotations.projects import no_item, project_in, project_of
 from kb.annotations.records import Gold, Project, Role, What
 from kb.annotations.saying import checked_grade
 from kb.annotations.tables import CandidateRow, GoldRow, ItemRow, ProjectRow
@@ -133,7 +133,7 @@ def _owned(session: Session, project: str, person: str) -> ProjectRow:
 
 def _check_item(session: Session, project: ProjectRow, item: int) -> None:
     if session.scalar(select(ItemRow.project_id).where(ItemRow.id == item)) != project.id:
-        raise BadRequest(f"The project {project.name} has no item {item}.")
+        raise no_item(session, project, item)
 
 
 def _too_many() -> BadRequest:

@@ -141,7 +141,7 @@ def _entry(told: Mapping[str, Any], candidates: list[dict[str, Any]], project: P
     number, before, earlier = (_whole(told[name]) for name in ("number", "before", "earlier"))
     if not number or any(other is not None and not 0 < other < number for other in (before, earlier)):
         raise ValueError
-    if (act == Act.FINAL and grade is None) or (act == Act.UNDO and before is None):
+    if act == Act.REMOVE or (act == Act.FINAL and grade is None) or (act == Act.UNDO and before is None):
         raise ValueError
     at = datetime.fromisoformat(told["at"])
     if not 1970 <= at.year <= 9000:

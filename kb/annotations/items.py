@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
 from common.problems import BadRequest
@@ -83,7 +83,8 @@ def _add(session: Session, project: str, items: list[NewItem]) -> tuple[int, lis
         elif said[item.key] != (item.photo, item.question):
             refused.append(place)
     _check_kinds(session, row.id, {item.kind for item in fresh})
-    insert_items(session, row.id, row.items, fresh)
+    last = session.scalar(select(func.max(ItemRow.position)).where(ItemRow.project_id == row.id))
+    insert_items(session, row.id, last or 0, fresh)
     _put_gold(session, row, [item for place, item in enumerate(items) if place not in refused])
     return len(fresh), refused
 
@@ -109,8 +110,8 @@ def insert_items(session: Session, project: int, last: int, items: Sequence[NewI
         for place, item in enumerate(items, 1)
     ]
     insert_many(session, ItemRow.__table__, rows)
-    values = {"items": last + len(rows)}
-    session.execute(update(ProjectRow).where(ProjectRow.id == project).values(**values))
+    more = {"items": ProjectRow.items + len(rows)}
+    session.execute(update(ProjectRow).where(ProjectRow.id == project).values(**more))
 
 
 def _check_kinds(session: Session, project: int, new: set[str]) -> None:

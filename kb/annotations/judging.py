@@ -126,7 +126,9 @@ def undo(database: Database, project: str, person: str, number: int | None = Non
         desk = sit_down(session, project, person)
         if desk.top is None or number not in (None, desk.top):
             return None
-        last = _entry(session, desk, desk.top)
+        last = _undoable(session, desk)
+        if last is None:
+            return None
         counters = locked_item(session, desk.project, last.item_id)
         there, verdicts = _judged(session, last.item_id, last.candidate_id or None)
         held = _entry(session, desk, last.before) if last.before else None
@@ -241,11 +243,31 @@ def _recount(
         session.connection().execute(_MATTERS, {"of": candidate.id, "apart": apart})
 
 
+def _undoable(session: Session, desk: Desk) -> Row | None:
+    """What a person did last and has not undone, of an item that is there: those that were removed are passed over."""
+    number = desk.top
+    while number is not None:
+        entry = _find_entry(session, desk, number)
+        if entry is None:  # an export leaves out what was removed
+            return None
+        there = select(ItemRow.id).where(ItemRow.id == entry.item_id, ItemRow.project_id == desk.project.id)
+        if session.scalar(there) is not None:
+            return entry
+        number = entry.earlier
+    return None
+
+
 def _entry(session: Session, desk: Desk, number: int) -> Row:
+    found = _find_entry(session, desk, number)
+    assert found is not None, "an entry that another one names"
+    return found
+
+
+def _find_entry(session: Session, desk: Desk, number: int) -> Row | None:
     chosen = select(_LOG).where(
         _LOG.c.project_id == desk.project.id, _LOG.c.person_id == desk.person, _LOG.c.number == number
     )
-    return session.execute(chosen).one()
+    return session.execute(chosen).first()
 
 
 def _judged(session: Session, item: int, number: int | None) -> tuple[Row | None, dict[int, Row]]:

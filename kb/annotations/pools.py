@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from common.problems import BadRequest
 from common.text import shown
 from kb.annotations.items import item_number, items_after
-from kb.annotations.projects import project_in
+from kb.annotations.projects import NoItem, project_in
 from kb.annotations.records import NewItem, PooledAnswer, PooledPassage, discount
 from kb.annotations.seats import reopen
 from kb.annotations.tables import CandidateRow, ItemRow, ProjectRow
@@ -51,8 +51,12 @@ def add_pool(database: Database, project: str, key: str, pool: Sequence[Pooled])
         there = project_in(session, project)
         number = item_number(session, there.id, key)
         if number is None:
-            raise BadRequest(f"The project {project} has no item {shown(key, 80)}.")
-        return _merge(session, there, number, rows)
+            raise _none(project, key)
+        return _merge(session, there, number, rows, key)
+
+
+def _none(project: str, key: str) -> NoItem:
+    return NoItem(f"The project {project} has no item {shown(key, 80)}, or not any more.")
 
 
 def unpooled(database: Database, project: str, by: Collection[str]) -> tuple[int, Iterator[NewItem]]:
@@ -113,8 +117,13 @@ def candidate_row(pooled: Pooled) -> dict[str, Any]:
     }
 
 
-def _merge(session: Session, project: ProjectRow, number: int, rows: list[dict[str, Any]]) -> PoolReport:
-    candidates = session.scalar(select(ItemRow.candidates).where(ItemRow.id == number).with_for_update())
+def _merge(
+    session: Session, project: ProjectRow, number: int, rows: list[dict[str, Any]], key: str
+) -> PoolReport:
+    mine = (ItemRow.id == number, ItemRow.project_id == project.id)
+    candidates = session.scalar(select(ItemRow.candidates).where(*mine).with_for_update())
+    if candidates is None:  # it was removed just now
+        raise _none(project.name, key)
     chosen = select(CandidateRow.what, CandidateRow.content_hash, CandidateRow.id, CandidateRow.found)
     kept_now = session.execute(chosen.where(CandidateRow.item_id == number))
     there = {(what, hash): (id, found) for what, hash, id, found in kept_now}

@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -18,14 +18,17 @@ from common.text import shown
 from kb.annotations import clock
 from kb.annotations.names import in_other_letters
 from kb.annotations.photos import Photos
-from kb.annotations.records import Grade, Project, Scale
-from kb.annotations.tables import ItemRow, ProjectRow
+from kb.annotations.records import Act, Grade, Project, Scale
+from kb.annotations.tables import ItemRow, JudgmentRow, ProjectRow
 from kb.annotations.texts import MAX_GUIDELINES, checked_name, kept, title
+from kb.annotations.upserts import make_sure
 from kb.catalogue.database import Database
 
 MAX_JUDGES = 20
 _MAX_GRADES = 9  # one key of a keyboard each
 _AT_ONCE = 200  # items deleted in one transaction
+_BIN = "~removed"  # no project can be called so
+_NEVER = datetime(9000, 1, 1, tzinfo=UTC)
 _STOPPED = timedelta(days=1)  # after which a project that nobody finds is neither being deleted nor imported
 
 
@@ -129,6 +132,30 @@ def no_project(name: str) -> BadRequest:
     return BadRequest(f"There is no project called {shown(name, 80)}, or it was deleted.")
 
 
+class NoItem(BadRequest):
+    """An item is not in the project, or not any more."""
+
+
+def no_item(session: Session, project: Row | ProjectRow, number: int) -> NoItem:
+    """What is said where a project has no item of this number."""
+    removed = select(JudgmentRow.id).where(
+        JudgmentRow.item_id == number, JudgmentRow.project_id == project.id, JudgmentRow.act == Act.REMOVE
+    )
+    if session.scalar(removed.limit(1)) is None:
+        return NoItem(f"The project {project.name} has no item {number}.")
+    return NoItem(
+        f"This item was removed from {project.name}: nothing more is saved of it, and what was said of it counts no "
+        "more. Go on with the next one."
+    )
+
+
+def bin_number(session: Session) -> int:
+    """The number of the project in which the removed items of all projects lie, which nobody finds."""
+    values = {"name": _BIN, "guidelines": "", "passage_scale": "[]", "answer_scale": "[]", "judges": 1}
+    make_sure(session, ProjectRow.__table__, values | {"made": clock.now(session), "deleted": _NEVER})
+    return session.scalar(select(ProjectRow.id).where(ProjectRow.name == _BIN))
+
+
 @lru_cache
 def scale_from(text: str) -> Scale:
     """A scale as it is kept."""
@@ -207,6 +234,9 @@ def delete_hidden(database: Database, number: int, photos: Photos) -> None:
     while _delete_some(database, number, photos):
         pass
     with database.writing() as session:
+        removed = select(JudgmentRow.item_id).where(JudgmentRow.project_id == number, JudgmentRow.act == Act.REMOVE)
+        the_bin = select(ProjectRow.id).where(ProjectRow.name == _BIN)
+        session.execute(delete(ItemRow.__table__).where(ItemRow.id.in_(removed), ItemRow.project_id.in_(the_bin)))
         session.execute(delete(ProjectRow).where(ProjectRow.id == number))
 
 

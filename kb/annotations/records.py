@@ -29,12 +29,14 @@ class What(StrEnum):
 
 
 class Act(StrEnum):
-    """What an entry of the log records: a judgment, an item put aside, one of these undone, a final judgment."""
+    """What an entry of the log records: a judgment, an item put aside, one of these undone, a final judgment; an item
+    taken out of its project."""
 
     JUDGE = "judge"
     SKIP = "skip"
     UNDO = "undo"
     FINAL = "final"
+    REMOVE = "remove"
 
 
 @dataclass(frozen=True)

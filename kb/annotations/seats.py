@@ -13,9 +13,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import Row, bindparam, select, update
 from sqlalchemy.orm import Session
 
-from common.problems import BadRequest
 from kb.annotations.people import check_person, person_in
-from kb.annotations.projects import project_in, scale_from
+from kb.annotations.projects import no_item, project_in, scale_from
 from kb.annotations.records import Scale, What
 from kb.annotations.tables import AssignmentRow, ItemRow, PersonRow, ProjectRow, WorkerRow
 from kb.annotations.upserts import make_sure, put
@@ -98,7 +97,7 @@ def locked_item(session: Session, project: Row | ProjectRow, number: int) -> Row
     """The item's counters, locked. Raises BadRequest."""
     item = session.connection().execute(_LOCK_ITEM, {"item": number, "project": project.id}).first()
     if item is None:
-        raise BadRequest(f"The project {project.name} has no item {number}.")
+        raise no_item(session, project, number)
     return item
 
 

@@ -78,8 +78,8 @@ class AttemptRow(Base):
 
 
 class ProjectRow(Base):
-    """`deleted` is when its deletion began; its name is free from then on. Scales are JSON. `items` have the positions
-    from 1 to that number."""
+    """`deleted` is when its deletion began; its name is free from then on. Scales are JSON. `items` is how
+    many there are, whose positions count from 1 and leave out those that were removed."""
 
     __tablename__ = "annotation_project"
 

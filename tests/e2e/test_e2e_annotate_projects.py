@@ -1,4 +1,4 @@
-"""Who runs a project, in a real browser: its making with grades of its own, an item and the grades known to be right."""
+"""Who runs a project, in a real browser: its making with grades of its own; an item and its known grades."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; apt-
 
 
 def test_a_project_with_grades_of_its_own_and_an_item_with_gold(browser, site: str) -> None:
-    with person(browser, site, "ann") as ann:
+    with person(browser, site, "ann") as ann, person(browser, site, "bob") as bob:
         page = ann.page
         page.get_by_role("button", name="Projects", exact=True).click()
         page.get_by_text("New project").click()
@@ -67,8 +67,21 @@ def test_a_project_with_grades_of_its_own_and_an_item_with_gold(browser, site: s
             "answers it", "wrong subject", "Rather good", "cannot tell",
         ]  # fmt: skip
         page.keyboard.press("3")
+        bob.page.goto(page.url)
+        bob.page.locator(".ca-card.ca-current").wait_for()
         page.go_back()
         page.get_by_text("What to judge").wait_for()
         page.get_by_role("button", name="Projects", exact=True).click()
         page.get_by_role("button", name="Open own-grades").click()
         root(page).get_by_role("region", name="Gold").get_by_role("row", name="ann 1 1").wait_for()
+        # Somebody else has the item open while it is removed.
+        page.get_by_role("link", name="How heavy is a tiger?").click()
+        page.get_by_role("button", name="Remove the item").click()
+        page.get_by_text("Remove it? 1 judgment of 1 person of it would count no more.").wait_for()
+        page.get_by_role("button", name="Remove it", exact=True).click()
+        page.get_by_text("0 of 0 items finished").wait_for()
+        page.get_by_text("Removed: 1 item").wait_for()
+        bob.page.keyboard.press("1")
+        bob.page.get_by_text("Not saved: This item was removed from own-grades").wait_for()
+        bob.page.get_by_role("button", name="Next item").click()
+        bob.page.get_by_text("Nothing is left for you here").wait_for()

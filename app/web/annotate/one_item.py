@@ -1,11 +1,12 @@
-"""What the page asks for about one item that an owner looks at: what is in it, and the grades known to be right, given
-and taken away.
+"""What the page asks for about one item that an owner looks at: what is in it, the grades known to be right, given and
+taken away, and taking it out of the project.
 
 Knows nothing of how it looks.
 """
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from app.web.annotate.as_json import item_json
@@ -15,6 +16,7 @@ from kb.annotations.asking import item_for
 from kb.annotations.gold import give_gold, known_gold, mark_of, set_gold, take_gold
 from kb.annotations.projects import project_called
 from kb.annotations.records import Gold, Role, What
+from kb.annotations.removing import going, remove_item
 
 
 def _look(asked: Asked) -> Any:
@@ -25,7 +27,8 @@ def _look(asked: Asked) -> Any:
         candidate["gold"] = gold.grades.get(candidate["id"])
     waiting = [{"what": each.what, "mark": each.mark, "grade": each.grade} for each in gold.waiting]
     scales = {what: [{"key": g.key, "label": g.label} for g in project.scale(what)] for what in What}
-    return {"item": item, "waiting": waiting, "scales": scales}
+    goes = asdict(going(asked.database, asked.project, number))
+    return {"item": item, "waiting": waiting, "scales": scales, "goes": goes}
 
 
 def _gold(asked: Asked) -> Any:
@@ -50,6 +53,10 @@ def _take_gold(asked: Asked) -> Any:
     return _look(asked)
 
 
+def _remove(asked: Asked) -> None:
+    remove_item(asked.database, asked.project, asked.name, asked.number("item"), asked.desk.photos)
+
+
 def _what(asked: Asked) -> What:
     what = asked.text("what")
     if what not in list(What):
@@ -62,4 +69,5 @@ OPERATIONS = {
     "gold": Operation(_gold, Role.OWNER),
     "gold-text": Operation(_gold_text, Role.OWNER),
     "take-gold": Operation(_take_gold, Role.OWNER),
+    "remove-item": Operation(_remove, Role.OWNER),
 }

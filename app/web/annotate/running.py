@@ -14,6 +14,7 @@ from app.web.annotate.as_json import (
     candidate_json,
     judged_json,
     measured_json,
+    when,
     worker_json,
 )
 from app.web.annotate.asked import Asked, Operation
@@ -29,6 +30,7 @@ from kb.annotations.photos import MAX_BYTES, read_chosen
 from kb.annotations.progress import items_progress, progress
 from kb.annotations.projects import change_guidelines, delete_project, project_called
 from kb.annotations.records import Project, Role, What
+from kb.annotations.removing import removals
 from retriever.images import load_image
 
 EXPORTS = ("zip", *FORMATS)
@@ -92,6 +94,7 @@ def _overview(asked: Asked) -> Any:
         "people": [worker_json(each) for each in found.people],
         "agreement": {what: _agreement(agreement(asked.database, asked.project, what)) for what in What},
         "gold": _gold(asked),
+        "removed": [vars(each) | {"at": when(each.at)} for each in removals(asked.database, asked.project)],
         "formats": list(EXPORTS),
         "pooling": _pooling(asked),
     }

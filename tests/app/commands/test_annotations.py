@@ -51,6 +51,8 @@ def items(tmp_path):
 
 
 def test_a_project_from_its_making_to_its_end(command, database, given, items, tmp_path):
+    third = tmp_path / "third.jsonl"
+    third.write_text(json.dumps({"id": "three", "question": "Where?"}))
     (tmp_path / "guide.md").write_text("# Guide")
     made = command("create", "cats", "--guidelines", tmp_path / "guide.md", "--judges", "2")
     assert made[1] == "made the project cats\n"
@@ -71,6 +73,15 @@ def test_a_project_from_its_making_to_its_end(command, database, given, items, t
     told = json.loads(command("progress", "cats", "--json")[1])
     assert told["finished"] == 2 and told["agreement"]["passage"]["overall"]["nominal"]["value"] == 1
     assert [each["name"] for each in told["people"]] == ["ann", "bob"]
+
+    command("add", "cats", third)
+    add_pool(database, "cats", "three", [passage(1)])
+    item = next_item(database, "cats", "ann")
+    judge(database, "cats", "ann", item.id, item.candidates[0].id, grade="answers")
+    asked = command("remove", "cats", "three", "--by", "bob")
+    assert asked[0] == 2 and "judgments that would count no more: 1. Say --yes" in asked[2]
+    removed = "removed three from cats; judgments that count no more: 1\n"
+    assert command("remove", "cats", "three", "--by", "bob", "--yes") == (0, removed, "")
 
     output = tmp_path / "cats.jsonl"
     assert command("export", "cats", "--output", output)[0] == 0
@@ -119,6 +130,8 @@ def test_what_could_not_be_taken_is_on_standard_error(command, items, tmp_path):
         (("export", "cats", "--format", "m2kr", "--output", "."), "There is a . already"),
         (("export", "cats", "--format", "m2kr", "--output", "new"), "judged to answer it"),
         (("delete", "dogs"), "no project called dogs"),
+        (("remove", "dogs", "one", "--by", "bob"), "no project called dogs"),
+        (("remove", "cats", "one", "--by", "bob"), "The project cats has no item one."),
         (("import", "items.jsonl"), "is not an export"),
         (("import", "items.jsonl", "--photos", "."), "go with --from"),
         (("import", "items.jsonl", "--from", "argilla"), "is not a JSON list of records"),

@@ -16,6 +16,7 @@ from kb.annotations.people import add_person
 from kb.annotations.photos import Photos
 from kb.annotations.projects import create_project
 from kb.annotations.records import NewItem, Project, What
+from kb.annotations.removing import number_of, remove_item
 from kb.catalogue import Catalogue
 from tests.support.service import fill, photo, services
 
@@ -105,6 +106,21 @@ def test_an_item_whose_photo_is_gone_is_said_and_the_others_go_on(build, photos,
             file.unlink()
     report = pool(ready(build), photos, "gems", 1)
     assert report.lost == ["one"] and report.items == 1
+
+
+def test_an_item_that_is_removed_meanwhile_is_passed_over(build, photos, catalogue, monkeypatch):
+    service, database = ready(build), catalogue.database
+    add_person(database, "zoe", "owner")
+    find, asked = service.find, []
+
+    def found(*told):
+        if not asked:
+            remove_item(database, "gems", "zoe", number_of(database, "gems", "one"), photos)
+        asked.append(told)
+        return find(*told)
+
+    monkeypatch.setattr(service, "find", found)
+    assert pool(service, photos, "gems", 1).items == len(asked) - 1
 
 
 def test_a_project_that_is_not_there(build, photos):

@@ -4,7 +4,7 @@
   "use strict";
   const { announce, place } = window.citesight;
   const { ask } = window.citesight.server;
-  const { h, button, field, form, problem } = window.citesight.draw;
+  const { h, button, field, form, problem, sure, counted } = window.citesight.draw;
 
   /* In a view, which has what goes to the project before it. */
   async function item(view, project, number) {
@@ -19,7 +19,7 @@
     }
   }
 
-  function draw({ item: found, waiting, scales }, about, show) {
+  function draw({ item: found, waiting, scales, goes }, about, show) {
     const picture = found.photo && h("img", { class: "ca-small", src: `annotation/photo/${encodeURIComponent(about.project)}/${found.id}`, alt: `Photo of item ${found.position}` });
     const facts = [`Item ${found.position}`, `id ${found.key}`, found.kind, !found.photo && "no photo"].filter(Boolean).join(" · ");
     const known = found.references.length > 0 && h("ul", {}, found.references.map((each) => h("li", { dir: "auto" }, each)));
@@ -27,8 +27,8 @@
       h(
         "div",
         { class: "ca-panel" },
-        h("div", { class: "ca-beside" }, picture, h("div", {}, h("h3", { dir: "auto" }, found.question), h("p", { class: "ca-faint" }, facts), known && h("h4", {}, "Reference answers"), known)),
-        h("div", { class: "ca-row" }, button("Judge it", () => place.go({ page: "judge", project: about.project, part: found.id }))),
+        h("div", { class: "ca-beside" }, picture, h("div", {}, h("h2", { dir: "auto" }, found.question), h("p", { class: "ca-faint" }, facts), known && h("h3", {}, "Reference answers"), known)),
+        h("div", { class: "ca-row" }, button("Judge it", () => place.go({ page: "judge", project: about.project, part: found.id })), removing(goes, about)),
       ),
       h(
         "div",
@@ -39,6 +39,24 @@
       ),
       byText(waiting, scales, about, show),
     ];
+  }
+
+  function removing({ judgments, people, finals }, about) {
+    const said = h("div", {});
+    const settled = finals > 0 && `${counted(finals, "final judgment")}`;
+    const judged = judgments > 0 && `${counted(judgments, "judgment")} of ${counted(people, "person", "people")}`;
+    const lost = [judged, settled].filter(Boolean).join(" and ");
+    const gone = async () => {
+      try {
+        await ask("remove-item", about);
+      } catch (refused) {
+        said.replaceChildren(problem(refused.message));
+        return;
+      }
+      announce("The item was removed.");
+      place.go({ page: "projects", project: about.project }, "replaceState");
+    };
+    return [sure("Remove the item", lost ? `Remove it? ${lost} of it would count no more.` : "Remove it? Nobody has judged it.", "Remove it", gone), said];
   }
 
   /* A choice of the grade that is known; `chosen` is told a key, or null. */

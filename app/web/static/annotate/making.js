@@ -64,8 +64,8 @@
         (at > 1 ? made.up : made.label).focus();
       });
       made.out = button("Leave out", () => (rows.splice(rows.indexOf(made), 1), draw(), add.focus()));
-      const parts = h("div", { class: "ca-step" }, labelled, named, worth, h("div", { class: "ca-row" }, made.up, made.out));
-      made.whole = h("li", {}, parts);
+      made.parts = h("div", { class: "ca-step", role: "group" }, labelled, named, worth, h("div", { class: "ca-row" }, made.up, made.out));
+      made.whole = h("li", {}, made.parts);
       return made;
     }
 
@@ -75,8 +75,7 @@
         each.up.hidden = at === 0;
         each.up.setAttribute("aria-label", `Grade ${at + 1} of ${WHAT[what]} one up`);
         each.out.setAttribute("aria-label", `Leave out grade ${at + 1} of ${WHAT[what]}`);
-        each.whole.setAttribute("aria-label", `Grade ${at + 1} of ${WHAT[what]}`);
-        each.whole.setAttribute("role", "group");
+        each.parts.setAttribute("aria-label", `Grade ${at + 1} of ${WHAT[what]}`);
       });
       list.replaceChildren(...rows.map((each) => each.whole));
       add.hidden = rows.length >= MOST;

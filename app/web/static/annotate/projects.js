@@ -92,6 +92,7 @@
       ),
       agreement(found.agreement),
       ...gold(found.gold),
+      ...removed(found.removed),
     );
   }
 
@@ -126,6 +127,12 @@
     const waits = told.waiting ? `; ${counted(told.waiting, "more")} wait for their passage to be found` : "";
     const about = h("p", { class: "ca-faint" }, `${counted(told.candidates, "passage or answer", "passages or answers")} with a grade that is known${waits}.`);
     return [h("div", { class: "ca-panel" }, h("h3", {}, "Checked by gold"), about, rows.length ? table(["Person", "Judged", "Right", "Share"], rows, { label: "Gold" }) : "")];
+  }
+
+  function removed(gone) {
+    if (!gone.length) return [];
+    const rows = gone.map((each) => [each.key, each.question, each.person, when(each.at)]);
+    return [h("details", { class: "ca-panel" }, h("summary", {}, `Removed: ${counted(gone.length, "item")}`), table(["Id", "Question", "By", "When"], rows, { label: "Removed items" }))];
   }
 
   /* Items */

@@ -1,15 +1,16 @@
-"""What is answered to who makes a project on the page, and to who gives an item's grades that are known to be right."""
+"""What is answered to who makes a project on the page, gives an item's known grades there, or takes an item out."""
 
 from __future__ import annotations
 
 from kb.annotations.gold import MAX_GOLD
 from kb.annotations.gold_progress import gold_progress
+from kb.annotations.items import add_items
 from kb.annotations.people import add_person
 from kb.annotations.pools import add_pool
 from kb.annotations.projects import project_called
-from kb.annotations.records import ANSWER_SCALE, Grade
+from kb.annotations.records import ANSWER_SCALE, Grade, NewItem
 from tests.support.annotation_pages import in_it
-from tests.support.annotations import answer, passage, project
+from tests.support.annotations import answer, check, passage, photo_bytes, project
 
 
 def wrong(browser, **told) -> dict[str, str]:
@@ -56,6 +57,29 @@ def test_each_bad_value_of_a_new_project_is_told_beside_its_field(browser):
     assert wrong(ann, project="CATS", judges=1) == {
         "project": "There is a project called cats already; choose another name."
     }
+
+
+def test_an_item_is_removed_by_its_owner_who_is_told_what_goes_with_it(browser, desk):
+    add_person(desk.database, "zoe", "owner")
+    project(desk.database, items=0, judges=2)
+    photo = desk.photos.keep(photo_bytes(), check)
+    add_items(desk.database, "cats", [NewItem("What is it?", photo, "q0")])
+    add_pool(desk.database, "cats", "q0", [passage(1)])
+    zoe, ann = browser().named("zoe"), browser().named("ann")
+    item = in_it(ann)
+    about = {"project": "cats", "item": item["id"]}
+    ann.ask("judge", **about, candidate=item["candidates"][0]["id"], grade="answers")
+    assert zoe.ask("look", **about)["goes"] == {"judgments": 1, "people": 1, "finals": 0}
+    ann.refused("remove-item", 403, "owner", **about)
+    assert desk.photos.there(photo)
+    zoe.ask("remove-item", **about)
+    assert not desk.photos.there(photo) and ann.client.get(f"/annotation/photo/cats/{item['id']}").status_code == 400
+    for name, told in {"judge": {"grade": "wrong"}, "skip": {"reason": "dark"}, "item": {}}.items():
+        ann.refused(name, 400, "This item was removed from cats", **about, **told)
+    assert ann.ask("undo", project="cats", number=1) is None and ann.ask("mine", project="cats")["judged"] == []
+    [removed] = zoe.ask("overview", project="cats")["removed"]
+    assert removed | {"key": "q0", "question": "What is it?", "person": "zoe"} == removed
+    zoe.refused("remove-item", 400, "was removed from cats", **about)
 
 
 def test_the_gold_of_an_item_is_given_and_taken_away_by_its_owner(browser, desk):

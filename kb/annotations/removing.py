@@ -1,0 +1,179 @@
+"""Items taken out of a project. What was judged of one counts no more; its log stays, with one entry more that says who
+took it out, and when.
+
+A removed item lies in the bin, a project that nobody finds, so that its number and those of its candidates are nobody
+else's: what a browser sends late is refused, and not taken for another item's. It goes when its project is deleted.
+Knows nothing of how a removal is asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Row, delete, func, select, update
+from sqlalchemy.orm import Session
+
+from common.problems import BadRequest
+from common.text import shown
+from kb.annotations import clock
+from kb.annotations.items import item_number
+from kb.annotations.judging import log_entry
+from kb.annotations.people import person_in
+from kb.annotations.photos import Photos
+from kb.annotations.projects import NoItem, bin_number, no_item, project_in
+from kb.annotations.records import Act, Role
+from kb.annotations.seats import Desk, locked_item, sit_down
+from kb.annotations.tables import (
+    AdjudicationRow,
+    AssignmentRow,
+    CandidateRow,
+    ItemRow,
+    JudgmentRow,
+    PersonRow,
+    ProjectRow,
+    VerdictRow,
+    WorkerRow,
+)
+from kb.annotations.tallies import count
+from kb.catalogue.database import Database
+
+_LISTED = 100
+
+_ITEM, _CANDIDATE, _VERDICT = ItemRow.__table__, CandidateRow.__table__, VerdictRow.__table__
+
+
+class _Again(Exception):
+    """Somebody began to judge the item who was not seen before."""
+
+
+@dataclass(frozen=True)
+class Going:
+    """What goes with an item: judgments of how many people, and how many final ones."""
+
+    judgments: int
+    people: int
+    finals: int
+
+
+@dataclass(frozen=True)
+class Removal:
+    """An item that was taken out, by whom and when."""
+
+    key: str
+    question: str
+    person: str
+    at: datetime
+
+
+def going(database: Database, project: str, number: int) -> Going:
+    """Raises BadRequest where there is no such item."""
+    with database.reading() as session:
+        there = project_in(session, project)
+        if session.scalar(select(_ITEM.c.project_id).where(_ITEM.c.id == number)) != there.id:
+            raise no_item(session, there, number)
+        given = select(func.count(), func.count(_VERDICT.c.person_id.distinct()))
+        judgments, people = session.execute(
+            given.where(_VERDICT.c.item_id == number, _VERDICT.c.grade.is_not(None))
+        ).one()
+        settled = select(func.count()).select_from(AdjudicationRow).where(AdjudicationRow.item_id == number)
+        return Going(judgments, people, session.scalar(settled))
+
+
+def number_of(database: Database, project: str, key: str) -> int:
+    """Of the item with this key. Raises BadRequest where there is none."""
+    with database.reading() as session:
+        number = item_number(session, project_in(session, project).id, key)
+    if number is None:
+        raise NoItem(f"The project {project} has no item {shown(key, 80)}.")
+    return number
+
+
+def removals(database: Database, project: str) -> list[Removal]:
+    """Newest first."""
+    with database.reading() as session:
+        there = project_in(session, project)
+        mine = (JudgmentRow.project_id == there.id, JudgmentRow.act == Act.REMOVE)
+        chosen = select(ItemRow.key, ItemRow.question, PersonRow.name, JudgmentRow.at).where(*mine)
+        of_it = chosen.join(JudgmentRow, JudgmentRow.item_id == ItemRow.id)
+        by = of_it.join(PersonRow, PersonRow.id == JudgmentRow.person_id).order_by(JudgmentRow.id.desc()).limit(_LISTED)
+        return [Removal(key.split(" ", 2)[-1], *rest) for key, *rest in session.execute(by)]
+
+
+def remove_item(database: Database, project: str, person: str, number: int, photos: Photos) -> None:
+    """Take an item out, and delete its photo where nothing else uses it. Raises Problem unless the person is an owner,
+    and where there is no such item."""
+    with photos.changing():  # nobody puts the photo to another item meanwhile
+        while True:
+            try:
+                with database.writing(durable=True) as session:
+                    photo = _remove(session, project, person, number)
+                break
+            except _Again:
+                continue
+        if photo is not None:
+            photos.delete(photo)
+
+
+def _remove(session: Session, project: str, person: str, number: int) -> str | None:
+    """The hash of the photo that nothing uses any more."""
+    if person_in(session, person).role != Role.OWNER:
+        raise BadRequest(f"{person} is no owner, and only owners remove items.")
+    there = project_in(session, project)
+    # Who judges has locked their own worker before the item: so all are locked before it here, in order.
+    workers = set(_locked_workers(session, there.id))
+    desk = sit_down(session, project, person)
+    item = locked_item(session, desk.project, number)
+    verdicts = session.execute(select(_VERDICT).where(_VERDICT.c.item_id == number)).all()
+    if not {row.person_id for row in verdicts} <= workers | {desk.person}:
+        raise _Again
+    _uncount(session, desk, item, verdicts)
+    log_entry(
+        session, desk, number, 0, clock.now(session), Act.REMOVE, grade=None, said="", before=None, earlier=desk.top
+    )
+    desk.keep(session)
+    for row in (VerdictRow, AssignmentRow, AdjudicationRow):
+        session.execute(delete(row.__table__).where(row.__table__.c.item_id == number))
+    return _bin(session, there, number)
+
+
+def _locked_workers(session: Session, project: int) -> list[int]:
+    chosen = select(WorkerRow.person_id).where(WorkerRow.project_id == project)
+    return list(session.scalars(chosen.order_by(WorkerRow.person_id).with_for_update()))
+
+
+def _uncount(session: Session, desk: Desk, item: Row, verdicts: list[Row]) -> None:
+    """Take what was judged of the item out of what is counted of people and of agreement."""
+    given: dict[int, dict[int, str]] = {}
+    for row in verdicts:
+        if row.candidate_id and row.grade is not None:
+            given.setdefault(row.candidate_id, {})[row.person_id] = row.grade
+    chosen = select(_CANDIDATE.c.id, _CANDIDATE.c.what).where(_CANDIDATE.c.id.in_(given))
+    for candidate, what in session.execute(chosen.order_by(_CANDIDATE.c.id)).all():
+        count(
+            session, desk.project.id, desk.person, what, item.kind, desk.scale(what), given[candidate], {}
+        )
+    for person in sorted({one for grades in given.values() for one in grades}):
+        judged = sum(person in grades for grades in given.values())
+        if person == desk.person:
+            desk.judged -= judged
+            continue
+        mine = (WorkerRow.project_id == desk.project.id, WorkerRow.person_id == person)
+        session.execute(update(WorkerRow).where(*mine).values(judged=WorkerRow.judged - judged))
+
+
+def _bin(session: Session, project: ProjectRow, number: int) -> str | None:
+    """Put the item into the bin, under a key that says what it was; the hash of the photo that nothing uses then."""
+    row = session.execute(select(_ITEM.c.key, _ITEM.c.photo).where(_ITEM.c.id == number)).one()
+    elsewhere = bin_number(session)
+    gone = {"project_id": elsewhere, "position": number, "photo": None, "wanting": False, "taken": 0, "done": 0}
+    key = f"{number} {project.name} {row.key}"[:200]  # a space is in no key of an item that is there
+    session.execute(update(_ITEM).where(_ITEM.c.id == number).values(**gone, key=key))
+    session.execute(
+        update(_CANDIDATE).where(_CANDIDATE.c.item_id == number).values(project_id=elsewhere, matters=0.0)
+    )
+    counted = update(ProjectRow).where(ProjectRow.id == project.id)
+    session.execute(counted.values(items=ProjectRow.items - 1))
+    if row.photo is None or session.scalar(select(_ITEM.c.id).where(_ITEM.c.photo == row.photo).limit(1)):
+        return None
+    return row.photo
