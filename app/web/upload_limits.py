@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anyio import to_thread
-from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -32,6 +31,7 @@ from app.settings import (
     UPLOAD_YOUNG,
     UPLOADS_AT_ONCE,
 )
+from app.web.clients import client_of
 from common.recently_used import RecentlyUsed
 
 PATH = "/gradio_api/upload"
@@ -74,8 +74,7 @@ class Refused(Exception):
 class LimitedUploads:
     """Lets uploads through within the limits; a sentence for the others. One process, one of these.
 
-    proxied: whether all requests come from one proxy, which says whose they are. That can be made up, which evades the
-    limits of a client, not those of the disk."""
+    proxied: as for client_of. What is made up there evades the limits of a client, not those of the disk."""
 
     def __init__(self, app: ASGIApp, folder: Path, limits: UploadLimits, proxied: bool = False) -> None:
         self.app = app
@@ -141,9 +140,7 @@ class LimitedUploads:
 
     def _of(self, scope: Scope) -> deque[_Upload]:
         """The client's uploads of the last while."""
-        client = (scope.get("client") or ("",))[0]
-        if self._proxied:
-            client = Headers(scope=scope).get("x-forwarded-for", client).partition(",")[0].strip()[:100]
+        client = client_of(scope, self._proxied)
         uploads = self._clients.get(client)
         if uploads is None:
             uploads = deque()

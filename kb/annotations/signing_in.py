@@ -135,15 +135,15 @@ def accept(database: Database, code: str, password: str) -> str:
         return _changed(session, there, new)
 
 
-def sign_in(database: Database, name: str, password: str) -> str:
-    """A session's token. Raises BadRequest, the same whether name or password are wrong, and Problem where somebody has
-    tried wrong ones for the name so often that they have to wait."""
-    kept = _tried(database, name, password)
+def sign_in(database: Database, name: str, password: str, address: str = "") -> str:
+    """A session's token. address: from which it is asked for. Raises BadRequest, the same whether name or password are
+    wrong, and Problem where wrong ones were tried for the name, or from the address, so often that one has to wait."""
+    kept = _tried(database, name, password, address)
     renewed = hashed(password) if outdated(kept) else kept
     with database.writing() as session:
         there = _still(session, name, kept)
         there.password_hash = renewed
-        forgive(session, name)
+        forgive(session, name, address)
         return begin_session(session, there)
 
 
@@ -179,25 +179,27 @@ def sign_out_everywhere(database: Database, name: str) -> int:
         return session.execute(delete(SessionRow).where(SessionRow.person_id == there.id)).rowcount
 
 
-def change_password(database: Database, name: str, old: str, new: str) -> str:
+def change_password(database: Database, name: str, old: str, new: str, address: str = "") -> str:
     """End all sessions of somebody who knows the old password; a new session's token. Raises as sign_in does, and
     BadRequest for what cannot be a password."""
     checked = checked_password(new, name)
-    kept = _tried(database, name, old)
+    kept = _tried(database, name, old, address)
     new_hash = hashed(checked)
     with database.writing(durable=True) as session:
-        return _changed(session, _still(session, name, kept), new_hash)
+        return _changed(session, _still(session, name, kept), new_hash, address)
 
 
-def _tried(database: Database, name: str, password: str) -> str:
+def _tried(database: Database, name: str, password: str, address: str) -> str:
     """The kept hash, which the password belongs to. Counts as a failure what who is right has to take back."""
+    known = name if is_name(name) else None  # else nobody is called so, as everybody can know
     kept = None
-    if is_name(name):  # else nobody is called so, as everybody can know
+    if known or address:
         with database.writing() as session:
-            wait = count_try(session, name)
-            kept = session.scalar(_HASH, {"name": name})
+            wait = count_try(session, known, address)
+            kept = known and session.scalar(_HASH, {"name": name})
         if wait:
-            raise Problem(f"There were too many wrong passwords for {name}; wait {_words(wait)} and try again.")
+            of = "from your network address" if wait.by_address else f"for {name}"
+            raise Problem(f"There were too many wrong passwords {of}; wait {_words(wait.time)} and try again.")
     if not matches(kept, password):
         raise _wrong()
     return kept
@@ -215,10 +217,10 @@ def _locked(session: Session, name: str) -> PersonRow | None:
     return session.scalar(select(PersonRow).where(*_PRESENT).with_for_update(), {"name": name})
 
 
-def _changed(session: Session, there: PersonRow, password_hash: str) -> str:
+def _changed(session: Session, there: PersonRow, password_hash: str, address: str = "") -> str:
     there.password_hash = password_hash
     session.execute(delete(SessionRow).where(SessionRow.person_id == there.id))
-    forgive(session, there.name)
+    forgive(session, there.name, address)
     return begin_session(session, there)
 
 

@@ -67,8 +67,8 @@ class IdentityRow(Base):
 
 
 class AttemptRow(Base):
-    """How many passwords in a row were wrong for a name, whether anybody has it or not, and when one was last tried.
-    The name is kept as its SHA-256, since people type passwords into the wrong field."""
+    """How many passwords in a row were wrong for a name, whether anybody has it or not, or from an address, and when
+    one was last tried. Either is kept as its SHA-256, since people type passwords into the wrong field."""
 
     __tablename__ = "annotation_attempt"
 

@@ -32,13 +32,14 @@ class BadFields(BadRequest):
 @dataclass(frozen=True)
 class Asked:
     """answers: that the Ask page showed lately, by the keys that their buttons have. signed: filled by operations that
-    change who asks: a token and a name, for the browser to keep."""
+    change who asks: a token and a name, for the browser to keep. client: the address that it comes from."""
 
     desk: Annotating
     who: Who
     told: Mapping[str, Any]
     answers: RecentlyUsed[ShownAnswer]
     signed: dict[str, str]
+    client: str
 
     @property
     def database(self) -> Database:

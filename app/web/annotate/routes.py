@@ -30,6 +30,7 @@ from app.web.annotate.asked import Asked, BadFields
 from app.web.annotate.door import BACK
 from app.web.annotate.who import Who, remember, token_of, who
 from app.web.ask.answering import ShownAnswer
+from app.web.clients import client_of
 from app.web.error_sentences import sentence_for
 from common.problems import BadRequest, Problem
 from common.recently_used import RecentlyUsed
@@ -110,7 +111,8 @@ class Answers:
         told = _object(body)
         if operation.role is not None and told.get("person", somebody.person.name) not in ("", somebody.person.name):
             raise Refused(401, f"Somebody else, {somebody.person.name}, has signed in with this browser meanwhile.")
-        asked = Asked(desk, somebody, told, self._shown, {})
+        client = client_of(request.scope, proxied=desk.settings.space_host is not None)
+        asked = Asked(desk, somebody, told, self._shown, {}, client)
         answer = JSONResponse(operation.do(asked))
         if asked.signed:
             if "out" in asked.signed:

@@ -46,7 +46,8 @@ def _check_passwords(asked: Asked) -> None:
 
 def _sign_in(asked: Asked) -> None:
     _check_passwords(asked)
-    asked.signed["token"] = signing_in.sign_in(asked.database, asked.text("name").strip(), asked.text("password"))
+    name, password = asked.text("name").strip(), asked.text("password")
+    asked.signed["token"] = signing_in.sign_in(asked.database, name, password, asked.client)
 
 
 def _invited(asked: Asked) -> Any:
@@ -62,7 +63,7 @@ def _accept(asked: Asked) -> None:
 def _change_password(asked: Asked) -> None:
     _check_passwords(asked)
     old, new = asked.text("old"), asked.text("password")
-    asked.signed["token"] = signing_in.change_password(asked.database, asked.name, old, new)
+    asked.signed["token"] = signing_in.change_password(asked.database, asked.name, old, new, asked.client)
 
 
 def _sign_out(asked: Asked) -> None:

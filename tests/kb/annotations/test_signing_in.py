@@ -345,6 +345,73 @@ def test_wrong_passwords_in_several_processes_count_together_and_at_once(ann, ur
     assert (said.count("BadRequest"), said.count("Problem")) == (attempts.FREE_FAILURES, 20 - attempts.FREE_FAILURES)
 
 
+def from_address(database, address, name, password=OTHER):
+    return sign_in(database, name, password, address)
+
+
+def guess(database, address: str, times: int, first: int = 0) -> None:
+    """Wrong passwords for as many names."""
+    for number in range(first, first + times):
+        with pytest.raises(BadRequest, match=WRONG):
+            from_address(database, address, f"guessed-{number}")
+
+
+FREE, WAITS = attempts.FREE_OF_ADDRESS, "too many wrong passwords from your network address; wait {} and try again"
+
+
+def test_who_tries_many_names_from_one_address_waits_and_others_do_not(ann, later):
+    guess(ann, "10.0.0.1", FREE - 1)
+    with pytest.raises(BadRequest, match=WRONG):
+        from_address(ann, "10.0.0.1", "no name at all")  # costs as much to look at
+    for wait, minutes in (("30 seconds", 0.5), ("1 minute", 1)):
+        for name in ("ann", "nobody"):  # trying meanwhile makes it no longer, and counts for no name
+            with pytest.raises(Problem, match=WAITS.format(wait)):
+                from_address(ann, "10.0.0.1", name, PASSWORD)
+        later(minutes)
+        guess(ann, "10.0.0.1", 1)
+    assert from_address(ann, "10.0.0.2", "ann", PASSWORD) and sign_in(ann, "ann", PASSWORD)
+    later(2)
+    assert from_address(ann, "10.0.0.1", "ann", PASSWORD)
+
+
+def test_a_password_of_one_s_own_lets_nobody_go_on_guessing(ann):
+    for number in range(FREE):
+        assert from_address(ann, "10.0.0.1", "zoe", PASSWORD)
+        guess(ann, "10.0.0.1", 1, number)
+    with pytest.raises(Problem, match=WAITS.format("30 seconds")):
+        from_address(ann, "10.0.0.1", "zoe", PASSWORD)
+    with pytest.raises(Problem, match=WAITS.format("30 seconds")):
+        change_password(ann, "zoe", PASSWORD, OTHER, "10.0.0.1")
+
+
+def test_those_who_share_an_address_mistype_now_and_then_and_wait_for_nothing(ann, later):
+    for number in range(FREE + 3):
+        guess(ann, "10.0.0.1", 1, number)
+        assert from_address(ann, "10.0.0.1", "ann", PASSWORD)
+        later(2.1)
+    guess(ann, "10.0.0.1", FREE - 1, 1000)
+    assert from_address(ann, "10.0.0.1", "ann", PASSWORD)
+
+
+def test_a_name_that_waits_counts_for_no_address_and_ipv6_is_counted_by_network(ann):
+    fail(ann)
+    for _ in range(2 * FREE):
+        with pytest.raises(Problem, match="wrong passwords for ann"):
+            from_address(ann, "10.0.0.1", "ann")
+    assert from_address(ann, "10.0.0.1", "zoe", PASSWORD)
+    for number in range(FREE):
+        guess(ann, f"2001:db8::{number:x}", 1, number)
+    with pytest.raises(Problem, match=WAITS.format("30 seconds")):
+        from_address(ann, "2001:db8::ffff", "zoe", PASSWORD)
+    assert from_address(ann, "2001:db8:0:1::1", "zoe", PASSWORD)
+    guess(ann, "::ffff:10.0.0.3", FREE, 100)
+    with pytest.raises(Problem, match="network address"):
+        from_address(ann, "10.0.0.3", "zoe", PASSWORD)
+    for odd in ("unknown", "x" * 100, "fe80::1%eth0"):
+        guess(ann, odd, 1, 200)
+    assert "10.0.0." not in everything(ann) and "2001:db8" not in everything(ann)
+
+
 def test_names_of_nobody_do_not_fill_the_disk(ann, monkeypatch):
     monkeypatch.setattr(attempts, "_MOST", 20)
     fail(ann)

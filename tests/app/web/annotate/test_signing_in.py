@@ -9,6 +9,7 @@ from app.service.annotating import Annotating
 from app.web.annotate.door import Door
 from app.web.annotate.routes import annotation_app
 from common.recently_used import RecentlyUsed
+from kb.annotations.attempts import FREE_OF_ADDRESS
 from kb.annotations.judging import history
 from kb.annotations.people import add_person, remove_person
 from kb.annotations.signing_in import invite
@@ -78,6 +79,24 @@ def test_signing_in_and_out(browser, desk, monkeypatch):
     elsewhere.refused("projects", 401, "sign in")
     elsewhere.client.cookies.set("citesight_session", token)
     elsewhere.refused("projects", 401, "sign in")
+
+
+def test_wrong_passwords_for_many_names_from_one_address_are_limited(desk, shown, monkeypatch):
+    hash_quickly(monkeypatch)
+    app = annotation_app(desk, shown)
+    code = invite(desk.database, "ann", "owner")
+
+    def browser(client: str, **headers: str) -> Browser:
+        return Browser(TestClient(app, base_url="http://photos.example", client=(client, 50_000), headers=headers))
+
+    browser("10.0.0.1").ask("accept", code=code, password=PASSWORD)
+    guesser, told = browser("10.0.0.1"), "from your network address; wait 30 seconds and try again"
+    for number in range(FREE_OF_ADDRESS):
+        guesser.refused("sign-in", 400, "wrong", name=f"guessed-{number}", password="another password")
+    guesser.refused("sign-in", 409, told, name="ann", password=PASSWORD)
+    forged = browser("10.0.0.1", **{"X-Forwarded-For": "10.0.0.9"})
+    forged.refused("sign-in", 409, told, name="ann", password=PASSWORD)  # no proxy is known here
+    browser("10.0.0.2").ask("sign-in", name="ann", password=PASSWORD)
 
 
 def test_who_was_removed_is_told_so_and_what_was_judged_stays(browser, desk):
