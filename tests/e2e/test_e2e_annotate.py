@@ -4,6 +4,7 @@ invitations, and the pages for those who see them otherwise."""
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -192,6 +193,28 @@ def test_an_answer_is_sent_from_the_ask_page(browser, site: str) -> None:
         judged = page.locator(".ca-card", has_text="Answer 1 of 1")
         assert said.split()[0] in judged.inner_text()
         page.locator(".ca-layer img").wait_for()
+        # What it cites is judged by keys too, which say it to who hears the page.
+        judged.focus()
+        number = judged.locator(".ca-citations li").count()
+        pressed = judged.locator(".ca-citations [aria-pressed=true]")
+        for _ in range(number):
+            page.keyboard.press("n")
+        assert pressed.all_inner_texts() == ["not supported"] * number
+        assert judged.evaluate("card => card === document.activeElement")
+        heard = page.locator("#cs-announce")
+        assert heard.inner_text() == f"Source {number}: not supported. All sources are judged."
+        page.keyboard.press("v")
+        first = judged.get_by_role("group", name=re.compile(f"^Source 1 of {number}: .+, not supported$"))
+        assert first.evaluate("group => group === document.activeElement")
+        page.keyboard.press("n")  # once more: taken back
+        assert pressed.count() == number - 1 and heard.inner_text() == "Source 1: not judged."
+        page.keyboard.press("y")
+        saved(page)
+        page.reload()
+        judged.wait_for()
+        assert pressed.all_inner_texts() == ["supported", *["not supported"] * (number - 1)]
+        page.keyboard.press("?")
+        page.get_by_text("the source of an answer supports it, or does not").wait_for()
 
 
 def test_items_come_from_files_and_leave_as_a_zip(browser, site: str, tmp_path: Path) -> None:

@@ -103,33 +103,6 @@
     return { whole, area, now, set };
   }
 
-  function citations(candidate, said, say) {
-    return candidate.citations.map((cited) => {
-      const is = () => (said().citations ?? {})[cited.number];
-      const choose = (good) => {
-        const all = { ...(said().citations ?? {}) };
-        if (all[cited.number] === good) delete all[cited.number];
-        else all[cited.number] = good;
-        say({ citations: all });
-        draw();
-      };
-      const yes = button("supported", () => choose(true));
-      const no = button("not supported", () => choose(false));
-      const draw = () => {
-        yes.setAttribute("aria-pressed", String(is() === true));
-        no.setAttribute("aria-pressed", String(is() === false));
-      };
-      draw();
-      const whole = h(
-        "li",
-        {},
-        h("div", {}, `[${cited.number}] `, h("b", {}, cited.title), cited.quotes.map((quote) => h("q", {}, quote))),
-        h("div", { class: "ca-row", role: "group", "aria-label": `Source ${cited.number}` }, yes, no),
-      );
-      return { whole, draw };
-    });
-  }
-
   /* candidate: as the server gives it. scale: its grades. place: "Passage 3 of 12". say: told what changes.
      past: asks for what one said before. chosen: called when it is pressed; graded: with the grade that is. */
   function card(candidate, scale, place, { say, past, chosen, graded }) {
@@ -152,7 +125,7 @@
     const more = h("div", { class: "ca-more", hidden: !said().comment }, comment.whole);
     const answer = candidate.what === "answer";
     const correction = answer && typed("The answer in your words", said().correction, (value) => changed({ correction: value }), { maxlength: 100000 });
-    const sources = citations(candidate, said, changed);
+    const cited = window.citesight.sources(candidate, said, changed, () => whole.focus({ preventScroll: true }));
     const before = h("div", {});
     const mark = button("Mark what answers", markSpan, { title: "m" });
     const unmark = button("Clear the mark", () => changed({ span: null }));
@@ -164,7 +137,7 @@
       h("p", { class: "ca-place" }, place),
       where && h("h3", { dir: "auto" }, where),
       body.shown,
-      sources.length > 0 && h("ul", { class: "ca-citations" }, sources.map((each) => each.whole)),
+      cited.list,
       h("div", { class: "ca-grades", role: "group", "aria-label": `${place}: judgment` }, grades),
       correction && correction.whole,
       h(
@@ -232,7 +205,7 @@
       mark.textContent = span ? "Mark other words" : "Mark what answers";
       if (commented) more.hidden = false;
       body.draw(span);
-      sources.forEach((each) => each.draw());
+      cited.draw();
     }
 
     /* Shows what holds by the server, such as after an undo. */
@@ -243,7 +216,7 @@
       draw();
     }
     draw();
-    return { whole, judge, mark: markSpan, comment: talk, set, candidate, done: () => Boolean(said().grade), keep: () => (comment.now(), correction && correction.now()) };
+    return { whole, judge, mark: markSpan, comment: talk, source: cited.next, supported: cited.press, set, candidate, done: () => Boolean(said().grade), keep: () => (comment.now(), correction && correction.now()) };
   }
 
   window.citesight.card = card;

@@ -9,6 +9,8 @@
     ["g", "the next open one; when all are judged, the next item"],
     ["u", "undo what you did last"],
     ["m", "mark the words that answer: those selected with the mouse, or word by word with the arrows"],
+    ["y n", "the source of an answer supports it, or does not; goes on to the next source"],
+    ["v", "the next source; y or n once more takes back what it said"],
     ["c", "comment"],
     ["Enter", "what has the focus, such as Next item"],
     ["s", "put the item aside, with a reason"],
