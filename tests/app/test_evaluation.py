@@ -270,6 +270,8 @@ def test_the_sets_are_whole_and_hold_no_text_of_passages():
         ("photo_subjects.json", 150, 75),
         ("silence.json", 100, 0),
         ("answerable.json", 60, 0),
+        ("development_photos.json", 120, 60),
+        ("development_texts.json", 130, 0),
     ):
         asked = the_set(name)
         assert len(asked) == count == len({(each.image, each.question) for each in asked})
@@ -281,20 +283,24 @@ def test_the_sets_are_whole_and_hold_no_text_of_passages():
 
 
 def test_no_photograph_and_no_subject_is_in_two_sets():
-    photos = [{each.image for each in the_set(name)} for name in ("asked_titles.json", "photo_subjects.json")]
-    assert not photos[0] & photos[1]
+    names = ("asked_titles.json", "photo_subjects.json", "development_photos.json")
+    photos = [each for name in names for each in {each.image for each in the_set(name)}]
+    assert len(photos) == len(set(photos))
     tuned = [json.loads((DATA / name).read_text()) for name in ("questions.json", "photo_questions.json")]
     known = {record["title"] for records in tuned for record in records}
     subjects = [each.titles[0] for name in ("silence.json", "answerable.json") for each in the_set(name)]
     assert len(subjects) == len(set(subjects)) and not known & set(subjects)
+    developed = {each.titles[0] for each in the_set("development_texts.json")}
+    assert not developed & {*known, *subjects}
 
 
 @pytest.mark.slow
 def test_the_passages_of_the_accepted_titles_say_the_answers(wheel_cache):
     _, documents = KINDS["wikipedia-vital"].fixed.read(wheel_cache)
     texts = {document.title: f"{document.title} {' '.join(document.texts)}" for document in documents}
-    for name in ("asked_titles.json", "photo_subjects.json", "silence.json", "answerable.json"):
-        for each in the_set(name):
+    sets = ("asked_titles", "photo_subjects", "silence", "answerable", "development_photos", "development_texts")
+    for name in sets:
+        for each in the_set(f"{name}.json"):
             assert not [title for title in each.titles if title not in texts], each
             for answer in each.answers:
                 assert any(holds_words(texts[title], [answer]) for title in each.titles), (each, answer)
