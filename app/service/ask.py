@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from app.service.cutting import cutting_for
 from app.service.encoder_lock import SharedEncoder
 from app.service.indexes import Indexes
 from app.service.photo_subject import find_subject
-from app.service.question_subject import asks_of_another, helped_by, names_in, said_to_be
+from app.service.question_subject import asks_of_another, helped_by, said_kind, said_to_be, taken_over
 from app.service.questions import checked_count, checked_question, fingerprint_of, opened
 from app.service.region import checked_region, cut_out, in_whole
 from app.service.results import LIKELY, NAMED, WHOLE, EvidenceFound, IndexStatus, PhotoInput, Result, Step, Subject
@@ -267,11 +267,18 @@ class AnswerService:
         trace.searched = trace.question
         if trace.turns:
             trace.searched = trace.answerer.standalone(trace.question, trace.turns)
+            taken = taken_over(trace.question, trace.searched, trace.turns)
+            if trace.photo is not None and not self._heard_of(taken, trace.names):
+                trace.searched = trace.question
             trace.clock.lap("rewrite")
         whole = None if trace.part == WHOLE else trace.whole
         [query] = trace.encoder.encode_queries([Query(trace.searched, trace.photo, whole=whole)])
         trace.query = replace(query, area=in_whole(query.area, trace.part))
         trace.clock.lap("encode")
+
+    def _heard_of(self, said: Collection[str], names: Sequence[str]) -> bool:
+        """Whether some passage speaks of each of these words."""
+        return all(any(self.catalogue.search_text(word, 1, name) for name in names) for word in said)
 
     def _retrieve(self, trace: Trace) -> None:
         """What the photo shows, and the passages; where the question is about something else, the photo is left out."""
@@ -280,7 +287,7 @@ class AnswerService:
                 same = (trace.encoder.fingerprint, trace.names, trace.states, trace.part, trace.shown)
                 trace.subject = self._search.run(self._subject, trace.indexes, trace.query, same)
                 if trace.subject is not None and self._of_another(trace.searched, trace.subject, trace.names):
-                    trace.photo, trace.subject = None, None
+                    trace.photo, trace.subject, trace.left_out = None, None, True
                     [trace.query] = trace.encoder.encode_queries([Query(trace.searched)])
             words = self._words(trace.searched, trace.photo)
             how = (trace.indexes, trace.query, trace.k, words, trace.searched, trace.subject)
@@ -334,9 +341,10 @@ class AnswerService:
             return find(self.catalogue, indexes, query, k, words), None
         subject = said_to_be(question, subject)
         found = find_shown(self.catalogue, indexes, query, subject, k)
-        if subject.word not in (LIKELY, NAMED) and names_in(question):
+        if subject.word not in (LIKELY, NAMED):
             nearest = self.catalogue.passages([name for name, _ in sorted(found, key=lambda each: -each[1])])
-            helped = helped_by(question, subject, ((passage.title, passage.text) for passage in nearest))
+            texts = [(passage.title, passage.text) for passage in nearest]
+            helped = said_kind(question, helped_by(question, subject, texts), texts)
             if helped is not subject:
                 return find_shown(self.catalogue, indexes, query, helped, k), helped
         return found, subject

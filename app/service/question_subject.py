@@ -10,8 +10,11 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
-from app.service.results import LIKELY, NAMED, Guess, Subject
-from generator.words import STOP_WORDS, stems
+from app.service.results import LIKELY, NAMED, UNKNOWN, Guess, Subject
+from common.passage import Evidence
+from generator.answers import Turn
+from generator.extractive.subjects import Subject as PassageSubject
+from generator.words import STOP_WORDS, stem, stems
 from retriever.encoders.mini.recognition.appearances import FIRST_ARTEFACT
 from retriever.encoders.mini.recognition.classes import load_classes
 
@@ -32,6 +35,8 @@ _THE_ONE = re.compile(
     r"\b(?:(?:does|did|do|can|could|will|would|should|has|have|had|must)|[Hh]ow [a-z]+ (?:is|are|was|were)) "
     r"the ([a-z][a-z-]*(?: [a-z][a-z-]*){0,2})"
 )
+_COUNTS = re.compile(r"\bhow (?:many|much) [\w-]+")
+_CALLED = re.compile(r"\b(?:this|these) ((?!is\b|are\b|was\b|were\b|photo\b|picture\b|image\b)[a-z]+)")
 # Kinds of things that a photo may show are no names.
 KINDS = frozenset(
     "animal bird fish insect mammal reptile amphibian plant tree flower fruit vegetable food drink dish person human "
@@ -119,16 +124,39 @@ def _kinds_of_animals() -> frozenset[str]:
     return frozenset(title for each in animals for title in each.titles)
 
 
+def taken_over(question: str, standing_alone: str, turns: Sequence[Turn]) -> set[str]:
+    """The words that a question, made to stand alone, took from an earlier question and not from what was found."""
+    found = {word for turn in turns for word in _words(f"{turn.subject} {turn.answer}")}
+    asked = {word for turn in turns for word in _words(turn.question)}
+    return (_words(standing_alone) & asked) - found - _words(question) - STOP_WORDS
+
+
 def said_to_be(question: str, subject: Subject) -> Subject:
-    """The subject where the photo tells it; else, if the question says one of the guesses, that one."""
+    """The subject where the photo tells it; else, if the question says one of the guesses, that one; not what it only
+    counts: "How many wheels"."""
     if subject.word == LIKELY:
         return subject
-    asked = f" {' '.join(re.findall(_WORD, question.casefold()))} "
+    asked = f" {' '.join(re.findall(_WORD, _COUNTS.sub('', question.casefold())))} "
     for guess in subject.guesses:
         plain = _plain(guess.title)
         if plain not in KINDS and (f" {plain} " in asked or f" {plain}s " in asked):
             return _named(subject, guess.title)
     return subject
+
+
+def said_kind(question: str, subject: Subject, passages: Iterable[tuple[str, str]]) -> Subject:
+    """Where the photo is not recognised: of the nearest guesses the one that is what the question calls it ("this
+    snake"), by its passage (title and text), if just one is."""
+    called = _CALLED.search(question.casefold())
+    if subject.word != UNKNOWN or called is None:
+        return subject
+    noun = stem(called[1])
+    fitting = {
+        title
+        for title, text in passages
+        if title in subject.leading and PassageSubject.read(1, Evidence("", title, text)).is_a(noun)
+    }
+    return _named(subject, fitting.pop()) if len(fitting) == 1 else subject
 
 
 def helped_by(question: str, subject: Subject, passages: Iterable[tuple[str, str]]) -> Subject:
@@ -157,6 +185,10 @@ def _describes(question: str, name: Name) -> bool:
 def _beginnings(words: str) -> list[str]:
     parts = words.split()
     return [" ".join(parts[:count]) for count in range(1, len(parts) + 1)]
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"[^\W_]{2,}", text.casefold()))
 
 
 def _plain(title: str) -> str:

@@ -173,6 +173,7 @@ class Result:
     failed, as far as it came and why.
     cached: whether all this was known from an earlier time.
     subject: what the photo shows; None where the question is not about a photo. photo: its fingerprint, "" without one.
+    left_out: whether the answer was made without the photo, since the question names a subject of its own.
     """
 
     question: str
@@ -190,6 +191,7 @@ class Result:
     cached: bool = False
     subject: Subject | None = None
     photo: str = ""
+    left_out: bool = False
     alignments: tuple[Alignment | None, ...] = ()
 
     def turn(self) -> Turn:
@@ -207,6 +209,7 @@ class Result:
             "searched": self.searched,
             "region": list(self.region),
             "subject": None if self.subject is None else self.subject.as_dict(),
+            "left_out": self.left_out,
             "turn": asdict(self.turn()),
             "answer": self.answer.text,
             "answered": self.answer.answered,

@@ -47,10 +47,10 @@ class Clock:
 @dataclass
 class Trace:
     """whole: the photo. photo: the part of it that is asked about; None where the question is about something else.
-    shown: the photo's fingerprint. states: of the indexes, by which an answer is known to be the same again. searched:
-    the question as it stands alone. alignments: of the passages, None for one that left its index meanwhile. indexed,
-    total: passages. alone: what the model says without any passage. complete:
-    whether all of that could be said."""
+    left_out: whether that is so. shown: the photo's fingerprint. states: of the indexes, by which an answer is known to
+    be the same again. searched: the question as it stands alone. alignments: of the passages, None for one that left
+    its index meanwhile. indexed, total: passages. alone: what the model says without any passage. complete: whether all
+    of that could be said."""
 
     question: str
     names: tuple[str, ...]
@@ -71,6 +71,7 @@ class Trace:
     searched: str = ""
     query: QueryVectors | None = None
     subject: Subject | None = None
+    left_out: bool = False
     passages: tuple[Evidence, ...] = ()
     alignments: tuple[Alignment | None, ...] = ()
     indexed: int = 0
@@ -108,6 +109,7 @@ class Trace:
             region=self.part,
             subject=self.subject,
             photo=self.shown,
+            left_out=self.left_out,
         )
 
 

@@ -139,7 +139,7 @@ class ExtractiveAnswerer:
         """Whether a sentence is like enough to what is asked to be quoted as the answer."""
         limits, score, near = self.limits, choice.score, choice.similarity
         if pointed:
-            return score >= (limits.typed if choice.fits else limits.untyped)
+            return score >= (limits.typed if choice.fits else limits.related if choice.related else limits.untyped)
         if choice.is_title:
             return score >= limits.typed and near + limits.title_share * score >= limits.close_title
         if choice.fits:

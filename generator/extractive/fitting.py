@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from generator.extractive.question_kinds import Question
-from generator.words import plain
+from generator.words import plain, stem
 
 Span = tuple[int, int]
 
@@ -28,7 +28,7 @@ _DIMENSIONS: tuple[tuple[str, re.Pattern[str], re.Pattern[str], bool], ...] = tu
         ("far", r"\bhow far\b|\bdistance\b", r"\baway\b|\bdistan\w+|\bfar\b|\bfrom\b|\bnear\w*|\blight[- ]years?\b",
          True),
         ("high", r"\bhow (?:tall|high)\b|\bheight\b|\belevation\b|\baltitude\b",
-         r"\btall\w*|\bheights?\b|\bhigh\w*|\belevations?\b|\baltitudes?\b|\babove\b", False),
+         r"\btall\w*|\bheights?\b|\bhigh\w*|\belevations?\b|\baltitudes?\b|\babove\b|\bris", True),
         ("long", r"\bhow long\b|\blength\b", r"\blong\w*|\blengths?\b", False),
     )
 )  # fmt: skip
@@ -87,6 +87,34 @@ _RELATIONS: tuple[tuple[frozenset[str], re.Pattern[str], re.Pattern[str]], ...] 
          r"\bfather of\b"),
     )
 )  # fmt: skip
+LONG = 7  # letters of a stem that may begin another word
+LIGHT = frozenset((stem("make"), stem("used"), stem("use")))  # that alone say little: "made" of "made of", "made for"
+_POINTED_AT = re.compile(r"\b(?:this|these) (?!is\b|are\b|was\b|were\b|forward\b|one\b|made\b|\w+ed\b)([a-z-]+)")
+# Words of a question that say nothing of the relation: what kind of answer is wanted, how often, how much.
+_NO_RELATION = frozenset(
+    stem(word)
+    for word in "high tall long large big wide deep heavy far old fast hot cold age size height length depth area "
+    "weight speed distance temperature year day date time century country city place person thing kind number amount "
+    "people first once today usually mostly normally still ever ago part world real full last take reach one "
+    "get become go run".split()
+)
+_COME = "come obtain emerge arise originate origin native indigenous appear develop form derive loanword"
+# Words that say the same of a subject.
+_ALIKE = tuple(
+    frozenset(stem(word) for word in line.split())
+    for line in (
+        "live found native indigenous inhabit habitat occur range distribution endemic population dwell grow",
+        "eat feed diet food prey hunt consume herbivore carnivore omnivore",
+        "lie located situated stand sit border near",
+        "celebrate observe commemorate hold",
+        "domesticate tame breed bred",
+        _COME,
+        "end last span continue until finish close",
+        "shoot launch fire throw",
+        "write compose work author",
+    )
+)
+_ORIGIN = frozenset(stem(word) for word in _COME.split())  # of which any place in a sentence tells: "Japanese"
 # What a question asks, and what a sentence, with its passage's title, must hold to be any answer; "": the same office.
 _COLOURS = (
     r"\bcolou?r|\b(?:black|white|gr[ea]y|red|orange|yellow|green|blue|purple|violet|pink|brown|golden|silvery|beige|tawny|"
@@ -105,15 +133,51 @@ _MUST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (rf"\bwho(?:'s|’s| is| are| was| were) the (?:[\w-]+ ){{0,3}}?{_OFFICE}s?(?= (?:of|in|at|for)\b|\W*$)", ""),
     )
 )  # fmt: skip
+_AMOUNT = re.compile(r"\d|%|\b(?:half|third|quarter|most|one|two|three|four|five|six|seven|eight|nine|ten)\b")
 
 
 def may_answer(question: Question, sentence: str, title: str) -> bool:
     """False for a sentence that cannot say what is asked: where a colour is asked for, one that names none."""
     asked = plain(question.text)
+    if "how much " in asked and not _AMOUNT.search(plain(sentence)):
+        return False
     for asks, held in _MUST:
         if match := asks.search(asked):
             return re.search(held or rf"\b{match['office']}", plain(f"{title} {sentence}")) is not None
     return True
+
+
+def relation(question: Question, about: frozenset[str]) -> frozenset[str]:
+    """The stems of what a question asks of its subject, which it is `about`: of "Who governs Vetla?" of governing."""
+    return frozenset(question.stems) - about - _NO_RELATION
+
+
+def holds_one(wanted: frozenset[str], held: frozenset[str]) -> bool:
+    """Whether one of the wanted stems is held, or a longer word made from it: "bitterness" of "bitter"."""
+    long = tuple(word for word in wanted if len(word) >= LONG)
+    return bool(wanted & held) or (bool(long) and any(word.startswith(long) for word in held))
+
+
+def pointed_at(question: Question) -> frozenset[str]:
+    """The stems of what a question calls what is shown: "animal" of "this animal"."""
+    return frozenset(stem(match[1]) for match in _POINTED_AT.finditer(plain(question.text)))
+
+
+def relates(question: Question, about: frozenset[str], held: frozenset[str], sentence: str) -> bool:
+    """Whether a sentence holds a word for what a question asks of its subject; `held` are its stems and those of what
+    counts with it. Questions without such a word are content with any, and those that count with what they count."""
+    wanted = relation(question, about)
+    if not wanted or question.kind == "count" or (question.kind == "place" and wanted <= _ORIGIN):
+        return True
+    if question.cue is not None and (question.cue.search(sentence.casefold()) or wanted <= LIGHT):
+        return question.cue.search(sentence.casefold()) is not None
+    held -= about
+    if holds_one(wanted, held) or any(wanted & same and held & same for same in _ALIKE):
+        return True
+    asked, said = plain(question.text), plain(sentence)
+    return any(held_for and asks.search(asked) for asks, held_for in _MUST) or any(
+        question.kind in kinds and asks.search(asked) and says.search(said) for kinds, asks, says in _RELATIONS
+    )
 
 
 def fitting(question: Question, sentence: str, spans: list[Span]) -> list[Span]:
@@ -140,4 +204,5 @@ def _right_dimension(question: Question, sentence: str, span: Span) -> bool:
     plainly = _IS_AFTER.match(after) or _IS_BEFORE.search(before)
     if plainly:
         return _SAME[plainly["word"]] == name
-    return not must or said.search(f"{before} {after[:_AFTER]}") is not None
+    near = f"{before} {after[:_AFTER]}" if name not in ("high", "long") else plain(sentence)
+    return not must or said.search(near) is not None

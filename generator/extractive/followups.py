@@ -42,6 +42,17 @@ _SHOWN = re.compile(
     r"\b(?:this|that|these|those)\s+(?!is\b|was\b|are\b|were\b)[a-z-]+"
     r"(?:\s+(?:in|at|on|of|from|near)\s+(?:the\s+)?[^\W\d_a-zß-ÿ][\w’'-]*(?:\s[^\W\d_a-zß-ÿ][\w’'-]*)*)?",
 )
+# "What about the lion?": said as the subject before was ("How fast is the tiger?"), it is another one, unless it may be
+# a part of that, or many of them.
+_THE_OTHER = re.compile(
+    r"(?:and|or|what about|how about)(?: what about| how about)?\s+(?P<new>the\s[\w-]+)\s*\?*", re.IGNORECASE
+)
+_PARTS = frozenset(
+    "age antler back beak belly bill blood body bone brain claw coat color colour diet ear egg eye face female fin "
+    "foot front fur hair hand head heart horn inside jaw leaf leg male mane mother mouth name neck nest nose one "
+    "other outside paw rest roof root second shell size skin skull stem tail teeth third tongue tooth top trunk tusk "
+    "weight wing wood young".split()
+)
 _ARTICLES = ("a", "an", "the")
 _PERSON = frozenset(("he", "she", "him", "her", "his"))
 # What a possessive, or a pronoun of a later clause, stands for where it comes before: "Does a whale feed its young?"
@@ -125,16 +136,28 @@ def _named_in(question: str) -> str:
 
 def _of_another(asked: str, turns: Sequence[Turn]) -> str:
     """The question before with another subject, where that is all that is asked; else ""."""
-    new = _NEW_SUBJECT.fullmatch(asked)
-    if new is None or not turns or next((w for w in words(new["new"]) if w not in _ARTICLES), "") in STOP_WORDS:
+    if not turns:
         return ""
-    before, name = clean_question(turns[-1].question), new["new"]
+    before = clean_question(turns[-1].question)
+    new = _NEW_SUBJECT.fullmatch(asked) or _the_other(asked, before, shown_title(turns[-1].subject))
+    if new is None or next((w for w in words(new["new"]) if w not in _ARTICLES), "") in STOP_WORDS:
+        return ""
+    name = new["new"]
     if shown := _SHOWN.search(before):
         return before[: shown.start()] + name + before[shown.end() :]
     for old in (shown_title(turns[-1].subject), _named_in(before)):
         if old and (place := re.search(rf"(?:\b(?:the|an?)\s)?(?<!\w){re.escape(old)}(?!\w)", before, re.IGNORECASE)):
             return before[: place.start()] + name + before[place.end() :]
     return ""
+
+
+def _the_other(asked: str, before: str, subject: str) -> re.Match[str] | None:
+    """What _THE_OTHER finds, where the question before spoke of its subject in the same way."""
+    new = _THE_OTHER.fullmatch(asked)
+    if new is None or words(new["new"])[-1].endswith("s") or words(new["new"])[-1] in _PARTS:
+        return None
+    spoken_of = rf"\b(?:the|an?)\s{re.escape(subject)}(?!\w)" if subject else r"(?!)"
+    return new if _SHOWN.search(before) or re.search(spoken_of, before, re.IGNORECASE) else None
 
 
 def _has_own_subject(asked: str, pronoun: re.Match[str]) -> bool:

@@ -72,10 +72,17 @@ _IDENTITY_REST = re.compile(
 _PERSON = re.compile(
     rf"\bwho\b|\bwhos\b|\b(?:his|her) (?:\w+ )?names?\b|\b(?:this|that|the) (?:{_HUMAN}|actor|actress|singer)\b"
 )
+# "How many gold medals did": what is counted, and what comes behind it.
+_BEHIND_COUNTED = (
+    r"(?:is|are|was|were|do|does|did|has|have|had|can|could|will|of|in|on|at|to|there|that|which|who|"
+    r"live|work|speak|belong|make|fit|die|play|\w+ed)"
+)
+_COUNTED = rf"(?!{_BEHIND_COUNTED}\b)[\w-]+"
 _ASKS_RANK = r"(?:{})".format("|".join(RANKS))
 _RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (kind, re.compile(pattern))
     for kind, pattern in (
+        ("count", r"\bhow many (?P<noun>species|genera|families|orders|classes|kinds|breeds)\b"),
         ("taxon", rf"\b(?:what|which)\b[^?]{{0,40}}\b(?:taxonomic |biological |plant |animal "
                   rf")?(?P<noun>{_ASKS_RANK})\b"
                   rf"[^?]{{0,60}}\b(?:belong|part of|member|contains?|includes?|is|are|does|do|in|"
@@ -110,8 +117,8 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
                    r"\bwhat (?:(?:is|was|are|were) )?(?:(?:the|its|their) )?(?:\w+ )?(?:height|length|"
                    r"elevation|altitude|"
                    r"depth|wingspan|diameter|width|size)\b"),
-        ("count", r"\bhow many (?P<noun>\w+(?: \w+)?)|\b(?:what|which)(?: is the)? population\b|"
-                  r"\bpopulation of\b"),
+        ("count", rf"\bhow many (?P<counted>(?:{_COUNTED} ){{0,3}}?{_COUNTED})(?= {_BEHIND_COUNTED}\b)|"
+                  r"\bhow many (?P<noun>\w+(?: \w+)?)|\b(?:what|which)(?: is the)? population\b|\bpopulation of\b"),
         ("reason", r"\bwhy\b|\bwhat (?:is the )?(?:reason|cause[sd]?)\b|\bhow come\b"),
         ("date", r"^\W*when\b|\b(?:in|since|until|from) (?:which|what) (?:year|century|decade|month|era|"
                  r"period)\b|"
@@ -146,7 +153,7 @@ _CUES: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = tuple(
          r"order to\b|\bowing to\b"),
         (r"\bused? (?:for|to)\b|\bpurpose\b|\bfor\W*$|\buse of\b|\bused today\b",
          r"\bus(?:ed?|es|ing) (?:for|to|in|as|by|today)\b|\bdesigned (?:to|for)\b|\bserv(?:es?|ed|ing) "
-         r"as\b|\bto (?:drive|cut|make|"
+         r"as\b|\b(?:allow|enabl)(?:es|s|ing)\b|\bto (?:drive|cut|make|"
          r"measure|protect)\b|\bfor (?:the )?\w+ing\b|\bprotection\b|\bpurpose\b"),
         (r"\bmade (?:of|from|with|out)\b|\bmaterial\b|\bmade\W*$|\bconsists?\b|\bcontain\b|\bbuilt (?:of|"
          r"from)\b|\binside\b",
@@ -217,7 +224,9 @@ def _read(text: str) -> Question:
         match = rule.search(asked)
         if match is not None:
             noun = match.groupdict().get("noun") or ""
-            if kind == "count" and noun:
+            if counted := match.groupdict().get("counted"):
+                noun = counted.split(" ")[-1]
+            elif kind == "count" and noun:
                 parts = [w for w in noun.split() if w not in STOP_WORDS]
                 noun = (
                     parts[-1] if len(parts) > 1 and parts[0] in _ADJECTIVES else (parts[0] if parts else "")

@@ -88,10 +88,15 @@ _MEASURE = {
     )
     for kind, unit in _UNITS.items()
 }
+MEASURED = frozenset(_MEASURE)
 _CURRENCY = re.compile(r"(?:US)?[$£€¥]\s?\d[\d,.]*(?:\s(?:thousand|million|billion|trillion))?")
 _FRACTION = re.compile(
     r"\b(?:one|two|three)[\s-](?:half|third|thirds|quarter|quarters|fifths?|tenths?)\b|\bhalf\b"
 )
+_LARGE = re.compile(r"\bhow (?:large|big)\b|\bsize\b")
+_COUNTED_AS = {"arm": ("limb",), "leg": ("limb",)}  # stems
+_AGO_AFTER = re.compile(r"\s(?:ago|BP)\b")
+_AT_AGE = re.compile(r"\b(?:[Aa]t|[Bb]y) the (age of \d{1,3})\b")
 _COUNT = re.compile(rf"(?<![\w.,/]){_QUALIFIER}(?:{_VALUE})(?:\s?(?:–|-|to)\s?{_VALUE})?(?![\d%⁰¹²³⁴-⁹⁻])")
 
 _CAP = r"(?:[^\W\d_a-zà-öø-ÿ](?>\.(?:\s?[A-Z]\.){0,9}|[\w’'\-]*))"
@@ -119,7 +124,7 @@ _PLACE_CUE = re.compile(
     r"central|north|south|east|"
     r"west|north-?eastern|south-?eastern|north-?western|south-?western|sub-Saharan|coast of|tropical|"
     r"temperate|city of|"
-    r"western|modern-day|present-day|what is now)\s)*)"
+    r"western|modern-day|present-day|what is now|ancient|medieval|modern)\s)*)"
 )
 _LOCATED_REACH = 60  # characters behind such a word in which a name is that of a place
 _LOCATED = re.compile(r"\b(?:in|at|on|near|across|throughout|off|along|within|between)\s(?:the\s)?")
@@ -159,7 +164,12 @@ _DEMONYM = re.compile(
     r"(?<=\b(?:an|is|as)\s)[A-Z][a-z]{2,}(?:ian|ean|ese|ish|an)\b|(?<=\ba\s)[A-Z][a-z]{2,}(?:ian|ean|ese|"
     r"ish|an)\b"
 )
+_HABITAT = re.compile(
+    r"\b(?:lives?|living|found|dwell|inhabit(?:s|ing)?|rang(?:es?|ing)|occur(?:s|ring)?|native)\s(?:[a-z]+\s)?"
+    r"((?:in|on|at|across|to|throughout|along|near)\s[^,.;()]{3,80})"
+)
 _OF_A_NATION = re.compile(r"(?:ish|ese|ian|ean|an|ch)$")
+_AGENT = re.compile(r"\bby ((?:an? |the )?(?:[a-z]++ ){0,2}[a-z-]+(?:ists?|ers?|ors?|ians?|men))\b")  # no name needed
 _BINOMIAL = re.compile(
     r"(?<=\()[A-Z][a-z]+\s[a-z]{3,}(?:\s[a-z]{3,})?(?=[),;])|\b[A-Z][a-z]{3,}\s[a-z]{4,}(?:us|a|is|um|ii|i|"
     r"ensis|es)\b"
@@ -174,6 +184,8 @@ def _measures(kind: str, text: str) -> list[Span]:
     spans = [m.span() for m in _MEASURE[kind].finditer(text)]
     if kind == "money":
         spans = [m.span() for m in _CURRENCY.finditer(text)]
+    if kind == "duration":
+        spans = [s for s in spans if not _AGO_AFTER.match(text, s[1])] + [m.span(1) for m in _AT_AGE.finditer(text)]
     if kind == "share":
         spans += [m.span() for m in _FRACTION.finditer(text)]
     return spans
@@ -181,13 +193,16 @@ def _measures(kind: str, text: str) -> list[Span]:
 
 def _counts(text: str, noun: str) -> list[Span]:
     """Numbers followed within three words by the noun counted (or by people, where a population is asked)."""
-    wanted = {noun}
+    wanted = {noun, *_COUNTED_AS.get(noun, ())}
     if noun in ("", "person", "inhabitant", "resident", "population", stem("population")):
         wanted = {"person", stem("population")}
     spans = []
     for match in _COUNT.finditer(text):
         after = re.match(r"(?:,?[\s-]\(?[^\W\d][\w'’-]*){1,4}", text[match.end() : match.end() + 80])
+        year = re.fullmatch(r"1\d{3}|20\d\d", match[0]) is not None
         for word in re.finditer(r"[\w'’]+", after[0]) if after else ():
+            if year and not word[0].endswith("s"):
+                continue  # "a 1968 film"
             if stem(plain(word[0])) in wanted:
                 spans.append((match.start(), match.end() + word.end()))
                 break
@@ -297,7 +312,7 @@ def _taxa(text: str, rank: str) -> list[Span]:
         }
         if not spans and rank in endings:
             spans = [m.span() for m in re.finditer(rf"\b{endings[rank]}\b", text)]
-        if not spans and rank == "family" and (m := re.search(r"(?<![\w-])(?:the\s)?[\w-]++\sfamily\b", text)):
+        if not spans and rank == "family" and (m := re.search(r"(?<![\w-])the\s[\w-]++\sfamily\b", text)):
             spans = [m.span()]
         return spans
     return [m.span() for m in _BINOMIAL.finditer(text)]
@@ -309,14 +324,18 @@ def candidates(question: Question, sentence: str) -> list[Span]:
     kind = question.kind
     if kind == "date":
         return _dates(sentence)
+    if kind == "length" and _LARGE.search(plain(question.text)):
+        return _measures("area", sentence) or _measures(kind, sentence)
     if kind in _MEASURE:
         return _measures(kind, sentence)
     if kind == "count":
         return _counts(sentence, question.noun)
     if kind == "person":
-        return _people(sentence)
+        return _people(sentence) or [m.span(1) for m in _AGENT.finditer(sentence)]
     if kind == "place":
         spans = _places(sentence) + _named(sentence, question.noun)
+        if not spans and stem("live") in question.stems:
+            spans = [m.span(1) for m in _HABITAT.finditer(sentence)]
         return spans or [m.span() for m in _DEMONYM.finditer(sentence)]
     if kind == "any" and question.noun:
         return _named(sentence, question.noun)

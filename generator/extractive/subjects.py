@@ -80,6 +80,7 @@ class Subject:
     number: int
     sentences: list[Sentence]
     title: str
+    title_order: tuple[str, ...]  # stems
     title_stems: frozenset[str]
     kinds: frozenset[str]  # stems
     is_person: bool
@@ -95,11 +96,13 @@ class Subject:
         rest = first[copula.end() :] if copula else ""
         clause = _CLAUSE.search(rest)
         kind = rest[: clause.start()] if clause else rest
+        named = tuple(stems(re.sub(r"\([^()]*\)", "", title))) or tuple(stems(title))
         return cls(
             number,
             sentences,
             title,
-            frozenset(stems(re.sub(r"\([^()]*\)", "", title))) or frozenset(stems(title)),
+            named,
+            frozenset(named),
             frozenset(stems(kind)),
             copula is not None and PERSON_NOUN.search(plain(_OF.split(kind[:240])[0])) is not None,
             passage.score,

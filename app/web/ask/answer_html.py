@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from app.service.results import Result, Subject
+from app.service.results import Result
 from app.settings import MAX_TURNS
 from app.web.escaping import escape
 from common.passage import Evidence
@@ -111,7 +111,7 @@ def final_answer(result: Result, key: str = "") -> str:
         searched = f'<p class="cs-searched">Searched for: <q dir="auto">{escape(result.searched)}</q></p>'
     return (
         f'<section class="cs-panel {kind}" aria-label="Answer"><h2>{heading}</h2>{_asked(result.question)}{searched}'
-        f'{_shown(result.subject)}{_support(result.answer.statements)}<p class="cs-said" dir="auto">{said}</p>'
+        f'{_shown(result)}{_support(result.answer.statements)}<p class="cs-said" dir="auto">{said}</p>'
         f'{advice}{_own(result.own)}'
         f'{_candidates(result.answer.candidates, titles)}{"".join(notes)}</section>'
     )
@@ -157,9 +157,11 @@ def _asked(question: str) -> str:
     return f'<p class="cs-asked" dir="auto">{escape(question)}</p>' if question else ""
 
 
-def _shown(subject: Subject | None) -> str:
-    """What the photo shows, as far as anybody can tell."""
-    said = "" if subject is None else subject.said()
+def _shown(result: Result) -> str:
+    """What the photo shows, as far as anybody can tell, or that it has no part in the answer."""
+    if result.left_out:
+        return '<p class="cs-subject">The photo was left out: the question names a subject of its own.</p>'
+    said = "" if result.subject is None else result.subject.said()
     return f'<p class="cs-subject" dir="auto">The photo: {escape(said)}</p>' if said else ""
 
 

@@ -163,6 +163,25 @@ def test_another_photo_is_of_another_subject(ready):
     assert "herry" in ready.ask_once(photo("blue"), "How heavy is it?", turns=[old]).searched
 
 
+def test_a_name_that_nothing_knows_is_not_taken_for_what_a_photo_shows(ready):
+    asked = ready.ask_once(photo("red"), "What is this?")
+    unknown = Turn("How fast is the Zorblax?", "I do not recognise what the photo shows.", "", asked.photo)
+    assert ready.ask_once(photo("red"), "How heavy is it?", turns=[unknown]).searched == "How heavy is it?"
+    known = replace(unknown, question="How fast is the Sapphire?")
+    assert ready.ask_once(photo("red"), "How heavy is it?", turns=[known]).searched == "How heavy is Sapphire?"
+    # Without a photo there is nothing else that it could be about.
+    assert "Zorblax" in ready.ask_once(None, "How heavy is it?", turns=[unknown]).searched
+
+
+def test_an_answer_made_without_the_photo_says_so(ready):
+    of_another = ready.ask_once(photo("red"), "How hard is the Sapphire?")
+    assert of_another.left_out and of_another.as_dict()["left_out"]
+    assert "The photo was left out" in final_answer(of_another)
+    of_it = ready.ask_once(photo("red"), "How heavy is it?")
+    assert not of_it.left_out and "left out" not in final_answer(of_it)
+    assert not ready.ask_once(None, "How hard is the Sapphire?").left_out
+
+
 def test_a_follow_up_is_searched_and_answered_as_it_stands_alone(ready):
     first = ready.ask_once(photo("red"), "What is this?")
     turn = first.turn()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.service.question_subject import asks_of_another, helped_by, names_in, said_to_be
+from app.service.question_subject import asks_of_another, helped_by, names_in, said_kind, said_to_be
 from app.service.results import LIKELY, MAY_BE, NAMED, UNKNOWN, Guess, Subject
 
 ARTICLES = {"Eiffel Tower", "India", "Cheetah", "Paris", "World War II", "Animal", "Lion", "Africa", "Speed", "Adult"}
@@ -112,3 +112,25 @@ def test_a_named_place_helps_where_the_photo_does_not_tell():
     assert helped_by("Who designed this tower in Rome?", tower, passages) is tower
     assert helped_by("Who designed this tower?", tower, passages) is tower
     assert helped_by("Who saw this animal in Paris?", LION, passages) is LION
+
+
+def test_what_the_question_only_counts_is_not_what_the_photo_shows():
+    cart = shown(MAY_BE, "Cart", "Wheel")
+    assert said_to_be("How many wheels does this vehicle have?", cart) is cart
+    assert said_to_be("How large is this wheel?", cart).title == "Wheel"
+
+
+def test_the_kind_that_the_question_says_picks_out_a_guess_where_nothing_is_recognised():
+    passages = [
+        ("Gazelle", "A gazelle is an antelope of the genus Gazella."),
+        ("Mamba", "Mambas are fast-moving, highly venomous snakes of the genus Dendroaspis."),
+    ]
+    unsure = shown(UNKNOWN, "Gazelle", "Mamba")
+    told = said_kind("Where does this snake live?", unsure, passages)
+    assert (told.title, told.word) == ("Mamba", NAMED) and told.shows("Mamba") and not told.shows("Gazelle")
+    assert said_kind("Where does this live?", unsure, passages) is unsure
+    assert said_kind("How fast is this car?", unsure, passages) is unsure
+    both = [*passages[1:], ("Gazelle", "A gazelle is a snake.")]  # more than one is
+    assert said_kind("Where does this snake live?", unsure, both) is unsure
+    sure = shown(MAY_BE, "Gazelle", "Mamba")
+    assert said_kind("Where does this snake live?", sure, passages) is sure

@@ -114,6 +114,49 @@ def test_what_holds_of_one_thing_is_no_answer_about_another(question, answered):
     assert ask(question, evidence(bridge), typed=0.0).answered == answered
 
 
+KINGDOM = ("Norland", "Norland is a kingdom in Vetlania. It is governed by Orla Vetla. It covers 9,412 km2. It has "
+           "five royal palaces, one from 1712.")
+OTHER = ("Sudland", "Sudland borders Norland. It was founded in 1403 by Ada Holm, who is buried in Vetlaby.")
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ("Who governs Norland?", "Orla Vetla"),
+        ("Who discovered Norland?", None),  # no sentence tells of that
+        ("Where is the first king of Norland buried?", None),
+        ("When was Norland founded?", None),  # another land was
+        ("How large is Norland?", "9,412 km2"),
+        ("How many royal palaces does Norland have?", "five royal palaces"),
+        ("How many royal guards does Norland have?", None),
+    ],
+)
+def test_what_is_asked_of_a_subject_must_be_told_of_it(question, said):
+    answer = ask(question, evidence(KINGDOM, OTHER), typed=0.0)
+    assert answer.answered == (said is not None) and (said or "") in answer.text
+
+
+def test_numbers_that_are_no_answers_of_their_kind():
+    film = evidence(("Marsh Film", "Marsh Film is a 1968 film. At the age of 30, Orla saw it 66 million years ago."))
+    assert not ask("How many films did Marsh Film make?", film, typed=0.0).answered
+    assert "age of 30" in ask("How old was Orla in the Marsh Film?", film, typed=0.0).text
+
+
+@pytest.mark.parametrize(
+    ("question", "answers"),
+    [
+        ("How much water does it hold?", False),  # a sentence without an amount
+        ("Where does this animal live?", True),
+        ("Is this animal venomous?", False),
+        ("How many species of this animal are there?", True),
+    ],
+)
+def test_of_what_a_photo_shows_is_told_what_is_asked(question, answers):
+    crab = evidence(("Marsh crab", "Marsh crabs are animals that hold water. They live in burrows under the shore. "
+                     "There are nine species."))  # fmt: skip
+    assert ask(question, crab, PHOTO, typed=0.0, untyped=0.0).answered == answers
+
+
 def test_the_second_is_not_the_first():
     lakes = evidence(("Lake Orla", "Lake Orla is the second-largest lake in Norland."))
     limits = {"untyped": 0.9, "closer": 2.0, "close": 0.0}

@@ -95,6 +95,7 @@ def test_a_title_is_put_in_as_it_is(title):
 PARIS = Turn("Who designed this tower in Paris?", "Eiffel Tower: Ada Holm [1]", "Eiffel Tower")
 MONA = Turn("Who painted the Mona Lisa?", "Mona Lisa: Leonardo da Vinci [1]\n“It was painted by ...” [1]", "Mona Lisa")
 MODELS = Turn("Who painted the Mona Lisa?", "It was painted by Leonardo da Vinci [1].", "Leonardo da Vinci")
+TIGER = Turn("How fast is the tiger?", "Tiger: 9 [1]", "Tiger")
 CHEETAH = Turn("What is this?", "Cheetah [1]", "Cheetah")
 SILENT = Turn("How tall is the Eiffel Tower?", "The evidence I found does not say: no passage was found.", "")
 
@@ -138,6 +139,13 @@ SILENT = Turn("How tall is the Eiffel Tower?", "The evidence I found does not sa
         ([Turn("How fast can this animal run?", "9 [1]", "Cheetah")], "And a lion?", "How fast can a lion run?"),
         ([Turn("How tall is Vetla Tower?", "9 m [1]", "Vetla Tower")], "What about Big Ben?", "How tall is Big Ben?"),
         ([Turn("How fast is Cheetah?", "112 [1]", "Cheetah")], "and a sea lion?", "How fast is a sea lion?"),
+        # In small letters too, where the subject before was said so; a part of it is none.
+        ([TIGER], "what about the lion?", "How fast is the lion?"),
+        ([TIGER], "And the lion?", "How fast is the lion?"),
+        ([Turn("How fast is this animal?", "9 [1]", "Tiger")], "what about the lion?", "How fast is the lion?"),
+        ([TIGER], "what about the tail?", "Tiger: what about the tail?"),
+        ([TIGER], "what about the legs?", "Tiger: what about the legs?"),
+        ([*TOWER], "what about the lift?", "Vetla Tower: what about the lift?"),
         ([MONA], "And why?", "Mona Lisa: And why?"),
         ([CHEETAH], "And in Norland?", "Cheetah: And in Norland?"),
     ],
