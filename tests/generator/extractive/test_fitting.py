@@ -132,14 +132,14 @@ OTHER = ("Sudland", "Sudland borders Norland. It was founded in 1403 by Ada Holm
     ],
 )
 def test_what_is_asked_of_a_subject_must_be_told_of_it(question, said):
-    answer = ask(question, evidence(KINGDOM, OTHER), typed=0.0)
+    answer = ask(question, evidence(KINGDOM, OTHER), typed=0.0, close_span=0.0)
     assert answer.answered == (said is not None) and (said or "") in answer.text
 
 
 def test_numbers_that_are_no_answers_of_their_kind():
     film = evidence(("Marsh Film", "Marsh Film is a 1968 film. At the age of 30, Orla saw it 66 million years ago."))
-    assert not ask("How many films did Marsh Film make?", film, typed=0.0).answered
-    assert "age of 30" in ask("How old was Orla in the Marsh Film?", film, typed=0.0).text
+    assert not ask("How many films did Marsh Film make?", film, typed=0.0, close_span=0.0).answered
+    assert "age of 30" in ask("How old was Orla in the Marsh Film?", film, typed=0.0, close_span=0.0).text
 
 
 @pytest.mark.parametrize(
