@@ -6,9 +6,9 @@ Knows nothing of servers or of what the text says. A model that marks its though
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from generator.answers import Anew
+from generator.answers import Anew, said_with
 
 # How models begin and end what they think: DeepSeek's, Qwen's and most others'; EXAONE's; Seed's; OpenThinker's;
 # Cohere's; Kimi's; Mistral's; Gemma's, before and since version 4.
@@ -40,6 +40,7 @@ _STARTS = re.compile(f"{_any((*_BEGINS, *_UNTIL_SAID))}|(?-i:{_BARE}(?=[A-Z]))",
 _MARK = re.compile(_any((*_ENDS, *_SAYS, _BARE_SAYS, *_NOTHING)), re.IGNORECASE)
 _ALL = (*_BEGINS, *_UNTIL_SAID, *_ENDS, *_SAYS, _BARE_SAYS, *_NOTHING)
 _LONGEST = max(map(len, _ALL))
+MARKS = frozenset(_ALL)  # in small letters
 
 
 class Thoughts:
@@ -125,3 +126,40 @@ def spoken(pieces: Iterable[str]) -> Iterator[str | Anew]:
     for piece in pieces:
         yield from thoughts.said(piece)
     yield from thoughts.rest()
+
+
+class SaidTokens:
+    """Sums up the log probabilities of the tokens that are said, in `log_probability`. told: whether there were any."""
+
+    def __init__(self) -> None:
+        self.log_probability, self.told = 0.0, False
+        self._thoughts = Thoughts()
+        self._said = ""
+
+    def add(self, text: str, tokens: Sequence[tuple[str, float]]) -> None:
+        """A piece of a reply with its tokens, as far as they are known."""
+        spelled = tokens if "".join(token for token, _ in tokens) == text else [(text, sum(p for _, p in tokens))]
+        for token, probability in spelled:
+            before = self._thoughts.thinking
+            parts = self._thoughts.said(token)
+            ended = before or any(isinstance(part, Anew) for part in parts)
+            if ended or self._thoughts.thinking:
+                self.log_probability = 0.0
+            # The mark alone that ends a thought says nothing.
+            if not self._thoughts.thinking and (not ended or any(isinstance(part, str) for part in parts)):
+                self.log_probability += probability
+            self._take(parts)
+        self.told = self.told or bool(tokens)
+
+    @property
+    def thought(self) -> bool:
+        return self._thoughts.thought
+
+    def text(self) -> str:
+        """What was said, once there is no more."""
+        self._take(self._thoughts.rest())
+        return self._said.strip()
+
+    def _take(self, parts: Sequence[str | Anew]) -> None:
+        for part in parts:
+            self._said = said_with(self._said, part)

@@ -10,8 +10,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from common.problems import Problem
+
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+
+CUT = " …"  # ends a text that was ended for its length, or broke off
 
 
 @dataclass(frozen=True)
@@ -25,10 +30,36 @@ class Message:
 
 @dataclass(frozen=True)
 class Scored:
-    """A short text and how probable it was: the sum of the natural logarithms of its tokens' probabilities."""
+    """A short text and how probable it was: the sum of the natural logarithms of its tokens' probabilities. Text and
+    tokens are those that are said: what the model only thinks is no part of either.
+
+    thought, cut: whether it thought, and was ended for its length."""
 
     text: str
     log_probability: float
+    thought: bool = False
+    cut: bool = False
+
+
+def rules_first(chat: Sequence[Message]) -> list[Message]:
+    """The chat without system messages; their text stands in front of the first user's."""
+    rules = [m.text for m in chat if m.role == "system"]
+    rest = [m for m in chat if m.role != "system"]
+    if rules and rest:
+        rest[0] = Message(rest[0].role, "\n\n".join([*rules, rest[0].text]), rest[0].image)
+    return rest
+
+
+def nothing_said(name: str, thought: bool, cut: bool) -> Problem:
+    """What a person is told of a reply in which nothing is said. thought, cut: as of Scored."""
+    if cut:
+        how = "thinking" if thought else "before it said anything"
+        return Problem(
+            f"The model {name} used up its length {how}; give it more room with CITESIGHT_THINKING_TOKENS, or choose "
+            "one that thinks less."
+        )
+    what = "thought and said nothing" if thought else "answered with nothing"
+    return Problem(f"The model {name} {what}; ask again or choose a model that thinks less.")
 
 
 class ChatModel(Protocol):
@@ -43,7 +74,9 @@ class ChatModel(Protocol):
         ...
 
     def reply(self, messages: Sequence[Message], max_tokens: int) -> Iterator[str]:
-        """The reply in raw pieces as they come, most probable words first (no sampling). Closing it stops the model."""
+        """The reply in raw pieces as they come, thoughts among them, most probable words first (no sampling). Closing
+        it stops the model. Raises Problem after the last piece too: for a reply that broke off, and where nothing was
+        said (nothing_said)."""
         ...
 
     def score_replies(self, chats: Sequence[Sequence[Message]], max_tokens: int) -> list[Scored]:

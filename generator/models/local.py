@@ -22,18 +22,18 @@ from transformers import (
     LogitsProcessor,
     LogitsProcessorList,
     PreTrainedModel,
-    PreTrainedTokenizerBase,
     StoppingCriteria,
     StoppingCriteriaList,
-    TextStreamer,
 )
 
 from common.cancellation import current
 from common.problems import Problem
 from common.text import shown
-from generator.models.chat import Message, Scored
+from generator.grounding.thoughts import SaidTokens
+from generator.models.chat import Message, Scored, nothing_said
 from generator.models.loading import Checkpoint, check_checkpoint, load_checkpoint
 from generator.models.model_inputs import THINKS, ModelInputs
+from generator.models.token_texts import TokenStream, TokenTexts
 
 BATCH = 4  # chats scored at once
 WAKES = 0.2  # seconds after which one that waits for its turn looks whether it still should
@@ -43,13 +43,15 @@ WAKES = 0.2  # seconds after which one that waits for its turn looks whether it 
 class _Loaded:
     checkpoint: Checkpoint
     inputs: ModelInputs
+    texts: TokenTexts
 
 
 class LocalModel:
     """A chat model from a checkpoint's folder, loaded when it is first needed. `name` is what sentences call it.
 
     One reply is made at a time; who asks meanwhile waits. progress is told a sentence before the weights are read;
-    `loading` is that sentence while they are, else "".
+    `loading` is that sentence while they are, else "". thinking: tokens that a reply may have for thought, beside those
+    for the answer.
     """
 
     def __init__(
@@ -58,9 +60,11 @@ class LocalModel:
         name: str,
         four_bit: bool = False,
         progress: Callable[[str], None] = lambda sentence: None,
+        thinking: int = 0,
     ) -> None:
         self.name = name
         self.loading = ""
+        self._thinking = thinking
         self._folder, self._four_bit, self._progress = Path(folder), four_bit, progress
         self._lock = Lock()  # held by whoever uses or changes what is loaded
         self._loaded: _Loaded | None = None
@@ -77,16 +81,17 @@ class LocalModel:
 
     @property
     def context(self) -> int:
-        """How many tokens prompt and reply may have together. Loads the model, and raises Problem."""
+        """How many tokens prompt and reply may have together, beside thoughts. Loads the model, and raises Problem."""
         stop = Event()
         with current().calling(stop.set), self._turn(stop) as loaded:
-            return loaded.checkpoint.context
+            return loaded.checkpoint.context - self._thinking
 
     def reply(self, messages: Sequence[Message], max_tokens: int) -> Iterator[str]:
         """The reply in pieces of whole words as they come, decoded greedily.
 
         Closing the iterator stops the model at its next layer and returns when it has stopped; so does what stops this
-        thread's work (common/cancellation.py), while it waits. Raises Problem.
+        thread's work (common/cancellation.py), while it waits. Raises Problem, also for one that is nothing but
+        thought.
         """
         pieces: SimpleQueue[str | Problem | None] = SimpleQueue()  # ends with None or a problem
         stop = Event()
@@ -134,13 +139,22 @@ class LocalModel:
     ) -> None:
         """Put the reply's pieces into the queue, and then how it ended."""
         ended: Problem | None = None
+        heard = SaidTokens()
+
+        def told(piece: str) -> None:
+            heard.add(piece, ())
+            pieces.put(piece)
+
         try:
             with self._turn(stop) as loaded:
-                inputs = loaded.inputs.prepare([messages], max_tokens)
+                room = max_tokens + self._thinking
+                inputs = loaded.inputs.prepare([messages], room)
                 if loaded.inputs.begins_with_thought(inputs):
-                    pieces.put(THINKS)  # so that what comes is known for a thought
-                streamer = _Pieces(loaded.checkpoint.processor.tokenizer, pieces)
-                self._generate(loaded, inputs, max_tokens, stop, streamer=streamer)
+                    told(THINKS)  # so that what comes is known for a thought
+                stream = TokenStream(loaded.texts, told)
+                self._generate(loaded, inputs, room, stop, streamer=stream)
+                if heard.thought and not heard.text():
+                    ended = nothing_said(self.name, True, stream.count >= room)
         except Problem as problem:
             ended = Problem(str(problem))  # a new one: the other's frames hold on to the model's memory
         finally:
@@ -150,17 +164,29 @@ class LocalModel:
         self, loaded: _Loaded, chats: Sequence[Sequence[Message]], max_tokens: int, stop: Event
     ) -> list[Scored]:
         """score_replies for chats that make one batch."""
-        inputs = loaded.inputs.prepare(chats, max_tokens)
+        room = max_tokens + self._thinking
+        inputs = loaded.inputs.prepare(chats, room, thinking=False)
         best = _BestTokens()
-        whole = self._generate(loaded, inputs, max_tokens, stop, logits_processor=LogitsProcessorList([best]))
+        whole = self._generate(loaded, inputs, room, stop, logits_processor=LogitsProcessorList([best]))
         steps = torch.stack(best.log_probabilities, dim=1)  # (batch, tokens made)
         made = whole[:, -steps.shape[1] :].cpu()
         ends = torch.isin(made, torch.tensor(loaded.checkpoint.model.generation_config.eos_token_id))
         result = []
-        for tokens, probabilities, ended in zip(made, steps, ends, strict=True):
+        for number, (tokens, probabilities, ended) in enumerate(zip(made, steps, ends, strict=True)):
             length = int(ended.int().argmax()) + 1 if ended.any() else len(tokens)
-            text = loaded.checkpoint.processor.tokenizer.decode(tokens[:length], skip_special_tokens=True)
-            result.append(Scored(text.strip(), float(probabilities[:length].sum())))
+            before = THINKS if loaded.inputs.begins_with_thought(inputs, number) else ""
+            made_here = tokens[:length].tolist()
+            said = SaidTokens()
+            said.add(before + loaded.texts.text(made_here), ())
+            text, total = said.text(), float(probabilities[:length].sum())
+            if said.thought:
+                by_token = SaidTokens()
+                by_token.add(before, ())
+                for token, probability in zip(made_here, probabilities.tolist(), strict=False):
+                    spelled = loaded.texts.text([token])
+                    by_token.add(spelled, [(spelled, probability)])
+                total = by_token.log_probability
+            result.append(Scored(text, total, said.thought, not ended.any()))
         return result
 
     def _generate(self, loaded: _Loaded, inputs: Any, max_tokens: int, stop: Event, **more: Any) -> torch.Tensor:
@@ -205,7 +231,9 @@ class LocalModel:
             checkpoint = load_checkpoint(self._folder, self.name, self._four_bit, tell)
             remember_photo(checkpoint.model)
             self._watch(checkpoint.model)
-            return _Loaded(checkpoint, ModelInputs(checkpoint, self.name))
+            return _Loaded(
+                checkpoint, ModelInputs(checkpoint, self.name), TokenTexts(checkpoint.processor.tokenizer)
+            )
         finally:
             self.loading = ""
 
@@ -271,17 +299,6 @@ def _same(one: Any, other: Any) -> bool:
     if isinstance(one, (tuple, list)) and isinstance(other, (tuple, list)):
         return len(one) == len(other) and all(map(_same, one, other))
     return bool(one == other)
-
-
-class _Pieces(TextStreamer):
-    """Puts the reply into a queue, word by word."""
-
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, queue: SimpleQueue[Any]) -> None:
-        super().__init__(tokenizer, skip_prompt=True, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        self._queue = queue
-
-    def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
-        self._queue.put(text)
 
 
 class _Stop(StoppingCriteria):

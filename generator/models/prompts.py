@@ -67,14 +67,23 @@ _BRACKETS = str.maketrans("<>[]＜＞［］﹤﹥【】◁▷", "‹›()‹›(
 # Not in the categories of control and format characters, and still never seen: joiners, fillers, selectors.
 _INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa0\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 _UNSEEN = frozenset(("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"))
+# Words by which templates in plain text begin a turn: LLaVA-1.5's "USER:", BLIP-2's "Question:". Without their colon
+# they begin none.
+_WHO = "user human assistant system question answer bot model instruction response input output".split()
+_CAPITALS = "|".join(form for who in _WHO for form in (who.title(), who.upper()))
+_ROLES = re.compile(
+    rf"(^[^\w\n]{{0,8}}(?i:{'|'.join(_WHO)})|\b(?:{_CAPITALS}))[ \t]{{0,3}}[:：]",
+    re.MULTILINE,
+)
 _PIECES = re.compile(r"([A-Za-z]+|[^\S\n]+)|([\x00-\x7f])|([^\x00-\x7f]+)")
 
 
 def harmless(text: str) -> str:
-    """Text from outside as it may stand in a prompt: without < > [ ] and without anything invisible."""
+    """Text from outside as it may stand in a prompt: without < > [ ], without anything invisible, and without a colon
+    after a word that could begin a turn."""
     lines = _INVISIBLE.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
     seen = (c for c in lines if c in "\n\t" or unicodedata.category(c) not in _UNSEEN)
-    return "".join(seen).translate(_BRACKETS)
+    return _ROLES.sub(r"\1 –", "".join(seen).translate(_BRACKETS))
 
 
 def tokens(text: str) -> int:
