@@ -165,6 +165,9 @@ class Settings(BaseSettings):
         None, description="address of a server with OpenAI's chat protocol, such as http://localhost:8000/v1"
     )
     served_key: SecretStr | None = Field(None, description="the server's key, if it wants one")
+    thinking_tokens: int = Field(
+        0, ge=0, le=100_000, description="tokens that a model may think for, beside those of its answer"
+    )
     searxng_url: str | None = Field(
         None, description="address of a SearXNG that finds pages for questions, such as http://localhost:8080"
     )

@@ -20,6 +20,7 @@ MAX_PASSAGES = 10  # that an answerer looks at
 NO_PASSAGE = "no passage was found"
 LOOSE = "the passages found are only loosely related to the question"
 DISAGREE = "the passages disagree"
+BROKE_OFF = "the answer broke off"
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class Answer:
     in a model's words are the places that its statements rest on. `statements` are all of its sentences that claim
     something, in order; an answerer that only quotes has none. `candidates`, best first, is what each passage alone
     would have answered, where that was asked. `named`: there is no answer though the passages are about what was asked;
-    they do not say it.
+    they do not say it. `broken`: why the text broke off before its end, as a sentence; such a text is no answer.
     """
 
     text: str
@@ -111,6 +112,7 @@ class Answer:
     statements: tuple[Statement, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     named: bool = False
+    broken: str = ""
 
     @property
     def unsupported(self) -> tuple[str, ...]:

@@ -99,18 +99,20 @@ def _model(args: argparse.Namespace) -> Iterator[ChatModel | None]:
         return
     if args.url is not None and args.four_bit:
         raise Problem("A served model is quantised by its server; leave out --four-bit or --url.")
-    model = _local(args.model, args.four_bit) if args.url is None else _served(args.url, args.model)
+    from app.settings import load_settings
+
+    thinking = load_settings(model=args.model).thinking_tokens
+    if args.url is None:
+        model = _local(args.model, args.four_bit, thinking)
+    else:
+        model = ServedModel(args.url, args.model, os.environ.get(SERVED_KEY), thinking=thinking)
     try:
         yield model
     finally:
         model.close()
 
 
-def _served(url: str, name: str) -> ServedModel:
-    return ServedModel(url, name, os.environ.get(SERVED_KEY))
-
-
-def _local(source: str, four_bit: bool):
+def _local(source: str, four_bit: bool, thinking: int):
     """The model of a folder, or of a repository of the Hub that is fetched first."""
     from app.settings import load_settings
     from generator.models.loading import room_checked
@@ -123,7 +125,7 @@ def _local(source: str, four_bit: bool):
 
         room = room_checked(source, four_bit, _show_bytes)
         folder, name = fetch_vision_language(source, load_settings().cache_dir, room), source
-    return LocalModel(folder, name, four_bit, lambda sentence: print(sentence, file=sys.stderr))
+    return LocalModel(folder, name, four_bit, lambda sentence: print(sentence, file=sys.stderr), thinking)
 
 
 def _show_bytes(done: int, total: int) -> None:
@@ -173,6 +175,8 @@ def _answer(args: argparse.Namespace) -> None:
         print(f"Not found in the passages it cites: {sentence}", file=sys.stderr)
     for sentence in answer.unchecked:
         print(f"Not checked, in another language than the passages it cites: {sentence}", file=sys.stderr)
+    if answer.broken:
+        raise Problem(answer.broken)
 
 
 def _print_candidates(answer: Answer, passages: Sequence[Evidence]) -> None:

@@ -73,7 +73,7 @@ def _chat_model(settings: Settings, progress: Progress) -> ServedModel | LocalMo
         key = settings.served_key.get_secret_value() if settings.served_key else None
         # Strangers are not told what runs where within a network.
         called = None if settings.may_manage else "the address that is set"
-        return ServedModel(settings.served_url, settings.model, key, called=called)
+        return ServedModel(settings.served_url, settings.model, key, called=called, thinking=settings.thinking_tokens)
     # With transformers' vision-language models, which take seconds to import.
     from generator.models.loading import room_checked
     from generator.models.local import LocalModel
@@ -85,6 +85,6 @@ def _chat_model(settings: Settings, progress: Progress) -> ServedModel | LocalMo
     else:
         room = room_checked(settings.model, settings.four_bit, progress)
         folder = fetch_vision_language(settings.model, settings.cache_dir, room)
-    model = LocalModel(folder, name, settings.four_bit)
+    model = LocalModel(folder, name, settings.four_bit, thinking=settings.thinking_tokens)
     model.check()
     return model

@@ -214,6 +214,7 @@ class Result:
             "answer": self.answer.text,
             "answered": self.answer.answered,
             "reason": self.answer.reason,
+            "broken": self.answer.broken,
             "citations": [asdict(citation) for citation in self.answer.citations],
             "statements": [asdict(statement) for statement in self.answer.statements],
             "unsupported": list(self.answer.unsupported),

@@ -19,7 +19,7 @@ from app.service.results import EvidenceFound, PartialOwn, PartialText, Result, 
 from common.passage import Evidence
 from common.problems import Problem
 from generator.answers import Answer, Answerer, Turn, said_with
-from generator.models.server_events import CUT
+from generator.models.chat import CUT
 from retriever.encoders.base import QueryVectors
 from retriever.index import Index
 from retriever.search.explain import Alignment
@@ -120,6 +120,7 @@ def answered(trace: Trace) -> Iterator[PartialText]:
         for piece in pieces:
             if isinstance(piece, Answer):
                 trace.answer = piece
+                trace.complete = not piece.broken
             else:
                 said = said_with(said, piece)
                 yield PartialText(said)

@@ -160,6 +160,11 @@ def without_marks(text: str) -> tuple[str, list[tuple[int, int]]]:
     return bare + text[at:], marks
 
 
+def says_something(text: str) -> bool:
+    """Whether there is a letter or a digit in a plain text beside its marks."""
+    return any(c.isalnum() for c in without_marks(text)[0])
+
+
 def places_in_marked(text: str) -> list[int]:
     """Where each character of a plain text without its marks stands in the text with them."""
     places: list[int] = []

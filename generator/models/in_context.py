@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from common.passage import Evidence
 from common.problems import Problem
-from generator.answers import MAX_PASSAGES, Anew, Answer, Turn, said_with
+from generator.answers import BROKE_OFF, MAX_PASSAGES, Anew, Answer, Turn, said_with
 from generator.grounding.citations import abstention, cited_answer, too_little
-from generator.grounding.plain_text import plain_pieces
+from generator.grounding.plain_text import plain_pieces, says_something
 from generator.grounding.support import Embed
-from generator.models.chat import ChatModel, Message
+from generator.models.chat import CUT, ChatModel, Message, nothing_said
 from generator.models.prompts import BUDGET, messages, own_messages
 from generator.models.rewriting import standalone_by
 
@@ -43,7 +44,7 @@ class InContextAnswerer:
     ) -> Iterator[str | Anew | Answer]:
         """Yield the answer in pieces as they come, then the `Answer`; closing this stops the model.
 
-        Raises Problem with a sentence when there is no answer to be had.
+        An answer that breaks off is told as far as it came. Raises Problem when there is none to be had.
         """
         passages = passages[:MAX_PASSAGES]
         reason = too_little(passages, self.least)
@@ -54,10 +55,18 @@ class InContextAnswerer:
             return
         said = ""
         chat = messages(question, image, passages, turns, self._budget())
-        for piece in _plain_reply(self.model, chat, passages):
-            said = said_with(said, piece)
-            yield piece
-        yield cited_answer(said, passages, self.embed)
+        try:
+            for piece in _plain_reply(self.model, chat, passages):
+                said = said_with(said, piece)
+                yield piece
+        except Problem as problem:
+            if not says_something(said):
+                raise
+            yield CUT
+            answer = cited_answer(said + CUT, passages, self.embed)
+            yield replace(answer, answered=False, reason=BROKE_OFF, named=False, broken=str(problem))
+        else:
+            yield cited_answer(said, passages, self.embed)
 
     def _budget(self) -> int:
         """Tokens for the passages: half of what the reply leaves; photo, rules and earlier turns have the rest."""
@@ -84,12 +93,20 @@ def own_answer(
 
 
 def _plain_reply(model: ChatModel, chat: Sequence[Message], passages: Sequence[Evidence]) -> Iterator[str | Anew]:
-    begun = False
+    """Raises what the model raises once all that came before is told."""
+    said, problems = "", []
+
+    def until_it_ends(pieces: Iterator[str]) -> Iterator[str]:
+        try:
+            yield from pieces
+        except Problem as problem:
+            problems.append(problem)
+
     with closing(model.reply(chat, MAX_TOKENS)) as pieces:
-        for piece in plain_pieces(pieces, passages):
-            begun = not isinstance(piece, Anew)
+        for piece in plain_pieces(until_it_ends(pieces), passages):
+            said = said_with(said, piece)
             yield piece
-    if not begun:
-        raise Problem(
-            f"The model {model.name} answered with nothing; ask again or choose a model that thinks less."
-        )
+    if problems:
+        raise problems[0]
+    if not says_something(said):
+        raise nothing_said(model.name, thought=False, cut=False)

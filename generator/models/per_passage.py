@@ -12,12 +12,11 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from common.passage import Evidence
-from common.problems import Problem
 from generator.answers import DISAGREE, MAX_PASSAGES, SUPPORTED, Answer, Candidate, Statement, Turn
 from generator.grounding.citations import CANNOT_TELL, NO_REASON, abstention, said_silence, too_little
-from generator.grounding.plain_text import plain_text, without_marks
+from generator.grounding.plain_text import plain_text, says_something, without_marks
 from generator.grounding.support import Claim, Embed, check
-from generator.models.chat import ChatModel
+from generator.models.chat import ChatModel, nothing_said
 from generator.models.prompts import UNKNOWN, short_messages
 from generator.models.rewriting import standalone_by
 from generator.words import stems, words
@@ -91,9 +90,8 @@ class PerPassageAnswerer:
         replies = self.model.score_replies([chat for chat in chats if chat is not None], MAX_TOKENS)
         texts = [_short(reply.text) for reply in replies]
         if not any(texts):
-            raise Problem(
-                f"The model {self.model.name} answered with nothing; ask for one answer from all passages instead."
-            )
+            thought, cut = (any(getattr(reply, how) for reply in replies) for how in ("thought", "cut"))
+            raise nothing_said(self.model.name, thought, cut)
         retrieval = _softmax([SHARPNESS * passages[number - 1].score for number in numbers])
         candidates = [
             Candidate(number, text, found, math.exp(min(0.0, reply.log_probability)))
@@ -123,9 +121,10 @@ class PerPassageAnswerer:
 
 
 def _short(reply: str) -> str:
-    """A short answer as one plain line without marks."""
+    """A short answer as one plain line without marks; "" where it says nothing."""
     line = " ".join(plain_text(reply).split())[:MAX_SHORT]
-    return without_marks(line)[0].strip()
+    text = without_marks(line)[0].strip()
+    return text if says_something(text) else ""
 
 
 def _abstains(text: str) -> bool:

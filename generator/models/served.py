@@ -1,46 +1,43 @@
 """A vision-language model that a server offers through OpenAI's chat protocol: vLLM, Ollama, llama.cpp or a
 hosted one.
 
-Knows nothing of passages, prompts or answers. The key goes into one header of requests to one address, and nowhere
-else: no redirect is followed, no message holds it.
+Knows nothing of passages, prompts or answers, and leaves to others what a request holds (server_requests.py), how a
+reply is read (server_events.py, replies.py) and what an error says (server_errors.py). The key goes into one header of
+requests to one address, and nowhere else: no redirect is followed, no message holds it.
 """
 
 from __future__ import annotations
 
-import base64
-import io
-import json
 import random
-import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
-from email.utils import parsedate_to_datetime
-from time import monotonic, time
-from typing import TYPE_CHECKING, Any
+from contextlib import closing, contextmanager
+from time import monotonic
+from typing import NoReturn
 
 import httpx
 
 from common.addresses import below
 from common.cancellation import Cancellation, current
 from common.problems import Problem
-from common.text import shown
-from generator.models.chat import Message, Scored
-from generator.models.server_events import CUT, BrokenStream, Piece, text_pieces
+from generator.answers import Anew
+from generator.grounding.thoughts import SaidTokens, Thoughts
+from generator.models.chat import CUT, Message, Scored, nothing_said
+from generator.models.replies import Failed, Piece, Reply
+from generator.models.server_connection import CONNECT_SECONDS, Connection, client_for, retry_after
+from generator.models.server_errors import ServerError, error_page
+from generator.models.server_events import BrokenStream, NoChat, events
+from generator.models.server_requests import LOGPROBS, Request, Requests, photo_urls
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-MAX_ANSWER = 8_000  # characters taken of a reply, whatever is sent
-MAX_SIDE = 1024  # pixels of a photo sent; more only makes the model slower
+MAX_ANSWER = 8_000  # characters taken of what is said in a reply, whatever is sent
+MAX_THOUGHT = 400_000  # characters taken of a reply with its thoughts
 AT_ONCE = 4  # requests, when several chats are scored
 MAX_ERROR = 64 * 1024  # bytes of an error's page that are read
-MAX_SAID = 200  # characters of a server's own words in a message
-CONNECT_SECONDS = 10.0
 ATTEMPTS = 4
 FIRST_WAIT = 0.5  # seconds before the second attempt; doubles with each
 LONGEST_WAIT = 20.0  # a person is waiting
 LONGEST_REPLY = 5  # times the timeout, for all of a reply, however steadily it drips
+_AGAIN = (408, 425, 429)  # with all from 500 on; what may go better the next time
 
 
 class _TryAgain(Exception):
@@ -50,42 +47,63 @@ class _TryAgain(Exception):
         self.problem, self.wait = problem, wait
 
 
-class _Connection:
-    """The socket of one request, which another thread may end: closing one does not wake who reads from it."""
+class _Otherwise(Exception):
+    """The server refused something of a request that can be left out."""
+
+
+class _Heard:
+    """A reply as far as it came: how much of it is said, how much is thought, and how it ended."""
 
     def __init__(self) -> None:
-        self._socket: socket.socket | None = None
-        self._ended = False
+        self.reply = Reply()
+        self.thoughts = Thoughts()
+        self.said = 0  # characters
+        self.taken = 0  # characters, with those of thoughts
+        self._since = 0  # characters since the latest thought
+        self.thought = False
+        self.too_long = False
 
-    def opened(self, event: str, info: dict[str, Any]) -> None:
-        """Told by httpx of each step of a request."""
-        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
-            self._socket = info["return_value"].get_extra_info("socket")
-            if self._ended:
-                self.end()
+    def take(self, piece: Piece) -> Piece:
+        """The piece, as far as there is room for it."""
+        room = MAX_THOUGHT - self.taken
+        text = piece.text[: room if self.thoughts.thinking else min(room, MAX_ANSWER - self._since)]
+        parts = self.thoughts.said(text)
+        self._count(parts)
+        thought = self.thoughts.thinking or any(isinstance(part, Anew) for part in parts)
+        self._since = 0 if thought else self._since + len(text)
+        self.taken += max(1, len(text))
+        self.thought = self.thought or piece.thought or self.thoughts.thought
+        self.too_long = self._since >= MAX_ANSWER or self.taken >= MAX_THOUGHT
+        return Piece(text, piece.tokens, piece.thought)
+
+    def _count(self, parts: Sequence[str | Anew]) -> None:
+        for part in parts:
+            self.said = 0 if isinstance(part, Anew) else self.said + len(part)
 
     def end(self) -> None:
-        self._ended = True
-        if self._socket is not None:
-            with suppress(OSError):  # it may be closed already
-                # The socket's own method: that of an encrypted one first takes away what its reader uses.
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+        self._count(self.thoughts.rest())
+
+    @property
+    def cut(self) -> bool:
+        return self.too_long or self.reply.cut
 
 
 class ServedModel:
     """A ChatModel (chat.py) behind a server.
 
     `base_url` is the address that /chat/completions is appended to, mostly ending in /v1. `timeout` is how many
-    seconds the server may send no text; a whole reply may take LONGEST_REPLY times that. `called` stands for the
-    server's host and port in what is said, where those who read it are not to know them. Raises Problem for an
-    address or a key that cannot be used.
+    seconds the server may send neither text nor thought; a whole reply may take LONGEST_REPLY times that. `called`
+    stands for the server's host and port in what is said, where those who read it are not to know them. `thinking` is
+    how many tokens a reply may have for thought, beside those for the answer. Raises Problem for an address or a key
+    that cannot be used.
     """
 
     context = None  # the protocol does not tell; the server says so when a prompt is too long
 
     def __init__(
-        self, base_url: str, model: str, key: str | None = None, timeout: float = 120.0, called: str | None = None
-    ) -> None:
+        self, base_url: str, model: str, key: str | None = None, timeout: float = 120.0, called: str | None = None,
+        thinking: int = 0,
+    ) -> None:  # fmt: skip
         url = below(base_url, "/chat/completions")
         if url is None:
             raise Problem(
@@ -95,7 +113,7 @@ class ServedModel:
         if not key.isascii() or not key.isprintable() or " " in key:
             raise Problem("The key holds spaces or characters that no key has; copy it again.")
         self.timeout = timeout
-        self._model = model
+        self._requests = Requests(model, thinking)
         self._url = url
         self._host = called or url.netloc.decode("ascii")
         self._key = key
@@ -104,19 +122,25 @@ class ServedModel:
     def reply(self, messages: Sequence[Message], max_tokens: int) -> Iterator[str]:
         """The reply in pieces as they come, not empty; closing this ends the connection at once, and so does what stops
         this thread's work (common/cancellation.py), while it waits. " …" ends a reply that was cut. Raises Problem
-        with a sentence when there is no reply to be had."""
-        with closing(self._pieces(self._request(messages, max_tokens, _urls()), current())) as pieces:
+        with a sentence when there is no reply to be had, and after the last piece for one that broke off."""
+        heard = _Heard()
+        with closing(self._pieces(Request(tuple(messages), max_tokens), heard, current())) as pieces:
             for piece in pieces:
                 if piece.text:
                     yield piece.text
+        if not heard.said:
+            raise nothing_said(self.name, heard.thought, heard.cut)
+        if heard.cut:
+            yield CUT
 
     def score_replies(self, chats: Sequence[Sequence[Message]], max_tokens: int) -> list[Scored]:
-        """Each chat's reply with its probability over the tokens that the server tells of, some requests at once.
+        """Each chat's reply with its probability over the tokens that the server tells of, some requests at once. They
+        are asked for without thought, where the server allows that.
 
         Stops as `reply` does. Raises Problem as that does, and when the server gives no probabilities or a
         reply takes longer than the timeout altogether."""
-        url, stop = _urls(), current()  # chats about one photo share its JPEG
-        requests = [self._request(chat, max_tokens, url, logprobs=True) for chat in chats]
+        url, stop = photo_urls(), current()  # chats about one photo share its JPEG
+        requests = [Request(tuple(chat), max_tokens, scored=True, url=url) for chat in chats]
         with ThreadPoolExecutor(AT_ONCE, "score") as pool:
             # A problem cancels those not begun.
             return list(pool.map(lambda request: self._scored(request, stop), requests))
@@ -124,80 +148,83 @@ class ServedModel:
     def close(self) -> None:
         """Nothing to give back: each request has a connection of its own."""
 
-    def _request(
-        self, messages: Sequence[Message], max_tokens: int, url: Callable[[Image], str], **more: Any
-    ) -> str:
-        request = {
-            "model": self._model,
-            "messages": [_json(message, url) for message in messages],
-            "stream": True,
-            "max_tokens": max_tokens,
-            "temperature": 0,
-            **more,
-        }
-        return json.dumps(request)
-
-    def _scored(self, request: str, stop: Cancellation) -> Scored:
-        text, total, told = "", 0.0, False
+    def _scored(self, request: Request, stop: Cancellation) -> Scored:
+        heard, scored = _Heard(), SaidTokens()
         ends = monotonic() + self.timeout
-        with closing(self._pieces(request, stop)) as pieces:
+        with closing(self._pieces(request, heard, stop)) as pieces:
             for piece in pieces:
-                text += piece.text
-                if piece.log_probability is not None:
-                    total, told = total + piece.log_probability, True
+                scored.add(piece.text, piece.tokens)
                 if monotonic() > ends:
                     raise Problem(self._slow(self.timeout, "a short answer"))
-        if text and not told:
-            problem = "gives no probabilities of its tokens; ask for one answer from all passages instead"
-            raise Problem(f"The model server at {self._host} {problem}.")
-        return Scored(text, total)
+        text = scored.text()
+        if text and not scored.told:
+            raise self._without_probabilities()
+        return Scored(text + (CUT if text and heard.cut else ""), scored.log_probability, heard.thought, heard.cut)
 
-    def _pieces(self, request: str, stop: Cancellation) -> Iterator[Piece]:
-        """The model's text, after as many attempts as it takes to get the first of it. Once stopped there is none, and
-        what is raised then nobody waits for."""
-        for attempt in range(1, ATTEMPTS + 1):
-            begun = False
+    def _without_probabilities(self) -> Problem:
+        problem = "gives no probabilities of its tokens; ask for one answer from all passages instead"
+        return Problem(f"The model server at {self._host} {problem}.")
+
+    def _pieces(self, request: Request, heard: _Heard, stop: Cancellation) -> Iterator[Piece]:
+        """The reply, after as many attempts as it takes to get the first of it. Once stopped there is none, and what is
+        raised then nobody waits for."""
+        attempt = 1
+        while True:
+            if request.scored and self._requests.refused(LOGPROBS):
+                raise self._without_probabilities()
             try:
-                with closing(self._attempt(request, stop)) as pieces:
-                    for piece in pieces:
-                        begun = True
-                        yield piece
+                with closing(self._attempt(request, heard, stop)) as pieces:
+                    yield from pieces
                 return
+            except _Otherwise:  # at most once for each thing that can be left out
+                continue
             except _TryAgain as failed:
                 wait = failed.wait
                 if wait is None:
                     # Jitter, so that those turned away together do not come back together.
                     wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)
-                if begun or attempt == ATTEMPTS or wait > LONGEST_WAIT or stop.wait(wait):
+                if heard.taken or attempt == ATTEMPTS or wait > LONGEST_WAIT or stop.wait(wait):
                     raise failed.problem from None
+                attempt += 1
 
-    def _attempt(self, request: str, stop: Cancellation) -> Iterator[Piece]:
-        """The pieces of one request that hold something. Raises _TryAgain for what may go better the next time."""
-        host, length = self._host, 0
-        heard = monotonic()
-        ends = heard + LONGEST_REPLY * self.timeout
-        connection = _Connection()
+    def _attempt(self, request: Request, heard: _Heard, stop: Cancellation) -> Iterator[Piece]:
+        """The pieces of one request that hold something. Raises _TryAgain for what may go better the next time, and
+        _Otherwise for what goes better without something."""
+        latest = monotonic()
+        ends = latest + LONGEST_REPLY * self.timeout
+        body, known = self._requests.body(request)
+        with self._asked(body, known, stop) as response:
+            streamed = "event-stream" in response.headers.get("Content-Type", "")
+            for piece in heard.reply.pieces(events(response.iter_raw(), streamed)):
+                if piece:
+                    latest = monotonic()
+                    yield heard.take(piece)
+                elif monotonic() - latest > self.timeout:
+                    raise Problem(self._silent())
+                if monotonic() > ends:
+                    raise Problem(self._slow(LONGEST_REPLY * self.timeout, "an answer"))
+                if heard.too_long:
+                    return
+        heard.end()
+        if heard.reply.refusal:
+            said = ServerError(heard.reply.refusal, "").told(self._key)
+            raise Problem(f"The model {self.name} refuses to answer{said}.")
+        if heard.reply.filtered:
+            raise Problem(f"The filter of the model server at {self._host} cut the answer off; ask in other words.")
+
+    @contextmanager
+    def _asked(self, body: str, known: frozenset[str], stop: Cancellation) -> Iterator[httpx.Response]:
+        """The response in which a reply has begun; what goes wrong while it is read becomes a Problem or _TryAgain."""
+        host, connection = self._host, Connection()
         try:
             with (
                 stop.calling(connection.end),
-                self._client() as client,
-                client.stream(
-                    "POST", self._url, content=request, extensions={"trace": connection.opened}
-                ) as response,
+                client_for(self._url, self._key, self.timeout) as client,
+                client.stream("POST", self._url, content=body, extensions={"trace": connection.opened}) as response,
             ):
-                self._check(response)
-                for piece in text_pieces(response.iter_raw()):
-                    if piece.text or piece.log_probability is not None:
-                        heard = monotonic()
-                        yield Piece(piece.text[: MAX_ANSWER - length], piece.log_probability)
-                        length += max(1, len(piece.text))
-                    elif monotonic() - heard > self.timeout:
-                        raise Problem(self._silent())
-                    if monotonic() > ends:
-                        raise Problem(self._slow(LONGEST_REPLY * self.timeout, "an answer"))
-                    if length > MAX_ANSWER:
-                        yield Piece(CUT)
-                        return
+                if response.status_code != 200:
+                    self._refused(response, body, known)
+                yield response
         except (httpx.ConnectError, httpx.ConnectTimeout):
             problem = f"Nothing answers at {host}; check the address and that the model server runs."
             raise _TryAgain(Problem(problem)) from None
@@ -208,6 +235,12 @@ class ServedModel:
             raise _TryAgain(Problem(problem)) from None
         except BrokenStream as problem:
             raise Problem(f"The answer of {host} cannot be read: {problem}; ask again.") from None
+        except Failed as failed:
+            what, todo = failed.error.meaning() or ("ended the answer with an error", "ask again")
+            raise Problem(self._sentence(what, todo, failed.error)) from None
+        except NoChat:
+            problem = "does not answer as a chat server does; check the address, which mostly ends in /v1"
+            raise Problem(f"What runs at {host} {problem}.") from None
 
     def _silent(self) -> str:
         problem = f"said nothing for {self.timeout:g} seconds; ask again or choose a smaller model"
@@ -216,98 +249,39 @@ class ServedModel:
     def _slow(self, seconds: float, what: str) -> str:
         return f"The model at {self._host} needs more than {seconds:g} seconds for {what}; choose a smaller model."
 
-    def _client(self) -> httpx.Client:
-        headers = {
-            "Accept": "text/event-stream",
-            "Accept-Encoding": "identity",  # so that nothing small unpacks to something huge
-            "Content-Type": "application/json",
-        }
-        if self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
-        # A proxy from the environment may carry https, which it cannot read, and not a key in the clear.
-        encrypted = self._url.scheme == "https"
-        timeout = httpx.Timeout(self.timeout, connect=min(CONNECT_SECONDS, self.timeout))
-        # Without encryption there is nothing to verify, and loading the certificates takes its time.
-        return httpx.Client(
-            headers=headers, timeout=timeout, follow_redirects=False, trust_env=encrypted, verify=encrypted
-        )
+    def _sentence(self, what: str, todo: str, error: ServerError) -> str:
+        """What the server does and what to do, with the server's own words."""
+        return f"The model server at {self._host} {what}{'; ' * bool(todo)}{todo}{error.told(self._key)}."
 
-    def _check(self, response: httpx.Response) -> None:
-        """Raises Problem or _TryAgain unless a stream of events has begun."""
-        host, status = self._host, response.status_code
-        if status == 429 or status >= 500:
-            what = "is too busy" if status in (429, 503) else "has failed"
-            problem = f"The model server at {host} {what} (status {status}); try again later."
-            raise _TryAgain(Problem(problem), _retry_after(response.headers.get("Retry-After", "")))
-        if status in (401, 403):
-            what = "refuses the key" if self._key else "asks for a key"
-            raise Problem(f"The model server at {host} {what} (status {status}); check the key.")
-        if status == 404:
-            problem = "has no such model or no chat at this address (status 404); check both"
-            raise Problem(f"The model server at {host} {problem}.")
+    def _refused(self, response: httpx.Response, body: str, known: frozenset[str]) -> NoReturn:
+        """Raises what a response says that begins no reply."""
+        status = response.status_code
         if 300 <= status < 400:
             problem = "points to another address, which is not followed; give the final address"
-            raise Problem(f"The model server at {host} {problem}.")
-        if status != 200:
-            problem = f"refuses the request (status {status}){self._words(response)}"
-            raise Problem(f"The model server at {host} {problem}.")
-        if "event-stream" not in response.headers.get("Content-Type", ""):
-            problem = "does not answer as a chat server does; check the address, which mostly ends in /v1"
-            raise Problem(f"What runs at {host} {problem}.")
-
-    def _words(self, response: httpx.Response) -> str:
-        """What the server itself says about a refusal, unless a piece of the key is in it."""
-        page, end = b"", monotonic() + CONNECT_SECONDS
-        for chunk in response.iter_raw():
-            page += chunk
-            if len(page) > MAX_ERROR or monotonic() > end:
-                return ""
-        try:
-            said = json.loads(page)["error"]["message"]
-        except (ValueError, KeyError, TypeError, RecursionError):
-            return ""
-        said = shown(said, MAX_SAID).rstrip(".")
-        told = self._key and any(self._key[i : i + 6] in said for i in range(max(1, len(self._key) - 5)))
-        return "" if told or not said or "\ufffd" in said else f": {said}"
+            raise Problem(f"The model server at {self._host} {problem}.")
+        error = error_page(_page(response))
+        again, todo = False, ""
+        if status in (401, 403):
+            what, todo = "refuses the key" if self._key else "asks for a key", "check the key"
+        elif status not in (402, 429) and self._requests.learn(body, known, error):
+            raise _Otherwise
+        elif meaning := error.meaning(status):
+            what, todo = meaning
+        elif status in _AGAIN or status >= 500:
+            again, what, todo = True, "is too busy" if status in (429, 503) else "has failed", "try again later"
+        elif status == 404:
+            what, todo = "has no such model or no chat at this address", "check both"
+        else:
+            what = "refuses the request"
+        problem = Problem(self._sentence(f"{what} (status {status})", todo, error))
+        raise _TryAgain(problem, retry_after(response.headers.get("Retry-After", ""))) if again else problem
 
 
-def _urls() -> Callable[[Image], str]:
-    """data_url that makes each photo's once."""
-    made: dict[int, str] = {}
-
-    def url(image: Image) -> str:
-        if id(image) not in made:
-            made[id(image)] = data_url(image)
-        return made[id(image)]
-
-    return url
-
-
-def _json(message: Message, url: Callable[[Image], str]) -> dict[str, Any]:
-    """A message as the protocol has it."""
-    content: Any = message.text
-    if message.image is not None:
-        content = [
-            {"type": "image_url", "image_url": {"url": url(message.image)}},
-            {"type": "text", "text": message.text},
-        ]
-    return {"role": message.role, "content": content}
-
-
-def data_url(image: Image) -> str:
-    """The photo as a JPEG in a data: URL, its long side at most MAX_SIDE pixels. The argument stays."""
-    photo = image.convert("RGB")
-    photo.thumbnail((MAX_SIDE, MAX_SIDE))
-    file = io.BytesIO()
-    photo.save(file, "JPEG", quality=90)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")
-
-
-def _retry_after(value: str) -> float | None:
-    """Seconds from a Retry-After header, which holds a number or a date; None when it holds neither."""
-    if value.isascii() and value.isdigit():
-        return float(value[:9])
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time())
-    except (ValueError, OverflowError):
-        return None
+def _page(response: httpx.Response) -> bytes:
+    """The page of an error; nothing of one that is huge or drips."""
+    page, end = b"", monotonic() + CONNECT_SECONDS
+    for chunk in response.iter_raw():
+        page += chunk
+        if len(page) > MAX_ERROR or monotonic() > end:
+            return b""
+    return page

@@ -69,6 +69,28 @@ def scored_stream(*pieces: tuple[str, Sequence[float]], finish: str = "stop", **
     return Reply([BEGIN, *events, event(None, finish), END], **options)
 
 
+def sent(*parts: dict | str, **options) -> Reply:
+    """A stream of these events, and a last word; a text is a line of the stream as it is."""
+    lines = (part if isinstance(part, str) else f"data: {json.dumps(part)}" for part in parts)
+    return Reply([*(f"{line}\n\n".encode() for line in lines), b"data: [DONE]\n\n"], **options)
+
+
+def delta(finish: str | None = None, **said) -> dict:
+    """One event of a stream."""
+    return {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": said, "finish_reason": finish}]}
+
+
+def page(body: object, status: int = 200, **headers: str) -> Reply:
+    """A whole body of JSON, or of text."""
+    text, kind = (body, "text/plain") if isinstance(body, str) else (json.dumps(body), "application/json")
+    return Reply([text.encode()], status=status, headers={"Content-Type": kind, **headers})
+
+
+def choosy(accepts: Callable[[dict], bool], refused: Reply, reply: Reply) -> Callable[[dict], Reply]:
+    """Replies to the requests that it accepts, and refuses all others."""
+    return lambda body: reply if accepts(body) else refused
+
+
 class ChatServer(LocalServer):
     """See the module. `asked` holds the requests; `closed` is set once a client has closed early; `most` is how many
     requests were answered at the same time."""

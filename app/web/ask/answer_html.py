@@ -82,12 +82,13 @@ def final_answer(result: Result, key: str = "") -> str:
     else:
         disagree = result.answer.reason == DISAGREE
         heading = "The passages disagree" if disagree else "No answer in the evidence"
+        heading = "The answer broke off" if result.answer.broken else heading
         kind = "cs-abstained"
         reason = escape(result.answer.reason.strip().rstrip("."))
         if not said.strip():
             said = f"The passages found do not answer this{': ' + reason if reason else ''}."
     send = ""
-    if key:
+    if key and not result.answer.broken:
         send = f'<button type="button" class="cs-send" data-answer="{escape(key)}">Send to annotation</button>'
     notes = [f'<div class="cs-foot"><p class="cs-timing">{_timing(result)}</p>{send}</div>']
     if result.indexed < result.total:
@@ -99,7 +100,9 @@ def final_answer(result: Result, key: str = "") -> str:
     advice = ""
     if not result.answer.answered:
         nearest = "The nearest passages are listed below. " if result.passages else ""
-        if disagree:
+        if result.answer.broken:
+            todo = f"This is as far as it came. {escape(result.answer.broken)}"
+        elif disagree:
             todo = "Read what each of them says."
         elif result.answer.named:  # no photo makes its passage say more
             todo = f"{nearest}Ask in other words, or for something that they do say."

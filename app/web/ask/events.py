@@ -161,7 +161,7 @@ class Asker:
                     if self._ended.has(asked.session, number):
                         return
                     answer = None
-                    if isinstance(step, Result):
+                    if isinstance(step, Result) and not step.answer.broken:
                         answer = ShownAnswer(asked.photo, replace(step, query=None, alignments=()))
                         self.answers.put(shown.key, answer)
                     yield shown.waits(self.service.loading()) if step is None else shown.after(step)

@@ -21,12 +21,13 @@ from app.settings import load_settings
 from common.problems import Problem
 from generator.answers import Turn
 from generator.extractive.answerer import ExtractiveAnswerer
+from generator.models.in_context import MAX_TOKENS
 from generator.models.prompts import OWN_RULES, REWRITING_RULES, RULES, SHORT_RULES
 from kb.sources.kinds import fixed_collection
 from kb.sources.registry import KINDS
 from tests.app.web.test_page import HOSTILE
 from tests.fakes import small_encoder
-from tests.fakes.chat_server import ChatServer, Reply, scored_stream, stream
+from tests.fakes.chat_server import ChatServer, Reply, delta, scored_stream, sent, stream
 from tests.fakes.hub_server import HubServer
 from tests.fakes.small_encoder import ARTICLES, SmallEncoder, embed_sentences, source
 from tests.support.service import photo
@@ -150,6 +151,23 @@ def test_answers_of_a_model_are_known_from_before_too():
         first = one.ask_once(photo("red"), "How heavy is it?", own=True)
         again = one.ask_once(photo("red"), "How heavy is it?", own=True)
         assert again.cached and again.own == first.own and len(server.asked) == 2
+
+
+def test_an_answer_that_broke_off_is_told_as_far_as_it_came_and_asked_for_again():
+    whole = Chat()
+    broken = sent(delta(content="It weighs 8 g "), {"error": {"message": "gone"}})
+    with ChatServer(broken, whole) as server, answering(model="small", served_url=server.url) as one:
+        *_, last, first = one.ask(photo("red"), "How heavy is it?")
+        again = one.ask_once(photo("red"), "How heavy is it?")
+    assert last.text == first.answer.text == "It weighs 8 g …" and not first.answer.answered
+    assert first.as_dict()["broken"].endswith("ask again: gone.")
+    assert not again.cached and not again.answer.broken and len(server.asked) == 2
+
+
+def test_room_for_thinking_is_a_setting():
+    with ChatServer(Chat()) as server, answering(model="small", served_url=server.url, thinking_tokens=1000) as one:
+        one.ask_once(photo("red"), "How heavy is it?")
+    assert server.asked[0].body["max_tokens"] == MAX_TOKENS + 1000
 
 
 def test_another_model_does_not_know_what_one_said():

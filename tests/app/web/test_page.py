@@ -51,7 +51,18 @@ from app.web.waiting_line import WaitingLine
 from common.passage import Evidence
 from common.problems import BadRequest, Problem
 from common.worker_thread import MOST
-from generator.answers import DISAGREE, SUPPORTED, UNCHECKED, UNSUPPORTED, Answer, Candidate, Citation, Statement, Turn
+from generator.answers import (
+    BROKE_OFF,
+    DISAGREE,
+    SUPPORTED,
+    UNCHECKED,
+    UNSUPPORTED,
+    Answer,
+    Candidate,
+    Citation,
+    Statement,
+    Turn,
+)
 from retriever.images import load_image
 from retriever.search.explain import Alignment
 from tests import ROOT
@@ -241,6 +252,14 @@ class TestHtml:
         page = answer_html.final_answer(result(answer=Answer(text, (), False, DISAGREE)))
         assert "<h2>The passages disagree</h2>" in page and "Read what each of them says." in page
         assert "closer photo" not in page
+
+    def test_an_answer_that_broke_off_is_told_with_the_reason_and_cannot_be_sent(self) -> None:
+        broken = Answer("It is 71 m …", (), False, BROKE_OFF, broken="The model server <b> ended the answer.")
+        page = answer_html.final_answer(result(answer=broken), key="k")
+        assert "<h2>The answer broke off</h2>" in page and "It is 71 m …" in page and "cs-abstained" in page
+        assert "The model server &lt;b&gt; ended the answer." in page and "<b>" not in page
+        assert "cs-send" not in page and "closer photo" not in page
+        assert "cs-send" in answer_html.final_answer(result(), key="k")
 
     def test_a_closer_photo_is_advised_only_where_nothing_was_found_of_what_was_asked(self) -> None:
         silent = Answer("I can't tell.", (), False, "it does not say when")

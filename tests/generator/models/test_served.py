@@ -19,13 +19,13 @@ from app.commands import generator as command
 from common.cancellation import Cancellation, cancelled_by
 from common.passage import Evidence
 from common.problems import Problem
-from generator.models import served
-from generator.models import server_events as events
+from generator.models import replies, served, server_events, server_requests
 from generator.models.chat import Message
 from generator.models.in_context import InContextAnswerer
-from generator.models.served import MAX_SIDE, ServedModel, data_url
-from generator.models.server_events import BrokenStream, text_pieces
-from tests.fakes.chat_server import BEGIN, ChatServer, Reply, event, scored_stream, stream
+from generator.models.served import ServedModel
+from generator.models.server_events import BrokenStream, events
+from generator.models.server_requests import MAX_SIDE, data_url
+from tests.fakes.chat_server import BEGIN, ChatServer, Reply, delta, event, scored_stream, sent, stream
 from tests.support.waiting import LONG, ended, wait_for
 
 KEY = "sk-Zq8vW3xLm5Tt"
@@ -51,7 +51,7 @@ def ask(server, image=None, **options):
 
 
 def said(chunks) -> str:
-    return "".join(piece.text for piece in text_pieces(chunks))
+    return "".join(piece.text for piece in replies.Reply().pieces(events(chunks)))
 
 
 def problem_of(*replies, **options) -> tuple[str, ChatServer]:
@@ -226,7 +226,7 @@ def test_a_line_that_never_ends_is_given_up(byte):
 
 def test_a_long_line_needs_no_server():
     with pytest.raises(BrokenStream):
-        list(text_pieces([b"x" * events.MAX_LINE, b"yz"]))
+        list(events([b"x" * server_events.MAX_LINE, b"yz"]))
 
 
 def test_a_stream_of_nothing_is_given_up():
@@ -251,7 +251,6 @@ def test_a_silent_server_is_given_up(waits):
         b"data: [1, 2]\n\n",
         b'data: "text"\n\n',
         b"data: " + b"[" * 100_000 + b"\n\n",
-        b'data: {"error": {"message": "out of memory", "code": 500}}\n\n',
     ],
 )
 def test_what_is_not_the_protocol_is_a_problem(line):
@@ -301,7 +300,7 @@ def test_a_bad_request_is_explained_in_the_server_s_words():
 
 @pytest.mark.parametrize(
     "page",
-    [b"", b"<html>", b"[]", b'{"error": "no"}', b"x" * 200_000, json.dumps({"error": {"message": KEY[3:-1]}}).encode(),
+    [b"", b"<html>", b"[]", b'{"error": 5}', b"x" * 200_000, json.dumps({"error": {"message": KEY[3:-1]}}).encode(),
      json.dumps({"error": {"message": "a\u202eb"}}).encode()],
 )  # fmt: skip
 def test_words_that_cannot_be_shown_are_left_out(page):
@@ -463,7 +462,7 @@ def test_a_server_without_probabilities_is_a_problem(reply):
     assert "gives no probabilities of its tokens; ask for one answer from all passages instead." in str(caught.value)
 
 
-@pytest.mark.parametrize(("value", "read"), [(-math.inf, events.LEAST_LOG), (0.7, 0.0), (-9999.0, -9999.0)])
+@pytest.mark.parametrize(("value", "read"), [(-math.inf, replies.LEAST_LOG), (0.7, 0.0), (-9999.0, -9999.0)])
 def test_a_probability_is_a_number_that_can_be_summed(value, read):
     with ChatServer(scored_stream(("Pa", [value]), ("ris", [-1.0]))) as server:
         (scored,) = ServedModel(server.url, "small").score_replies(questions(1), 32)
@@ -486,7 +485,7 @@ def test_scoring_that_never_ends_is_given_up():
 
 def test_a_photo_of_several_chats_is_made_ready_once(monkeypatch):
     made = []
-    monkeypatch.setattr(served, "data_url", lambda image: made.append(image) or "data:image/jpeg;base64,")
+    monkeypatch.setattr(server_requests, "data_url", lambda image: made.append(image) or "data:image/jpeg;base64,")
     photo = Image.new("RGB", (5, 5))
     with ChatServer(scored_stream(("a", [-1.0]))) as server:
         ServedModel(server.url, "small").score_replies([[Message("user", "q", photo)]] * 5, 32)
@@ -539,6 +538,16 @@ def test_the_command_asks_about_each_passage_and_the_model_itself(passages_file,
     assert answer["candidates"][0] == {
         "number": 1, "text": "40 km/h", "retrieval": 0.5, "generation": pytest.approx(0.5)
     }  # fmt: skip
+
+
+def test_the_command_tells_an_answer_that_broke_off_and_fails(passages_file, capsys, monkeypatch):
+    monkeypatch.setenv("CITESIGHT_THINKING_TOKENS", "1000")
+    with ChatServer(sent(delta(content="It can run at "), {"error": {"message": "gone"}})) as server:
+        arguments = ["answer", "How fast?", "--passages", passages_file, "--url", server.url, "--model", "small"]
+        assert command.main(arguments) == 2
+    said = capsys.readouterr()
+    assert said.out == "It can run at …\n" and said.err.endswith("ask again: gone.\n")
+    assert server.asked[0].body["max_tokens"] == 1512
 
 
 @pytest.mark.parametrize(
