@@ -43,6 +43,7 @@ class Asked:
 
     `title` is that of the article that answers it, None where none is known. An answer is right by `answers`, for which
     see metrics.py (none: any answer from the titled article will do; no title either: nothing answers it).
+    `infoseek` is what Infoseek's own measure goes by, texts or a range, () where the question is none of its.
     `image` is a path below a folder given elsewhere. `passages` are those to answer from, best first; None: they are
     chosen by evidence_for.
     """
@@ -53,6 +54,7 @@ class Asked:
     kind: str = "string"
     image: str | None = None
     passages: tuple[Evidence, ...] | None = None
+    infoseek: tuple[str, ...] | tuple[float, float] = ()
 
 
 # --- Reading questions
@@ -116,12 +118,14 @@ def _asked(record: Any) -> Asked:
     answers = _texts(record.get("answers", record.get("answer")), "answers")
     kind = record.get("kind", "string")
     extra = record.get("answer_eval")
+    infoseek: tuple[str, ...] | tuple[float, float] = ()
     limits = _limits(extra)
     if limits is not None:
-        kind = record.get("kind", "number")
-        answers += [limits]
+        kind, infoseek = record.get("kind", "number"), limits
+        answers += [f"{limits[0]} - {limits[1]}"]
     elif extra is not None:
-        answers += [text for text in _texts(extra, "answer_eval") if text not in answers]
+        infoseek = tuple(_texts(extra, "answer_eval"))
+        answers += [text for text in infoseek if text not in answers]
     if kind not in KINDS:
         raise ValueError(f"has a kind that is none of {', '.join(KINDS)}")
     if not answers and "title" not in record:
@@ -134,6 +138,7 @@ def _asked(record: Any) -> Asked:
         kind,
         record.get("image"),
         None if passages is None else _passages(passages),
+        infoseek,
     )
 
 
@@ -144,15 +149,15 @@ def _texts(value: Any, key: str) -> list[str]:
     return [text for text in texts if text.strip()]
 
 
-def _limits(extra: Any) -> str | None:
-    """The range of an Infoseek record as an accepted answer: {"range": [0.9, 1.1]}, or that in a list."""
+def _limits(extra: Any) -> tuple[float, float] | None:
+    """The range of an Infoseek record: {"range": [0.9, 1.1]}, or that in a list."""
     extra = extra[0] if isinstance(extra, list) and extra else extra
     if not isinstance(extra, dict):
         return None
     limits = extra.get("range")
     if not isinstance(limits, list) or len(limits) != 2 or not all(isinstance(n, int | float) for n in limits):
         raise ValueError("has an answer_eval without a range of two numbers")
-    return f"{limits[0]} - {limits[1]}"
+    return limits[0], limits[1]
 
 
 def _passages(value: Any) -> tuple[Evidence, ...]:
@@ -270,7 +275,9 @@ def scores(said: str, asked: Asked) -> dict[str, float]:
         "exact": metrics.exact_match(said, accepted),
         "f1": metrics.token_f1(said, accepted),
         "evqa_without_bem": metrics.evqa_without_bem(said, asked.answers, asked.kind == "list"),
-        "infoseek": metrics.infoseek_match(said, accepted, asked.kind),
+        "infoseek": metrics.infoseek_scored(said, asked.infoseek)
+        if asked.infoseek
+        else metrics.infoseek_match(said, accepted, asked.kind),
     }
     if len(accepted) == ANNOTATORS:
         found["vqa"] = metrics.vqa_accuracy(said, accepted)

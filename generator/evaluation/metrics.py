@@ -167,12 +167,46 @@ def _parts(parts: Sequence[str]) -> set[str]:
 TOLERANCE = 0.1  # either side of an accepted number
 RANGE_OVERLAP = 0.5
 _NUMBER = re.compile(r"[-+]?\.?\d+(?:,\d\d\d)*(?:\.\d*)?(?:[eE][-+]?\d+)?", re.ASCII)
+_SCRIPT_NUMBER = re.compile(r"[-+]?\.?\d+(?:,\d\d\d)*\.?\d*(?:[eE][-+]?\d+)?")
 _DASH_AFTER_DIGIT = re.compile(r"(?<=[0-9])-")
 
 
+def infoseek_scored(answer: str, wanted: Sequence[str] | tuple[float, float]) -> float:
+    """Infoseek's relaxed accuracy of one answer, 1 or 0, as its script has it (arXiv 2302.11713; infoseek_eval.py of
+    edchengg/infoseek_eval). wanted: what the data has as answer_eval, and nothing else.
+
+    - Texts, of times too: exact_match with one of them. That a year may be one off, or stand for a date, is the data's
+      doing: it lists these as accepted.
+    - A range of two numbers, which has the tolerance in it: the first two numbers of the answer are a range, if in
+      order, else the first stands alone. A number is right inside the wanted range; a range is right inside it, or when
+      their intersection over union is at least 0.5. A text without numbers is the range 0 to 0, and ".5" is five.
+
+    Only a number that is not finite differs: it is wrong, where the script may fail. The published score is the
+    harmonic mean of this measure's means over two splits of the data, unseen questions and unseen entities.
+    """
+    if not wanted or isinstance(wanted[0], str):
+        return exact_match(answer, wanted)
+    found = [number.replace(",", "").strip(".") for number in _SCRIPT_NUMBER.findall(_script_dashes(answer))[:2]]
+    numbers = [float(number.split(".")[0] if number.count(".") > 1 else number) for number in found] or [0.0, 0.0]
+    if not all(map(math.isfinite, numbers)):
+        return 0.0
+    low, high = wanted
+    if len(numbers) == 1 or numbers[0] > numbers[1]:
+        return float(low <= numbers[0] <= high)
+    inside = low <= numbers[0] and numbers[1] <= high
+    shared = max(0.0, min(numbers[1], high) - max(numbers[0], low))
+    union = (numbers[1] - numbers[0]) + (high - low) + 2e-12 - shared
+    return float(inside or shared / union >= RANGE_OVERLAP - 1e-12)
+
+
+def _script_dashes(text: str) -> str:
+    """Dashes after a digit, a raised one too, between spaces."""
+    text = text[:MAX_TEXT]
+    return "".join(" - " if c == "-" and at and text[at - 1].isdigit() else c for at, c in enumerate(text))
+
+
 def infoseek_match(answer: str, accepted: Sequence[str], kind: str = "string") -> float:
-    """Infoseek's relaxed accuracy of one answer, 1 or 0 (arXiv 2302.11713; infoseek_eval.py of
-    edchengg/infoseek_eval). What is right depends on the kind of question:
+    """The same for questions that are not Infoseek's, and have no range. What is right depends on their kind:
 
     - "number": the first two numbers of a text are a range, if in order; one is itself. An accepted number stands for
       10 % either side. A number is right inside the accepted range; a range is right inside it, or when their
@@ -180,8 +214,8 @@ def infoseek_match(answer: str, accepted: Sequence[str], kind: str = "string") -
     - anything else, times too: exact_match with one of the accepted texts. That a year may be one off, or stand for
       a date, is the data's doing: it lists these as accepted answers.
 
-    Unlike the script, which reads a text without numbers as the range 0 to 0, such a text is never right, and the 10 %
-    of a negative number are put in order.
+    Unlike infoseek_scored, a text without numbers is never right, ".5" is a half, and the 10 % of a negative number are
+    put in order.
     """
     if kind != "number":
         return exact_match(answer, accepted)

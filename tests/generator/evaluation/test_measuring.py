@@ -75,8 +75,8 @@ def test_records_of_every_set_are_read(tmp_path, as_lines):
     assert own == Asked("Who?", "Moby-Dick", ("Melville",))
     assert nothing == Asked("Where?", None, ())
     assert okvqa == Asked("What?", None, ("race",) * 9 + ("motocross",), image="a/1.jpg")
-    assert infoseek == Asked("Which river?", None, ("Nile", "White Nile"))
-    assert number == Asked("How long?", None, ("1.0", "0.9 - 1.1"), kind="number")
+    assert infoseek == Asked("Which river?", None, ("Nile", "White Nile"), infoseek=("Nile", "White Nile"))
+    assert number == Asked("How long?", None, ("1.0", "0.9 - 1.1"), kind="number", infoseek=(0.9, 1.1))
     assert evqa == Asked("Which crabs?", None, ("one&&two", "three"), kind="list")
     assert ready.kind == "time" and ready.passages == (Evidence("1", "T", "It was 1889.", "", score=0.5),)
 
@@ -185,6 +185,9 @@ def test_scores_are_only_those_the_question_allows():
     }  # fmt: skip
     assert scores("crabs", crabs)["evqa_without_bem"] == 1 and scores("crabs", crabs)["exact"] == 0
     assert scores("104 km/h", Asked("q", None, ("100",), kind="number"))["infoseek"] == 1
+    # Of Infoseek's own questions its range alone counts: no other answer, and no tolerance on top.
+    assert scores("104 km/h", Asked("q", None, ("100",), kind="number", infoseek=(99, 101)))["infoseek"] == 0
+    assert scores("", Asked("q", None, ("0",), kind="number", infoseek=(0, 0)))["infoseek"] == 0  # silence
     # Silence is never right, not even where nothing is left of an accepted answer.
     assert set(scores("", Asked("q", None, ("The",))).values()) == {0}
 
@@ -495,7 +498,7 @@ def test_eval_of_a_model_adds_its_three_ways(tmp_path, embedder, capsys, monkeyp
 
     model = Reading()
     for name, stand_in in (
-        ("ServedModel", lambda url, name, key: model),
+        ("ServedModel", lambda url, name, key, thinking: model),
         ("InContextAnswerer", Saying),
         ("PerPassageAnswerer", Failing),
         ("own_answer", own_answer),

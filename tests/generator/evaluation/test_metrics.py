@@ -246,6 +246,39 @@ def test_infoseek_numbers(answer, accepted, score):
     assert metrics.infoseek_match(answer, accepted, "number") == score
 
 
+@pytest.mark.parametrize(
+    ("answer", "low", "high", "score"),
+    [
+        ("104 km/h", 90.0, 110.0, 1),
+        ("110", 90.0, 110.0, 1),
+        ("110.1", 90.0, 110.0, 0),
+        ("5", 5.0, 5.0, 1),
+        ("5.2", 5.0, 5.0, 0),  # the range is what the data says, without more tolerance
+        ("93-104", 90.0, 110.0, 1),
+        ("80-120", 90.0, 110.0, 1),  # 20 shared of 40
+        ("79-120", 90.0, 110.0, 0),
+        ("104 to 5", 90.0, 110.0, 1),  # not in order: the first alone
+        ("-21", -22.0, -18.0, 1),
+        ("no idea", -1.0, 1.0, 1),  # the range 0 to 0
+        ("no idea", 0.0, 0.0, 1),
+        ("no idea", 1.0, 2.0, 0),
+        (".5", 5.0, 5.0, 1),
+        (".5.2", 5.2, 5.2, 1),
+        ("7 m²-9", 8.0, 9.5, 0),  # 7 to 9: a dash after a raised digit parts two numbers
+        ("1e999", 1.0, 2.0, 0),
+        ("٤٢", 41.0, 43.0, 1),
+    ],
+)
+def test_infoseek_numbers_as_its_script_scores_them(answer, low, high, score):
+    assert metrics.infoseek_scored(answer, (low, high)) == score
+
+
+def test_infoseek_texts_as_its_script_scores_them():
+    assert metrics.infoseek_scored("The Nile.", ("Blue Nile", "Nile")) == 1
+    assert metrics.infoseek_scored("1889 ", ("1888", "1889")) == 1
+    assert metrics.infoseek_scored("in 1889", ("1889",)) == 0
+
+
 def test_infoseek_texts_and_times():
     assert metrics.infoseek_match("The Nile.", ["Blue Nile", "Nile"]) == 1
     assert metrics.infoseek_match("the blue river Nile", ["Blue Nile", "Nile"]) == 0
@@ -269,6 +302,8 @@ def test_every_measure_of_any_text_is_between_0_and_1(answer, accepted):
         metrics.evqa_without_bem(answer, accepted),
         metrics.evqa_without_bem(answer, accepted, is_list=True),
         metrics.infoseek_match(answer, accepted, "number"),
+        metrics.infoseek_scored(answer, accepted),
+        metrics.infoseek_scored(answer, (-1.0, 5.5)),
         metrics.contained(answer, accepted),
         metrics.vqa_accuracy(answer, accepted or [answer]),
     ):
