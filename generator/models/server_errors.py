@@ -18,6 +18,7 @@ _DEEPEST = 6  # of an error in an error
 # Where the words stand, the plainest first.
 _WORDS = ("message", "msg", "error", "detail", "errors", "error_message", "error_description", "reason", "title")
 
+_ADDRESS = re.compile(r"\b[A-Za-z][A-Za-z0-9+.-]{0,20}://\S+|(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?(?![\w.])")
 _QUOTA = re.compile(
     r"insufficient_quota|quota|insufficient (?:balance|credits?|funds)|credit balance|billing|payment required"
     r"|(?:out of|purchased) credits",
@@ -68,9 +69,9 @@ class ServerError:
         return _TOO_LONG.search(self.read) is not None
 
     def told(self, key: str) -> str:
-        """The words as the end of a sentence, ": words"; "" without any, and where a piece of the key is in them or
-        something that cannot be shown."""
-        said = shown(self.words, MAX_SAID).rstrip(".")
+        """The words as the end of a sentence, ": words", without addresses, which may be of a network that is not the
+        reader's; "" without any, and where a piece of the key is in them or something that cannot be shown."""
+        said = shown(_ADDRESS.sub("(address left out)", self.words), MAX_SAID).rstrip(".")
         told = key and any(key[i : i + 6] in said for i in range(max(1, len(key) - 5)))
         return "" if told or not said or "\ufffd" in said else f": {said}"
 

@@ -167,6 +167,8 @@ def test_what_a_model_says_itself_breaks_off_with_the_same_words():
 
 def test_words_of_an_error_are_bounded_and_plain_and_hold_no_key():
     hostile = f"<script>\u202e{'x' * 3000}</script>\n[a](http://evil.example)"
+    for words in ("at http://10.0.0.7:80/v1?a", "at 10.0.0.7:80"):
+        assert problem_of(page({"detail": words}, 400))[0].endswith("(status 400): at (address left out).")
     for words in (hostile, f"key {KEY}", {"a": 1}, ["b"], 7):
         answer, _ = ask(sent(delta(content="It runs "), {"error": {"message": words}}), key=KEY)
         assert len(answer.broken) < 400 and "\n" not in answer.broken and "\u202e" not in answer.broken
