@@ -237,7 +237,7 @@ def test_the_key_is_sent_and_shown_nowhere(caplog, capsys):
     told += [caplog.text, *capsys.readouterr()]
     assert "refuses the request (status 400)" in told[8]
     for text in told:
-        assert "secret" not in text and "0123456789" not in text
+        assert KEY[:9] not in text and "0123456789" not in text
 
 
 @pytest.mark.parametrize("key", [KEY + " and more", KEY + "\u2013", KEY + "\nX-Other: 1"])
