@@ -21,6 +21,8 @@ _CONTROL_SPACE = re.compile(r"[\t-\r\x85]")
 # Other control characters and lone surrogates cannot be stored everywhere; the last four only tell a
 # typesetter where a line may break, and would split words that look whole.
 _UNWANTED = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\u00ad\\u200b\\u2060\\ufeff]")
+# Ligatures of letters, and letters and digits as wide as ideographs, or half as wide: forms of type, not of writing.
+_FORMS = re.compile("[\ufb00-\ufb06\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\uff66-\uff9d][\uff9e\uff9f]?")
 MAX_MARKS = 30  # combining characters in a row, as Unicode's stream-safe format has it (UAX #15)
 _NO_LETTERS = re.compile(rf"[^\w\s\x00-\u02ff]{{{MAX_MARKS + 1},}}")  # where there may be more
 
@@ -179,7 +181,9 @@ def _fewer_marks(run: re.Match[str]) -> str:
 
 
 def clean_text(text: str) -> str:
-    """`text` in Unicode form NFC, runs of white space made one space, without stray invisible ones, nor more than
-    MAX_MARKS marks on one letter: putting a run of them into order takes time quadratic in its length."""
-    kept = _UNWANTED.sub("", _CONTROL_SPACE.sub(" ", unicodedata.normalize("NFC", _NO_LETTERS.sub(_fewer_marks, text))))
-    return " ".join(kept.split())
+    """`text` in Unicode form NFC, ligatures and wide letters as plain ones, runs of white space made one space, without
+    stray invisible ones, nor more than MAX_MARKS marks on one letter: putting a run of them into order takes time
+    quadratic in its length."""
+    normal = unicodedata.normalize("NFC", _NO_LETTERS.sub(_fewer_marks, text))
+    plain = _FORMS.sub(lambda form: unicodedata.normalize("NFKC", form[0]), normal)
+    return " ".join(_UNWANTED.sub("", _CONTROL_SPACE.sub(" ", plain)).split())

@@ -111,6 +111,9 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument(
         "--pause", type=_seconds, default=0.5, metavar="SECONDS", help="between two keys of a person (default: 0.5)"
     )
+    read = command("eval", _eval, "measure how much of texts is read, on texts that people have marked")
+    read.add_argument("kind", choices=["html"], help="of text")
+    read.add_argument("folder", type=Path, metavar="DIR", help="with the texts, and with what they say")
     add_annotation_commands(commands, after)
     search = command("search-text", _search, "find passages by their words")
     search.add_argument("words", metavar="WORDS", help="words, best matches first; any of them may match")
@@ -281,6 +284,16 @@ def _linked(catalogue: Catalogue, corpus: str) -> int:
             bars[stage].update(done - bars[stage].n)
 
         return link_twins(catalogue, corpus, progress)
+
+
+def _eval(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
+    from benchmarks.texts import measure_html
+
+    found = [asdict(reading) for reading in measure_html(args.folder)]
+    if args.json:
+        print(json.dumps(found))
+    else:
+        table([list(found[0]), *([str(value) for value in each.values()] for each in found)])
 
 
 def _bench(args: argparse.Namespace, settings: Settings) -> None:

@@ -7,7 +7,6 @@ What cannot be taken is said with its line, and the rest is added.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -25,7 +24,7 @@ from kb.annotations.records import Gold, NewItem, What
 from kb.annotations.texts import named
 from kb.catalogue.database import Database
 from kb.sources.csv_file import read_rows
-from kb.sources.lines import check_file, read_lines
+from kb.sources.lines import check_file, guess_of, json_value, read_lines
 
 Read = Callable[[str], bytes]  # of the photo that a row names; raises Problem
 
@@ -119,6 +118,8 @@ def add_each(
 def json_rows(path: Path) -> Iterator[tuple[str, Mapping[str, object] | str]]:
     """(where, object or why it is none) of each line that is not empty."""
     check_file(path)
+    if guess := guess_of(path):
+        yield named(path), guess
     for line in read_lines(path):
         if not line.fault and not line.text.strip():
             continue
@@ -128,7 +129,7 @@ def json_rows(path: Path) -> Iterator[tuple[str, Mapping[str, object] | str]]:
 
 def _object(text: str) -> Mapping[str, object] | str:
     try:
-        row = json.loads(text)
+        row = json_value(text)
     except (ValueError, RecursionError):
         return "It is not JSON."
     return row if isinstance(row, dict) else "It is not a JSON object."

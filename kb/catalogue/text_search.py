@@ -12,6 +12,7 @@ from functools import reduce
 from sqlalchemy import ColumnElement, Select, bindparam, case, func, literal_column, or_, select, text
 
 from kb.catalogue.tables import PassageRow
+from kb.records import clean_text
 
 _MOST_WORDS = 64
 _MOST_CHARACTERS = 10_000
@@ -24,8 +25,7 @@ def split_words(typed: str) -> list[str]:
 
     A word may hold marks, as in AT&T or lion's; a database takes its parts for a phrase.
     """
-    normal = unicodedata.normalize("NFC", typed[:_MOST_CHARACTERS])
-    kept = (" " if c in _BETWEEN or unicodedata.category(c) in ("Cc", "Cs") else c for c in normal)
+    kept = (" " if c in _BETWEEN else c for c in clean_text(typed[:_MOST_CHARACTERS]))
     words = [word for word in "".join(kept).split() if any(unicodedata.category(c)[0] in "LN" for c in word)]
     return list({word.lower(): word for word in words}.values())[:_MOST_WORDS]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from common.problems import Problem
 from common.text import shown
 from kb.records import Source
-from kb.sources.lines import MOST_CHARACTERS, Line, check_file, read_lines
+from kb.sources.lines import MOST_CHARACTERS, Line, check_file, guess_of, read_lines
 from kb.sources.rows import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, document, file_kind, make_source, records
 
 _MOST_LINES = 10_000  # of a row
@@ -53,6 +53,8 @@ def read_rows(path: Path, needed: Sequence[str]) -> Iterator[tuple[str, Mapping[
 def _rows(
     path: Path, feed: _Feed, delimiter: str, names: list[str]
 ) -> Iterator[tuple[str, Mapping[str, str] | str]]:
+    if guess := guess_of(path):
+        yield shown(path.name), guess
     reader = csv.reader(feed, delimiter=delimiter, strict=True)
     while True:
         feed.begin()

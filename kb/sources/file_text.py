@@ -9,23 +9,24 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from common.problems import Problem
 from kb.records import Section, clean_text
 from kb.sources.bounded_process import BoundedProcess, serve
+from kb.sources.encodings import Encoding, decoded, guess_told
 from kb.sources.exponents import with_exponents
+from kb.sources.html_text import fragment_text, html_text
+from kb.sources.outline import MOST_TITLE, outlined, sections
 
 SECONDS = 60.0  # for a document
 MEMORY = 4 << 30  # bytes of addresses
 MOST_PAGES = 2000
 MOST_CHARACTERS = 5_000_000  # of a document's text
-_MOST_TITLE = 300
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)?(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
-_CHARSET = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]{1,40})", re.IGNORECASE)
 _RAISED_TAG = re.compile(r"</?su[pb]\b[^<>]*>", re.IGNORECASE)
+_BREAK_TAG = re.compile(r"<br\b", re.IGNORECASE)
 _FILE_NAME = re.compile(r"\.(?:docx?|odt|rtf|tex|dvi|pdf|pptx?|indd|qxd|html?)\Z", re.IGNORECASE)
 
 
@@ -79,13 +80,15 @@ def parse(kind: str, data: bytes) -> Parsed:
 
 
 def _plain(data: bytes) -> Parsed:
-    return Parsed("", _sections([(0, text) for text in _blocks(_decoded(data))]))
+    text, encoding = decoded(data)
+    return Parsed("", sections((0, block) for block in _blocks(text)), _notes(encoding))
 
 
 def _markdown(data: bytes) -> Parsed:
     from markdown_it import MarkdownIt
 
-    text, title = _decoded(data).replace("\r\n", "\n"), ""
+    text, encoding = decoded(data)
+    text, title = text.replace("\r\n", "\n"), ""
     if front := _FRONT_MATTER.match(text):
         text = text[front.end() :]
         named = re.search(r"^title:[ \t]*(.+)$", front[1] or "", re.MULTILINE)
@@ -100,6 +103,8 @@ def _markdown(data: bytes) -> Parsed:
         elif token.type == "tr_close":
             blocks.append((0, " | ".join(cells)))
             cells = None
+        elif token.type == "html_block":
+            blocks += ((0, line) for line in fragment_text(token.content).split("\n"))
         elif token.type in ("fence", "code_block"):
             blocks.append((0, token.content))
         elif token.type == "inline":
@@ -107,7 +112,7 @@ def _markdown(data: bytes) -> Parsed:
             said = "".join(
                 child.content
                 if child.type in ("text", "code_inline", "image") or _raises(child)
-                else " " * child.type.endswith("break")
+                else " " * (child.type.endswith("break") or _breaks(child))
                 for child in children
             )
             if any(map(_raises, children)):
@@ -117,49 +122,22 @@ def _markdown(data: bytes) -> Parsed:
             else:
                 cells.append(clean_text(said))
             level = 0
-    return _outlined(title, blocks)
+    return Parsed(*outlined(title, blocks), _notes(encoding))
 
 
 def _raises(token) -> bool:
     return token.type == "html_inline" and _RAISED_TAG.match(token.content) is not None
 
 
+def _breaks(token) -> bool:
+    return token.type == "html_inline" and _BREAK_TAG.match(token.content) is not None
+
+
 def _web_page(data: bytes) -> Parsed:
-    from trafilatura import bare_extraction, html2txt, load_html
-
-    text = with_exponents(_decoded_page(data).replace("\0", ""))
-    tree = load_html(text)
-    if tree is None:  # a mere piece of a page is not taken for one
-        text = f"<html><body>{text}</body></html>"
-        tree = load_html(text)
-    if tree is None:
+    found = html_text(data, everything=True)
+    if found is None:
         raise Problem("It is not a web page.")
-    headings = tree.findall(".//h1")
-    title = clean_text("".join(headings[0].itertext())) if len(headings) == 1 else ""
-    title = title or clean_text(tree.findtext(".//title") or "")
-    extracted = bare_extraction(tree, include_comments=False)
-    blocks = [] if extracted is None else list(_page_blocks(extracted.body))
-    if not any(text for level, text in blocks if not level):  # a page so short that nothing stands out
-        blocks = [(0, line) for line in html2txt(text).splitlines()]
-    return _outlined(title, blocks)
-
-
-def _page_blocks(body) -> Iterator[tuple[int, str]]:
-    """(level, text) of what trafilatura has kept, elements as in TEI: head, p, list, item, table, row, cell, lb."""
-    for line_break in body.iter("lb"):
-        line_break.tail = " " + (line_break.tail or "")
-    for element in body:
-        if element.tag == "head":
-            rend = element.get("rend", "")
-            level = int(rend[1]) if re.fullmatch("h[1-6]", rend) else 2
-            yield level, clean_text("".join(element.itertext()))
-        elif element.tag == "list":
-            yield from ((0, clean_text(" ".join(item.itertext()))) for item in element.iter("item"))
-        elif element.tag == "table":
-            for row in element.iter("row"):
-                yield 0, " | ".join(clean_text(" ".join(cell.itertext())) for cell in row.iter("cell"))
-        elif isinstance(element.tag, str):
-            yield 0, clean_text("".join(element.itertext()))
+    return Parsed(*outlined(found.title, found.blocks), _notes(found.encoding))
 
 
 def _pdf(data: bytes) -> Parsed:
@@ -219,7 +197,7 @@ def _pdf_title(reader) -> str:
         return ""
     # Programs that print to PDF put the name of a file there.
     unfit = _FILE_NAME.search(title) or title.lower() in ("untitled", "title") or "\ufffd" in title
-    return "" if unfit else title[:_MOST_TITLE]
+    return "" if unfit else title[:MOST_TITLE]
 
 
 def _pdf_blocks(text: str) -> list[str]:
@@ -235,63 +213,8 @@ def _blocks(text: str) -> list[str]:
     return blocks if len(blocks) > 1 else text.split("\n")
 
 
-def _decoded(data: bytes) -> str:
-    try:
-        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
-    except UnicodeDecodeError:
-        raise Problem("It is not UTF-8; save it as UTF-8.") from None
-    if "\0" in text:
-        raise Problem("It holds NUL bytes, so it is not text.")
-    return text
-
-
-def _decoded_page(data: bytes) -> str:
-    """As _decoded; a page that is no UTF-8 is what it says itself, or else Windows-1252, as browsers take it."""
-    named = _CHARSET.search(data[:4096])
-    for encoding in ("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig", named and named[1].decode()):
-        try:
-            if encoding:
-                return data.decode(encoding)
-        except (UnicodeError, LookupError):
-            continue
-    return data.decode("cp1252", "replace")
-
-
-def _outlined(title: str, blocks: list[tuple[int, str]]) -> Parsed:
-    """A document of (level, text): headings of levels from 1 on, paragraphs of level 0.
-
-    Without a title the first heading is it; a heading that stands over the whole document is in no path.
-    """
-    blocks = [(level, text) for level, raw in blocks if (text := clean_text(raw))]
-    levels = [level for level, _ in blocks if level]
-    if levels:
-        first = next(place for place, (level, _) in enumerate(blocks) if level)
-        heading = blocks[first][1]
-        title = title or heading
-        if heading == title and all(levels[0] < level for level in levels[1:]):
-            del blocks[first]
-    return Parsed(title[:_MOST_TITLE], _sections(blocks))
-
-
-def _sections(blocks: list[tuple[int, str]]) -> tuple[Section, ...]:
-    sections: list[Section] = []
-    path: list[tuple[int, str]] = []
-    lines: list[str] = []
-
-    def end() -> None:
-        if lines:
-            sections.append(Section(tuple(text for _, text in path), "\n".join(lines)))
-            lines.clear()
-
-    for level, raw in blocks:
-        text = clean_text(raw)
-        if level:
-            end()
-            path = [(above, name) for above, name in path if above < level] + [(level, text[:_MOST_TITLE])]
-        elif text:
-            lines.append(text)
-    end()
-    return tuple(sections)
+def _notes(encoding: Encoding) -> tuple[str, ...]:
+    return (told,) if (told := guess_told(encoding)) else ()
 
 
 def _answer(about: dict[str, str], data: bytes) -> dict[str, object]:

@@ -5,14 +5,13 @@ The file may be packed with gzip. Knows nothing of the database.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from common.problems import Problem
 from common.text import shown
 from kb.records import Source
-from kb.sources.lines import check_file, read_lines
+from kb.sources.lines import check_file, guess_of, json_value, read_lines
 from kb.sources.rows import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, document, file_kind, make_source, records
 
 _STRANGE_LINES = 1000  # after so many and no object among them, the file is something else
@@ -39,6 +38,8 @@ def source(
 
 
 def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, object] | str]]:
+    if guess := guess_of(path):
+        yield shown(path.name), guess
     objects = strange = 0
     for line in read_lines(path):
         fault = line.fault
@@ -46,7 +47,7 @@ def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, object] | str]]:
             continue
         if not fault:
             try:
-                row = json.loads(line.text)
+                row = json_value(line.text)
             except (ValueError, RecursionError) as problem:
                 fault = f"It is not JSON ({shown(str(problem))})."
             else:

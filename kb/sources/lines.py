@@ -1,4 +1,4 @@
-"""Lines of a text file that nobody vouches for, in bounded memory: plain or packed with gzip, UTF-8 or UTF-16.
+"""Lines of a text file that nobody vouches for, in bounded memory: plain or packed with gzip, in whatever encoding.
 
 A line that cannot be taken comes with its fault in its place, so that the rest can still be read. Knows nothing of what
 the lines mean.
@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import json
 import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from common.problems import Problem, unreadable
 from common.text import shown
+from kb.sources.encodings import NOT_TEXT, SAMPLE, Encoding, encoding_of, guess_told
 
 MOST_CHARACTERS = 8_000_000  # of a line
 MOST_UNPACKED = 256 << 30  # bytes that a packed file may hold
@@ -61,13 +63,30 @@ def read_lines(path: Path) -> Iterator[Line]:
         yield _line(number, parts, size)
 
 
+def guess_of(path: Path) -> str:
+    """A sentence where nothing but its letters says how the file is to be read; "" elsewhere. Raises Problem."""
+    for _, encoding in _blocks(path):
+        return guess_told(encoding)
+    return ""
+
+
+def json_value(text: str) -> Any:
+    """What a line of JSON holds. Raises ValueError, for NaN and Infinity too, which JSON does not know and databases do
+    not keep, and RecursionError."""
+
+    def refuse(name: str) -> None:
+        raise ValueError(f"{name} is no number of JSON; write null, or leave it out")
+
+    return json.loads(text, parse_constant=refuse)
+
+
 def _line(number: int, parts: list[str], size: int) -> Line:
     if size > MOST_CHARACTERS:
         return Line(number, "", f"It has more than {MOST_CHARACTERS:,} characters.")
     text = "".join(parts).removesuffix("\r")
     fault = ""
     if "\0" in text:
-        fault = "It holds NUL bytes, so it is not text."
+        fault = NOT_TEXT
     elif not text.isascii() and _SURROGATE.search(text):
         fault = "It is not UTF-8."
     return Line(number, text, fault)
@@ -77,32 +96,30 @@ def _decoded(path: Path) -> Iterator[str]:
     for number, (block, encoding) in enumerate(_blocks(path)):
         if number == 0:
             # Bytes that are no text become lone surrogates, which text never holds.
-            errors = "surrogateescape" if encoding == "utf-8-sig" else "surrogatepass"
-            decoder = codecs.getincrementaldecoder(encoding)(errors)
+            wide = encoding.name.startswith(("utf-16", "utf-32"))
+            decoder = codecs.getincrementaldecoder(encoding.name)("surrogatepass" if wide else "surrogateescape")
         try:
             yield decoder.decode(block, final=not block)
         except UnicodeDecodeError:  # UTF-16 that ends within a character
             yield _BAD
 
 
-def _blocks(path: Path) -> Iterator[tuple[bytes, str]]:
+def _blocks(path: Path) -> Iterator[tuple[bytes, Encoding]]:
     """(block, encoding of the file); the last block is empty."""
     try:
         with path.open("rb") as file:
             packed = file.peek(2)[:2] == b"\x1f\x8b"
             stream = gzip.GzipFile(fileobj=file) if packed else file
-            encoding, size = "", 0
+            encoding, size = None, 0
             while True:
-                block = stream.read(_BLOCK)
+                block = stream.read(_BLOCK if encoding else SAMPLE)
                 size += len(block)
                 if packed and (size > MOST_UNPACKED or size > max(FREE, MOST_RATIO * file.tell())):
                     raise Problem(
                         f"{shown(path.name)} unpacks to far more than a text of its size does and is not read on; "
                         "unpack it yourself if you trust it."
                     )
-                if not encoding:
-                    utf16 = block[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-                    encoding = "utf-16" if utf16 else "utf-8-sig"
+                encoding = encoding or _encoding(block)
                 yield block, encoding
                 if not block:
                     return
@@ -112,3 +129,10 @@ def _blocks(path: Path) -> Iterator[tuple[bytes, str]]:
         ) from None
     except OSError as problem:
         raise unreadable(path, problem) from None
+
+
+def _encoding(block: bytes) -> Encoding:
+    try:
+        return encoding_of(block)
+    except Problem:  # its lines are told one by one
+        return Encoding("utf-8")

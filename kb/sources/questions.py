@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from common.problems import Problem
 from kb.records import clean_text
+from kb.sources.encodings import decoded
+from kb.sources.lines import json_value
 
 MAX_FILE = 10_000_000  # bytes
 MAX_QUESTION = 1_000  # characters
@@ -28,13 +29,16 @@ def read_entries(path: Path) -> list[tuple[Any, str]]:
     try:
         with path.open("rb") as file:
             data = file.read(MAX_FILE + 1)
-        text = data.decode("utf-8-sig")
     except OSError as problem:
         raise Problem(f"The file {path} cannot be read: {problem.strerror or problem}.") from None
-    except UnicodeDecodeError:
-        raise Problem(f"The file {path} is not text in UTF-8; save it as that and try again.") from None
     if len(data) > MAX_FILE:
         raise Problem(f"The file {path} is larger than {MAX_FILE // 10**6} MB; split it.")
+    try:
+        text, encoding = decoded(data)
+    except Problem as problem:
+        raise Problem(f"The file {path} cannot be used. {problem}") from None
+    if encoding.guessed:  # nobody would see what was guessed
+        raise Problem(f"The file {path} is not text in UTF-8; save it as that and try again.")
     begin = text.lstrip()[:1]
     if begin == "[":
         entries = _parsed(text, f"The file {path}")
@@ -47,7 +51,7 @@ def read_entries(path: Path) -> list[tuple[Any, str]]:
 
 def _parsed(text: str, what: str) -> Any:
     try:
-        return json.loads(text)
+        return json_value(text)
     except (ValueError, RecursionError):
         raise Problem(f"{what} begins like JSON and cannot be read as such; correct it.") from None
 

@@ -96,9 +96,9 @@ def test_what_cannot_be_taken_is_said_with_its_line_and_the_rest_is_added(cats, 
         ("text", "not a JSON object"),
     ]
     file = tmp_path / "items.jsonl"
-    good = json.dumps({"question": "good", "id": "first", "photo": "good.png"})
+    good = json.dumps({"question": "gut für Äpfel", "id": "first", "photo": "good.png"}, ensure_ascii=False)
     lines = [good, "{", *(json.dumps(row) for row, _ in wrong)]
-    file.write_bytes("\n".join([*lines, json.dumps({"question": "last"})]).encode() + b"\n\xff\xfe\n")
+    file.write_bytes("\n".join([*lines, json.dumps({"question": "last"}), "größer über Öl è é ñ"]).encode() + b"\xff\n")
     report = add(cats, photos, file, folder)
     assert report.added == 2 and len(report.skipped) == len(wrong) + 2
     said = dict(report.skipped)
@@ -106,7 +106,7 @@ def test_what_cannot_be_taken_is_said_with_its_line_and_the_rest_is_added(cats, 
     for number, (_, sentence) in enumerate(wrong, 3):
         assert sentence in said[f"items.jsonl, line {number}"]
     assert "UTF-8" in said[f"items.jsonl, line {len(lines) + 2}"]
-    assert [row.question for row in rows(cats)] == ["good", "last"]
+    assert [row.question for row in rows(cats)] == ["gut für Äpfel", "last"]
 
 
 def test_files_that_are_none_are_said(cats, photos, tmp_path):

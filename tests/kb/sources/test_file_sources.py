@@ -71,7 +71,7 @@ def test_everything_that_a_json_line_can_say(path):
 
 
 def test_what_is_wrong_in_json_lines_is_named_and_the_rest_is_given(path):
-    good = b'{"id": "%d", "text": "good"}\n'
+    good = '{"id": "%d", "text": "größer"}\n'.encode()
     bad = [
         (b"{broken}\n", "not JSON"),
         (b"[1, 2]\n", "not a JSON object"),
@@ -207,7 +207,7 @@ def test_csv_with_each_delimiter_quotes_and_line_ends_within(tmp_path):
 
 def test_what_is_wrong_in_csv_is_named_and_the_rest_is_given(tmp_path):
     path = tmp_path / "c.csv"
-    content = b'id,text\n1,a\n2,b,c\n3\n\n4,\n5,"x"y\n6,caf\xe9\n7,n\0\n1,again\n'
+    content = 'id,text\n1,größer über\n2,bäö,c\n3\n\n4,\n5,"x"y\n6,caf'.encode() + b"\xe9\n7,n\0\n1,again\n"
     content += b'8,"open\n9,z\n10,"two\nlines"\n11,"end\n12,last'
     found = given_by(csv_file, path, content)
     assert keys(found) == ["1", "9", "10", "12"]

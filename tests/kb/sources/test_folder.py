@@ -152,7 +152,7 @@ def test_what_cannot_be_taken_is_named_and_the_rest_is_given(base, monkeypatch):
     write(
         base,
         {
-            "1.txt": b"caf\xe9",
+            "1.txt": "größer über Äpfel".encode() + b"\xe9",
             "2.txt": b"nul\0",
             "3.txt": " \n\n ",
             "4.txt": "x" * ((1 << 20) + 1),
@@ -165,7 +165,7 @@ def test_what_cannot_be_taken_is_named_and_the_rest_is_given(base, monkeypatch):
     )
     found = taken(base)
     reasons = [each if isinstance(each, str) else each.title for each in found.values()]
-    expected = ["not UTF-8", "NUL", "no text", "than 1 MB", "not a PDF", "", "no text", "9 9", "64 folders"]
+    expected = ["UTF-8 but for byte 21", "NUL", "no text", "than 1 MB", "not a PDF", "", "no text", "9 9", "64 folders"]
     assert len(reasons) == len(expected)
     for reason, part in zip(reasons, expected, strict=True):
         assert part in reason
@@ -249,6 +249,7 @@ def test_web_pages_in_other_encodings_and_small_ones():
     assert parse("html", b"<meta charset=iso-8859-2><p>\xb3\xf3d\xbc").sections[0].text == "łódź"
     assert parse("html", b"<p>caf\xe9 \x93quoted\x94").sections[0].text == "café “quoted”"
     assert parse("html", b"<meta charset=zlib><p>caf\xe9").sections[0].text == "café"
+    assert parse("html", b"<meta charset=utf-8><p>caf\xe9").left_out[0].startswith("It was read as windows-1252, which")
     assert parse("html", "<title>Ä</title><p>tiny 斑马".encode("utf-16")) == Parsed("Ä", (Section((), "tiny 斑马"),))
     tiny = parse("html", b"<h1>Hi</h1><script>secret()</script><style>x</style><p>Small &lt;b&gt; page")
     assert tiny.title == "Hi" and "Small <b> page" in tiny.sections[0].text and "secret" not in str(tiny)

@@ -22,10 +22,11 @@ from hypothesis import strategies as st
 from common.problems import Problem
 from kb.records import Section
 from kb.sources import http_get, public_addresses, web_pages
+from kb.sources.html_text import decoded_html
 from kb.sources.http_get import MAX_BYTES, NAME, NoPage
 from kb.sources.public_addresses import is_public
 from kb.sources.robots import Robots
-from kb.sources.web_page_text import MAX_TEXT, Reader, decoded, extract
+from kb.sources.web_page_text import MAX_TEXT, Reader, extract
 from kb.sources.web_pages import Fetcher, Page
 from tests.fakes.web_server import Reply, WebServer, to
 from tests.support.waiting import LONG, ended, wait_for, without_blow_up
@@ -616,15 +617,15 @@ def test_plain_text():
     ],
 )
 def test_encodings(data, charset, text):
-    assert decoded(data, "text/html", charset) == text
+    assert decoded_html(data, charset)[0] == text
 
 
 def test_encodings_that_a_page_names_itself():
-    assert decoded('<meta charset="koi8-r">ж'.encode("koi8-r")).endswith("ж")
-    assert decoded('<meta http-equiv=x content="text/html; charset=gbk">漢'.encode("gbk")).endswith("漢")
-    assert decoded('<?xml version="1.0" encoding="koi8-r"?>ж'.encode("koi8-r")).endswith("ж")
-    assert decoded("<meta charset=utf-16>ж".encode()).endswith("ж")
-    assert decoded('<meta charset="koi8-r">é'.encode(), charset="utf-8").endswith("é")
+    assert decoded_html('<meta charset="koi8-r">ж'.encode("koi8-r"))[0].endswith("ж")
+    assert decoded_html('<meta http-equiv=x content="text/html; charset=gbk">漢'.encode("gbk"))[0].endswith("漢")
+    assert decoded_html('<?xml version="1.0" encoding="koi8-r"?>ж'.encode("koi8-r"))[0].endswith("ж")
+    assert decoded_html("<meta charset=utf-16>ж".encode())[0].endswith("ж")
+    assert decoded_html('<meta charset="koi8-r">é'.encode(), charset="utf-8")[0].endswith("é")
 
 
 def test_hostile_pages_end_in_bounded_time_and_size(monkeypatch):

@@ -1,0 +1,222 @@
+"""What a web page says, for whatever source: title, language, licence, and its text by headings.
+
+trafilatura tells the text of a page from what stands round it. What a page hides from its readers is left out, nothing
+is fetched and no script is run. A page is anybody's, so this is called in a process of its own
+(kb/sources/bounded_process.py). Knows nothing of files or of the network.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from lxml.etree import Element, iterwalk
+from lxml.html import fragment_fromstring
+
+from kb.records import clean_text
+from kb.sources.encodings import Encoding, decoded
+from kb.sources.exponents import with_exponents
+from kb.sources.outline import MOST_TITLE
+
+UNKNOWN_LANGUAGE, UNKNOWN_LICENCE = "und", "unknown"  # the first is BCP 47's word for it
+
+_META_CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s{0,9}=\s{0,9}["']?\s{0,9}([\w:.-]{1,40})""", re.IGNORECASE)
+_XML_CHARSET = re.compile(rb"""^\s{0,9}<\?xml[^>]{0,200}?encoding\s{0,9}=\s{0,9}["']([\w:.-]{1,40})""")
+_CC = re.compile(
+    r"https?://(?:www\.)?creativecommons\.org/(?:licenses/(by(?:-nc)?(?:-sa|-nd)?)/(\d\.\d)"
+    r"|publicdomain/(zero|mark)/(1\.0))(?:/|$)",
+    re.IGNORECASE,
+)
+_PARTS = re.compile(r"\s+[|\-–—·•»«/]+\s+|:\s+")  # between an article's title and its site's name
+_HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?![.\d])")
+_UNSEEN = frozenset({"script", "style", "template", "noscript", "iframe", "object", "svg"})
+_WITHIN_LINES = frozenset(
+    "a abbr b bdi bdo big cite code data del dfn em font i img ins kbd label mark q s samp small span strike strong "
+    "sub sup time tt u var wbr".split()
+)
+_INLINE = frozenset({"hi", "ref", "del", "span"})  # of what trafilatura makes; other elements part words
+
+
+@dataclass(frozen=True)
+class HtmlText:
+    """title: "" where the page has none. language: BCP 47's primary part or "und"; licence: as "CC BY-SA 4.0", or
+    "unknown". blocks: (level, text): headings of levels from 1 on, and paragraphs of level 0."""
+
+    title: str
+    language: str
+    licence: str
+    blocks: tuple[tuple[int, str], ...]
+    encoding: Encoding
+
+
+def html_text(data: bytes, charset: str = "", everything: bool = False) -> HtmlText | None:
+    """The text of the page in `data`; None for what is no page. charset: what the server said of the encoding, if
+    anything. everything: take all that the page says where nothing stands out as its text. Raises Problem for a page
+    whose letters are lost."""
+    from trafilatura import bare_extraction, html2txt, load_html  # slow to import, and needed in the process only
+
+    text, encoding = decoded_html(data, charset)
+    text = with_exponents(text.replace("\0", ""))
+    tree = load_html(text)
+    if tree is None and everything:  # a mere piece of a page is not taken for one
+        tree = load_html(f"<html><body>{text}</body></html>")
+    if tree is None:
+        return None
+    title, language, licence = _title(tree), _language(tree), _licence(tree)
+    _drop_hidden(tree)
+    left = html2txt(tree) if everything else ""  # before the tree is taken apart
+    found = bare_extraction(tree, include_comments=False, include_tables=True)
+    blocks = () if found is None or found.body is None else tuple(_levelled(found.body))
+    if not any(not level for level, _ in blocks):
+        blocks = tuple((0, said) for line in left.splitlines() if (said := clean_text(line)))
+    return HtmlText(title, language, licence, blocks, encoding)
+
+
+def decoded_html(data: bytes, charset: str = "") -> tuple[str, Encoding]:
+    """The page as text, and its encoding: as its byte order mark, the server, or the page itself says; else as its
+    letters do. Raises Problem."""
+    names = [charset]
+    head = data[:4096]
+    for match in (_XML_CHARSET.search(head), _META_CHARSET.search(head)):
+        if match:
+            name = match[1].decode("ascii", errors="replace")
+            names.append("utf-8" if name.lower().startswith("utf-16") else name)  # it was read as ASCII
+    return decoded(data, names, strict=False)
+
+
+def fragment_text(markup: str) -> str:
+    """What a piece of HTML says, lines as its blocks make them."""
+    tree = fragment_fromstring(with_exponents(markup), create_parent="div")
+    _drop_hidden(tree)
+    pieces: list[str] = []
+    for event, inner in iterwalk(tree, events=("start", "end", "comment", "pi")):
+        if event in ("comment", "pi"):
+            pieces.append(inner.tail or "")
+            continue
+        apart = "" if inner.tag in _WITHIN_LINES else "\n"
+        said = inner.text if event == "start" else inner.tail if inner is not tree else ""
+        pieces += (apart, said or "")
+    return "\n".join(line for each in "".join(pieces).split("\n") if (line := clean_text(each)))
+
+
+def _title(tree: Any) -> str:
+    """What the page says its title is: its only <h1>, unless that is the name of the site, else its window's title."""
+    site = _said(tree, "//meta[@property='og:site_name']/@content")
+    window = _said(tree, "//head//title//text()") or _said(tree, "//title//text()")
+    named = _said(tree, "//meta[@property='og:title']/@content")
+    first = tree.findall(".//h1")
+    heading = clean_text("".join(first[0].itertext())) if len(first) == 1 else ""
+    if heading and _is_site(heading, first[0], site, window):
+        site, heading = heading, ""
+    return _short(_without(named, site) or heading or _without(window, site) or _said(tree, "//h1//text()"))
+
+
+def _is_site(heading: str, element: Any, site: str, window: str) -> bool:
+    parts = [part.casefold() for part in _PARTS.split(window)]
+    said = heading.casefold()
+    home = {link.get("href") for link in element.iter("a")} | {link.get("href") for link in element.iterancestors("a")}
+    return said == site.casefold() or "/" in home or len(parts) > 1 and parts[-1] == said != parts[0]
+
+
+def _without(title: str, site: str) -> str:
+    """A title without the name of the site at either end."""
+    for part in _PARTS.finditer(title):
+        before, after = title[: part.start()], title[part.end() :]
+        if site and site.casefold() == after.casefold():
+            return before
+        if site and site.casefold() == before.casefold():
+            return after
+    return title
+
+
+def _said(tree: Any, path: str) -> str:
+    return clean_text(" ".join(tree.xpath(path)[:20]))
+
+
+def _language(tree: Any) -> str:
+    root = tree.getroottree().getroot()
+    for said in (root.get("lang"), root.get("xml:lang")):
+        if match := re.match(r"\s*([A-Za-z]{2,3})(?![A-Za-z])", said or ""):
+            return match[1].lower()
+    return UNKNOWN_LANGUAGE
+
+
+def _licence(tree: Any) -> str:
+    """The page's Creative Commons licence, if links marked as its licence name one and no other."""
+    marked = tree.xpath("//*[(self::a or self::link or self::area) and @href and contains(@rel, 'license')]")
+    named = {
+        _licence_called(link.get("href")) for link in marked if "license" in link.get("rel").lower().split()
+    }
+    return named.pop() if len(named) == 1 else UNKNOWN_LICENCE
+
+
+def _licence_called(url: str) -> str:
+    match = _CC.match(url.strip())
+    if not match:
+        return UNKNOWN_LICENCE
+    kind, version, dedication, _ = match.groups()
+    if dedication:
+        return "CC0 1.0" if dedication.lower() == "zero" else "Public Domain Mark 1.0"
+    return f"CC {kind.upper()} {version}"
+
+
+def _drop_hidden(tree: Any) -> None:
+    """Take out what readers of the page do not see, as far as the elements themselves say so."""
+    hidden = [
+        element
+        for element in tree.iter("*")
+        if element.tag in _UNSEEN
+        or element.get("hidden") is not None
+        or element.get("aria-hidden", "").lower() == "true"
+        or _HIDDEN_STYLE.search(element.get("style", "").lower())
+    ]
+    for element in hidden:
+        # <html> and <body> themselves are hidden only until a script shows them.
+        if element.tag not in ("html", "body") and element.getparent() is not None:
+            element.drop_tree()
+
+
+def _levelled(body: Any) -> Iterator[tuple[int, str]]:
+    """(level, text) of all that is in the tree which trafilatura makes."""
+    for element in _blocks(body):
+        if text := _row(element) if element.tag == "row" else _text(element):
+            heading = element.tag == "head"
+            yield int(re.sub(r"\D", "", element.get("rend", ""))[:1] or 2) if heading else 0, text
+
+
+def _blocks(element: Any) -> Iterator[Any]:
+    """The elements that make a line each, in order: headings, paragraphs, items of lists, rows of tables."""
+    for child in element:
+        if child.tag in ("list", "table", "quote", "div", "item") and any(
+            inner.tag in ("p", "head", "item", "row", "list", "quote", "table") for inner in child
+        ):
+            yield _line(child.text)
+            yield from _blocks(child)
+        else:
+            yield child
+        yield _line(child.tail)
+
+
+def _line(text: str | None) -> Any:
+    line = Element("p")
+    line.text = text
+    return line
+
+
+def _row(row: Any) -> str:
+    return " | ".join(text for cell in row if (text := _text(cell)))
+
+
+def _text(element: Any) -> str:
+    pieces: list[str] = []
+    for event, inner in iterwalk(element, events=("start", "end")):
+        apart = "" if inner.tag in _INLINE else " "
+        said = inner.text if event == "start" else inner.tail if inner is not element else ""
+        pieces += (apart, said or "")
+    return clean_text("".join(pieces))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MOST_TITLE else text[: MOST_TITLE - 1] + "…"

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import pytest
+
+from common.problems import Problem
+from kb.sources.encodings import Encoding, decoded, encoding_of, guess_told
+
+RUSSIAN = "Лев живёт в саваннах Африки и охотится ночью, чаще всего стаями."
+GERMAN = "Der Löwe lebt in Savannen; er jagt nachts, meist in Rudeln – „König der Tiere“ heißt er für viele."
+POLISH = "Lew żyje na sawannach Afryki; poluje nocą, najczęściej w grupie, i śpi prawie cały dzień."
+GREEK = "Το λιοντάρι ζει στις σαβάνες της Αφρικής και κυνηγά τη νύχτα."
+JAPANESE = "ライオンはアフリカのサバンナに住み、夜に群れで狩りをする大きな猫である。"
+CHINESE = "狮子生活在非洲的稀树草原上，夜间成群捕猎，是一种大型的猫科动物。"
+KOREAN = "사자는 아프리카의 사바나에 살며 밤에 무리를 지어 사냥하는 큰 고양이과 동물이다."
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        (RUSSIAN, "cp1251"), (RUSSIAN, "koi8_r"), (GERMAN, "cp1252"), (POLISH, "cp1250"), (GREEK, "cp1253"),
+        (JAPANESE, "cp932"), (JAPANESE, "euc_jp"), (CHINESE, "gb18030"), (KOREAN, "cp949"),
+    ],
+)  # fmt: skip
+def test_what_its_letters_say_is_told_as_a_guess(text, encoding):
+    said, found = decoded((text + "\n").encode(encoding) * 3)
+    assert said == (text + "\n") * 3 and found.guessed
+    assert "which is a guess" in guess_told(found)
+
+
+@pytest.mark.parametrize("text", [RUSSIAN, GERMAN, JAPANESE, CHINESE + "\n", "plain\n", ""])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_unicode_is_no_guess(text, encoding):
+    said, found = decoded(text.encode(encoding))
+    assert said == text and guess_told(found) == ""
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("text", [GERMAN, RUSSIAN, CHINESE + "\n" + CHINESE])
+def test_utf_16_without_a_mark(text, encoding):
+    assert decoded(text.encode(encoding)) == (text, Encoding(encoding))
+
+
+def test_a_beginning_may_end_within_a_character():
+    for cut in range(1, 4):
+        assert encoding_of((RUSSIAN + "🦁").encode()[:-cut]).name == "utf-8"
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"nul \0 in it, and \0 again", "NUL"),
+        ((GERMAN + "x").encode() + b"\xe9", "UTF-8 but for byte"),
+        (GERMAN.encode().decode("cp1252").encode(), "wrong encoding and saved so"),
+        ("It’s – “so”".encode().decode("cp1252", "replace").replace("\ufffd", "").encode(), "wrong encoding"),
+        (GERMAN.encode("cp1252").decode("utf-8", "replace").encode(), "letters are lost"),
+        (bytes(range(1, 256)) * 40, "encoding is not known"),
+    ],
+)
+def test_what_is_spoilt_is_refused(data, says):
+    with pytest.raises(Problem, match=says):
+        decoded(data)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["»Fuß« »Gruß« »Spaß« »Maß«", "AÇÃO É AÇÃO, NÃO Â", "Das »Ä«, das »Å« und größere Übel – überall", "naïve Ång"],
+)
+def test_what_only_looks_spoilt_is_taken(text):
+    assert decoded(text.encode())[0] == text
+
+
+def test_what_is_declared_goes_before_a_guess_and_after_a_mark():
+    assert decoded(RUSSIAN.encode("koi8_r"), ["koi8-r"]) == (RUSSIAN, Encoding("koi8-r"))
+    assert decoded(b"\xef\xbb\xbf" + RUSSIAN.encode(), ["koi8-r"])[0] == RUSSIAN
+    # What is said to be UTF-8 and is not.
+    assert decoded((GERMAN * 3).encode("cp1252"), ["utf-8"], strict=False)[0] == GERMAN * 3
+    assert decoded(b"\x80 5, \x93so\x94", ["iso-8859-1"])[0] == "€ 5, “so”"
