@@ -70,7 +70,7 @@ def encoding_of(data: bytes, declared: Iterable[str] = ()) -> Encoding:
             return Encoding(name)
     for name in declared:
         # What is said to be UTF-8 is looked at, since it shows whether it is.
-        if (known := known_encoding(name)) and known != "utf-8":
+        if (known := known_encoding(name)) and (known != "utf-8" or _is_utf8(data)):
             return Encoding(known)
     if b"\0" in data:
         return Encoding(_wide(data))
