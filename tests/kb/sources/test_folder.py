@@ -165,7 +165,7 @@ def test_what_cannot_be_taken_is_named_and_the_rest_is_given(base, monkeypatch):
     )
     found = taken(base)
     reasons = [each if isinstance(each, str) else each.title for each in found.values()]
-    expected = ["UTF-8 but for byte 29", "NUL", "no text", "than 1 MB", "not a PDF", "", "no text", "9 9", "64 folders"]
+    expected = ["UTF-8 but for byte 30", "NUL", "no text", "than 1 MB", "not a PDF", "", "no text", "9 9", "64 folders"]
     assert len(reasons) == len(expected)
     for reason, part in zip(reasons, expected, strict=True):
         assert part in reason

@@ -190,7 +190,7 @@ def test_questions_are_read(tmp_path, text):
         (b" \n\n", "holds no question"),
         (b"[]", "holds no question"),
         (b"caf\xe9?", "not text in UTF-8"),
-        ("größer über Äpfel, älter?".encode() + b"\xe9?", "UTF-8 but for byte 30"),
+        ("größer über Äpfel, älter?".encode() + b"\xe9?", "UTF-8 but for byte 31"),
         (b'["a", ', "begins like JSON and cannot be read"),
         (b"[" * 100_000, "begins like JSON and cannot be read"),
         (b'{"question": "a"}\n{"question": ', "Line 2 of"),
