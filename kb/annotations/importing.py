@@ -72,6 +72,7 @@ def import_project(
                     _insert(session, number, items, made, path)
             items += len(made)
         recount(database, number)
+        database.count_rows(*(row.__tablename__ for row in (ItemRow, CandidateRow, JudgmentRow)))
         with database.writing() as session:
             show(session, number, project.name)
     except BaseException:

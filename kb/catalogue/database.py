@@ -64,6 +64,14 @@ class Database:
         with self._plainly(), self._turns(), Session(options) as session, session.begin():
             yield session
 
+    def count_rows(self, *tables: str) -> None:
+        """Have a server learn how many rows there are in tables of which many have just changed: until it has found out
+        by itself, it may plan queries as if they were nearly empty."""
+        if self.dialect == "postgresql":
+            with self.writing() as session:
+                for name in tables:
+                    session.execute(text(f"ANALYZE {name}"))
+
     def migrate(self, revision: str = "head") -> None:
         """Bring the schema up or down to `revision` ("head", "base" or a number), all of it or nothing."""
         config = Config()

@@ -255,3 +255,15 @@ def test_a_full_disk_is_said_and_made_good(tmp_path, monkeypatch):
     pages(1_000_000)
     assert ingest(catalogue, made_up, tmp_path).added == 40
     catalogue.close()
+
+
+def test_a_server_is_told_to_count_rows(url):
+    database = Database(url)
+    try:
+        database.count_rows("document")
+        if database.dialect == "postgresql":
+            with database.reading() as session:
+                known = session.scalar(text("SELECT reltuples FROM pg_class WHERE oid = 'document'::regclass"))
+            assert known == 0  # -1 until somebody has counted
+    finally:
+        database.close()
