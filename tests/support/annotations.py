@@ -77,6 +77,16 @@ def photo_bytes(colour: str = "red", kind: str = "PNG") -> bytes:
     return file.getvalue()
 
 
+def three_colours() -> bytes:
+    """A photo that is red on the left, white in the middle and green on the right."""
+    photo = Image.new("RGB", (600, 400), "white")
+    photo.paste((255, 0, 0), (0, 0, 200, 400))
+    photo.paste((0, 255, 0), (400, 0, 600, 400))
+    file = io.BytesIO()
+    photo.save(file, "PNG")
+    return file.getvalue()
+
+
 def check(data: bytes) -> None:
     """As the image loader does: a sentence for what is no photo."""
     try:

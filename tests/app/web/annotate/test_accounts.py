@@ -8,20 +8,15 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from app.service.annotating import Annotating
 from app.settings import Settings, load_settings
 from app.web.annotate.accounts import owns
 from app.web.annotate.openid import Account, Provider
-from app.web.page import build_page, launch
 from common.problems import Problem
 from kb.annotations.people import add_person, people, remove_person
 from kb.annotations.signing_in import accounts, invite, sign_out_everywhere
-from kb.catalogue import Catalogue
 from tests.fakes.openid_server import OpenIdServer
-from tests.support.ports import free_port
-from tests.support.service import fill, services
+from tests.support.space import CLIENT, SECRET, space_of
 
-SECRET = "a-secret-that-nobody-may-see"
 START = "/annotation/sign-in/huggingface"
 
 
@@ -54,31 +49,14 @@ class Browser:
 
 @pytest.fixture
 def provider() -> Iterator[OpenIdServer]:
-    with OpenIdServer("client", SECRET) as one:
+    with OpenIdServer(CLIENT, SECRET) as one:
         yield one
 
 
 @pytest.fixture
 def space(tmp_path, monkeypatch, provider):
-    """A Space of the user zoe: what annotation works on, and the address that the program is served at."""
-    catalogue = Catalogue(f"sqlite:///{tmp_path / 'catalogue.sqlite'}")
-    fill(catalogue, monkeypatch)
-    port = free_port()
-    told = {
-        "space_host": f"127.0.0.1:{port}, photos.example", "space_author": "zoe", "oauth_client_id": "client",
-        "oauth_client_secret": SECRET, "openid_provider_url": provider.url, "port": port,
-    }  # fmt: skip
-    try:
-        with services(tmp_path, catalogue) as build:
-            service = build(**told)
-            desk = Annotating(service)
-            page = build_page(service, annotating=lambda: desk)
-            launch(page, service.settings)
-            yield desk, f"http://127.0.0.1:{port}"
-            page.close(verbose=False)
-            desk.close()
-    finally:
-        catalogue.close()
+    with space_of("zoe", tmp_path, monkeypatch, provider) as served:
+        yield served
 
 
 @pytest.fixture
@@ -218,7 +196,7 @@ def test_a_provider_in_trouble_lets_nobody_in(provider, path, breaks, status, wo
     provider.broken[path] = breaks
     provider.account = {"sub": "1", "preferred_username": "zoe"}
     secret = Settings(oauth_client_secret=SECRET).oauth_client_secret
-    asked = Provider(provider.url, "client", secret, "openid", "http://127.0.0.1:1/")
+    asked = Provider(provider.url, CLIENT, secret, "openid", "http://127.0.0.1:1/")
     with pytest.raises(Problem) as caught:
         address, attempt = asked.begin()
         told = httpx.URL(httpx.get(address).headers["location"]).params

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import io
-
 import pytest
-from PIL import Image
 from starlette.testclient import TestClient
 
 from app.service import photo_matches
@@ -14,9 +11,9 @@ from app.service.pooling import profile_in, retriever_of
 from app.web.annotate.routes import annotation_app
 from kb.annotations.people import change_role
 from kb.annotations.pools import add_pool
-from tests.fakes.small_encoder import COLOURS, SmallEncoder
+from tests.fakes.small_encoder import SmallEncoder
 from tests.support.annotation_pages import Browser, in_it
-from tests.support.annotations import answer, passage, project
+from tests.support.annotations import answer, passage, project, three_colours
 
 
 def test_two_retrievers_are_compared_by_what_holds(browser, desk):
@@ -48,16 +45,6 @@ def test_two_retrievers_are_compared_by_what_holds(browser, desk):
     bob.refused("measures", 403, "adjudicator", project="cats")
 
 
-def two_colours() -> bytes:
-    """Red on the left, green on the right, white between."""
-    photo = Image.new("RGB", (60, 40), COLOURS["white"])
-    photo.paste(COLOURS["red"], (0, 0, 20, 40))
-    photo.paste(COLOURS["green"], (40, 0, 60, 40))
-    file = io.BytesIO()
-    photo.save(file, "PNG")
-    return file.getvalue()
-
-
 @pytest.fixture
 def looked_at(build, shown):
     """Browsers of a program whose encoder tells what it encoded, which has a project with a photo of two colours."""
@@ -65,7 +52,7 @@ def looked_at(build, shown):
     desk = Annotating(build(encoder))
     project(desk.database, items=1, passages=0, people=("ann", "bob"))
     change_role(desk.database, "ann", "adjudicator")
-    key, _ = desk.add("cats", "What is it?", two_colours())
+    key, _ = desk.add("cats", "What is it?", three_colours())
     texts = ("It is red.", "It is green.", "It is a lake.")
     for name, order in (("mini in things", texts), ("mini in gone and by words", texts), ("mine", texts[::-1])):
         add_pool(desk.database, "cats", key, [passage(1, {name: rank}, text) for rank, text in enumerate(order, 1)])
