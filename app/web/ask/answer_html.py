@@ -236,6 +236,8 @@ def _share(probability: float) -> str:
 def _timing(result: Result) -> str:
     by = "" if result.answerer in ("", "extractive") else f" by {escape(result.answerer)}"
     line = timing_line(result.timings) + by
+    if result.answer.broken:
+        line = line.replace("Answered in", "Broke off after", 1)
     return f"Known from before; then a{line[1:]}" if result.cached else line
 
 

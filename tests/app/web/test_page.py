@@ -257,6 +257,7 @@ class TestHtml:
         broken = Answer("It is 71 m …", (), False, BROKE_OFF, broken="The model server <b> ended the answer.")
         page = answer_html.final_answer(result(answer=broken), key="k")
         assert "<h2>The answer broke off</h2>" in page and "It is 71 m …" in page and "cs-abstained" in page
+        assert "Broke off after " in page and "Answered in" not in page
         assert "The model server &lt;b&gt; ended the answer." in page and "<b>" not in page
         assert "cs-send" not in page and "closer photo" not in page
         assert "cs-send" in answer_html.final_answer(result(), key="k")
