@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _refuse(str(problem))
     if "GRADIO_TEMP_DIR" not in os.environ:  # where Gradio puts what is uploaded
         os.environ["GRADIO_TEMP_DIR"] = str(own_folder())
-    stop = _interruption()
+    interruption = _Interruption()
     service = StartingService(settings)
     try:
         try:
@@ -50,9 +50,9 @@ def main(arguments: list[str] | None = None) -> int:
                 "program has it; stop that one or choose another with --port."
             )
         print(f"CiteSight is at {address}", flush=True)
-        if not stop.is_set():
+        if not interruption.came:
             service.load()
-        stop.wait()
+        interruption.wait()
     except Problem as problem:
         return _refuse(str(problem))
     except KeyboardInterrupt:
@@ -62,18 +62,40 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _interruption() -> threading.Event:
-    """Set by Ctrl-C, and by SIGTERM, with which a container is stopped. Both raise KeyboardInterrupt too, but one that
-    comes while the page is being launched may be caught there and lost."""
-    stop = threading.Event()
+class _Interruption:
+    """Ctrl-C, or SIGTERM, with which a container is stopped: KeyboardInterrupt until it is waited for. One that comes
+    while the page is being launched may be caught there, which is why `came` says it too."""
 
-    def interrupted(number: int, frame: FrameType | None) -> None:
-        stop.set()
-        signal.default_int_handler(number, frame)
+    def __init__(self) -> None:
+        self.came = False
+        self._waiting = False
+        # Written to whichever thread a signal comes to, and no lock, which the interrupted code may hold.
+        self._told, tell = os.pipe()
+        os.set_blocking(tell, False)
+        signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._interrupted)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, interrupted)
-    return stop
+    def wait(self) -> None:
+        self._waiting = True
+        while not self.came:
+            os.read(self._told, 1)
+
+    def _interrupted(self, number: int, frame: FrameType | None) -> None:
+        self.came = True
+        if self._waiting:
+            return
+        if _is_lost(frame):
+            threading.Timer(0.05, os.kill, [os.getpid(), number]).start()
+        else:
+            signal.default_int_handler(number, frame)
+
+
+def _is_lost(frame: FrameType | None) -> bool:
+    """Whether Python would only print what is raised there."""
+    while frame is not None and frame.f_code.co_name != "__del__":
+        frame = frame.f_back
+    return frame is not None
 
 
 def _refuse(sentence: str) -> int:

@@ -149,6 +149,7 @@ def test_an_item_put_aside_and_the_photo_looked_at(browser, site: str) -> None:
         page.evaluate("document.activeElement.blur()")
         for _ in cards(page)[1:]:
             page.keyboard.press("2")
+        saved(page)
         page.keyboard.press("g")
         page.locator(".ca-view[aria-busy=true]").wait_for()
         before, judged = cards(page), sum("do/judge" in each for each in ann.requests)
@@ -224,7 +225,8 @@ def test_items_come_from_files_and_leave_as_a_zip(browser, site: str, tmp_path: 
         photos[-1].write_bytes(photo_bytes())
     listed = [{"question": f"What is {each.stem}?", "id": each.stem, "photo": f"in/{each.name}"} for each in photos]
     listed += [{"question": "Another?", "id": "0"}, {"question": "Lost?", "photo": "none.png"}, {"question": None}]
-    (tmp_path / "items.jsonl").write_bytes("\n".join(map(json.dumps, listed)).encode() + b'\n{"question": "caf\xe9"}\n')
+    broken = '\n{"question": "größer, älter, über Öl'.encode() + b'\xe9"}\n'
+    (tmp_path / "items.jsonl").write_bytes("\n".join(map(json.dumps, listed)).encode() + broken)
     (tmp_path / "more.csv").write_text("question;references\nWhere is it?;here|there\n")
     with person(browser, site, "ann") as ann:
         page = ann.page

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from app.web import serve
+from tests.support.waiting import LONG
 
 
 @pytest.fixture(autouse=True)
@@ -15,6 +18,7 @@ def handlers() -> Iterator[None]:
     """They are as before in the end."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
+    signal.set_wakeup_fd(-1)
     for number, handler in before.items():
         signal.signal(number, handler)
 
@@ -75,3 +79,25 @@ def test_while_libraries_are_loaded_and_one_of_them_swallows_it(starting):
 def test_it_ends_at_once_where_nothing_swallows_it(starting, number):
     assert starting(launch=lambda: interrupted(number)) == ["closed"]
     assert starting(load=lambda: interrupted(number)) == ["loaded", "closed"]
+
+
+def test_in_a_finaliser_where_python_would_drop_it(starting, capsys):
+    class Held:
+        def __del__(self) -> None:
+            interrupted()
+
+    def load() -> None:
+        del held[0]
+        threading.Event().wait(LONG)  # which it ends
+        raise AssertionError("it was lost")
+
+    held = [Held()]
+    assert starting(load=load) == ["loaded", "closed"]
+    assert "ignored" not in capsys.readouterr().err
+
+
+def test_while_the_page_is_served(starting):
+    # To whatever thread it comes.
+    assert starting(load=lambda: threading.Timer(0.1, interrupted).start()) == ["loaded", "closed"]
+    kill = threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGTERM])
+    assert starting(load=kill.start) == ["loaded", "closed"]
