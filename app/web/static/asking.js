@@ -5,10 +5,12 @@
   // anew: nothing was asked since something else was begun; chosen: a photo was, just now; uploading: it is; beginning: the
   // server does not know of it yet; early: a question was asked meanwhile; told: what is said next to those who hear;
   // same: nothing was changed since a question was asked, which is not answered yet; when: it was, in milliseconds.
+  // refused: the timer after which a file that was chosen counts as that.
   const state = {
     stopped: false, anew: false, chosen: false, uploading: false, beginning: false, early: false, told: "",
-    same: false, when: 0,
+    same: false, when: 0, refused: 0,
   };
+  const REFUSED = 3_000; // milliseconds, many more than a busy machine takes
   const SOON = 10_000; // milliseconds in which the page shows, on a busy machine too, that it is at work or that it is not
 
   window.asking = (number) => {
@@ -50,13 +52,15 @@
 
   const coming = () => state.chosen || state.uploading || state.beginning;
 
-  // For what Gradio does next with a photo: shows that it uploads it, then that it is there.
+  // Until what Gradio does next with a photo: shows that it uploads it, then has something begun anew. Where it does
+  // neither, it has refused the file.
   function soon() {
     state.chosen = true;
-    setTimeout(() => {
+    clearTimeout(state.refused);
+    state.refused = setTimeout(() => {
       state.chosen = false;
       changed();
-    }, 500);
+    }, REFUSED);
   }
 
   function chosen(event) {
@@ -103,6 +107,7 @@
   settled(() => {
     const before = state.uploading;
     state.uploading = one("#cs-photo .uploading") !== null;
+    if (state.uploading) state.chosen = false;
     if (before && !state.uploading && !state.beginning) soon();
     if (state.told && one("#cs-photo img")) announce(state.told);
     state.told = "";
