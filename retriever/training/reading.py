@@ -45,8 +45,11 @@ def keys_of(recipe: Recipe) -> dict[str, typing.Any]:
 
 
 def differences(first: Mapping[str, typing.Any], second: Mapping[str, typing.Any]) -> list[str]:
-    """Full names of the keys in which two recipes differ, each by its keys."""
-    return sorted(key for key in first.keys() | second.keys() if first.get(key) != second.get(key))
+    """Full names of the keys in which two recipes differ, each by its keys. A key that one of them lacks, because a
+    program wrote it that did not know it yet, is no difference where it says nothing in the other."""
+    both = first.keys() & second.keys()
+    lacking = [key for key in first.keys() ^ second.keys() if first.get(key) or second.get(key)]
+    return sorted(lacking + [key for key in both if first[key] != second[key]])
 
 
 # Files

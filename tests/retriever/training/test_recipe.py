@@ -212,6 +212,10 @@ def test_differences_name_the_keys(tmp_path):
     recipe = read_recipe(written(tmp_path, LEAST))
     other = replace(recipe, seed=3, data=(replace(recipe.data[0], share=0.5),))
     assert differences(keys_of(recipe), keys_of(other)) == ["data[0].share", "seed"]
+    # What a program wrote that did not know a key yet.
+    older = {key: value for key, value in keys_of(recipe).items() if key != "data[0].source"}
+    assert differences(older, keys_of(recipe)) == []
+    assert differences(older, keys_of(recipe) | {"data[0].source": "annotations:x"}) == ["data[0].source"]
 
 
 def test_nothing_heavy_is_imported_to_refuse_a_recipe():
