@@ -73,6 +73,7 @@ class _Interruption:
         self._told, tell = os.pipe()
         os.set_blocking(tell, False)
         signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
+        self._drop, sys.unraisablehook = sys.unraisablehook, self._dropped
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._interrupted)
 
@@ -85,17 +86,14 @@ class _Interruption:
         self.came = True
         if self._waiting:
             return
-        if _is_lost(frame):
-            threading.Timer(0.05, os.kill, [os.getpid(), number]).start()
+        signal.default_int_handler(number, frame)
+
+    def _dropped(self, what: sys.UnraisableHookArgs) -> None:
+        """Python drops what is raised in a finaliser or a weak reference's callback; it is raised again elsewhere."""
+        if issubclass(what.exc_type, KeyboardInterrupt):
+            threading.Timer(0.05, os.kill, [os.getpid(), signal.SIGINT]).start()
         else:
-            signal.default_int_handler(number, frame)
-
-
-def _is_lost(frame: FrameType | None) -> bool:
-    """Whether Python would only print what is raised there."""
-    while frame is not None and frame.f_code.co_name != "__del__":
-        frame = frame.f_back
-    return frame is not None
+            self._drop(what)
 
 
 def _refuse(sentence: str) -> int:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -17,7 +19,9 @@ from tests.support.waiting import LONG
 def handlers() -> Iterator[None]:
     """They are as before in the end."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    drop = sys.unraisablehook
     yield
+    sys.unraisablehook = drop
     signal.set_wakeup_fd(-1)
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -81,10 +85,12 @@ def test_it_ends_at_once_where_nothing_swallows_it(starting, number):
     assert starting(load=lambda: interrupted(number)) == ["loaded", "closed"]
 
 
-def test_in_a_finaliser_where_python_would_drop_it(starting, capsys):
+@pytest.mark.parametrize("called_back", [False, True], ids=["finaliser", "weak reference"])
+def test_where_python_would_drop_it(starting, capsys, called_back):
     class Held:
         def __del__(self) -> None:
-            interrupted()
+            if not called_back:
+                interrupted()
 
     def load() -> None:
         del held[0]
@@ -92,8 +98,9 @@ def test_in_a_finaliser_where_python_would_drop_it(starting, capsys):
         raise AssertionError("it was lost")
 
     held = [Held()]
+    reference = weakref.ref(held[0], lambda _: interrupted() if called_back else None)
     assert starting(load=load) == ["loaded", "closed"]
-    assert "ignored" not in capsys.readouterr().err
+    assert "ignored" not in capsys.readouterr().err and reference() is None
 
 
 def test_while_the_page_is_served(starting):
