@@ -46,8 +46,8 @@ def main(argv: Sequence[str] | None = None, settings: Settings | None = None) ->
     code = 0
     try:
         settings = settings or load_settings(data_dir=args.data_dir, database_url=args.database_url)
-        if args.run is _bench:  # in a database of its own
-            _bench(args, settings)
+        if args.run in (_bench, _eval):  # in a database of their own, or in none
+            args.run(args, settings)
             return 0
         catalogue = Catalogue(settings.catalogue_url)
         try:
@@ -286,7 +286,7 @@ def _linked(catalogue: Catalogue, corpus: str) -> int:
         return link_twins(catalogue, corpus, progress)
 
 
-def _eval(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
+def _eval(args: argparse.Namespace, settings: Settings) -> None:
     from benchmarks.texts import measure_html
 
     found = [asdict(reading) for reading in measure_html(args.folder)]

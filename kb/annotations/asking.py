@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from common.problems import BadRequest
 from kb.annotations import clock
 from kb.annotations.people import person_in
-from kb.annotations.projects import no_item, project_in
+from kb.annotations.projects import check_item, project_in
 from kb.annotations.records import Candidate, Item, Judged, Said, What
 from kb.annotations.seats import LEASE, Desk, expire, locked_item, settle, sit_down
 from kb.annotations.tables import AssignmentRow, CandidateRow, ItemRow, VerdictRow
@@ -78,9 +78,7 @@ def item_for(database: Database, project: str, person: str, number: int) -> Item
     """An item as a person sees it, held for nobody. Raises Problem."""
     with database.reading() as session:
         there, somebody = project_in(session, project), person_in(session, person)
-        owner = session.scalar(select(ItemRow.project_id).where(ItemRow.id == number))
-        if owner != there.id:
-            raise no_item(session, there, number)
+        check_item(session, there, number)
         return _seen(session, there.blind, somebody.id, person, number)
 
 

@@ -15,10 +15,10 @@ from sqlalchemy.orm import Session
 from common.problems import BadRequest
 from common.text import shown
 from kb.annotations.people import person_in
-from kb.annotations.projects import no_item, project_in, project_of
+from kb.annotations.projects import check_item, project_in, project_of
 from kb.annotations.records import Gold, Project, Role, What
 from kb.annotations.saying import checked_grade
-from kb.annotations.tables import CandidateRow, GoldRow, ItemRow, ProjectRow
+from kb.annotations.tables import CandidateRow, GoldRow, ProjectRow
 from kb.annotations.texts import checked_mark, kept
 from kb.annotations.upserts import put
 from kb.catalogue.database import Database
@@ -84,7 +84,7 @@ def give_gold(database: Database, project: str, person: str, item: int, gold: Go
     does, and for too many."""
     with database.writing() as session:
         there = _owned(session, project, person)
-        _check_item(session, there, item)
+        check_item(session, there, item)
         put_gold(session, {item: checked_gold(project_of(there), [gold])})
         if session.scalar(select(func.count()).select_from(GoldRow).where(GoldRow.item_id == item)) > MAX_GOLD:
             raise _too_many()
@@ -93,7 +93,7 @@ def give_gold(database: Database, project: str, person: str, item: int, gold: Go
 def take_gold(database: Database, project: str, person: str, item: int, what: What, mark: str) -> None:
     """Take away the grade with this mark; where there is none, nothing. Raises as set_gold does."""
     with database.writing() as session:
-        _check_item(session, _owned(session, project, person), item)
+        check_item(session, _owned(session, project, person), item)
         mine = (GoldRow.item_id == item, GoldRow.what == what, GoldRow.mark == mark)
         session.execute(delete(GoldRow).where(*mine))
 
@@ -101,7 +101,7 @@ def take_gold(database: Database, project: str, person: str, item: int, what: Wh
 def known_gold(database: Database, project: str, person: str, item: int) -> KnownGold:
     """Raises as set_gold does."""
     with database.reading() as session:
-        _check_item(session, _owned(session, project, person), item)
+        check_item(session, _owned(session, project, person), item)
         rows = session.execute(select(_GOLD).where(_GOLD.c.item_id == item).order_by(_GOLD.c.what, _GOLD.c.mark)).all()
         candidates = session.execute(select(_CANDIDATE).where(_CANDIDATE.c.item_id == item)).all()
     grades, met = matched(rows, candidates)
@@ -129,11 +129,6 @@ def _owned(session: Session, project: str, person: str) -> ProjectRow:
     if person_in(session, person).role != Role.OWNER:
         raise BadRequest(f"{person} is no owner, and only owners see and set gold grades.")
     return there
-
-
-def _check_item(session: Session, project: ProjectRow, item: int) -> None:
-    if session.scalar(select(ItemRow.project_id).where(ItemRow.id == item)) != project.id:
-        raise no_item(session, project, item)
 
 
 def _too_many() -> BadRequest:

@@ -149,6 +149,12 @@ def no_item(session: Session, project: Row | ProjectRow, number: int) -> NoItem:
     )
 
 
+def check_item(session: Session, project: Row | ProjectRow, number: int) -> None:
+    """Raises NoItem unless the project has an item of this number."""
+    if session.scalar(select(ItemRow.project_id).where(ItemRow.id == number)) != project.id:
+        raise no_item(session, project, number)
+
+
 def bin_number(session: Session) -> int:
     """The number of the project in which the removed items of all projects lie, which nobody finds."""
     values = {"name": _BIN, "guidelines": "", "passage_scale": "[]", "answer_scale": "[]", "judges": 1}

@@ -21,7 +21,7 @@ from kb.annotations.items import item_number
 from kb.annotations.judging import log_entry
 from kb.annotations.people import person_in
 from kb.annotations.photos import Photos
-from kb.annotations.projects import NoItem, bin_number, no_item, project_in
+from kb.annotations.projects import NoItem, bin_number, check_item, project_in
 from kb.annotations.records import Act, Role
 from kb.annotations.seats import Desk, locked_item, sit_down
 from kb.annotations.tables import (
@@ -70,8 +70,7 @@ def going(database: Database, project: str, number: int) -> Going:
     """Raises BadRequest where there is no such item."""
     with database.reading() as session:
         there = project_in(session, project)
-        if session.scalar(select(_ITEM.c.project_id).where(_ITEM.c.id == number)) != there.id:
-            raise no_item(session, there, number)
+        check_item(session, there, number)
         given = select(func.count(), func.count(_VERDICT.c.person_id.distinct()))
         judgments, people = session.execute(
             given.where(_VERDICT.c.item_id == number, _VERDICT.c.grade.is_not(None))

@@ -70,7 +70,7 @@ def encoding_of(data: bytes, declared: Iterable[str] = ()) -> Encoding:
             return Encoding(name)
     for name in declared:
         # What is said to be UTF-8 is looked at, since it shows whether it is.
-        if (known := known_encoding(name)) and (known != "utf-8" or _is_utf8(data)):
+        if (known := _known_encoding(name)) and (known != "utf-8" or _is_utf8(data)):
             return Encoding(known)
     if b"\0" in data:
         return Encoding(_wide(data))
@@ -87,7 +87,7 @@ def decoded(data: bytes, declared: Iterable[str] = (), strict: bool = True) -> t
         raise Problem(f"It is UTF-8 but for byte {problem.start + 1:,}; save it anew as UTF-8.") from None
     if strict and "\0" in text:
         raise Problem(NOT_TEXT)
-    check_unspoilt(text)
+    _check_unspoilt(text)
     return text, encoding
 
 
@@ -98,7 +98,7 @@ def guess_told(encoding: Encoding) -> str:
     return f"It was read as {encoding}, which is a guess; save it as UTF-8 if letters of it are wrong."
 
 
-def known_encoding(name: str) -> str:
+def _known_encoding(name: str) -> str:
     """Python's name of the encoding that pages call so, read as browsers read it; "" for one that is not taken."""
     try:
         known = codecs.lookup(name.strip().strip("\"'")).name
@@ -110,13 +110,13 @@ def known_encoding(name: str) -> str:
     return {"iso8859-1": "cp1252", "ascii": "cp1252", "iso8859-9": "cp1254", "shift_jis": "cp932"}.get(known, known)
 
 
-def check_unspoilt(text: str) -> None:
+def _check_unspoilt(text: str) -> None:
     """Raises Problem for a text that somebody read in a wrong encoding and saved so."""
     lost = text.count("\ufffd")
     if lost >= 3 and lost * 50 > len(text):
         raise Problem("Many of its letters are lost (�); get it anew, and save it as UTF-8.")
     spoilt = _TWICE.findall(text)
-    if len(spoilt) >= 3 and len(spoilt) * 2 > sum(1 for _ in _OTHER.finditer(text)):
+    if len(spoilt) >= 3 and len(spoilt) * 2 > len(_OTHER.findall(text)):
         raise Problem(
             f"It was once read in a wrong encoding and saved so ({shown(spoilt[0])} where one letter is meant); get it "
             "anew, and save it as UTF-8."

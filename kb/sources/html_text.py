@@ -55,23 +55,30 @@ def html_text(data: bytes, charset: str = "", everything: bool = False) -> HtmlT
     """The text of the page in `data`; None for what is no page. charset: what the server said of the encoding, if
     anything. everything: take all that the page says where nothing stands out as its text. Raises Problem for a page
     whose letters are lost."""
-    from trafilatura import bare_extraction, html2txt, load_html  # slow to import, and needed in the process only
+    from trafilatura import bare_extraction, html2txt  # slow to import, and needed in the process only
 
     text, encoding = decoded_html(data, charset)
     text = with_exponents(text.replace("\0", ""))
-    tree = load_html(text)
-    if tree is None and everything:  # a mere piece of a page is not taken for one
-        tree = load_html(f"<html><body>{text}</body></html>")
+    tree = _tree(text, everything)
     if tree is None:
         return None
     title, language, licence = _title(tree), _language(tree), _licence(tree)
     _drop_hidden(tree)
-    left = html2txt(tree) if everything else ""  # before the tree is taken apart
     found = bare_extraction(tree, include_comments=False, include_tables=True)
     blocks = () if found is None or found.body is None else tuple(_levelled(found.body))
-    if not any(not level for level, _ in blocks):
-        blocks = tuple((0, said) for line in left.splitlines() if (said := clean_text(line)))
+    if everything and not any(not level for level, _ in blocks):
+        tree = _tree(text, everything)  # anew, since it has been taken apart
+        _drop_hidden(tree)
+        blocks = tuple((0, said) for line in html2txt(tree).splitlines() if (said := clean_text(line)))
     return HtmlText(title, language, licence, blocks, encoding)
+
+
+def _tree(text: str, everything: bool) -> Any:
+    """None where there is no page; a mere piece of one counts where everything is wanted."""
+    from trafilatura import load_html
+
+    tree = load_html(text)
+    return load_html(f"<html><body>{text}</body></html>") if tree is None and everything else tree
 
 
 def decoded_html(data: bytes, charset: str = "") -> tuple[str, Encoding]:
