@@ -25,11 +25,11 @@ from generator.models.in_context import MAX_TOKENS
 from generator.models.prompts import OWN_RULES, REWRITING_RULES, RULES, SHORT_RULES
 from kb.sources.kinds import fixed_collection
 from kb.sources.registry import KINDS
-from tests.app.web.test_page import HOSTILE
 from tests.fakes import small_encoder
 from tests.fakes.chat_server import ChatServer, Reply, delta, scored_stream, sent, stream
 from tests.fakes.hub_server import HubServer
 from tests.fakes.small_encoder import ARTICLES, SmallEncoder, embed_sentences, source
+from tests.support.page import HOSTILE
 from tests.support.service import photo
 from tests.support.waiting import LONG
 

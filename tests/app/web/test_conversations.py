@@ -8,11 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from app.web.ask.layout import TOGETHER
 from app.web.conversations import Conversations, Kept
 from app.web.request_files import EXAMPLES, NOT_HERE, placed
 from app.web.waiting_line import WaitingLine
 from common.problems import Problem
-from tests.app.web.test_page import PAGE, TOGETHER, Birds, _skipped, asker_of, awaited, final
+from tests.support.page import PAGE, Birds, asker_of, awaited, final, skipped
 
 ONE, OTHER = "0123456789abcdef" * 2, "f" * 32
 
@@ -79,8 +80,8 @@ def test_what_the_page_showed_is_shown_again(photo: str) -> None:
     assert asker.restore(ONE, "How wide?")[2] == "How wide?"  # what was typed since
     unknown = asker.restore(OTHER, "")  # who made up an address does not get what is asked there
     assert unknown[0] not in (OTHER, "") and "add the photo again" in unknown[7]
-    assert all(_skipped(each) for place, each in enumerate(unknown) if place not in (0, 7))
-    assert all(_skipped(each) for each in asker.restore("", "")[1:])  # a page that asks for none is told nothing
+    assert all(skipped(each) for place, each in enumerate(unknown) if place not in (0, 7))
+    assert all(skipped(each) for each in asker.restore("", "")[1:])  # a page that asks for none is told nothing
     assert asker.restore(unknown[0], "")[0] == unknown[0]
     assert asker.restore(OTHER, "How wide?")[2] == "How wide?"
 
@@ -142,9 +143,9 @@ def test_two_pages_of_one_conversation_take_nothing_from_each_other(photo: str) 
     *_, (*_, turns, _) = asked(asker, photo, ONE)
     # Both have been loaded with the first turn; one goes on with it, and then the other.
     (*_, same), *_, (*_, longer, _) = asked(asker, photo, ONE, turns=turns, question="How wide?")
-    assert _skipped(same) and len(longer) == 2
+    assert skipped(same) and len(longer) == 2
     (*_, other), *_ = asked(asker, photo, ONE, turns=turns, question="How deep?")
-    assert other not in (ONE, "") and not _skipped(other)
+    assert other not in (ONE, "") and not skipped(other)
     assert [turn.question for turn in asker.restore(ONE, "")[9]] == ["How tall?", "How wide?"]
     assert [turn.question for turn in asker.restore(other, "")[9]] == ["How tall?", "How deep?"]
 
@@ -165,7 +166,7 @@ def test_two_pages_that_ask_at_the_same_time_are_kept_apart(photo: str) -> None:
         return other
 
     other = awaited(told())
-    assert not _skipped(other) and other != ONE
+    assert not skipped(other) and other != ONE
     assert len(asker.restore(ONE, "")[9]) == len(asker.restore(other, "")[9]) == 1
 
 

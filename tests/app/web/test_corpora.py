@@ -30,9 +30,9 @@ from kb.catalogue import Catalogue
 from kb.records import Document, DocumentRecord, Section, Skipped, TextHit
 from kb.sources.registry import KINDS
 from tests.app.service.test_ingestions import write
-from tests.app.web.test_page import HOSTILE, Birds, Seen, assert_harmless, call, handlers, queued
 from tests.fakes.small_encoder import SmallEncoder
 from tests.support.kb import record, source
+from tests.support.page import HOSTILE, Birds, Seen, assert_harmless, call, handlers, queued
 from tests.support.ports import free_port
 from tests.support.service import services
 from tests.support.waiting import wait_for
