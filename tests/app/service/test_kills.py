@@ -2,55 +2,31 @@
 
 from __future__ import annotations
 
-import os
+import itertools
+import multiprocessing
 import random
 import signal
-import subprocess
-import sys
 import time
+from multiprocessing.connection import Connection
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
+from app.service import index_building
 from app.service.index_building import build_index, disagreements, index_path, record_of
 from app.service.index_check import check_indexes, repair_indexes
 from common.problems import Problem
+from kb import ingest as ingestion
 from kb.catalogue import Catalogue
 from kb.catalogue.checking import check
 from kb.ingest import ingest
 from kb.records import DocumentRecord, Source
 from retriever.opening import is_index, open_index
-from tests import ROOT
 from tests.fakes.small_encoder import SmallEncoder
 from tests.support.kb import contents, postgresql
 
 KILLS = 8
-# Ingests one state of the corpus and the next, and indexes each; every step is small, so that kills hit them all.
-WORKER = """
-import sys
-from pathlib import Path
-import kb.ingest
-from app.service import index_building
-from kb.catalogue import Catalogue
-from tests.fakes.small_encoder import SmallEncoder
-from tests.app.service.test_kills import state
-
-kb.ingest._BATCH = 3
-index_building.COMMIT_PASSAGES = 4
-index_building.BATCH = 2
-url, folder = sys.argv[1], Path(sys.argv[2])
-catalogue = Catalogue(url)
-path = index_building.index_path(folder, "things", "mini", "small-1")
-print("ready", flush=True)
-number = 0
-while True:
-    number += 1
-    kb.ingest.ingest(catalogue, state(number), folder)
-    index_building.build_index(catalogue, "things", SmallEncoder(), path)
-    print(number, flush=True)
-"""
-
-
 def state(number: int) -> Source:
     """The corpus after so many changes: texts change, documents come and go."""
     rng = random.Random(number)
@@ -62,19 +38,38 @@ def state(number: int) -> Source:
     return Source("things", "Things", "CC0", "en", "", lambda _: (len(records), iter(records)), whole=True)
 
 
+def live(url: str, folder: Path, telling: Connection) -> None:
+    """Ingests one state of the corpus and the next, and indexes each, for ever; every step is small, so that kills hit
+    them all. Tells how many states it has done."""
+    ingestion._BATCH = 3
+    index_building.COMMIT_PASSAGES, index_building.BATCH = 4, 2
+    catalogue = Catalogue(url)
+    path = index_path(folder, "things", "mini", "small-1")
+    for number in itertools.count():
+        telling.send(number)
+        ingest(catalogue, state(number + 1), folder)
+        build_index(catalogue, "things", SmallEncoder(), path)
+
+
 def test_kills_at_many_moments_leave_what_can_be_mended(url, tmp_path):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    several = multiprocessing.get_context("forkserver")  # what takes long to import is imported once
+    several.set_forkserver_preload(["tests.app.service.test_kills"])
     path = index_path(tmp_path, "things", "mini", "small-1")
     rng = random.Random(4)
     seen = set()
     for kill in range(KILLS):
-        command = [sys.executable, "-c", WORKER, url, str(tmp_path)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
-            assert process.stdout.readline() == b"ready\n"
-            for _ in range(kill % 3):  # states that were indexed before
-                process.stdout.readline()
-            time.sleep(rng.uniform(0, 0.5))
-            process.send_signal(signal.SIGKILL)
+        told, telling = several.Pipe(duplex=False)
+        process = several.Process(target=live, args=(url, tmp_path, telling))
+        process.start()
+        telling.close()
+        assert told.recv() == 0
+        for _ in range(kill % 3):  # states that were indexed before
+            told.recv()
+        time.sleep(rng.uniform(0, 0.5))
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+        told.close()
         catalogue = Catalogue(url)
         seen.add(tuple(sorted(run["state"] for run in catalogue.runs())))
         contents(catalogue)  # the counts are right
