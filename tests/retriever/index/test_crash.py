@@ -1,13 +1,11 @@
-"""A writer that is killed, at every point and at random ones, leaves the state before or after a change; readers in
-another process see whole commits meanwhile."""
+"""What a writer that is killed leaves is the state before or after a change: at every call of the system by what lies
+on the disk then, at random ones by killing it. Readers in another process see whole commits meanwhile."""
 
 import os
-import pickle
-import signal
+import shutil
 import subprocess
 import sys
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +16,7 @@ from tests import ROOT
 
 DIM = 8
 SYSTEM_CALLS = ("write", "fsync", "replace", "unlink")
-ENVIRONMENT = {  # without threads, so that a warm process can be forked; without compiling, since children are many
+ENVIRONMENT = {  # without compiling, which takes longer than the writer lives
     "PYTHONPATH": str(ROOT),
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -59,50 +57,41 @@ def steps(path):
     yield
 
 
-def live(directory, kill_at):
-    """Goes through the steps in a folder of that number, killed at that call of the system; tells what was done."""
-    calls = Counter()
+def live(directory, monkeypatch):
+    """Goes through the steps, and keeps beside them, by number, the folder as it is before each call of the system, and
+    in the midst of every other write: what a process that is killed there leaves. Returns the content after each step,
+    how many were done by each moment, and how often each call was made."""
+    path, states, done, calls = directory / "index", [], [], Counter()
 
-    def counted(name, real):
+    def leave():
+        if path.exists():
+            shutil.copytree(path, directory / str(len(done)))
+        done.append(len(states))
+
+    def watched(name, real):
         def call(*arguments):
-            if sum(calls.values()) == kill_at:
-                if name == "write" and kill_at % 2:
-                    real(arguments[0], arguments[1][: len(arguments[1]) // 2])
-                os.kill(os.getpid(), signal.SIGKILL)
+            written = 0
+            if name == "write" and sum(calls.values()) % 2:
+                written = real(arguments[0], arguments[1][: len(arguments[1]) // 2])
+                arguments = (arguments[0], arguments[1][written:])
+            leave()
             calls[name] += 1
-            return real(*arguments)
+            return written + real(*arguments) if name == "write" else real(*arguments)
 
         return call
 
-    os.fsync = lambda handle: None  # a kill loses nothing that was written
-    for name in SYSTEM_CALLS:
-        setattr(os, name, counted(name, getattr(os, name)))
-    path = directory / str(kill_at)
-    states, done = [], directory / f"{kill_at}.done"
-    done.write_text("0")
-    for number, _ in enumerate(steps(path), start=1):
-        done.write_text(str(number))
-        if kill_at < 0:
+    with monkeypatch.context() as patch:
+        patch.setattr(changes, "TRAIN_AT", 30)
+        patch.setattr(changes, "WHOLE_VECTORS", 50)
+        for _ in steps(directory / "compiled"):  # which writes files too
+            pass
+        for name in SYSTEM_CALLS:
+            # A process that is killed loses nothing that was written, on the disk or not.
+            patch.setattr(os, name, watched(name, (lambda handle: None) if name == "fsync" else getattr(os, name)))
+        for _ in steps(path):
             with LateInteractionIndex.open(path) as reader:
                 states.append(content(reader))
-    if kill_at < 0:
-        (directory / "expected").write_bytes(pickle.dumps((states, calls)))
-
-
-def live_and_die(directory):
-    """live() to the end, and then killed at every call of the system, each time in a process of its own."""
-    changes.TRAIN_AT, changes.WHOLE_VECTORS = 30, 50
-    kill_at, calls = -1, 0
-    while kill_at < calls:
-        child = os.fork()
-        if child == 0:
-            live(directory, kill_at)
-            os._exit(0)
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        assert status == (0 if kill_at < 0 else -signal.SIGKILL), (kill_at, status)
-        if kill_at < 0:
-            calls = sum(pickle.loads((directory / "expected").read_bytes())[1].values())
-        kill_at += 1
+    return states, done, calls
 
 
 def content(index):
@@ -115,17 +104,13 @@ def same(some, others):
     )
 
 
-def test_killed_at_every_call_of_the_system(tmp_path):
-    run = subprocess.run(
-        [sys.executable, __file__, str(tmp_path)], env=ENVIRONMENT, capture_output=True, text=True, timeout=600
-    )
-    assert run.returncode == 0, run.stderr
-    states, calls = pickle.loads((tmp_path / "expected").read_bytes())
+def test_killed_at_every_call_of_the_system(tmp_path, monkeypatch):
+    states, moments, calls = live(tmp_path, monkeypatch)
     assert len(states) == calls["replace"] == 9  # each step is a commit
     assert set(calls) == set(SYSTEM_CALLS) and min(calls.values()) >= 8
     before_and_after = Counter()
-    for kill_at in range(sum(calls.values())):
-        path, done = tmp_path / str(kill_at), int((tmp_path / f"{kill_at}.done").read_text())
+    for moment, done in enumerate(moments):
+        path = tmp_path / str(moment)
         try:
             with LateInteractionIndex.open(path) as reader:
                 reader.verify()
@@ -143,7 +128,7 @@ def test_killed_at_every_call_of_the_system(tmp_path):
             before_and_after["no index"] += 1
             continue
         assert generation in (done - 1, done)
-        assert same(found, states[generation]), (kill_at, done)
+        assert same(found, states[generation]), (moment, done)
         before_and_after["after" if generation == done else "before"] += 1
         with LateInteractionIndex.open(path, write=True) as writer:
             left = {file.name for file in path.iterdir()}
@@ -221,7 +206,3 @@ def test_read_while_it_is_written_and_killed(tmp_path):
         writer.delete(writer.ids()[:1])
         writer.compact()
         writer.verify()
-
-
-if __name__ == "__main__":
-    live_and_die(Path(sys.argv[1]))
