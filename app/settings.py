@@ -12,11 +12,13 @@ hosting services use are understood too.
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from app.hosts import is_loopback, named
@@ -175,6 +177,15 @@ class Settings(BaseSettings):
     google_engine: str | None = Field(None, description="id of the search engine that the key is used with")
     four_bit: bool = Field(False, description="load the model that answers in 4 bits; needs a GPU and bitsandbytes")
 
+    @field_validator("data_dir", "profile", "model")
+    @classmethod
+    def _at_home(cls, value: Path | str) -> Path | str:
+        """No shell has seen what stands in the environment or a file, nor all that stands behind an option."""
+        place = os.path.expanduser(value)
+        if isinstance(value, Path) and place.startswith("~"):
+            raise PydanticCustomError("home", "nobody of this machine is called what stands behind its ~")
+        return Path(place) if isinstance(value, Path) else place
+
     def plain(self, names: Sequence[str]) -> dict[str, str]:
         """The settings of these names as texts, secrets among them; "" for those that are not set."""
         values = {name: getattr(self, name) for name in names}
@@ -184,9 +195,9 @@ class Settings(BaseSettings):
         }
 
     @property
-    def catalogue_url(self) -> str:
-        """The SQLAlchemy URL to open: the one given, or a SQLite file in the data folder."""
-        return self.database_url or f"sqlite:///{self.data_dir / 'catalogue.sqlite'}"
+    def catalogue_place(self) -> str | Path:
+        """Where the catalogue is: the SQLAlchemy URL that was given, or SQLite's file in the data folder."""
+        return self.database_url or self.data_dir / "catalogue.sqlite"
 
     @property
     def may_manage(self) -> bool:

@@ -11,6 +11,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from app.commands.arguments import place
 from app.settings import Settings
 from common.problems import BadRequest, Problem, kept_in
 from kb.annotations.exporting import FORMATS, export_lines, photos_of
@@ -42,7 +43,7 @@ def add_arguments(export: argparse.ArgumentParser) -> None:
         "--run", dest="tag", default="", metavar="NAME", help="of runs only this one: a retriever's name, or its tag"
     )
     export.add_argument(
-        "--output", type=Path, metavar="PATH",
+        "--output", type=place, metavar="PATH",
         help="a file, of jsonl and pairs with the photographs beside it in PATH.photos (default: stdout), or a new "
         "folder",
     )  # fmt: skip

@@ -8,9 +8,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 
-from app.commands.arguments import count
+from app.commands.arguments import count, place
 from common.problems import BadRequest
 from common.text import shown
 from kb.annotations.item_files import FileReport, add_each
@@ -21,7 +20,7 @@ from kb.catalogue.database import Database
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds those that stand in place of a file."""
-    parser.add_argument("--m2kr", type=Path, metavar="DIR", help="folder of M2KR, in place of FILE")
+    parser.add_argument("--m2kr", type=place, metavar="DIR", help="folder of M2KR, in place of FILE")
     parser.add_argument("--task", metavar="T", help="of M2KR, such as EVQA")
     parser.add_argument("--split", default="test", metavar="S", help="of the task (default: test)")
     parser.add_argument("--limit", type=count(), metavar="N", help="of M2KR the first N questions (default: all)")

@@ -18,6 +18,7 @@ from typing import Any
 
 from app.commands import annotation_exports, annotation_m2kr
 from app.commands.annotation_exports import photos_beside, photos_in
+from app.commands.arguments import place
 from app.commands.printing import printable, table
 from app.settings import Settings
 from common.problems import BadRequest, unreadable
@@ -50,17 +51,17 @@ def add_annotation_commands(commands: Any, shared: argparse.ArgumentParser) -> N
 
     create = command("create", _create, "make a project")
     create.add_argument("name", metavar="NAME")
-    create.add_argument("--guidelines", type=Path, metavar="FILE", help="Markdown, shown beside the work")
+    create.add_argument("--guidelines", type=place, metavar="FILE", help="Markdown, shown beside the work")
     create.add_argument("--judges", type=int, default=2, metavar="N", help="people who judge each item (default: 2)")
     create.add_argument("--open", action="store_true", help="show what the machine thought, and in its order")
     create.add_argument(
-        "--scales", type=Path, metavar="FILE",
+        "--scales", type=place, metavar="FILE",
         help='JSON: {"passages": [{"key": ..., "label": ..., "gain": N or null}], "answers": [...]}, or one of them',
     )  # fmt: skip
     add = command("add", _add, "add items from a JSONL or CSV file: question, and perhaps id, photo, kind, references")
     add.add_argument("name", metavar="NAME")
-    add.add_argument("file", type=Path, nargs="?", metavar="FILE")
-    add.add_argument("--photos", type=Path, metavar="DIR", help="folder of the photographs (default: the file's)")
+    add.add_argument("file", type=place, nargs="?", metavar="FILE")
+    add.add_argument("--photos", type=place, metavar="DIR", help="folder of the photographs (default: the file's)")
     annotation_m2kr.add_options(add)
     listing = command("list", _list, "show the projects")
     shows = command("progress", _progress, "show how far a project is, and how people agree")
@@ -68,13 +69,13 @@ def add_annotation_commands(commands: Any, shared: argparse.ArgumentParser) -> N
     export = command("export", annotation_exports.export, "write a project out, as it is at this moment")
     annotation_exports.add_arguments(export)
     imports = command("import", _import, "make a project from an exported file")
-    imports.add_argument("file", type=Path, metavar="FILE", help="with its photographs beside it, in FILE.photos")
+    imports.add_argument("file", type=place, metavar="FILE", help="with its photographs beside it, in FILE.photos")
     imports.add_argument("--name", default="", metavar="NAME", help="another name for it")
     imports.add_argument(
         "--from", dest="program", choices=KINDS, help="a JSON export of this program, of one judged text a record"
     )
-    imports.add_argument("--photos", type=Path, metavar="DIR", help="with --from: where photographs lie")
-    imports.add_argument("--scales", type=Path, metavar="FILE", help="with --from: as for create")
+    imports.add_argument("--photos", type=place, metavar="DIR", help="with --from: where photographs lie")
+    imports.add_argument("--scales", type=place, metavar="FILE", help="with --from: as for create")
     removes = command("remove", _remove, "take an item out of a project; what was judged of it counts no more")
     removes.add_argument("name", metavar="NAME")
     removes.add_argument("id", metavar="ID", help="of the item")

@@ -17,10 +17,10 @@ import textwrap
 import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 
 from app import evaluation
 from app.commands import people, pooling
+from app.commands.arguments import place
 from app.commands.printing import printable
 from app.commands.terminal import prepare, refuse
 from app.service.ask import AnswerService, build_service
@@ -80,10 +80,10 @@ def _parser() -> argparse.ArgumentParser:
         "how many are right, how often it is silent rightly and needlessly. Several sets are reported together too.",
     )
     measured.add_argument(
-        "sets", metavar="SET", nargs="+", type=Path,
+        "sets", metavar="SET", nargs="+", type=place,
         help="JSON list of {question, title, answers}, optionally file and accepted_titles; no answers: none is right",
     )  # fmt: skip
-    measured.add_argument("--images", type=Path, metavar="DIR", help="where the photos lie that the records name")
+    measured.add_argument("--images", type=place, metavar="DIR", help="where the photos lie that the records name")
     measured.add_argument("--list", action="store_true", help="say of each question what became of it")
     measured.add_argument("--json", action="store_true", help="print JSON")
     add_common_options(measured)

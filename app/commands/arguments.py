@@ -1,9 +1,16 @@
-"""Kinds of numbers that several commands take, for argparse, which says the sentence with the option's name."""
+"""Kinds of numbers and paths that commands take, for argparse, which says the sentence with the option's name."""
 
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
+from pathlib import Path
+
+
+def place(text: str) -> Path:
+    """Reads the name of a file or folder; `~` is the home folder also where no shell said so, as in `--output=~/x`."""
+    return Path(os.path.expanduser(text))
 
 
 def count(least: int = 1, most: int | None = None) -> Callable[[str], int]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.commands import project_answers
+from app.commands.arguments import place
 from common.passage import Evidence
 from common.problems import Problem, unreadable
 from generator.answers import Anew, Answer, Answerer, said_with
@@ -191,7 +192,7 @@ def _articles() -> list[Evidence]:
     from kb.catalogue import Catalogue
 
     settings = load_settings()
-    catalogue = Catalogue(settings.catalogue_url)
+    catalogue = Catalogue(settings.catalogue_place)
     try:
         articles = {}
         for batch in catalogue.stream(settings.corpus):
@@ -289,11 +290,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True)
     answer = commands.add_parser("answer", help="answer a question from passages in a file")
     answer.add_argument("question")
-    answer.add_argument("--passages", type=Path, required=True, help="JSON list of {title, text}, best first")
+    answer.add_argument("--passages", type=place, required=True, help="JSON list of {title, text}, best first")
     answer.add_argument(
         "--shown", action="store_true", help='"this" and "it" mean the subject of the first passage'
     )
-    answer.add_argument("--photo", type=Path, metavar="FILE", help="what the question is about")
+    answer.add_argument("--photo", type=place, metavar="FILE", help="what the question is about")
     _add_model(answer)
     answer.add_argument("--each", action="store_true", help="ask the model about each passage alone; take the best")
     answer.add_argument("--own", action="store_true", help="say too what the model answers without any passage")
@@ -302,11 +303,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     evaluate = commands.add_parser("eval", help="measure answerers on questions with known answers")
     source = evaluate.add_mutually_exclusive_group(required=True)
     source.add_argument(
-        "--data", type=Path, metavar="FILE",
+        "--data", type=place, metavar="FILE",
         help="JSON list or lines of {question, answers, title, image, kind, passages}; most are optional",
     )  # fmt: skip
     project_answers.add_arguments(evaluate, source)
-    evaluate.add_argument("--images", type=Path, metavar="DIR", help="where the images lie that the records name")
+    evaluate.add_argument("--images", type=place, metavar="DIR", help="where the images lie that the records name")
     evaluate.add_argument(
         "--photo", action="store_true", help="ask as about a photo of the article's subject"
     )

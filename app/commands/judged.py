@@ -20,7 +20,7 @@ from typing import Any
 from tqdm import tqdm
 
 from app.commands.annotation_exports import photos_in
-from app.commands.arguments import share
+from app.commands.arguments import place, share
 from app.commands.printing import printable, table
 from app.commands.terminal import add_command, prepare, read_entries
 from app.judged import ABOUT, HELD, LEARNED, POOL, TRAIN, Written, resolved, write_for, write_judged
@@ -53,7 +53,7 @@ def add_commands(commands: Any) -> None:
     """Adds them to the retriever's parser."""
     tuned = add_command(commands, "finetune-judged", _finetune, "teach the profile mini from what people judged")
     tuned.add_argument("project", metavar="PROJECT", help="made by python -m kb annotations create")
-    tuned.add_argument("--output", type=Path, required=True, metavar=f"FILE{TUNED}", help="where to write the profile")
+    tuned.add_argument("--output", type=place, required=True, metavar=f"FILE{TUNED}", help="where to write the profile")
     tuned.add_argument(
         "--held-out", type=share, default=0.3, metavar="SHARE",
         help="of the items, with their documents, left for eval-judged (default: 0.3)",
@@ -65,7 +65,7 @@ def add_commands(commands: Any) -> None:
         commands, "eval-judged", _eval, "compare two models on what was held out of what people judged"
     )
     command.add_argument(
-        "folder", type=Path, metavar="DIR",
+        "folder", type=place, metavar="DIR",
         help="the folder of a run whose recipe has a source of judgments, or one that finetune-judged wrote",
     )  # fmt: skip
     command.add_argument("--before", metavar="PROFILE", help="default: what the run began with")
@@ -76,7 +76,7 @@ def add_commands(commands: Any) -> None:
 def _add_bench(commands: Any) -> None:
     about = "learn from judgments of labelled photographs, by people who are made up, and measure before and after"
     command = add_command(commands, "bench-judged", _bench, about)
-    command.add_argument("labels", type=Path, help="JSON list of {file, title of the article}; files lie beside it")
+    command.add_argument("labels", type=place, help="JSON list of {file, title of the article}; files lie beside it")
     command.add_argument("--corpus", help="the collection with the articles (default: wikipedia-vital)")
     command.add_argument("--items", type=int, default=60, metavar="N", help="photographs asked about (default: 60)")
     command.add_argument(
@@ -95,7 +95,7 @@ def writer(settings: Settings) -> Callable[[Recipe, Path, bool], Recipe]:
             return recipe
         photos = photos_in(settings)
         if anew:
-            catalogue = Catalogue(settings.catalogue_url)
+            catalogue = Catalogue(settings.catalogue_place)
             try:
                 for written in write_for(recipe, catalogue, photos, folder):
                     say(written)
@@ -108,7 +108,7 @@ def writer(settings: Settings) -> Callable[[Recipe, Path, bool], Recipe]:
 
 def write(settings: Settings, project: str, share: float, seed: int, folder: Path) -> Written:
     """What people judged in a project, written to a folder. Raises Problem."""
-    catalogue = Catalogue(settings.catalogue_url)
+    catalogue = Catalogue(settings.catalogue_place)
     try:
         photos = photos_in(settings)
         written = write_judged(catalogue.database, catalogue, photos, project, share, seed, folder)
@@ -148,7 +148,7 @@ def _bench(args: argparse.Namespace, settings: Settings) -> None:
     service = build_service(settings)
     with TemporaryDirectory(prefix="citesight-") as place:
         folder, tuned = Path(place) / "judged", Path(place) / f"tuned{TUNED}"
-        database, photos = Database(f"sqlite:///{place}/judged.sqlite"), Photos(Path(place) / "photos")
+        database, photos = Database(Path(place) / "judged.sqlite"), Photos(Path(place) / "photos")
         try:
             prepare(service)
             agreed = judged_project(database, photos, service, some, args.errors, args.seed)

@@ -22,7 +22,7 @@ from typing import Any
 from tqdm import tqdm
 
 from app.commands.annotations import add_annotation_commands
-from app.commands.arguments import count
+from app.commands.arguments import count, place
 from app.commands.printing import table
 from app.settings import Settings, load_settings
 from common.problems import Problem
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None, settings: Settings | None = None) ->
         if args.run in (_bench, _eval):  # in a database of their own, or in none
             args.run(args, settings)
             return 0
-        catalogue = Catalogue(settings.catalogue_url)
+        catalogue = Catalogue(settings.catalogue_place)
         try:
             code = args.run(args, catalogue, settings)
             sys.stdout.flush()
@@ -113,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     read = command("eval", _eval, "measure how much of texts is read, on texts that people have marked")
     read.add_argument("kind", choices=["html"], help="of text")
-    read.add_argument("folder", type=Path, metavar="DIR", help="with the texts, and with what they say")
+    read.add_argument("folder", type=place, metavar="DIR", help="with the texts, and with what they say")
     add_annotation_commands(commands, after)
     search = command("search-text", _search, "find passages by their words")
     search.add_argument("words", metavar="WORDS", help="words, best matches first; any of them may match")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from app.commands.arguments import place
 from common.problems import Problem
 from retriever.encoders.base import Encoder
 from retriever.evaluation.m2kr.evaluate import SPLITS, check, measure, named_task
@@ -39,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", default=HUB_ID, metavar="DIR-OR-ID", help=f"a folder, or a Hub data set (default: {HUB_ID})"
     )
-    parser.add_argument("--images", type=Path, metavar="DIR", help="where the images lie, if questions have any")
+    parser.add_argument("--images", type=place, metavar="DIR", help="where the images lie, if questions have any")
     parser.add_argument("--exact", action="store_true", help="score every passage, not the best candidates: slower")
 
 

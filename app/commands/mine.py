@@ -13,7 +13,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from app.commands.arguments import count, share
+from app.commands.arguments import count, place, share
 from app.commands.terminal import add_command, prepare
 from app.service.ask import AnswerService, build_service
 from app.settings import Settings
@@ -27,10 +27,10 @@ from retriever.training.mining import Corpus, Mined, Wanted, check_rows, mine
 def add_commands(commands: Any) -> None:
     """Adds it to the retriever's parser."""
     command = add_command(commands, "mine", _mine, "find hard negatives for questions of one's own")
-    command.add_argument("--data", type=Path, required=True, metavar="JSONL", help="questions with their positives")
-    command.add_argument("--output", type=Path, required=True, metavar="JSONL", help="where to write them anew")
+    command.add_argument("--data", type=place, required=True, metavar="JSONL", help="questions with their positives")
+    command.add_argument("--output", type=place, required=True, metavar="JSONL", help="where to write them anew")
     command.add_argument("--corpus", help="the collection that is searched (default: wikipedia-vital)")
-    command.add_argument("--images", type=Path, metavar="DIR", help="their images (default: beside the questions)")
+    command.add_argument("--images", type=place, metavar="DIR", help="their images (default: beside the questions)")
     command.add_argument(
         "--count", type=count(most=10_000), default=10, help="negatives for a question, at most (default: 10)"
     )

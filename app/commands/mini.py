@@ -18,7 +18,7 @@ from typing import Any
 from PIL import Image
 from tqdm import tqdm
 
-from app.commands.arguments import count
+from app.commands.arguments import count, place
 from app.commands.terminal import PHOTO_QUESTION, add_command, prepare, read_entries
 from app.service.ask import AnswerService, build_service
 from app.settings import Settings
@@ -42,18 +42,18 @@ MOST_PASSAGES = 1_000_000  # that the articles of all titles may have
 def add_commands(commands: Any) -> None:
     """Adds them to the retriever's parser."""
     made = _add(commands, "train-mini", _train, "train the mapping networks of the profile mini")
-    made.add_argument("--output", type=Path, default=WEIGHTS, help=f"where to write (default: {WEIGHTS.name})")
+    made.add_argument("--output", type=place, default=WEIGHTS, help=f"where to write (default: {WEIGHTS.name})")
     tuned = _add(commands, "finetune-mini", _finetune, "teach the profile mini what photographs of one's own show")
-    tuned.add_argument("labels", type=Path, help="JSON list of {file, title of the article}; files lie beside it")
-    tuned.add_argument("--output", type=Path, required=True, metavar=f"FILE{TUNED}", help="where to write the profile")
+    tuned.add_argument("labels", type=place, help="JSON list of {file, title of the article}; files lie beside it")
+    tuned.add_argument("--output", type=place, required=True, metavar=f"FILE{TUNED}", help="where to write the profile")
     tuned.add_argument(
-        "--hold-out", type=Path, metavar="JSON",
+        "--hold-out", type=place, metavar="JSON",
         help="leave the last third of each series of photographs out, and list it there for eval-photos",
     )  # fmt: skip
     unseen = _add(
         commands, "eval-unseen", _unseen, "measure what photographs of other titles teach mini of titles it never saw"
     )
-    unseen.add_argument("labels", type=Path, help="JSON list of {file, title of the article}; files lie beside it")
+    unseen.add_argument("labels", type=place, help="JSON list of {file, title of the article}; files lie beside it")
     unseen.add_argument("--folds", type=count(2), default=5, help="of the titles (default: 5)")
 
 

@@ -49,7 +49,7 @@ def add_commands(commands: Any) -> None:
 
 @contextmanager
 def _opened(settings: Settings) -> Iterator[Database]:
-    database = Database(settings.catalogue_url)
+    database = Database(settings.catalogue_place)
     try:
         yield database
     finally:

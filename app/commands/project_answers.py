@@ -84,7 +84,7 @@ def run(args: argparse.Namespace, ask: Ask) -> None:
 
 @contextmanager
 def _catalogue(settings: Settings) -> Iterator[Catalogue]:
-    catalogue = Catalogue(settings.catalogue_url)
+    catalogue = Catalogue(settings.catalogue_place)
     try:
         yield catalogue
     finally:

@@ -55,7 +55,7 @@ def add_command(commands: Any) -> None:
 
 
 def _eval(args: argparse.Namespace, settings: Settings) -> None:
-    catalogue = Catalogue(settings.catalogue_url)
+    catalogue = Catalogue(settings.catalogue_place)
     try:
         found = gathered(catalogue.database, args.project)  # before anything is asked
         _check(args, found)

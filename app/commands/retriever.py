@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from app.commands import judged, m2kr, mine, mini, project_eval, scale, train
-from app.commands.arguments import count
+from app.commands.arguments import count, place
 from app.commands.printing import printable
 from app.commands.terminal import PHOTO_QUESTION, add_command, prepare, read_entries, refuse
 from app.service.ask import AnswerService, build_service
@@ -99,20 +99,20 @@ def _add_finding(add: Callable[..., argparse.ArgumentParser]) -> None:
     _add_hybrid(search)
     explain.add_argument("--passage", required=True, metavar="ID", help="the passage, as search --json names it")
     explain.add_argument("--json", action="store_true", help="print JSON; then a picture is drawn only with --output")
-    explain.add_argument("--output", type=Path, metavar="PNG", help="the picture (default: explanation.png)")
+    explain.add_argument("--output", type=place, metavar="PNG", help="the picture (default: explanation.png)")
 
 
 def _add_measuring(add: Callable[..., argparse.ArgumentParser]) -> None:
     """eval-photos, fit-recognition and eval-questions."""
     photos = add("eval-photos", _eval_photos, "measure how well labelled photos find their articles")
-    photos.add_argument("labels", type=Path, help="JSON list of {file, title, maybe group}; files lie beside it")
+    photos.add_argument("labels", type=place, help="JSON list of {file, title, maybe group}; files lie beside it")
     photos.add_argument("--apart", default="", metavar="TITLE", help="measure photos of this title apart")
     fitted = add(
         "fit-recognition", _fit_recognition, "fit, and measure by folds, how sure it is that a photo is recognised"
     )
-    fitted.add_argument("labels", type=Path, help="JSON list of {file, title}; files lie beside it")
+    fitted.add_argument("labels", type=place, help="JSON list of {file, title}; files lie beside it")
     questions = add("eval-questions", _eval_questions, "measure how well questions find their articles")
-    questions.add_argument("questions", type=Path, help="JSON list of {question, title}")
+    questions.add_argument("questions", type=place, help="JSON list of {question, title}")
     for command in (photos, fitted, questions):
         _add_json(command)
     _add_hybrid(questions)
@@ -127,7 +127,7 @@ def _add_benches(add: Callable[..., argparse.ArgumentParser]) -> None:
     )
     bench.add_argument("--users", type=count(), default=50, metavar="N", help="with --load: users (default: 50)")
     bench.add_argument(
-        "--vectors", type=Path, metavar="DIR", help="measure only the index, on the vectors there, made the first time"
+        "--vectors", type=place, metavar="DIR", help="measure only the index, on the vectors there, made the first time"
     )
     bench.add_argument(
         "--copies", type=count(), default=1, metavar="N", help="with --vectors: as many passages N times (default: 1)"
@@ -135,7 +135,7 @@ def _add_benches(add: Callable[..., argparse.ArgumentParser]) -> None:
     bench.add_argument(
         "--queries", type=count(), default=64, metavar="N", help="with --vectors: queries of a shape (default: 64)"
     )
-    bench.add_argument("--plot", type=Path, metavar="PNG", help="with --vectors: draw overlap against time")
+    bench.add_argument("--plot", type=place, metavar="PNG", help="with --vectors: draw overlap against time")
     encoding = add(
         "bench-encoder", _bench_encoder, "measure PreFLMR at a published size, with made-up weights, on this machine"
     )

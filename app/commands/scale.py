@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.commands.arguments import place
 from app.commands.mini import all_articles
 from app.commands.printing import printable
 from app.commands.terminal import add_command, read_entries
@@ -34,23 +35,23 @@ def add_commands(commands: Any) -> None:
     """Adds both commands to the retriever's parser."""
     about = "train the cells of a plan, such as those in recipes/scaling/, and fit how error falls with size"
     command = add_command(commands, "scale", _scale, about)
-    command.add_argument("plan", type=Path, nargs="?", metavar="PLAN.toml", help="which runs, as a grid")
+    command.add_argument("plan", type=place, nargs="?", metavar="PLAN.toml", help="which runs, as a grid")
     command.add_argument(
-        "--output", type=Path, metavar="DIR", help=f"the study's folder (default: {RUNS}/scaling/NAME)"
+        "--output", type=place, metavar="DIR", help=f"the study's folder (default: {RUNS}/scaling/NAME)"
     )
     command.add_argument("--report", action="store_true", help="run nothing; report what is done so far")
     command.add_argument("--published", action="store_true", help="what PreFLMR's published figures say of growth")
     command.add_argument("--json", action="store_true", help="print JSON")
-    command.add_argument("--plot", type=Path, metavar="PNG", help="with --published: draw the figures")
+    command.add_argument("--plot", type=place, metavar="PNG", help="with --published: draw the figures")
     data = add_command(commands, "study-data", _data, "write what the plans in recipes/scaling/mini/ train on")
-    data.add_argument("folder", type=Path, nargs="?", default=DATA, help=f"where (default: {DATA})")
+    data.add_argument("folder", type=place, nargs="?", default=DATA, help=f"where (default: {DATA})")
     data.add_argument("--corpus", help="the collection with the articles (default: wikipedia-vital)")
     data.add_argument(
-        "--photos", type=Path, required=True, metavar="LABELS.json",
+        "--photos", type=place, required=True, metavar="LABELS.json",
         help="photographs to learn from, but the last third of each series: a list of {file, title}, files beside it",
     )  # fmt: skip
     data.add_argument(
-        "--others", type=Path, required=True, metavar="LABELS.json", help="photographs that are only measured with"
+        "--others", type=place, required=True, metavar="LABELS.json", help="photographs that are only measured with"
     )
 
 

@@ -364,7 +364,7 @@ def build_service(settings: Settings) -> AnswerService:
         raise Problem(
             f"The data folder {settings.data_dir} cannot be made ({problem.strerror}); choose another one."
         ) from problem
-    catalogue = Catalogue(settings.catalogue_url)
+    catalogue = Catalogue(settings.catalogue_place)
     give_back_large_blocks()
     # Read when a model first works. Torch keeps operations prepared for the shapes of photos and texts that it has met,
     # 1,024 of them if not told, which fill up over hundreds of questions; 64 took 160 MB less after 150 questions, and

@@ -11,6 +11,7 @@ served is found here, unless a version is named.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, select, tuple_
@@ -26,10 +27,10 @@ _IDS_AT_ONCE = 500
 
 
 class Catalogue:
-    """The catalogue at an SQLAlchemy URL, made or brought to the newest schema on opening."""
+    """The catalogue at an SQLAlchemy URL or in a file of SQLite's, made or brought to the newest schema on opening."""
 
-    def __init__(self, url: str) -> None:
-        self.database = Database(url)
+    def __init__(self, place: str | Path) -> None:
+        self.database = Database(place)
 
     def close(self) -> None:
         """Let the connections go; the catalogue is not to be used after."""

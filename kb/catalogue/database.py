@@ -5,6 +5,7 @@ Every difference in how SQLite and servers are opened is here. Knows nothing of 
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections import defaultdict
@@ -37,8 +38,9 @@ class Database:
     Raises Problem when it cannot be opened, and every method does for every database error.
     """
 
-    def __init__(self, url: str) -> None:
-        self.url = _parsed(url)
+    def __init__(self, place: str | Path) -> None:
+        """place: a URL of SQLAlchemy's, or the file of SQLite, in which no character means anything."""
+        self.url = _file(place) if isinstance(place, Path) else _parsed(place)
         self.dialect = self.url.get_backend_name()
         self.engine = _engine(self.url)
         self._reader = _for_reading(self.engine)
@@ -102,7 +104,7 @@ class Database:
         self.engine.dispose()
 
     def __str__(self) -> str:
-        return self.url.render_as_string(hide_password=True)
+        return _shown(self.url)
 
     def _turns(self) -> AbstractContextManager[None]:
         return self._writers.taken(_BUSY_MS / 1000) if self.dialect == "sqlite" else nullcontext()
@@ -129,6 +131,17 @@ class Database:
         return f"The database {self} cannot be used: {reason}."
 
 
+def _file(path: Path) -> URL:
+    return URL.create("sqlite", database=str(path.absolute()))
+
+
+def _shown(url: URL) -> str:
+    """A URL for people: of SQLite's file as its path is written, without the signs that a URL has for letters."""
+    if url.get_backend_name() == "sqlite" and not url.query:
+        return f"{url.drivername}:///{url.database}"
+    return url.render_as_string(hide_password=True)
+
+
 def _parsed(url: str) -> URL:
     try:
         parsed = make_url(url)
@@ -142,11 +155,13 @@ def _parsed(url: str) -> URL:
             raise Problem(
                 "A SQLite database in memory cannot be shared between threads; give a file, as in sqlite:///file.sqlite."
             )
+        if parsed.database.startswith("~"):
+            parsed = parsed.set(database=os.path.expanduser(parsed.database))
     return parsed
 
 
 def _engine(url: URL) -> Engine:
-    shown = url.render_as_string(hide_password=True)
+    shown = _shown(url)
     try:
         if url.get_backend_name() != "sqlite":
             # A statement that is prepared while a table is empty goes through all of it for good when it is large.

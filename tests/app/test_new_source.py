@@ -74,7 +74,7 @@ def test_the_command_line_has_its_fields(shelf, tmp_path, capsys):
     assert "Say what to read: python -m kb ingest shelf COUNT --room ROOM --corpus NAME." in capsys.readouterr().err
     assert main(["ingest", "shelf", "2", "--room", "attic", "--corpus", "books"], settings) == 0
     assert capsys.readouterr().out.startswith("books: 2 new")
-    catalogue = Catalogue(settings.catalogue_url)
+    catalogue = Catalogue(settings.catalogue_place)
     try:
         assert [p.text for page in catalogue.stream("books") for p in page] == ["It is attic 0.", "It is attic 1."]
         (run,) = catalogue.runs("books")

@@ -28,7 +28,7 @@ def test_the_defaults():
     assert settings.model is None and settings.served_url is None and settings.served_key is None
     assert settings.four_bit is False
     assert (settings.host, settings.port) == ("127.0.0.1", 7860)
-    assert settings.catalogue_url == "sqlite:///data/catalogue.sqlite"
+    assert settings.catalogue_place == Path("data/catalogue.sqlite")
     assert settings.cache_dir == Path("data/cache")
 
 
@@ -46,8 +46,18 @@ def test_who_may_change_corpora(given, host, allowed):
 
 
 def test_the_database_is_in_the_data_folder_unless_named(tmp_path):
-    assert load_settings(data_dir=tmp_path).catalogue_url == f"sqlite:///{tmp_path}/catalogue.sqlite"
-    assert load_settings(database_url="postgresql://me@here/db").catalogue_url == "postgresql://me@here/db"
+    assert load_settings(data_dir=tmp_path).catalogue_place == tmp_path / "catalogue.sqlite"
+    assert load_settings(database_url="postgresql://me@here/db").catalogue_place == "postgresql://me@here/db"
+
+
+def test_the_home_folder_is_meant_wherever_a_path_is_set(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("CITESIGHT_DATA_DIR", "~/kept")
+    settings = load_settings(profile="~/tuned.safetensors", model="~/a model")
+    assert settings.data_dir == tmp_path / "kept" and settings.cache_dir == tmp_path / "kept" / "cache"
+    assert (settings.profile, settings.model) == (f"{tmp_path}/tuned.safetensors", f"{tmp_path}/a model")
+    with pytest.raises(Problem, match="data_dir .* cannot be .*'~nobody-here/x'.*: nobody of this machine"):
+        load_settings(data_dir="~nobody-here/x")
 
 
 @pytest.mark.parametrize("name", ["CITESIGHT_PORT", "GRADIO_SERVER_PORT", "PORT"])

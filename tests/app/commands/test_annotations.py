@@ -36,7 +36,7 @@ def command(given, capsys):
 
 @pytest.fixture
 def database(given):
-    opened = Database(given.catalogue_url)
+    opened = Database(given.catalogue_place)
     yield opened
     opened.close()
 

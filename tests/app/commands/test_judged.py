@@ -63,7 +63,7 @@ def settings(tmp_path, wheel_cache):
 
 @pytest.fixture
 def database(settings):
-    catalogue = Catalogue(settings.catalogue_url)
+    catalogue = Catalogue(settings.catalogue_place)
     yield catalogue.database
     catalogue.close()
 

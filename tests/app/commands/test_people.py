@@ -30,7 +30,7 @@ def command(capsys, monkeypatch):
 
 @pytest.fixture
 def database(plain_surroundings):
-    opened = Database(load_settings().catalogue_url)
+    opened = Database(load_settings().catalogue_place)
     yield opened
     opened.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from alembic import op
@@ -230,6 +231,24 @@ def test_urls_that_lead_nowhere(url, said):
     with pytest.raises(Problem, match=said) as problem:
         Catalogue(url)
     assert "secret" not in str(problem.value) and "\n" not in str(problem.value)
+
+
+@pytest.mark.parametrize("folder", ["100%41 of it", "what? mode=memory", "a#b%", "~", "file:x"])
+def test_no_character_of_a_path_means_anything(tmp_path, monkeypatch, folder):
+    monkeypatch.chdir(tmp_path)
+    path = Path(folder) / "c.sqlite"
+    catalogue = Catalogue(path)
+    assert str(catalogue.database) == f"sqlite:///{tmp_path / path}"
+    assert [each.name for each in tmp_path.iterdir()] == [folder]
+    assert {each.name for each in (tmp_path / folder).iterdir()} >= {"c.sqlite"}
+    catalogue.close()
+
+
+def test_a_url_may_begin_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    Catalogue("sqlite:///~/kept/c.sqlite").close()
+    assert [each.name for each in tmp_path.iterdir()] == ["home"] and (tmp_path / "home/kept/c.sqlite").is_file()
 
 
 def test_a_file_that_is_no_database(tmp_path):

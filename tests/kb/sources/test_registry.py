@@ -206,7 +206,7 @@ def test_cutting_is_what_is_asked_or_what_the_corpus_has(tmp_path, capsys, wheel
 
     def cut(*options: str) -> list[tuple[int, str]]:
         assert command_line.main([*ingest, *options], settings=settings) == 0
-        catalogue = Catalogue(settings.catalogue_url)
+        catalogue = Catalogue(settings.catalogue_place)
         try:
             newest = catalogue.stats()["corpora"][0]
             return [(each["passages"], each["cutting"]) for each in (newest, newest["newer"]) if each]
