@@ -19,6 +19,7 @@ from pathlib import Path
 
 from common.problems import Problem
 from kb.catalogue import Catalogue
+from kb.catalogue.alive import held
 from kb.catalogue.ingestion_runs import Run, begin_run, note, record_stop, seen, signs_of_life, store_skips
 from kb.catalogue.writing import Pieces, changed, remove_others, store
 from kb.chunking import Cutting, Piece, pieces_of
@@ -52,30 +53,31 @@ def ingest(
     if limit is not None and limit < 1:
         raise ValueError("limit must be at least 1")
     began = time.monotonic()
-    run = begin_run(catalogue, source, limit, "" if cutting is None else cutting.label, request)
     counts: Counter[str] = Counter()  # of what is written
-    try:
-        with signs_of_life(catalogue, run):
-            total, given = source.read(cache_dir)
-            total = total if limit is None or total is None else min(limit, total)
+    with held(catalogue.database.folder) as lock:
+        run = begin_run(catalogue, source, limit, "" if cutting is None else cutting.label, request, lock)
+        try:
+            with signs_of_life(catalogue, run):
+                total, given = source.read(cache_dir)
+                total = total if limit is None or total is None else min(limit, total)
+                with catalogue.database.writing() as session:
+                    note(session, run, counts, total=total)
+                there = _There() if source.whole and limit is None else None
+
+                def tell() -> None:
+                    if progress is not None:
+                        progress(seen(counts), total)
+
+                tell()
+                paused = _write_all(catalogue, run, _batches(given, limit), cutting, counts, there, tell)
+                if there is not None and not paused:
+                    counts["removed"] = remove_others(catalogue, run, there.keys, tuple(there.below))
             with catalogue.database.writing() as session:
-                note(session, run, counts, total=total)
-            there = _There() if source.whole and limit is None else None
-
-            def tell() -> None:
-                if progress is not None:
-                    progress(seen(counts), total)
-
-            tell()
-            paused = _write_all(catalogue, run, _batches(given, limit), cutting, counts, there, tell)
-            if there is not None and not paused:
-                counts["removed"] = remove_others(catalogue, run, there.keys, tuple(there.below))
-        with catalogue.database.writing() as session:
-            state = RunState.PAUSED if paused else RunState.FINISHED
-            note(session, run, counts, state=state, finished=datetime.now(UTC), error="", pausing=False)
-    except BaseException as problem:
-        record_stop(catalogue, run.id, problem)
-        raise
+                state = RunState.PAUSED if paused else RunState.FINISHED
+                note(session, run, counts, state=state, finished=datetime.now(UTC), error="", pausing=False)
+        except BaseException as problem:
+            record_stop(catalogue, run.id, problem)
+            raise
     numbers = {name: counts[name] for name in ("added", "updated", "unchanged", "skipped", "removed")}
     seconds = time.monotonic() - began
     return RunReport(run.id, source.name, seen=seen(counts), seconds=seconds, paused=paused, **numbers)

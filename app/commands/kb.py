@@ -336,7 +336,7 @@ def _stats(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -
     rows = [["corpus", "documents", "passages", "text", "licence", "last run"]]
     for corpus in stats["corpora"]:
         run = corpus["last_run"]
-        last = f"{run['state']} {run['finished'] or run['started']}" if run else "none"
+        last = f"{_state(run)} {run['finished'] or run['started']}" if run else "none"
         size = f"{corpus['text_bytes'] / 1e6:.1f} MB"
         rows.append(
             [corpus["name"], str(corpus["documents"]), str(corpus["passages"]), size, corpus["licence"], last]
@@ -350,7 +350,7 @@ def _runs(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) ->
         print(json.dumps(runs, ensure_ascii=False, indent=2))
         return
     rows = [["corpus", "state", "started", "seen", "new", "updated", "unchanged", "skipped"]]
-    rows += [[str(run[name]) for name in rows[0]] for run in runs]
+    rows += [[str(run[name]) for name in rows[0]] for run in [run | {"state": _state(run)} for run in runs]]
     table(rows)
     for run in runs:
         if run["error"]:
@@ -359,6 +359,10 @@ def _runs(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) ->
             print(f"  {skip['where']}: {skip['why']}")
         if run["skipped"] > _SHOWN_SKIPS:
             print(f"  and {run['skipped'] - _SHOWN_SKIPS:,} more; --json lists the first thousand")
+
+
+def _state(run: dict[str, Any]) -> str:
+    return "interrupted" if run["lost"] else run["state"]
 
 
 def _search(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:

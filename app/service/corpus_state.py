@@ -6,13 +6,12 @@ Knows nothing of threads, of SQL or of pages.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from app.service.job_states import INDEX_AT_REST, INGESTION_UNDER_WAY, IngestionState
 from app.service.results import IndexStatus
 from common.jobs import rate_of, remaining_of
-from kb.catalogue.checking import SILENT
 from kb.records import RunState, Skipped
 
 
@@ -64,8 +63,7 @@ class CorpusState:
 def with_run(state: CorpusState, run: dict[str, Any]) -> CorpusState:
     """The state of a corpus with the numbers of its last run, as `Catalogue.stats` gives it."""
     called = IngestionState(run["state"])
-    stale = called == IngestionState.RUNNING and not state.here and silent(run)
-    if stale:
+    if run["lost"]:
         called = IngestionState.INTERRUPTED
     elif called == IngestionState.RUNNING and run["pausing"]:
         called = IngestionState.PAUSING
@@ -78,7 +76,7 @@ def with_run(state: CorpusState, run: dict[str, Any]) -> CorpusState:
     return replace(
         state,
         state=called,
-        stale=stale,
+        stale=run["lost"],
         seen=run["seen"],
         total=total,
         progress=min(1.0, dealt / total) if total else None,
@@ -92,12 +90,7 @@ def with_run(state: CorpusState, run: dict[str, Any]) -> CorpusState:
 
 def going_on(run: dict[str, Any] | None) -> bool:
     """Whether somebody is at a run, in whichever process."""
-    return run is not None and run["state"] == RunState.RUNNING and not silent(run)
-
-
-def silent(run: dict[str, Any]) -> bool:
-    """Whether a run has shown no sign of life for so long that nobody seems to be at it."""
-    return datetime.now(UTC) - _moment(run["alive"] or run["started"]) > SILENT
+    return run is not None and run["state"] == RunState.RUNNING and not run["lost"]
 
 
 def _moment(iso: str) -> datetime:

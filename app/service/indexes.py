@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from app.service.corpus_state import going_on
 from app.service.encoder_lock import SharedEncoder
 from app.service.index_building import index_path
 from app.service.index_check import is_up_to_date
@@ -25,7 +26,6 @@ from app.settings import ENCODER_PATIENCE, Settings
 from common.jobs import Progress
 from common.problems import BadRequest, Problem
 from kb.catalogue import Catalogue
-from kb.records import RunState
 from retriever.index import Index
 from retriever.opening import is_index
 
@@ -180,8 +180,7 @@ class Indexes:
         """Whether there is an index of a corpus that holds all of it. To look is slow where there are millions of
         passages, so it is done once for each state of the corpus, and not in the middle of a run."""
         run, name = corpus["last_run"], corpus["name"]
-        under_way = run is not None and run["state"] == RunState.RUNNING
-        if not self._fingerprint or not corpus["passages"] or corpus["newer"] is not None or under_way:
+        if not self._fingerprint or not corpus["passages"] or corpus["newer"] is not None or going_on(run):
             return False
         data, profile = self._settings.data_dir, self._settings.profile
         path = index_path(data, name, profile, self._fingerprint, corpus["version"])

@@ -276,7 +276,7 @@ class Ingestions:
     def _ask_to_pause(self, corpus: str) -> bool:
         """Whether there was a run to ask."""
         last = last_run(self.catalogue, corpus)
-        if last is None or last["state"] != IngestionState.RUNNING:
+        if not going_on(last):
             return False
         ask_to_pause(self.catalogue, last["id"])
         return True
@@ -358,8 +358,8 @@ class Ingestions:
                 origin=self._origin(run["request"], name),
                 can_repeat=bool(run["request"]) or _is_fixed(name),
             )
-        if at_work is not None and (at_work.deleting or run is None or run["state"] != IngestionState.RUNNING):
-            state = replace(state, state=at_work.shown)
+        if at_work is not None and (at_work.deleting or not going_on(run)):
+            state = replace(state, state=at_work.shown, stale=False)
         if job is not None and job.error:
             state = replace(state, error=self._told(job.error))
         return state

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session, aliased
 
 from common.passage import Passage
 from kb.catalogue import text_search
+from kb.catalogue.alive import is_lost
 from kb.catalogue.database import Database
 from kb.catalogue.tables import CorpusRow, DocumentRow, IngestionRunRow, PassageRow, SkipRow, TwinRow
 from kb.records import CorpusInfo, Document, RunState, TextHit
@@ -302,6 +303,7 @@ def _run(row: IngestionRunRow) -> dict[str, Any]:
         "limit": row.asked,
         "total": row.total,
         "alive": None if row.alive is None else row.alive.isoformat(timespec="seconds"),
+        "lost": is_lost(row),
         "pausing": row.pausing,
         "request": row.request,
         "seen": row.seen,

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Select, bindparam, func, select, text, update
 from sqlalchemy.orm import Session
 
 from common.problems import Problem
+from kb.catalogue.alive import is_lost
 from kb.catalogue.catalogue import Catalogue
-from kb.catalogue.ingestion_runs import ENDED
+from kb.catalogue.ingestion_runs import end
 from kb.catalogue.tables import CorpusRow, DocumentRow, IngestionRunRow, PassageRow
 from kb.records import RunState, passage_hash
 
-SILENT = timedelta(minutes=2)  # without a sign of life a run has died
 _SHOWN = 3  # things named of those that are wrong
 _AT_ONCE = 5_000  # passages read at a time
 _CHANGED_AT_ONCE = 500
@@ -248,19 +247,15 @@ def _served(catalogue: Catalogue) -> _Found:
 
 
 def _runs(catalogue: Catalogue) -> _Found:
-    """A run that goes on has shown a sign of life."""
-    dead = (
-        (IngestionRunRow.state == RunState.RUNNING),
-        func.coalesce(IngestionRunRow.alive, IngestionRunRow.started) < datetime.now(UTC) - SILENT,
-    )
+    """A run that says that it goes on does."""
+    running = select(IngestionRunRow, CorpusRow.name).join(CorpusRow, CorpusRow.id == IngestionRunRow.corpus_id)
+    running = running.where(IngestionRunRow.state == RunState.RUNNING).order_by(CorpusRow.name)
     with catalogue.database.reading() as session:
-        found = select(CorpusRow.name).join(IngestionRunRow, IngestionRunRow.corpus_id == CorpusRow.id)
-        names = session.scalars(found.where(*dead).order_by(CorpusRow.name)).all()
+        names = [name for run, name in session.execute(running) if is_lost(run)]
 
     def mend(catalogue: Catalogue) -> None:
         with catalogue.database.writing() as session:
-            ended = {"state": RunState.INTERRUPTED, "finished": datetime.now(UTC), "error": ENDED}
-            session.execute(update(IngestionRunRow).where(*dead).values(ended))
+            end(session, [run for run, _ in session.execute(running).all() if is_lost(run)])
 
     if names:
         yield (

@@ -106,6 +106,11 @@ class Database:
     def __str__(self) -> str:
         return _shown(self.url)
 
+    @property
+    def folder(self) -> Path | None:
+        """Where SQLite's file is; None for a server."""
+        return Path(self.url.database).parent if self.dialect == "sqlite" and not self.url.query else None
+
     def _turns(self) -> AbstractContextManager[None]:
         return self._writers.taken(_BUSY_MS / 1000) if self.dialect == "sqlite" else nullcontext()
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from common.problems import Problem
+from kb.catalogue import alive
 from kb.catalogue.catalogue import Catalogue
 from kb.catalogue.tables import CorpusRow, IngestionRunRow, SkipRow
 from kb.records import RunState, Skipped, Source, version_name
@@ -34,9 +35,9 @@ class Run:
     corpus: str
 
 
-def begin_run(catalogue: Catalogue, source: Source, limit: int | None, label: str, request: str) -> Run:
+def begin_run(catalogue: Catalogue, source: Source, limit: int | None, label: str, request: str, lock: str) -> Run:
     """A new run, and the version of the corpus that it writes, made or brought up to date; `label` says how the corpus
-    is cut, "" that it is not."""
+    is cut, "" that it is not, and `lock` by what the run is known to go on."""
     with catalogue.database.writing() as session:
         details = {name: getattr(source, name) for name in ("title", "licence", "language", "homepage")}
         corpus = _newest(session, source.name)
@@ -52,19 +53,27 @@ def begin_run(catalogue: Catalogue, source: Source, limit: int | None, label: st
         more = {"cutting": label} if label else {}
         session.execute(update(CorpusRow).where(CorpusRow.id == corpus.id).values(**details, **more))
         # A run that was killed could not say so itself. One that is still at work says "finished" at its end.
-        session.execute(
-            update(IngestionRunRow)
-            .where(IngestionRunRow.corpus_id == corpus.id, IngestionRunRow.state == RunState.RUNNING)
-            .values(state=RunState.INTERRUPTED, finished=datetime.now(UTC), error=ENDED)
-        )
+        before = (IngestionRunRow.corpus_id == corpus.id, IngestionRunRow.state == RunState.RUNNING)
+        end(session, session.scalars(select(IngestionRunRow).where(*before)).all())
         now = datetime.now(UTC)
         run = IngestionRunRow(
             corpus_id=corpus.id, state=RunState.RUNNING, started=now, alive=now, asked=limit, request=request,
-            seen=0, added=0, updated=0, unchanged=0, error="",
+            lock=lock, seen=0, added=0, updated=0, unchanged=0, error="",
         )  # fmt: skip
         session.add(run)
         session.flush()
         return Run(run.id, corpus.id, corpus.name)
+
+
+def end(session: Session, runs: Sequence[IngestionRunRow]) -> None:
+    """Write down that runs were interrupted which could not say so themselves."""
+    session.execute(
+        update(IngestionRunRow)
+        .where(IngestionRunRow.id.in_([run.id for run in runs]), IngestionRunRow.state == RunState.RUNNING)
+        .values(state=RunState.INTERRUPTED, finished=datetime.now(UTC), error=ENDED)
+    )
+    for run in runs:
+        alive.remove(run.lock)
 
 
 def _newest(session: Session, called: str) -> CorpusRow | None:

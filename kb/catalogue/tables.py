@@ -123,7 +123,8 @@ class IngestionRunRow(Base):
     """`state` is a RunState (of one that failed, `error` says why); counters are true at every batch.
 
     `request` is what was asked for, as JSON, so that it can be asked for again; `total` the number of documents, where
-    it is known; `alive` when the run last said that it goes on; `pausing` asks it to stop after the batch under way.
+    it is known; `alive` when the run last said that it goes on, and `lock` the path of what it holds as long as it does
+    (kb/catalogue/alive.py); `pausing` asks it to stop after the batch under way.
     """
 
     __tablename__ = "ingestion_run"
@@ -137,6 +138,7 @@ class IngestionRunRow(Base):
     request: Mapped[str] = mapped_column(Text, server_default="")
     total: Mapped[int | None]
     alive: Mapped[datetime | None]
+    lock: Mapped[str] = mapped_column(Text, server_default="")
     pausing: Mapped[bool] = mapped_column(server_default=false())
     seen: Mapped[int]
     added: Mapped[int]

@@ -25,8 +25,7 @@ from app.service.ingestions import Ingestions
 from app.settings import UPLOAD_FILES
 from common.problems import Problem
 from kb import ingest as ingestion
-from kb.catalogue import Catalogue
-from kb.catalogue.checking import SILENT
+from kb.catalogue import Catalogue, alive
 from kb.catalogue.indexed import IndexRecord, records
 from kb.catalogue.tables import IngestionRunRow
 from kb.records import DocumentRecord, Skipped, Source
@@ -362,7 +361,7 @@ class TestRestart:
         slowly.fails = None
         with working(tmp_path) as made:
             assert state(made).state == "running" and not state(made).stale
-            long_ago = datetime.now(UTC) - SILENT - timedelta(seconds=5)
+            long_ago = datetime.now(UTC) - alive.SILENT - timedelta(seconds=5)
             with catalogue.database.writing() as session:
                 session.execute(update(IngestionRunRow).values(alive=long_ago, started=long_ago))
             now = state(made)
@@ -371,6 +370,29 @@ class TestRestart:
             made.resume("slow")
             wait_for(lambda: state(made).state == "finished")
             assert state(made).documents == DOCUMENTS
+            assert made.catalogue.runs("slow")[1]["state"] == "interrupted"
+        catalogue.close()
+
+    def test_a_program_that_was_killed_is_taken_over_at_once(self, tmp_path: Path, slow, monkeypatch) -> None:
+        slowly = slow()
+        catalogue = Catalogue(tmp_path / "catalogue.sqlite")
+        with pytest.raises(KeyboardInterrupt), monkeypatch.context() as patch:
+            patch.setattr(ingestion, "record_stop", lambda *_: None)  # a killed process records nothing
+            patch.setattr(alive, "remove", lambda _: None)  # and leaves the lock that nobody holds any more
+            slowly.upto, slowly.fails = 12, KeyboardInterrupt()
+            ingestion.ingest(catalogue, KINDS["slow"].fixed, Path("unused"), request=as_request(Asked("slow")))
+        with catalogue.database.writing() as session:
+            session.execute(update(IngestionRunRow).values(pausing=True))
+        slowly.fails = None
+        with working(tmp_path) as made:
+            now = state(made)
+            assert now.state == "interrupted" and now.stale and not now.busy and now.can_repeat
+            assert "Nothing is being ingested" in refused(made.pause, "slow")
+            slowly.upto = DOCUMENTS
+            with made._turns, made._turns:  # others have them
+                made.resume("slow")
+                assert state(made).state == "waiting" and not state(made).stale  # not that of the run before
+            wait_for(lambda: state(made).state == "finished")
             assert made.catalogue.runs("slow")[1]["state"] == "interrupted"
         catalogue.close()
 
