@@ -11,13 +11,14 @@ import os
 import threading
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from PIL import Image
 
 from app.service.answerers import Answerers, answerers_for
-from app.service.cutting import cutting_for
 from app.service.encoder_lock import SharedEncoder
+from app.service.fixed_corpora import fetch
 from app.service.indexes import Indexes
 from app.service.photo_subject import find_subject
 from app.service.question_subject import asks_of_another, helped_by, said_kind, said_to_be, taken_over
@@ -34,11 +35,9 @@ from common.recently_used import RecentlyUsed
 from common.worker_thread import Worker
 from generator.answers import Turn
 from kb.catalogue import Catalogue
-from kb.ingest import ingest
-from kb.records import CorpusInfo, RunState
-from kb.sources.registry import KINDS
+from kb.records import CorpusInfo
 from retriever.encoders.base import Encoder, Query, QueryVectors
-from retriever.encoders.registry import load_encoder, load_word_pieces
+from retriever.encoders.registry import load_encoder
 from retriever.encoders.sentences import load_sentence_encoder
 from retriever.index import Index
 
@@ -371,15 +370,6 @@ def build_service(settings: Settings) -> AnswerService:
     # 6 % more of the processor.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
 
-    def fetch(corpus: str, progress: Progress) -> None:
-        kind = KINDS.get(corpus)
-        if kind is not None and kind.fixed is not None and not _complete(catalogue, corpus):
-            cutting = None
-            if kind.cut:
-                words = load_word_pieces(settings.profile, settings.cache_dir)
-                cutting = cutting_for(words, *(catalogue.cutting(corpus) or ()))
-            ingest(catalogue, kind.fixed, settings.cache_dir, progress=progress, cutting=cutting)
-
     def answerers(encoder: SharedEncoder, progress: Progress) -> Answerers:
         least = encoder.min_score if settings.min_score is None else settings.min_score
         embed = load_sentence_encoder(settings.cache_dir).embed_sentences
@@ -390,11 +380,5 @@ def build_service(settings: Settings) -> AnswerService:
         catalogue,
         encoder_loader=lambda progress: load_encoder(settings.profile, settings.cache_dir, progress),
         answerers_factory=answerers,
-        fetch=fetch,
+        fetch=partial(fetch, catalogue, settings),
     )
-
-
-def _complete(catalogue: Catalogue, corpus: str) -> bool:
-    """Whether the corpus's last ingestion went through all of its source; then starting needs no network."""
-    runs = [each["last_run"] for each in catalogue.stats()["corpora"] if each["name"] == corpus]
-    return any(run is not None and run["state"] == RunState.FINISHED and run["limit"] is None for run in runs)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -25,8 +26,10 @@ from kb.catalogue.corpora import delete_older, serve
 from kb.catalogue.indexed import records
 from kb.records import version_name
 from retriever.encoders.base import Encoder
-from retriever.index import Index
+from retriever.index import BeingWritten, Index, is_being_written
 from retriever.opening import open_index
+
+LOOK = 0.2  # seconds between two looks at what another process builds
 
 log = logging.getLogger(__name__)
 
@@ -151,16 +154,20 @@ class Indexer:
         versions = [corpus.version for corpus in self._catalogue.versions(self.corpus)] or [1]
         served, newest = versions[0], versions[-1]
         path = self._place(encoder, newest)
-        build_index(
-            self._catalogue,
-            self.corpus,
-            encoder,
-            path,
-            progress=self._indexing,
-            go_on=lambda: not self._job.stopping,
-            committed=lambda: self._reopen(path, encoder) if newest == served or self.index() is None else None,
-            version=newest,
-        )
+
+        def more() -> None:
+            if newest == served or self.index() is None:
+                self._reopen(path, encoder)
+
+        def go_on() -> bool:
+            return not self._job.stopping
+
+        while True:
+            try:
+                build_index(self._catalogue, self.corpus, encoder, path, self._indexing, go_on, more, newest)
+                break
+            except BeingWritten:
+                self._wait_for_other(path, newest, more)
         if newest != served and not self._job.stopping:
             following = open_index(path, encoder)
             if following is not None:
@@ -168,6 +175,17 @@ class Indexer:
             serve(self._catalogue, self.corpus, newest)
             self._index = following  # who still asks the old one goes on with it
         self._remove_older(path.parent.parent, newest)
+
+    def _wait_for_other(self, path: Path, version: int, more: Callable[[], None]) -> None:
+        """Until another process that builds the index has ended, whose work is told as if it were done here."""
+        total = self._catalogue.count(self.corpus, version)
+        while is_being_written(path):
+            more()
+            done = min(total, self._searchable())
+            told = f"Another program is indexing this: {done:,} of {total:,} passages; they can be asked about."
+            self._say(IndexState.INDEXING, done, total, told)
+            self._job.check()
+            time.sleep(LOOK)
 
     def _remove_older(self, root: Path, newest: int) -> None:
         """Remove the indexes of versions that are no more."""
@@ -200,8 +218,8 @@ class Indexer:
         index = self.index()
         if index is None:
             self._index = index = open_index(path, encoder)
-        else:
-            index.refresh()
+        elif not index.refresh():
+            return
         if index is not None:
             index.warm_up()
 

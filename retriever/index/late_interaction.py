@@ -76,7 +76,7 @@ class LateInteractionIndex(Index):
             raise storage.disk_problem(error, path, "creating") from error
         try:
             if (path / storage.MANIFEST).exists():
-                raise Problem(f"There is an index at {path} already; open it, or delete the directory first.")
+                raise Problem(f"There is an index at {path} already; open it, or give another directory.")
             name = storage.file_name("codebook", 1)
             manifest = Manifest(dim, nbits, fingerprint, name, storage.new_identity())
             storage.remove_others(path, manifest)  # what a killed writer left

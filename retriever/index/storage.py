@@ -321,6 +321,10 @@ def _file_number(name: str) -> int | None:
     return int(match[1]) if match else None
 
 
+class BeingWritten(Problem):
+    """Another process has the right to write to an index."""
+
+
 class WriterLock:
     """The right to write to an index directory: one holder at a time, given back when its process ends.
 
@@ -337,7 +341,7 @@ class WriterLock:
         except BaseException as error:
             self._file.close()
             if isinstance(error, BlockingIOError):
-                raise Problem(
+                raise BeingWritten(
                     f"Another process is writing to the index at {path}; wait until it has finished or stop it."
                 ) from None
             raise
@@ -356,6 +360,17 @@ class WriterLock:
 
     def release(self) -> None:
         self._file.close()
+
+
+def is_being_written(path: Path) -> bool:
+    """Whether another process has the right to write to the index directory now."""
+    try:
+        WriterLock(path).release()
+    except BeingWritten:
+        return True
+    except (Problem, OSError):
+        pass  # there is none, or nobody can
+    return False
 
 
 def remove(path: str | Path) -> None:
