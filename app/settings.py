@@ -177,6 +177,12 @@ class Settings(BaseSettings):
     google_engine: str | None = Field(None, description="id of the search engine that the key is used with")
     four_bit: bool = Field(False, description="load the model that answers in 4 bits; needs a GPU and bitsandbytes")
 
+    @field_validator("host")
+    @classmethod
+    def _bare(cls, value: str) -> str:
+        """An address of IPv6 without the brackets that it has in a URL."""
+        return value[1:-1] if value.startswith("[") and value.endswith("]") else value
+
     @field_validator("data_dir", "profile", "model")
     @classmethod
     def _at_home(cls, value: Path | str) -> Path | str:

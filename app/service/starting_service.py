@@ -31,6 +31,8 @@ class StartingService:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._loaded = threading.Event()
+        self._changing = threading.Lock()
+        self._closed = False
         self._service: AnswerService | None = None
         self._ingestions: Ingestions | None = None
         self._annotating: Annotating | None = None
@@ -41,11 +43,15 @@ class StartingService:
         from app.service.ask import build_service
         from app.service.ingestions import Ingestions
 
-        self._service = build_service(self.settings)
-        self._ingestions = Ingestions(self._service)
-        self._annotating = Annotating(self._service)
-        self._service.start()
-        self._loaded.set()
+        service = build_service(self.settings)
+        with self._changing:
+            self._service = service
+            self._ingestions = Ingestions(service)
+            self._annotating = Annotating(service)
+            if self._closed:  # meanwhile
+                return self._close()
+            service.start()
+            self._loaded.set()
 
     def status(self) -> IndexStatus:
         return self._service.status() if self._loaded.is_set() else STARTING
@@ -70,7 +76,12 @@ class StartingService:
         return self._get().ask(image, question, corpora, k, **how)
 
     def close(self) -> None:
-        """Close the real service, if there is one."""
+        """Close the real service, if there is one; one that is still being loaded is closed then."""
+        with self._changing:
+            self._closed = True
+            self._close()
+
+    def _close(self) -> None:
         for behind in (self._ingestions, self._annotating):
             if behind is not None:
                 behind.close()

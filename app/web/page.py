@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 from gradio.utils import get_upload_folder
+from httpx import HTTPError
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 
@@ -25,10 +26,13 @@ from app.web.ask.wiring import wire
 from app.web.components import html
 from app.web.corpora.page import build_corpora
 from app.web.listeners import Listeners
+from app.web.listening import check_listening
 from app.web.middleware import Beside, Bodies, Endpoints, Origins, Routes, SafeHeaders
 from app.web.progress import POLL_SECONDS, Watched, looking
 from app.web.request_files import EXAMPLES, Page, placed
 from app.web.upload_limits import PATH, LimitedUploads, UploadLimits
+from common.problems import Problem
+from common.text import shown
 from retriever.images import MAX_BYTES
 
 if TYPE_CHECKING:
@@ -88,9 +92,18 @@ def build_page(
 
 
 def launch(page: Page, settings: Settings) -> str:
-    """Start serving in the background and return the address. Raises OSError when the port is taken."""
+    """Start serving in the background and return the address. Raises Problem where that cannot be."""
+    check_listening(settings.host, settings.port)
+    try:
+        return _launched(page, settings)
+    except (OSError, HTTPError) as problem:
+        where = f"{settings.host}, port {settings.port}"
+        raise Problem(f"The page cannot be served on {where} ({shown(problem, 300).rstrip('.')}).") from problem
+
+
+def _launched(page: Page, settings: Settings) -> str:
     _, address, _ = page.launch(
-        server_name=settings.host,
+        server_name=f"[{settings.host}]" if ":" in settings.host else settings.host,
         server_port=settings.port,
         prevent_thread_lock=True,
         quiet=True,

@@ -1,6 +1,8 @@
 """Serves the page until it is interrupted: settings from the command line, the page, the service.
 
-The page is up at once; libraries, models and index are loaded behind it. Knows nothing of how any of them work.
+The page is up at once; libraries, models and index are loaded behind it. All that happens in a thread of its own, since
+the main thread waits for the interrupt (app/web/interruption.py), and nothing here is imported before that does which
+takes time. Knows nothing of how any of it works.
 """
 
 from __future__ import annotations
@@ -8,92 +10,81 @@ from __future__ import annotations
 import argparse
 import atexit
 import os
-import signal
 import sys
 import threading
-from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+from app.web.interruption import Interruption
+from common.problems import Problem
+
+if TYPE_CHECKING:
+    from app.service.starting_service import StartingService
+    from app.settings import Settings
 
 # Before Gradio is imported: it would otherwise call home with what it was started for.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
-from app.service.starting_service import StartingService
-from app.settings import add_answer_options, add_common_options, settings_from
-from app.web.page import build_page, launch
-from app.web.upload_limits import own_folder
-from common.problems import Problem
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve until interrupted. Returns the exit code: 0, or 2 after a sentence on what is wrong."""
+    interruption = Interruption()
+    from app.service.starting_service import StartingService
+
+    try:
+        settings = _settings(arguments)
+    except Problem as problem:
+        return _refuse(str(problem))
+    service = StartingService(settings)
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            begin(settings, service)
+        except BaseException as problem:
+            failed.append(problem)
+            interruption.tell()
+
+    threading.Thread(target=work, name="start", daemon=True).start()
+    try:
+        interruption.wait()
+    finally:
+        service.close()
+    if interruption.came:
+        return 0
+    if isinstance(failed[0], Problem):
+        return _refuse(str(failed[0]))
+    raise failed[0]
+
+
+def begin(settings: Settings, service: StartingService) -> None:
+    """Serve the page and load the service. Raises Problem."""
+    from app.web.upload_limits import upload_folder
+    from common.proxies import no_proxies, spare_loopback
+
+    # Gradio reads these when it is imported: where all goes that it writes, and, in its own way, what is set already.
+    os.environ["GRADIO_TEMP_DIR"] = str(upload_folder())
+    for name in ("GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT"):
+        os.environ.pop(name, None)
+    with no_proxies():  # it asks itself whether it is there
+        from app.web.page import build_page, launch
+
+        address = launch(build_page(service, service.ingestions, service.annotating), settings)
+    spare_loopback(settings.host)
+    print(f"CiteSight is at {address}", flush=True)
+    service.load()
+
+
+def _settings(arguments: list[str] | None) -> Settings:
+    from app.settings import add_answer_options, add_common_options, settings_from
+
     parser = argparse.ArgumentParser(prog="app.py", description="Serve the CiteSight page.")
     add_common_options(parser)
     add_answer_options(parser)
     parser.add_argument("--corpus", metavar="NAME", help="the collection questions are asked of")
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on (default: 7860)")
-    try:
-        settings = settings_from(parser.parse_args(arguments))
-    except Problem as problem:
-        return _refuse(str(problem))
-    if "GRADIO_TEMP_DIR" not in os.environ:  # where Gradio puts what is uploaded
-        os.environ["GRADIO_TEMP_DIR"] = str(own_folder())
-    interruption = _Interruption()
-    service = StartingService(settings)
-    try:
-        try:
-            address = launch(build_page(service, service.ingestions, service.annotating), settings)
-        except OSError:
-            return _refuse(
-                f"Port {settings.port} on {settings.host} cannot be used, most likely because another "
-                "program has it; stop that one or choose another with --port."
-            )
-        print(f"CiteSight is at {address}", flush=True)
-        if not interruption.came:
-            service.load()
-        interruption.wait()
-    except Problem as problem:
-        return _refuse(str(problem))
-    except KeyboardInterrupt:
-        pass
-    finally:
-        service.close()
-    return 0
-
-
-class _Interruption:
-    """Ctrl-C, or SIGTERM, with which a container is stopped: KeyboardInterrupt until it is waited for. One that comes
-    while the page is being launched may be caught there, which is why `came` says it too."""
-
-    def __init__(self) -> None:
-        self.came = False
-        self._waiting = False
-        # Written to whichever thread a signal comes to, and no lock, which the interrupted code may hold.
-        self._told, tell = os.pipe()
-        os.set_blocking(tell, False)
-        signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
-        self._drop, sys.unraisablehook = sys.unraisablehook, self._dropped
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._interrupted)
-
-    def wait(self) -> None:
-        self._waiting = True
-        while not self.came:
-            os.read(self._told, 1)
-
-    def _interrupted(self, number: int, frame: FrameType | None) -> None:
-        self.came = True
-        if self._waiting:
-            return
-        signal.default_int_handler(number, frame)
-
-    def _dropped(self, what: sys.UnraisableHookArgs) -> None:
-        """Python drops what is raised in a finaliser or a weak reference's callback; it is raised again elsewhere."""
-        if issubclass(what.exc_type, KeyboardInterrupt):
-            threading.Timer(0.05, os.kill, [os.getpid(), signal.SIGINT]).start()
-        else:
-            self._drop(what)
+    return settings_from(parser.parse_args(arguments))
 
 
 def _refuse(sentence: str) -> int:

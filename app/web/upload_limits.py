@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import json
+import os
 import shutil
 import tempfile
 import time
@@ -32,6 +33,7 @@ from app.settings import (
     UPLOADS_AT_ONCE,
 )
 from app.web.clients import client_of
+from common.problems import Problem
 from common.recently_used import RecentlyUsed
 
 PATH = "/gradio_api/upload"
@@ -195,6 +197,22 @@ class _Listened:
         except ValueError:
             return 0
         return len(taken) if isinstance(taken, list) else 0
+
+
+def upload_folder() -> Path:
+    """Where uploads go: the folder that GRADIO_TEMP_DIR names, else one of this process's own. Raises Problem where
+    nothing can be written there."""
+    given = os.path.expanduser(os.environ.get("GRADIO_TEMP_DIR", ""))
+    try:
+        if not given:
+            return own_folder()
+        Path(given).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=given):
+            return Path(given)
+    except OSError as problem:
+        reason = problem.strerror or problem
+        which, name = (f"The folder {given}", "GRADIO_TEMP_DIR") if given else ("The temporary folder", "TMPDIR")
+        raise Problem(f"{which} cannot be written to ({reason}); give another in {name}.") from None
 
 
 def own_folder() -> Path:

@@ -13,6 +13,8 @@ from typing import Any
 
 import httpx
 
+from common.proxies import told_of_proxies
+
 CONNECT_SECONDS = 10.0
 
 
@@ -51,7 +53,10 @@ def client_for(url: httpx.URL, key: str, timeout: float) -> httpx.Client:
     encrypted = url.scheme == "https"
     limits = httpx.Timeout(timeout, connect=min(CONNECT_SECONDS, timeout))
     # Without encryption there is nothing to verify, and loading the certificates takes its time.
-    return httpx.Client(headers=headers, timeout=limits, follow_redirects=False, trust_env=encrypted, verify=encrypted)
+    with told_of_proxies():
+        return httpx.Client(
+            headers=headers, timeout=limits, follow_redirects=False, trust_env=encrypted, verify=encrypted
+        )
 
 
 def retry_after(value: str) -> float | None:

@@ -24,6 +24,7 @@ from pydantic import SecretStr
 
 from app.hosts import is_loopback
 from common.problems import BadRequest, Problem
+from common.proxies import told_of_proxies
 
 SECONDS = 10.0  # for each of the provider's answers
 _MOST_BYTES = 200_000
@@ -115,9 +116,11 @@ class Provider:
 def _asked(method: str, url: str, **more: Any) -> dict[str, Any]:
     """The object that an address answers with. What is sent and what comes back is in no message."""
     body = b""
+    with told_of_proxies():
+        made = httpx.Client(timeout=SECONDS, headers={"Accept": "application/json"})
     try:
         with (
-            httpx.Client(timeout=SECONDS, headers={"Accept": "application/json"}) as client,
+            made as client,
             client.stream(method, url, **more) as reply,
         ):
             for piece in reply.iter_bytes():
