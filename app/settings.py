@@ -185,8 +185,10 @@ class Settings(BaseSettings):
 
     @field_validator("data_dir", "profile", "model")
     @classmethod
-    def _at_home(cls, value: Path | str) -> Path | str:
+    def _at_home(cls, value: Path | str | None) -> Path | str | None:
         """No shell has seen what stands in the environment or a file, nor all that stands behind an option."""
+        if value is None:
+            return None
         place = os.path.expanduser(value)
         if isinstance(value, Path) and place.startswith("~"):
             raise PydanticCustomError("home", "nobody of this machine is called what stands behind its ~")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import update
@@ -93,8 +94,9 @@ def test_without_a_lock_signs_of_life_count(catalogue, tmp_path, monkeypatch):
 
     def look(_number: int) -> None:
         assert not run(catalogue)["lost"]
+        long_ago = datetime.now(UTC) - alive.SILENT
         with catalogue.database.writing() as session:
-            session.execute(update(IngestionRunRow).values(alive=IngestionRunRow.started - alive.SILENT))
+            session.execute(update(IngestionRunRow).values(alive=long_ago, started=long_ago))
         assert run(catalogue)["lost"]
 
     ingest(catalogue, source([record(1)], look), tmp_path)
