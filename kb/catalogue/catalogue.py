@@ -119,12 +119,16 @@ class Catalogue:
         terms = text_search.split_words(words)
         if not terms:
             return []
-        match = text_search.ranked(self.database.dialect, terms).subquery("match")
-        chosen = _passages().add_columns(match.c.score).join(match, match.c.id == PassageRow.id)
-        chosen = chosen.where(CorpusRow.served) if corpus is None else chosen.where(*_is(corpus, None))
-        chosen = chosen.order_by(match.c.score.desc(), PassageRow.id).limit(limit)
+        served = (CorpusRow.served,) if corpus is None else _is(corpus, None)
+        found: dict[int, TextHit] = {}
         with self.database.reading() as session:
-            return [TextHit(_passage(*row[:-1]), float(row[-1])) for row in session.execute(chosen)]
+            for scores in text_search.searches(self.database.dialect, terms):
+                match = scores.subquery("match")
+                chosen = _passages().add_columns(match.c.score).join(match, match.c.id == PassageRow.id).where(*served)
+                for *row, score in session.execute(chosen.order_by(match.c.score.desc(), PassageRow.id).limit(limit)):
+                    if row[0].id not in found or score > found[row[0].id].score:
+                        found[row[0].id] = TextHit(_passage(*row), float(score))
+        return [hit for _, hit in sorted(found.items(), key=lambda each: (-each[1].score, each[0]))[:limit]]
 
     def browse(self, corpus: str, after: str = "", limit: int = 20) -> list[Document]:
         """Documents of `corpus` in the order they came: those after the document of that id, from the first for ""."""

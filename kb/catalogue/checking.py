@@ -16,7 +16,9 @@ from common.problems import Problem
 from kb.catalogue.alive import is_lost
 from kb.catalogue.catalogue import Catalogue
 from kb.catalogue.ingestion_runs import end
-from kb.catalogue.tables import CorpusRow, DocumentRow, IngestionRunRow, PassageRow
+from kb.catalogue.spaceless import spelt
+from kb.catalogue.tables import CorpusRow, DocumentRow, IngestionRunRow, PairsRow, PassageRow
+from kb.catalogue.text_search import learn_pairs_anew
 from kb.records import RunState, passage_hash
 
 _SHOWN = 3  # things named of those that are wrong
@@ -86,22 +88,20 @@ def _orphans(catalogue: Catalogue) -> _Found:
 
 
 def _words(catalogue: Catalogue) -> _Found:
-    """Full-text search knows every passage, and no others."""
-    without = (
-        "SELECT count(*) FROM passage WHERE NOT EXISTS (SELECT 1 FROM passage_words_docsize d WHERE d.id = passage.id)"
-    )
-    beyond = (
-        "SELECT count(*) FROM passage_words_docsize d WHERE NOT EXISTS (SELECT 1 FROM passage WHERE passage.id = d.id)"
-    )
-    with catalogue.database.reading() as session:
-        wrong = (session.scalar(text(without)) or 0) + (session.scalar(text(beyond)) or 0)
+    """Full-text search knows every passage, and no others; the same of those it knows in pairs."""
+    for table, kept, number in (("passage_words", "passage", "id"), ("pair_words", "passage_pairs", "passage_id")):
+        pair = f"d.id = {kept}.{number}"
+        without = f"SELECT count(*) FROM {kept} WHERE NOT EXISTS (SELECT 1 FROM {table}_docsize d WHERE {pair})"
+        beyond = f"SELECT count(*) FROM {table}_docsize d WHERE NOT EXISTS (SELECT 1 FROM {kept} WHERE {pair})"
+        with catalogue.database.reading() as session:
+            wrong = (session.scalar(text(without)) or 0) + (session.scalar(text(beyond)) or 0)
 
-    def mend(catalogue: Catalogue) -> None:
-        with catalogue.database.writing() as session:
-            session.execute(text("INSERT INTO passage_words(passage_words) VALUES ('rebuild')"))
+        def mend(catalogue: Catalogue, table: str = table) -> None:
+            with catalogue.database.writing() as session:
+                session.execute(text(f"INSERT INTO {table}({table}) VALUES ('rebuild')"))
 
-    if wrong:
-        yield Fault(f"The search by words is wrong about {wrong:,} passages.", "It is built anew."), mend
+        if wrong:
+            yield Fault(f"The search by words is wrong about {wrong:,} passages.", "It is built anew."), mend
 
 
 def _passages(catalogue: Catalogue) -> _Found:
@@ -112,15 +112,17 @@ def _passages(catalogue: Catalogue) -> _Found:
     columns = (
         PassageRow.id, PassageRow.name, PassageRow.title, PassageRow.section, PassageRow.text, PassageRow.text_bytes,
         PassageRow.content_hash, PassageRow.position, PassageRow.document_id, DocumentRow.name,
+        PairsRow.title, PairsRow.text,
     )  # fmt: skip
-    for row in _rows(catalogue, select(*columns).join(DocumentRow)):
-        number, name, title, section, said, size, content_hash, position, document_id, document = row
+    for row in _rows(catalogue, select(*columns).join(DocumentRow).outerjoin(PairsRow)):
+        number, name, title, section, said, size, content_hash, position, document_id, document, *pairs = row
         right = {
             "name": f"{document}#{position}",
             "text_bytes": len(said.encode()),
             "content_hash": passage_hash(title, section, said),
         }
-        if right != {"name": name, "text_bytes": size, "content_hash": content_hash}:
+        learnt = tuple(pairs) == (spelt(title, said) or (None, None))
+        if right != {"name": name, "text_bytes": size, "content_hash": content_hash} or not learnt:
             changed.append({"number": number, **right})
             names.append(name)
             documents.add(document_id)
@@ -139,6 +141,7 @@ def _passages(catalogue: Catalogue) -> _Found:
             rows = [{"number": each["number"], **{f"new_{name}": each[name] for name in fresh}} for each in some]
             with catalogue.database.writing() as session:
                 session.execute(change, rows)
+                learn_pairs_anew(session, [each["number"] for each in some])
         _ask_for(catalogue, documents)
 
     yield (

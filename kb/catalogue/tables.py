@@ -119,6 +119,17 @@ class PassageRow(Base):
     document: Mapped[DocumentRow] = relationship()
 
 
+class PairsRow(Base):
+    """What full-text search reads of a passage in a writing without spaces, as kb/catalogue/spaceless.py spells it;
+    others have no such row."""
+
+    __tablename__ = "passage_pairs"
+
+    passage_id: Mapped[int] = mapped_column(ForeignKey("passage.id", ondelete="CASCADE"), primary_key=True)
+    title: Mapped[str] = mapped_column(Text)
+    text: Mapped[str] = mapped_column(Text)
+
+
 class IngestionRunRow(Base):
     """`state` is a RunState (of one that failed, `error` says why); counters are true at every batch.
 

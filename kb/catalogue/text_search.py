@@ -1,23 +1,32 @@
 """Finding passages by their words: FTS5 in SQLite, tsvector in PostgreSQL, plain comparing elsewhere.
 
 Words are joined with OR and the best come first, so a whole question may be given. What was typed is always
-data: every word becomes a quoted phrase or a bound value, never query syntax. Knows nothing of who asks.
+data: every word becomes a quoted phrase or a bound value, never query syntax. Passages in writings without spaces are
+searched in a table of their own, in pairs of letters (kb/catalogue/spaceless.py). Knows nothing of who asks.
 """
 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable, Sequence
 from functools import reduce
 
-from sqlalchemy import ColumnElement, Select, bindparam, case, func, literal_column, or_, select, text
+from sqlalchemy import ColumnElement, Select, bindparam, case, delete, func, literal_column, or_, select, text
+from sqlalchemy.orm import Session
 
-from kb.catalogue.tables import PassageRow
+from kb.catalogue.bulk import insert_many
+from kb.catalogue.spaceless import parts, spelt, term
+from kb.catalogue.tables import Base, PairsRow, PassageRow
 from kb.records import clean_text
 
 _MOST_WORDS = 64
+_MOST_PAIRS = 128
 _MOST_CHARACTERS = 10_000
 _BETWEEN = frozenset('/|\\:;,()[]{}<>"')
 _TITLE_WEIGHT = 4.0
+_NAMES_AT_ONCE = 500
+
+Scores = Select[tuple[int, float]]  # passage ids and their scores, not yet ordered
 
 
 def split_words(typed: str) -> list[str]:
@@ -30,41 +39,67 @@ def split_words(typed: str) -> list[str]:
     return list({word.lower(): word for word in words}.values())[:_MOST_WORDS]
 
 
-def ranked(dialect: str, words: list[str]) -> Select[tuple[int, float]]:
-    """A SELECT of (passage id, score) of the passages with any of `words` (one or more), not yet ordered."""
-    if dialect == "sqlite":
-        return _sqlite(words)
-    if dialect == "postgresql":
-        return _postgresql(words)
-    return plain(words)
+def searches(dialect: str, words: list[str]) -> list[Scores]:
+    """SELECTs of the passages with any of `words` (one or more). A passage may come from several: then its best score
+    counts."""
+    cut = [parts(word) for word in words]
+    pairs = list(dict.fromkeys(pair for found, _ in cut for pair in found))[:_MOST_PAIRS]
+    others = list(dict.fromkeys(rest for _, round_them in cut for rest in round_them))
+    if dialect not in ("sqlite", "postgresql"):
+        return [plain([*others, *pairs])]
+    search = _sqlite if dialect == "sqlite" else _postgresql
+    return [search(PassageRow, others, []) for _ in others[:1]] + [search(PairsRow, others, pairs)]
 
 
-def _sqlite(words: list[str]) -> Select[tuple[int, float]]:
-    query = " OR ".join('"' + word.replace('"', '""') + '"' for word in words)
+def learn_pairs(session: Session, passages: Iterable[tuple[str, str, str]]) -> None:
+    """Have these passages, (name, title, text), which are written but not learnt yet, found also where they are in a
+    writing without spaces."""
+    found = {name: pairs for name, title, said in passages if (pairs := spelt(title, said))}
+    names = list(found)
+    for start in range(0, len(names), _NAMES_AT_ONCE):
+        some = PassageRow.name.in_(names[start : start + _NAMES_AT_ONCE])
+        rows = session.execute(select(PassageRow.id, PassageRow.name).where(some)).all()
+        values = [{"passage_id": number, "title": found[name][0], "text": found[name][1]} for number, name in rows]
+        insert_many(session, PairsRow.__table__, values)
+
+
+def learn_pairs_anew(session: Session, numbers: Sequence[int]) -> None:
+    """The same for passages by their ids that may have been learnt otherwise."""
+    session.execute(delete(PairsRow).where(PairsRow.passage_id.in_(numbers)))
+    theirs = select(PassageRow.name, PassageRow.title, PassageRow.text).where(PassageRow.id.in_(numbers))
+    learn_pairs(session, session.execute(theirs).all())
+
+
+def _sqlite(rows: type[Base], words: Sequence[str], pairs: Sequence[str]) -> Scores:
+    table = "passage_words" if rows is PassageRow else "pair_words"
+    phrases = ['"' + word.replace('"', '""') + '"' for word in words]
+    phrases += [f'"{said}"{" *" * begins}' for said, begins in map(term, pairs)]
     # bm25 is negative, better is lower.
-    score = literal_column(f"-bm25(passage_words, {_TITLE_WEIGHT}, 1.0)").label("score")
-    matches = text("passage_words MATCH :fts").bindparams(bindparam("fts", query))
-    return (
-        select(literal_column("passage_words.rowid").label("id"), score)
-        .select_from(text("passage_words"))
-        .where(matches)
-    )
+    score = literal_column(f"-bm25({table}, {_TITLE_WEIGHT}, 1.0)").label("score")
+    matches = text(f"{table} MATCH :fts").bindparams(bindparam("fts", " OR ".join(phrases)))
+    return select(literal_column(f"{table}.rowid").label("id"), score).select_from(text(table)).where(matches)
 
 
-def _postgresql(words: list[str]) -> Select[tuple[int, float]]:
-    column = literal_column("passage.words")
+def _postgresql(rows: type[Base], words: Sequence[str], pairs: Sequence[str]) -> Scores:
+    terms = [f"{said}{':*' * begins}" for said, begins in map(term, pairs)]
+    in_pairs = [func.to_tsquery("simple", " | ".join(terms))] if terms else []
     english, plainly = (
-        reduce(lambda left, right: left.op("||")(right), [func.phraseto_tsquery(how, word) for word in words])
+        reduce(
+            lambda left, right: left.op("||")(right),
+            [*(func.phraseto_tsquery(how, word) for word in words), *in_pairs],
+        )
         for how in ("english", "simple")
     )
     # When all words are too common for English ("The Who"), they may still be a title, which is kept as is.
     query = case((func.numnode(english) == 0, plainly), else_=english)
-    # The weights are those of the letters D, C, B, A that the migration gave to text (B) and title (A).
-    score = func.ts_rank(literal_column("'{0.1, 0.2, 0.25, 1.0}'::real[]"), column, query).label("score")
-    return select(PassageRow.id, score).where(column.op("@@")(query))
+    # The weights are those of the letters D, C, B, A that the migrations gave to text (B) and title (A).
+    said = literal_column(f"{rows.__tablename__}.words")
+    [number] = rows.__table__.primary_key
+    score = func.ts_rank(literal_column("'{0.1, 0.2, 0.25, 1.0}'::real[]"), said, query).label("score")
+    return select(number.label("id"), score).where(said.op("@@")(query))
 
 
-def plain(words: list[str]) -> Select[tuple[int, float]]:
+def plain(words: list[str]) -> Scores:
     """The same without full-text search: a word found anywhere counts 1 in the text and 4 in the title."""
     score: ColumnElement = literal_column("0.0")
     found = []

@@ -16,6 +16,7 @@ from kb.catalogue.bulk import insert_many
 from kb.catalogue.catalogue import Catalogue
 from kb.catalogue.ingestion_runs import Run
 from kb.catalogue.tables import CorpusRow, DocumentRow, PassageRow
+from kb.catalogue.text_search import learn_pairs
 from kb.chunking import BETWEEN_SECTIONS, Piece
 from kb.records import DocumentRecord, passage_hash
 
@@ -122,6 +123,7 @@ def _store_passages(
                 }
             )
     insert_many(session, _PASSAGE, values)
+    learn_pairs(session, ((row["name"], row["title"], row["text"]) for row in values))
     return len(values), sum(row["text_bytes"] for row in values)
 
 
