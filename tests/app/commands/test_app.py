@@ -13,6 +13,7 @@ from PIL import Image
 
 from app.commands import app as command
 from app.service import ask as service
+from app.service import fixed_corpora
 from common.passage import Evidence
 from common.problems import Problem
 from generator.answers import Answer, Citation
@@ -169,7 +170,7 @@ def test_a_failed_fetch(small, photo, capsys, monkeypatch):
     def fetch(*_args, **_named):
         raise Problem("The corpus could not be fetched; check the network.")
 
-    monkeypatch.setattr(service, "ingest", fetch)
+    monkeypatch.setattr(fixed_corpora, "ingest", fetch)
     assert "check the network" in problem(capsys, "ask", photo, "What?")
 
 
@@ -181,7 +182,7 @@ def test_something_unforeseen(small, photo, capsys):
 def test_a_failed_update_still_answers_from_what_is_there(small, photo, capsys, monkeypatch):
     assert command.main(["ask", photo, "What is it?"]) == 0
     monkeypatch.setitem(KINDS, "things", fixed_collection(source(articles={**ARTICLES, "Frog": "A green animal."})))
-    monkeypatch.setattr(service, "_complete", lambda catalogue, corpus: False)
+    monkeypatch.setattr(fixed_corpora, "_is_whole", lambda catalogue, corpus: False)
 
     def add(self, ids, vectors):
         raise OSError("no space left")

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from app.service import ask as service
-from app.service import index_building, indexes, indexing, questions
+from app.service import fixed_corpora, index_building, indexes, indexing, questions
 from app.service.answerers import Answerers
 from app.service.encoder_lock import SharedEncoder
 from app.service.index_building import build_index, index_path
@@ -420,7 +420,7 @@ def test_a_fixed_collection_of_whole_documents_is_cut_when_it_is_fetched(tmp_pat
     monkeypatch.setitem(KINDS, "mills", fixed_collection(made, cut=True))
     monkeypatch.setattr(service, "load_encoder", lambda *_args: SmallEncoder())
     words = SimpleNamespace(count_tokens=lambda texts: [len(text.split()) for text in texts])
-    monkeypatch.setattr(service, "load_word_pieces", lambda *_args: words)
+    monkeypatch.setattr(fixed_corpora, "load_word_pieces", lambda *_args: words)
     sentences = SimpleNamespace(embed_sentences=embed_sentences)
     monkeypatch.setattr(service, "load_sentence_encoder", lambda *_args: sentences)
     one = service.build_service(load_settings(data_dir=tmp_path, corpus="mills"))

@@ -13,7 +13,7 @@ from PIL import Image
 
 from app.commands import retriever as command
 from app.service import ask as service
-from app.service import retrieval
+from app.service import fixed_corpora, retrieval
 from app.service.answerers import Answerers
 from app.service.ask import AnswerService
 from app.settings import load_settings
@@ -165,7 +165,7 @@ def test_the_commands_take_it_as_an_option(make, tmp_path, url, capsys, monkeypa
         assert command.main(["eval-questions", str(asked), *common, *options]) == 0
         return title, json.loads(capsys.readouterr().out)["recall@1"]
 
-    monkeypatch.setattr(service, "_complete", lambda catalogue, corpus: True)
+    monkeypatch.setattr(fixed_corpora, "_is_whole", lambda catalogue, corpus: True)
     assert first() == ("Sapphire", 0.0)
     assert first("--hybrid") == ("Cherry", 1.0)
     monkeypatch.setenv("CITESIGHT_HYBRID", "on")
