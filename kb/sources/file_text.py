@@ -7,7 +7,6 @@ records.
 
 from __future__ import annotations
 
-import io
 import re
 from dataclasses import dataclass
 
@@ -17,17 +16,15 @@ from kb.sources.bounded_process import BoundedProcess, serve
 from kb.sources.encodings import Encoding, decoded, guess_told
 from kb.sources.exponents import with_exponents
 from kb.sources.html_text import fragment_text, html_text
-from kb.sources.outline import MOST_TITLE, outlined, sections
+from kb.sources.outline import outlined, sections
 
-SECONDS = 60.0  # for a document
+SECONDS = 120.0  # for a document
 MEMORY = 4 << 30  # bytes of addresses
-MOST_PAGES = 2000
 MOST_CHARACTERS = 5_000_000  # of a document's text
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)?(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _RAISED_TAG = re.compile(r"</?su[pb]\b[^<>]*>", re.IGNORECASE)
 _BREAK_TAG = re.compile(r"<br\b", re.IGNORECASE)
-_FILE_NAME = re.compile(r"\.(?:docx?|odt|rtf|tex|dvi|pdf|pptx?|indd|qxd|html?)\Z", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ class Parser:
     def parse(self, kind: str, data: bytes) -> Parsed:
         """See parse(). Raises Problem, also when it takes too long or too much memory."""
         try:
-            said = self.process.ask({"kind": kind}, data)
+            said = self.process.ask({"kind": kind, "seconds": str(self.process.seconds)}, data)
         except TimeoutError:
             raise Problem(f"Reading it took longer than {self.process.seconds:g} seconds.") from None
         except ChildProcessError:
@@ -63,9 +60,10 @@ class Parser:
         self.process.close()
 
 
-def parse(kind: str, data: bytes) -> Parsed:
-    """The document of the kind "txt", "md", "html" or "pdf" that `data` holds. Raises Problem."""
-    parsed = {"txt": _plain, "md": _markdown, "html": _web_page, "pdf": _pdf}[kind](data)
+def parse(kind: str, data: bytes, seconds: float = SECONDS) -> Parsed:
+    """The document of the kind "txt", "md", "html" or "pdf" that `data` holds. Of a PDF that takes longer the first
+    pages come. Raises Problem."""
+    parsed = _pdf(data, seconds) if kind == "pdf" else {"txt": _plain, "md": _markdown, "html": _web_page}[kind](data)
     size, kept = 0, []
     for section in parsed.sections:
         size += len(section.text)
@@ -140,70 +138,11 @@ def _web_page(data: bytes) -> Parsed:
     return Parsed(*outlined(found.title, found.blocks), _notes(found.encoding))
 
 
-def _pdf(data: bytes) -> Parsed:
-    import pypdf
+def _pdf(data: bytes, seconds: float) -> Parsed:
+    from kb.sources.pdf.text import pdf_text
 
-    sections, left_out, size, seen = [], [], 0, 0
-    try:
-        reader = pypdf.PdfReader(io.BytesIO(data))
-        if reader.is_encrypted and not _opened(reader):
-            raise Problem("It is encrypted; save it without a password.")
-        title = _pdf_title(reader)
-        count = len(reader.pages)
-    except (Problem, MemoryError):
-        raise
-    except Exception:  # the library raises whatever its own code does over damaged files
-        raise Problem("It is damaged or not a PDF.") from None
-    for number in range(1, count + 1):
-        if number > MOST_PAGES:
-            left_out.append(f"What follows page {MOST_PAGES:,} is left out; it has {count:,} pages.")
-            break
-        try:
-            text = reader.pages[number - 1].extract_text()
-        except MemoryError:
-            raise
-        except Exception:
-            left_out.append(f"Page {number} is damaged.")
-            continue
-        seen += 1
-        size += len(text)
-        if size > MOST_CHARACTERS:
-            left_out.append(f"Page {number} and what follows are left out; its text is too long.")
-            break
-        if said := "\n".join(clean_text(block) for block in _pdf_blocks(text)):
-            sections.append(Section((f"page {number}",), said))
-    if not sections:
-        if left_out and not seen:
-            raise Problem("It is damaged: none of its pages can be read.")
-        if size > MOST_CHARACTERS:
-            raise Problem(f"Its first page with text has more than {MOST_CHARACTERS:,} characters.")
-        why = "it is a scan; have its text recognised first." if count else "it has no pages."
-        raise Problem(f"It has no text; {why}")
-    return Parsed(title, tuple(sections), tuple(left_out[:20]))
-
-
-def _opened(reader) -> bool:
-    """Whether it opens without a password: many are only protected against changes."""
-    try:
-        return bool(reader.decrypt(""))
-    except Exception:  # also where the cipher needs a library that is not there
-        return False
-
-
-def _pdf_title(reader) -> str:
-    try:
-        title = clean_text(str((reader.metadata or {}).get("/Title") or ""))
-    except Exception:  # a broken title is none
-        return ""
-    # Programs that print to PDF put the name of a file there.
-    unfit = _FILE_NAME.search(title) or title.lower() in ("untitled", "title") or "\ufffd" in title
-    return "" if unfit else title[:MOST_TITLE]
-
-
-def _pdf_blocks(text: str) -> list[str]:
-    """The paragraphs of a page, of which a PDF knows lines only."""
-    text = re.sub(r"(?<=[^\W\d_])-\n(?=[a-zß-ÿ])", "", text)  # a word divided at the end of a line
-    return [block for block in re.split(r"\n[ \t]*\n", text) if clean_text(block)]
+    found = pdf_text(data, MOST_CHARACTERS, seconds * 3 / 4)  # the rest is for the page that is begun last
+    return Parsed(found.title, found.sections, found.left_out)
 
 
 def _blocks(text: str) -> list[str]:
@@ -219,7 +158,7 @@ def _notes(encoding: Encoding) -> tuple[str, ...]:
 
 def _answer(about: dict[str, str], data: bytes) -> dict[str, object]:
     try:
-        parsed = parse(about["kind"], data)
+        parsed = parse(about["kind"], data, float(about["seconds"]))
         sections = [[section.path, section.text] for section in parsed.sections]
         return {"title": parsed.title, "sections": sections, "left_out": parsed.left_out}
     except Problem as problem:
