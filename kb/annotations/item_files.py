@@ -24,7 +24,7 @@ from kb.annotations.records import Gold, NewItem, What
 from kb.annotations.texts import named
 from kb.catalogue.database import Database
 from kb.sources.csv_file import read_rows
-from kb.sources.lines import check_file, guess_of, json_value, read_lines
+from kb.sources.lines import check_file, json_value, read_lines
 
 Read = Callable[[str], bytes]  # of the photo that a row names; raises Problem
 
@@ -118,9 +118,10 @@ def add_each(
 def json_rows(path: Path) -> Iterator[tuple[str, Mapping[str, object] | str]]:
     """(where, object or why it is none) of each line that is not empty."""
     check_file(path)
-    if guess := guess_of(path):
+    guess, lines = read_lines(path)
+    if guess:
         yield named(path), guess
-    for line in read_lines(path):
+    for line in lines:
         if not line.fault and not line.text.strip():
             continue
         row: Mapping[str, object] | str = line.fault or _object(line.text)

@@ -14,7 +14,7 @@ from pathlib import Path
 from common.problems import Problem
 from common.text import shown
 from kb.records import Source
-from kb.sources.lines import MOST_CHARACTERS, Line, check_file, guess_of, read_lines
+from kb.sources.lines import MOST_CHARACTERS, Line, check_file, read_lines
 from kb.sources.rows import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, document, file_kind, make_source, records
 
 _MOST_LINES = 10_000  # of a row
@@ -45,15 +45,16 @@ def read_rows(path: Path, needed: Sequence[str]) -> Iterator[tuple[str, Mapping[
     """(where, row or its fault) of each row; names of columns in lower case. Raises Problem, at once for a
     header without the columns `needed`."""
     check_file(path)
-    feed = _Feed(read_lines(path))
+    guess, lines = read_lines(path)
+    feed = _Feed(lines)
     delimiter, names = _header(path, feed, needed)
-    return _rows(path, feed, delimiter, names)
+    return _rows(path, guess, feed, delimiter, names)
 
 
 def _rows(
-    path: Path, feed: _Feed, delimiter: str, names: list[str]
+    path: Path, guess: str, feed: _Feed, delimiter: str, names: list[str]
 ) -> Iterator[tuple[str, Mapping[str, str] | str]]:
-    if guess := guess_of(path):
+    if guess:
         yield shown(path.name), guess
     reader = csv.reader(feed, delimiter=delimiter, strict=True)
     while True:

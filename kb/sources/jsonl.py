@@ -11,7 +11,7 @@ from pathlib import Path
 from common.problems import Problem
 from common.text import shown
 from kb.records import Source
-from kb.sources.lines import check_file, guess_of, json_value, read_lines
+from kb.sources.lines import check_file, json_value, read_lines
 from kb.sources.rows import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, document, file_kind, make_source, records
 
 _STRANGE_LINES = 1000  # after so many and no object among them, the file is something else
@@ -38,10 +38,11 @@ def source(
 
 
 def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, object] | str]]:
-    if guess := guess_of(path):
+    guess, lines = read_lines(path)
+    if guess:
         yield shown(path.name), guess
     objects = strange = 0
-    for line in read_lines(path):
+    for line in lines:
         fault = line.fault
         if not fault and not line.text.strip():
             continue

@@ -11,7 +11,8 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,13 +44,20 @@ def check_file(path: Path) -> None:
         raise Problem(f"{shown(path)} {what}; give the path of a file that can be read.")
 
 
-def read_lines(path: Path) -> Iterator[Line]:
-    """The lines of a file, counted from 1. Raises Problem where it is damaged, unreadable or a bomb.
+def read_lines(path: Path) -> tuple[str, Iterator[Line]]:
+    """A sentence where nothing but its letters says how the file is to be read, "" elsewhere; and its lines, counted
+    from 1. Raises Problem where it is damaged, unreadable or a bomb, the iterator too.
 
     A line of more than MOST_CHARACTERS is never held; at most that many characters are.
     """
+    blocks = _blocks(path)
+    first, encoding = next(blocks)
+    return guess_told(encoding), _lines(_decoded(chain([first], (block for block, _ in blocks)), encoding))
+
+
+def _lines(texts: Iterable[str]) -> Iterator[Line]:
     number, parts, size = 1, [], 0
-    for text in _decoded(path):
+    for text in texts:
         for place, piece in enumerate(text.split("\n")):
             if place:
                 yield _line(number, parts, size)
@@ -61,13 +69,6 @@ def read_lines(path: Path) -> Iterator[Line]:
                 parts.clear()
     if size:
         yield _line(number, parts, size)
-
-
-def guess_of(path: Path) -> str:
-    """A sentence where nothing but its letters says how the file is to be read; "" elsewhere. Raises Problem."""
-    for _, encoding in _blocks(path):
-        return guess_told(encoding)
-    return ""
 
 
 def json_value(text: str) -> Any:
@@ -92,12 +93,11 @@ def _line(number: int, parts: list[str], size: int) -> Line:
     return Line(number, text, fault)
 
 
-def _decoded(path: Path) -> Iterator[str]:
-    for number, (block, encoding) in enumerate(_blocks(path)):
-        if number == 0:
-            # Bytes that are no text become lone surrogates, which text never holds.
-            wide = encoding.name.startswith(("utf-16", "utf-32"))
-            decoder = codecs.getincrementaldecoder(encoding.name)("surrogatepass" if wide else "surrogateescape")
+def _decoded(blocks: Iterable[bytes], encoding: Encoding) -> Iterator[str]:
+    # Bytes that are no text become lone surrogates, which text never holds.
+    wide = encoding.name.startswith(("utf-16", "utf-32"))
+    decoder = codecs.getincrementaldecoder(encoding.name)("surrogatepass" if wide else "surrogateescape")
+    for block in blocks:
         try:
             yield decoder.decode(block, final=not block)
         except UnicodeDecodeError:  # UTF-16 that ends within a character
