@@ -5,7 +5,9 @@
 
 Of pages, a sentence counts as read when its words follow each other in what was read, and a word as too much for each
 time that it stands there more often than in the article; marks, spaces and capitals are left aside. Beside ours stands
-what trafilatura gives by itself. The title is left out on both sides, and headings within the text are in.
+what trafilatura gives by itself. The title is left out on both sides, and headings within the text are in. Of the words
+that head a table's columns, ours says each in every row: for what is missed they count once, for what is too much each
+time.
 
 Of PDFs, words are those that both readers find, and pairs those that follow each other in both, which says how alike
 the order is: twice their number in common divided by the sum of both. In writings without spaces every letter is a
@@ -24,6 +26,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from common.passage import says_rows
 from common.problems import Problem, unreadable
 from generator.sentences import MAX_TEXT, split_sentences
 from kb.sources.file_text import parse
@@ -32,6 +35,7 @@ _WORD = re.compile(r"\w+")
 _SPACELESS = "\u0e01-\u0eff\u3041-\u30ff\u3400-\u9fff"
 _WORD_OR_LETTER = re.compile(rf"[{_SPACELESS}]|(?:(?![{_SPACELESS}])\w)+")
 _DIVIDED = re.compile(r"(?<=[^\W\d_])[-\u00ad\u2010]\n(?=[a-zß-ÿ])")  # a word, by the end of a line
+_HEAD = re.compile(r"(?:^|(?<=; ))([^:;]+): ")  # of a cell in a row
 
 
 @dataclass(frozen=True)
@@ -115,12 +119,13 @@ def measure_html(folder: Path) -> list[Reading]:
 
 
 def _measured(
-    reader: str, read: Callable[[bytes], str], pages: Mapping[str, bytes], truth: Mapping[str, str]
+    reader: str, read: Callable[[bytes], tuple[str, str]], pages: Mapping[str, bytes], truth: Mapping[str, str]
 ) -> Reading:
     sentences = missed = words = too_much = refused = 0
     for name, data in pages.items():
-        found, meant = _words(read(data)), _words(truth[name])
-        there = f" {' '.join(found)} "
+        whole, heads_once = read(data)
+        found, meant = _words(whole), _words(truth[name])
+        there = f" {' '.join(_words(heads_once))} "
         said = [" ".join(own) for each in _sentences(truth[name]) if (own := _words(each))]
         sentences += len(said)
         missed += sum(f" {each} " not in there for each in said)
@@ -138,20 +143,28 @@ def _sentences(text: str) -> list[str]:
     return [each.text for line in text.split("\n") for each in split_sentences(line[:MAX_TEXT])]
 
 
-def _ours(data: bytes) -> str:
+def _ours(data: bytes) -> tuple[str, str]:
+    """What is said, and the same with the words over the columns of tables once."""
     try:
         found = parse("html", data)
     except Problem:
-        return ""
+        return "", ""
     above = [(), *(section.path for section in found.sections)]
-    said = []
+    said, once = [], []
     for before, section in zip(above, found.sections, strict=False):
-        said += [name for place, name in enumerate(section.path) if before[: place + 1] != section.path[: place + 1]]
-        said.append(section.text)
-    return "\n".join(said)
+        names = [name for place, name in enumerate(section.path) if before[: place + 1] != section.path[: place + 1]]
+        said += [*names, section.text]
+        once += [*names, _heads_once(section.text) if section.path and says_rows(section.path[-1]) else section.text]
+    return "\n".join(said), "\n".join(once)
 
 
-def _plain(data: bytes) -> str:
+def _heads_once(rows: str) -> str:
+    lines = rows.split("\n")
+    return "\n".join([" ".join(_HEAD.findall(lines[0])), *(_HEAD.sub("", line) for line in lines)])
+
+
+def _plain(data: bytes) -> tuple[str, str]:
     from trafilatura import extract
 
-    return extract(data, include_comments=False) or ""
+    text = extract(data, include_comments=False) or ""
+    return text, text

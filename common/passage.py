@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# The last of a passage's section titles where it is rows: of a table, whose own title may follow after a colon, or of
+# the box of an article.
+TABLE, FACTS = "Table", "Facts"
+
 
 @dataclass(frozen=True)
 class Passage:
@@ -27,9 +31,19 @@ class Passage:
     tokens: int | None = None  # of its text, where it was cut by them
 
     @property
+    def tabular(self) -> bool:
+        """Whether it is rows, a line each, and no sentences."""
+        return says_rows(self.section.rpartition(" › ")[2])
+
+    @property
     def heading(self) -> str:
         """The title and the section: what a passage is headed with."""
         return f"{self.title} › {self.section}" if self.section else self.title
+
+
+def says_rows(title: str) -> bool:
+    """Whether what is headed so is a table."""
+    return title in (TABLE, FACTS) or title.startswith(f"{TABLE}: ")
 
 
 @dataclass(frozen=True)

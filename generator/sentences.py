@@ -13,6 +13,7 @@ import re
 from bisect import bisect_left
 from dataclasses import dataclass
 
+from common.passage import Passage
 from common.text import UNSAFE
 
 MAX_TEXT = 20_000  # characters of a passage that are looked at; a lead is 2,000
@@ -135,6 +136,23 @@ def split_sentences(text: str) -> list[Sentence]:
                 sentences.append(sentence)
             start = cut
     return sentences
+
+
+def passage_sentences(passage: Passage) -> list[Sentence]:
+    """The sentences of a passage; of a table the rows, which are read by themselves."""
+    if not passage.tabular:
+        return split_sentences(passage.text)
+    found: list[Sentence] = []
+    start = 0
+    for line in passage.text[:MAX_TEXT].split("\n"):
+        end = start + len(line)
+        row = _trim(passage.text, start, end)
+        if row is not None and len(row.text) <= MAX_SENTENCE and not _BREAK.search(row.text):
+            found.append(row)
+        else:
+            found += [Sentence(s.text, start + s.start, start + s.end) for s in split_sentences(line)]
+        start = end + 1
+    return found
 
 
 def shown_title(title: str) -> str:

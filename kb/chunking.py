@@ -1,4 +1,5 @@
-"""Cuts the text of a document into passages: whole sentences, as many as fit, with a little said twice.
+"""Cuts the text of a document into passages: whole sentences, or rows of a table, as many as fit, with a little said
+twice.
 
 How tokens are counted and where sentences end is handed in. Knows nothing of models, of SQL or of where a text is from.
 """
@@ -8,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from kb.records import DocumentRecord
+from common.passage import says_rows
+from kb.records import DocumentRecord, Section
 
 BETWEEN_SECTIONS = " › "
 CHUNK_TOKENS = 200  # of a passage at most, where nobody says otherwise; about what M2KR's passages have
@@ -46,7 +48,7 @@ class Piece:
 def pieces_of(records: Sequence[DocumentRecord], cutting: Cutting) -> list[list[Piece]]:
     """The passages that the sections of each document are cut into, in order. Tokens are counted all at once."""
     sections = [
-        (number, section.path, [s for line in section.text.split("\n") for s in cutting.split(line) if s.strip()])
+        (number, section.path, _parts(section, cutting))
         for number, record in enumerate(records)
         for section in record.sections
     ]
@@ -62,18 +64,30 @@ def pieces_of(records: Sequence[DocumentRecord], cutting: Cutting) -> list[list[
     return pieces
 
 
+def _parts(section: Section, cutting: Cutting) -> list[str]:
+    """The sentences of a section, or the rows of a table."""
+    lines = section.text.split("\n")
+    parts = lines if _has_rows(section.path) else [part for line in lines for part in cutting.split(line)]
+    return [part for part in parts if part.strip()]
+
+
+def _has_rows(path: tuple[str, ...]) -> bool:
+    return bool(path) and says_rows(path[-1])
+
+
 def _cut(
     path: tuple[str, ...], sentences: Sequence[tuple[str, int]], room: int, cutting: Cutting
 ) -> Iterator[Piece]:
     """The passages of a section from its sentences and their tokens; room is for that of a passage's text."""
     parts = [part for s, n in sentences for part in _fitting(s, n, room, cutting)]
+    between = "\n" if _has_rows(path) else " "
     first = 0
     while first < len(parts):
         end, held = first, 0
         while end < len(parts) and (end == first or held + parts[end][1] <= room):
             held += parts[end][1]
             end += 1
-        yield Piece(path, " ".join(text for text, _ in parts[first:end]), held)
+        yield Piece(path, between.join(text for text, _ in parts[first:end]), held)
         if end == len(parts):
             return
         again, repeated = end, 0

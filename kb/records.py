@@ -184,6 +184,8 @@ def clean_text(text: str) -> str:
     """`text` in Unicode form NFC, ligatures and wide letters as plain ones, runs of white space made one space, without
     stray invisible ones, nor more than MAX_MARKS marks on one letter: putting a run of them into order takes time
     quadratic in its length."""
+    if text.isascii() and text.isprintable():  # most of what comes in English
+        return " ".join(text.split())
     normal = unicodedata.normalize("NFC", _NO_LETTERS.sub(_fewer_marks, text))
     plain = _FORMS.sub(lambda form: unicodedata.normalize("NFKC", form[0]), normal)
     return " ".join(_UNWANTED.sub("", _CONTROL_SPACE.sub(" ", plain)).split())

@@ -112,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
         "--pause", type=_seconds, default=0.5, metavar="SECONDS", help="between two keys of a person (default: 0.5)"
     )
     read = command("eval", _eval, "measure how much of texts is read, on texts of which that is known")
-    read.add_argument("kind", choices=["html", "pdf"], help="of text")
+    read.add_argument("kind", choices=["html", "pdf", "wikipedia"], help="of text")
     read.add_argument("folder", type=place, metavar="DIR", help="with the texts, and with what they say")
     add_annotation_commands(commands, after)
     search = command("search-text", _search, "find passages by their words")
@@ -287,9 +287,10 @@ def _linked(catalogue: Catalogue, corpus: str) -> int:
 
 
 def _eval(args: argparse.Namespace, settings: Settings) -> None:
+    from benchmarks.dumps import measure_dumps
     from benchmarks.texts import measure_html, measure_pdf
 
-    measure = {"html": measure_html, "pdf": measure_pdf}[args.kind]
+    measure = {"html": measure_html, "pdf": measure_pdf, "wikipedia": measure_dumps}[args.kind]
     found = [asdict(reading) for reading in measure(args.folder)]
     if args.json:
         print(json.dumps(found))

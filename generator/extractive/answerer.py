@@ -18,7 +18,7 @@ from generator.extractive import templates as t
 from generator.extractive.followups import standalone
 from generator.extractive.question_kinds import Question, asks_who, read_question
 from generator.extractive.scoring import Choice, Limits, choose
-from generator.sentences import Sentence, shown_title, split_sentences
+from generator.sentences import Sentence, passage_sentences, shown_title
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -62,7 +62,7 @@ class _Writer:
         """A title rests on its passage's first sentence, unless the passage is quoted anyway."""
         for number in dict.fromkeys(self.titled):
             if not any(c.number == number for c in self.citations):
-                first = next(iter(split_sentences(self.passages[number - 1].text)), Sentence("", 0, 0))
+                first = next(iter(passage_sentences(self.passages[number - 1])), Sentence("", 0, 0))
                 self.cite(number, first.start, first.end)
         return Answer(self.text, tuple(self.citations), answered, reason, named=named)
 
@@ -150,7 +150,10 @@ class ExtractiveAnswerer:
 
     def _identify(self, writer: _Writer, passages: Sequence[Evidence]) -> Iterator[Answer | None]:
         """The top passage's title and first sentence, and the titles that came close."""
-        first = next(iter(split_sentences(passages[0].text)), None)
+        # A row of a table does not say what its subject is.
+        alike = (n for n, p in enumerate(passages, start=1) if p.title == passages[0].title and not p.tabular)
+        told = next(alike, 0)
+        first = next(iter(passage_sentences(passages[told - 1])), None) if told else None
         if not shown_title(passages[0].title) and first is None:
             yield _silent(writer, LOOSE)
             return
@@ -160,7 +163,7 @@ class ExtractiveAnswerer:
             writer.text += t.LINE
             yield None
         if first is not None:
-            writer.sentence(1, first)
+            writer.sentence(told, first)
             yield None
         likely = self.limits.near * passages[0].score
         near = [

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from common.passage import Evidence
 from generator.extractive.question_kinds import Question
 from generator.extractive.spans import PERSON_NOUN
-from generator.sentences import Sentence, shown_title, split_sentences
+from generator.sentences import Sentence, passage_sentences, shown_title
 from generator.words import plain, stem, stems, words
 
 _COPULA = re.compile(r"\b(?:is|are|was|were|refers to|comprises?|constitutes?)\s(?=[a-z]++\b)")
@@ -89,7 +89,7 @@ class Subject:
 
     @classmethod
     def read(cls, number: int, passage: Evidence) -> Subject:
-        sentences = split_sentences(passage.text)
+        sentences = passage_sentences(passage)
         title = shown_title(passage.title)
         first = sentences[0].text if sentences else ""
         copula = _COPULA.search(first)

@@ -18,7 +18,7 @@ from common.passage import Evidence
 from generator.answers import SUPPORTED, UNCHECKED, UNSUPPORTED, Citation
 from generator.grounding.language import foreign, language
 from generator.grounding.quantities import UNIT_STEMS, Quantity, holds, quantities, units_named
-from generator.sentences import Sentence, shown_title, split_sentences
+from generator.sentences import Sentence, passage_sentences, shown_title
 from generator.words import plain, stems
 
 MIN_SUPPORT = 0.5  # of a sentence's content words; a paraphrase keeps about so many
@@ -160,7 +160,7 @@ def _borne_out(lines: Sequence[_Line], passages: Sequence[Evidence]) -> Checked:
 def _read(number: int, passage: Evidence) -> _Passage:
     lines = [
         _Line(number, s, frozenset(stems(s.text)), tuple(quantities(s.text)), frozenset(units_named(s.text)))
-        for s in split_sentences(passage.text)[:MAX_SENTENCES]
+        for s in passage_sentences(passage)[:MAX_SENTENCES]
     ]
     title = frozenset(stems(passage.title))
     words = frozenset().union(*(line.stems for line in lines))

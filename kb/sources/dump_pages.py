@@ -1,4 +1,5 @@
-"""The pages of a Wikipedia dump, taken out of the bytes of its file: its XML in one piece, or packed in bz2 streams.
+"""The pages of a Wikipedia dump, taken out of the bytes of its file: its XML in one piece, as it is or packed with gzip
+or bz2, or in bz2 streams.
 
 A dump is cut into pages by its bytes, so a fault costs one page. The index file beside a multistream dump is not
 needed: the places where a stream begins are told by their first ten bytes. Knows nothing of what is in a page.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import bz2
 import re
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,7 @@ READ = 1 << 18
 STREAM = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)")  # how one begins
 _TITLE = re.compile(rb"<title>([^<]{1,400})</title>")
 _END = b"</mediawiki>"
+_PACKERS = {b"7z\xbc\xaf": "7z", b"PK\x03\x04": "zip", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"Rar!": "rar"}
 
 
 @dataclass(frozen=True)
@@ -48,10 +51,38 @@ def opened(path: Path) -> BinaryIO:
 
 def bytes_of(file: BinaryIO) -> Iterator[bytes]:
     """The XML of an open file from its start, unpacked where it is packed. Raises Broken."""
-    packed = file.read(3) == b"BZh"
+    head = file.read(3)
     file.seek(0)
     chunks = iter(lambda: file.read(READ), b"")
-    return unpacked(chunks) if packed else chunks
+    if head.startswith(b"\x1f\x8b"):
+        return _gunzipped(chunks)
+    return unpacked(chunks) if head == b"BZh" else chunks
+
+
+def other_packer(path: Path) -> str:
+    """What a file is packed with that is not read here; "" for what is."""
+    with opened(path) as file:
+        head = file.read(8)
+    return next((name for begin, name in _PACKERS.items() if head.startswith(begin)), "")
+
+
+def _gunzipped(packed: Iterable[bytes]) -> Iterator[bytes]:
+    """The contents of gzip members one after the other, in pieces of at most 1 MB. Raises Broken."""
+    member, fresh = zlib.decompressobj(wbits=31), True
+    for data in packed:
+        while data:
+            try:
+                piece = member.decompress(data, 1 << 20)
+            except zlib.error:
+                raise Broken("the compressed data are damaged") from None
+            data, fresh = member.unconsumed_tail, False
+            if piece:
+                yield piece
+            if member.eof:
+                data = member.unused_data.lstrip(b"\0")  # members may be padded
+                member, fresh = zlib.decompressobj(wbits=31), True
+    if not fresh:
+        raise Broken("the file was cut off there; fetch it again")
 
 
 def unpacked(packed: Iterable[bytes], limit: int | None = None) -> Iterator[bytes]:

@@ -15,8 +15,9 @@ from kb.records import Section, clean_text
 from kb.sources.bounded_process import BoundedProcess, serve
 from kb.sources.encodings import Encoding, decoded, guess_told
 from kb.sources.exponents import with_exponents
-from kb.sources.html_text import fragment_text, html_text
-from kb.sources.outline import outlined, sections
+from kb.sources.html_text import fragment_blocks, html_text
+from kb.sources.outline import Blocks, outlined, sections
+from kb.sources.tables import Cell, Grid, grid_of
 
 SECONDS = 120.0  # for a document
 MEMORY = 4 << 30  # bytes of addresses
@@ -91,18 +92,23 @@ def _markdown(data: bytes) -> Parsed:
         text = text[front.end() :]
         named = re.search(r"^title:[ \t]*(.+)$", front[1] or "", re.MULTILINE)
         title = clean_text(named[1]).strip("\"'") if named else ""
-    blocks: list[tuple[int, str]] = []
-    level, cells = 0, None
+    blocks: list[tuple[int, str | Grid]] = []
+    level, rows = 0, None
     for token in MarkdownIt("commonmark").enable("table").parse(text):
         if token.type == "heading_open":
             level = int(token.tag[1])
+        elif token.type == "table_open":
+            rows = []
         elif token.type == "tr_open":
-            cells = []
-        elif token.type == "tr_close":
-            blocks.append((0, " | ".join(cells)))
-            cells = None
+            rows.append([])
+        elif token.type == "table_close":
+            if grid := grid_of("", rows, data=True):
+                blocks.append((0, grid))
+            else:
+                blocks += ((0, " | ".join(cell.text for cell in row)) for row in rows)
+            rows = None
         elif token.type == "html_block":
-            blocks += ((0, line) for line in fragment_text(token.content).split("\n"))
+            blocks += ((0, said) for said in fragment_blocks(token.content))
         elif token.type in ("fence", "code_block"):
             blocks.append((0, token.content))
         elif token.type == "inline":
@@ -115,12 +121,17 @@ def _markdown(data: bytes) -> Parsed:
             )
             if any(map(_raises, children)):
                 said = _RAISED_TAG.sub("", with_exponents(said))
-            if cells is None:
+            if rows is None:
                 blocks.append((level, said))
             else:
-                cells.append(clean_text(said))
+                rows[-1].append(Cell(clean_text(said), head=len(rows) == 1))
             level = 0
-    return Parsed(*outlined(title, blocks), _notes(encoding))
+    return _parsed(title, blocks, encoding)
+
+
+def _parsed(title: str, blocks: Blocks, encoding: Encoding) -> Parsed:
+    title, found, note = outlined(title, blocks)
+    return Parsed(title, found, (*_notes(encoding), *([note] if note else ())))
 
 
 def _raises(token) -> bool:
@@ -135,7 +146,7 @@ def _web_page(data: bytes) -> Parsed:
     found = html_text(data, everything=True)
     if found is None:
         raise Problem("It is not a web page.")
-    return Parsed(*outlined(found.title, found.blocks), _notes(found.encoding))
+    return _parsed(found.title, found.blocks, found.encoding)
 
 
 def _pdf(data: bytes, seconds: float) -> Parsed:

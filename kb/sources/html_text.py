@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,9 @@ from kb.records import clean_text
 from kb.sources.encodings import Encoding, decoded
 from kb.sources.exponents import with_exponents
 from kb.sources.outline import MOST_TITLE
+from kb.sources.tables import MAX_CELL, MAX_COLUMNS, Cell, Grid, grid_of
+
+MAX_SPAN = 100  # rows of a table that a cell stands in
 
 UNKNOWN_LANGUAGE, UNKNOWN_LICENCE = "und", "unknown"  # the first is BCP 47's word for it
 
@@ -42,12 +46,12 @@ _INLINE = frozenset({"hi", "ref", "del", "span"})  # of what trafilatura makes; 
 @dataclass(frozen=True)
 class HtmlText:
     """title: "" where the page has none. language: BCP 47's primary part or "und"; licence: as "CC BY-SA 4.0", or
-    "unknown". blocks: (level, text): headings of levels from 1 on, and paragraphs of level 0."""
+    "unknown". blocks: (level, text): headings of levels from 1 on, paragraphs of level 0, and tables of data."""
 
     title: str
     language: str
     licence: str
-    blocks: tuple[tuple[int, str], ...]
+    blocks: tuple[tuple[int, str | Grid], ...]
     encoding: Encoding
 
 
@@ -64,9 +68,10 @@ def html_text(data: bytes, charset: str = "", everything: bool = False) -> HtmlT
         return None
     title, language, licence = _title(tree), _language(tree), _licence(tree)
     _drop_hidden(tree)
+    _fill_tables(tree)
     found = bare_extraction(tree, include_comments=False, include_tables=True)
     blocks = () if found is None or found.body is None else tuple(_levelled(found.body))
-    if everything and not any(not level for level, _ in blocks):
+    if everything and all(level for level, _ in blocks):
         tree = _tree(text, everything)  # anew, since it has been taken apart
         _drop_hidden(tree)
         blocks = tuple((0, said) for line in html2txt(tree).splitlines() if (said := clean_text(line)))
@@ -93,10 +98,23 @@ def decoded_html(data: bytes, charset: str = "") -> tuple[str, Encoding]:
     return decoded(data, names, strict=False)
 
 
-def fragment_text(markup: str) -> str:
-    """What a piece of HTML says, lines as its blocks make them."""
+def fragment_blocks(markup: str) -> list[str | Grid]:
+    """What a piece of HTML says: lines as its blocks make them, then its tables of data."""
     tree = fragment_fromstring(with_exponents(markup), create_parent="div")
     _drop_hidden(tree)
+    _fill_tables(tree)
+    tables = []
+    for table in list(tree.iter("table")):
+        rows = [[cell for cell in row if cell.tag in ("td", "th")] for row in table.iter("tr")]
+        caption = clean_text("".join(table.findtext(".//caption") or ""))
+        grid = _headed(caption, [[Cell(_text(cell), cell.tag == "th") for cell in row] for row in rows])
+        if grid is not None and table.getparent() is not None:
+            tables.append(grid)
+            table.drop_tree()
+    return [*_lines(tree), *tables]
+
+
+def _lines(tree: Any) -> list[str]:
     pieces: list[str] = []
     for event, inner in iterwalk(tree, events=("start", "end", "comment", "pi")):
         if event in ("comment", "pi"):
@@ -105,7 +123,7 @@ def fragment_text(markup: str) -> str:
         apart = "" if inner.tag in _WITHIN_LINES else "\n"
         said = inner.text if event == "start" else inner.tail if inner is not tree else ""
         pieces += (apart, said or "")
-    return "\n".join(line for each in "".join(pieces).split("\n") if (line := clean_text(each)))
+    return [line for each in "".join(pieces).split("\n") if (line := clean_text(each))]
 
 
 def _title(tree: Any) -> str:
@@ -185,10 +203,40 @@ def _drop_hidden(tree: Any) -> None:
             element.drop_tree()
 
 
-def _levelled(body: Any) -> Iterator[tuple[int, str]]:
-    """(level, text) of all that is in the tree which trafilatura makes."""
+def _fill_tables(tree: Any) -> None:
+    """Say in each row of a table with heads what stands there for several, and tell that cells of <thead> are heads."""
+    for cell in tree.xpath("//thead//td"):
+        cell.tag = "th"
+    for cell in tree.xpath("//table[.//th]//*[(self::td or self::th) and @rowspan]"):
+        number, row = cell.get("rowspan").strip(), cell.getparent()
+        if len(cell.text_content()) > MAX_CELL or cell.find(".//table") is not None:
+            continue
+        place = row.index(cell)
+        del cell.attrib["rowspan"]
+        below = row.itersiblings("tr")
+        for _, other in zip(range(min(int(number), MAX_SPAN) - 1 if number.isdecimal() else 0), below, strict=False):
+            copied = deepcopy(cell)
+            copied.tail = None
+            other.insert(min(place, len(other)), copied)
+
+
+def _headed(caption: str, rows: list[list[Cell]]) -> Grid | None:
+    """A table of data; None where no words head its columns or rows, since it may be there for the look alone."""
+    said = [cell for cell in rows[0] if cell.text] if rows else []
+    if len(said) == 1 < len(rows[0]) and said[0].head:
+        caption, rows = caption or said[0].text or "", rows[1:]  # trafilatura makes a row of a caption
+    pairs = bool(rows) and len(rows[0]) == 2 and rows[0][0].head
+    if not pairs and not any(cell.head for row in rows[:1] for cell in row[1:]):
+        return None
+    return grid_of(caption, rows, data=True)
+
+
+def _levelled(body: Any) -> Iterator[tuple[int, str | Grid]]:
+    """(level, text) of all that is in the tree which trafilatura makes, and the tables of data."""
     for element in _blocks(body):
-        if text := _row(element) if element.tag == "row" else _text(element):
+        if element.tag == "table":
+            yield 0, _table(element)
+        elif text := _row(element) if element.tag == "row" else _text(element):
             heading = element.tag == "head"
             yield int(re.sub(r"\D", "", element.get("rend", ""))[:1] or 2) if heading else 0, text
 
@@ -196,7 +244,8 @@ def _levelled(body: Any) -> Iterator[tuple[int, str]]:
 def _blocks(element: Any) -> Iterator[Any]:
     """The elements that make a line each, in order: headings, paragraphs, items of lists, rows of tables."""
     for child in element:
-        if child.tag in ("list", "table", "quote", "div", "item") and any(
+        parted = child.tag != "table" or _table(child) is None
+        if parted and child.tag in ("list", "table", "quote", "div", "item") and any(
             inner.tag in ("p", "head", "item", "row", "list", "quote", "table") for inner in child
         ):
             yield _line(child.text)
@@ -210,6 +259,11 @@ def _line(text: str | None) -> Any:
     line = Element("p")
     line.text = text
     return line
+
+
+def _table(element: Any) -> Grid | None:
+    rows = [[Cell(_text(cell), cell.get("role") == "head") for cell in row][:MAX_COLUMNS] for row in element]
+    return _headed("", rows)
 
 
 def _row(row: Any) -> str:

@@ -35,6 +35,7 @@ class PageText:
     language: str
     licence: str
     sections: tuple[Section, ...]
+    left_out: str = ""  # of tables, as a sentence
 
     @property
     def length(self) -> int:
@@ -74,12 +75,17 @@ def extract(data: bytes, content_type: str, charset: str = "") -> PageText | Non
         text, _ = decoded(data, [charset], strict=False)
         return _page("", UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, sections((0, part) for part in re.split(r"\n\s*\n", text)))
     found = html_text(data, charset)
-    return found and _page(found.title, found.language, found.licence, outlined(found.title, found.blocks)[1])
+    if found is None:
+        return None
+    _, whole, left_out = outlined(found.title, found.blocks)
+    return _page(found.title, found.language, found.licence, whole, left_out)
 
 
-def _page(title: str, language: str, licence: str, whole: tuple[Section, ...]) -> PageText | None:
+def _page(
+    title: str, language: str, licence: str, whole: tuple[Section, ...], left_out: str = ""
+) -> PageText | None:
     kept = bounded(whole, MAX_TEXT)
-    return PageText(title, language, licence, kept) if kept else None
+    return PageText(title, language, licence, kept, left_out) if kept else None
 
 
 def _answer(about: dict[str, str], data: bytes) -> dict[str, Any] | None:

@@ -219,6 +219,8 @@ def read(
                     elif record.key not in given:
                         given.add(record.key)
                         yield record
+                        if outcome.text is not None and outcome.text.left_out:
+                            yield Skipped(one.url, outcome.text.left_out)
         finally:
             fetcher.close()  # else the pages under way would be waited for
             pool.shutdown(cancel_futures=True)

@@ -1,4 +1,4 @@
-"""Sources made from Wikipedia's own dumps: `pages-articles-multistream.xml.bz2`, or its XML in one piece.
+"""Sources made from Wikipedia's own dumps: `pages-articles-multistream.xml.bz2`, or its XML in one piece, also gzipped.
 
 Several processes unpack, read and clean the pages; documents come in the order of the file however many there are. A
 dump is cut into pages by its bytes (kb/sources/dump_pages.py) and each page is read as a document of its own by expat,
@@ -16,7 +16,7 @@ import os
 import re
 import signal
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -28,11 +28,24 @@ from xml.parsers import expat
 
 from common.problems import Problem
 from kb.records import DocumentRecord, Skipped, Source, clean_text
-from kb.sources.dump_pages import MAX_HEAD, Broken, Page, bytes_of, in_streams, opened, streams, unpacked, whole_pages
+from kb.sources.dump_counts import LISTS, REDIRECTS, ROWS, Seen, add, template, told
+from kb.sources.dump_pages import (
+    MAX_HEAD,
+    Broken,
+    Page,
+    bytes_of,
+    in_streams,
+    opened,
+    other_packer,
+    streams,
+    unpacked,
+    whole_pages,
+)
 from kb.sources.kinds import NAMED, Field, SourceKind
 from kb.sources.rows import make_source
 from kb.sources.wikipedia import article_url
-from kb.sources.wikitext import CATEGORY_WORDS, FILE_WORDS, is_disambiguation, is_redirect, read_article
+from kb.sources.wikitext import is_disambiguation, is_redirect, read_article
+from kb.sources.wikitext_names import CATEGORY_WORDS, FILE_WORDS
 
 LICENCE = "CC BY-SA 4.0"
 MAX_PROCESSES = 8
@@ -69,7 +82,8 @@ def source(path: Path, corpus: str) -> Source:
 def read_dump(path: Path, processes: int | None = None) -> Iterator[DocumentRecord | Skipped]:
     """The articles of a dump in the order of the file, read by so many processes (None: one for each core, at most 8).
 
-    Pages of other namespaces, redirects and disambiguation pages are left out. What cannot be read comes as Skipped.
+    Pages of other namespaces are left out; redirects, disambiguation pages and what of articles is left out are counted
+    and told at the end. What cannot be read comes as Skipped, and so does a page that came before.
     With one process everything happens in this one; else closing the iterator ends the others. Raises
     Problem at once when the file is no dump, and later when a process is ended from outside.
     """
@@ -85,6 +99,11 @@ def read_dump(path: Path, processes: int | None = None) -> Iterator[DocumentReco
 def read_site(path: Path) -> Site:
     """What the <siteinfo> of a dump says. Raises Problem."""
     head = b""
+    if packer := other_packer(path):
+        raise Problem(
+            f"{path.name} is packed with {packer}, which is not read here; unpack it and give its .xml, or a dump in "
+            "the form .xml.bz2 or .xml.gz."
+        )
     try:
         with opened(path) as file:
             for piece in bytes_of(file):
@@ -152,10 +171,13 @@ def _parser(start, end, characters) -> expat.XMLParserType:
     return parser
 
 
-def _record(page: Page, site: Site) -> DocumentRecord | Skipped | None:
-    """The document of a page; None for a page that is no article."""
+def _record(page: Page, site: Site, counts: Counter[str]) -> DocumentRecord | Skipped | None:
+    """The document of a page; None for a page that is no article, which is counted."""
     space = _NAMESPACE.search(page.xml[:4000])
-    if space and int(space[1][:6]) != 0 or b"<redirect " in page.xml:  # told without parsing: half of all pages
+    if space and int(space[1][:6]) != 0:
+        return None
+    if b"<redirect " in page.xml:  # told without parsing: half of all pages
+        counts[REDIRECTS] += 1
         return None
     try:
         fields = _fields(page.xml)
@@ -163,7 +185,10 @@ def _record(page: Page, site: Site) -> DocumentRecord | Skipped | None:
         return Skipped(page.where, "The page is not well-formed XML in UTF-8.")
     key, title, text = (fields.get(name, "") for name in ("id", "title", "text"))
     title = clean_text(title)
-    if fields.get("ns", "0").strip() != "0" or "redirect" in fields or is_redirect(text):
+    if fields.get("ns", "0").strip() != "0":
+        return None
+    if "redirect" in fields or is_redirect(text):
+        counts[REDIRECTS] += 1
         return None
     if not re.fullmatch(r"[0-9]{1,20}", key.strip()) or not title or len(title) > 500:
         return Skipped(page.where, "The page has no number or no title.")
@@ -171,10 +196,13 @@ def _record(page: Page, site: Site) -> DocumentRecord | Skipped | None:
         return Skipped(page.where, f"The page's text is longer than {MAX_WIKITEXT >> 20} million characters.")
     try:
         if is_disambiguation(text, site.language):
+            counts[LISTS] += 1
             return None
         article = read_article(text, site.language, site.file_words, site.category_words)
     except Exception as problem:  # whatever one page's text brings about, the others must come
         return Skipped(page.where, f"The page's text could not be read ({type(problem).__name__}).")
+    counts[ROWS] += article.rows
+    counts.update({template(name): number for name, number in article.unknown.items()})
     if not article.sections:
         return Skipped(page.where, "The page has no text beside its markup.")
     return DocumentRecord(
@@ -225,19 +253,20 @@ class _Unit:
     pages: list[Page | Skipped | None] = field(default_factory=list)
 
 
-def _read_unit(unit: _Unit, site: Site) -> list[Item]:
+def _read_unit(unit: _Unit, site: Site) -> tuple[list[Item], Counter[str]]:
     items: list[Item] = []
+    counts: Counter[str] = Counter()
     pages: Iterable[Page | Skipped | None] = unit.pages
     if unit.packed is not None:
         pages = whole_pages(unpacked([unit.packed], limit=MAX_STREAM), unit.name, unit.at, unit.at)
     for page in pages:
         if isinstance(page, Page):
-            record = _record(page, site)
+            record = _record(page, site, counts)
             if record is not None:
                 items.append(record)
         else:
             items.append(page)
-    return items
+    return items, counts
 
 
 def _units(path: Path, file: BinaryIO) -> Iterator[_Unit]:
@@ -259,38 +288,46 @@ def _units(path: Path, file: BinaryIO) -> Iterator[_Unit]:
 
 def _read(path: Path, site: Site, processes: int) -> Iterator[DocumentRecord | Skipped]:
     ended = False
+    seen, counts = Seen(), Counter()
     with opened(path) as file:
         units = _units(path, file)
         if processes == 1:
-            results: Iterator[list[Item]] = (_read_unit(unit, site) for unit in units)
+            results: Iterator[tuple[list[Item], Counter[str]]] = (_read_unit(unit, site) for unit in units)
         else:
             results = _read_by_many(units, site, processes)
         try:
-            for items in results:
+            for items, some in results:
+                add(counts, some)
                 for item in items:
                     if item is None:
                         ended = True
+                    elif isinstance(item, DocumentRecord) and not seen.add(int(item.key)):
+                        yield Skipped(f"{path.name}, page {item.title!r}", "It came before; the first one is kept.")
                     else:
                         yield item
         finally:
             results.close()
         if not ended:
             yield Skipped(f"{path.name}, byte {path.stat().st_size}", "The file was cut off there; fetch it again.")
+        for sentence in told(counts):
+            yield Skipped(path.name, sentence)
 
 
-def _read_by_many(units: Iterator[_Unit], site: Site, processes: int) -> Iterator[list[Item]]:
+def _read_by_many(
+    units: Iterator[_Unit], site: Site, processes: int
+) -> Iterator[tuple[list[Item], Counter[str]]]:
     """What the units hold, in their order; at most two units for each process are on their way."""
     # spawn: a fork of a process with threads can stand still for ever.
     pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), initializer=_begin_process)
-    waiting: deque[Future[list[Item]]] = deque()
+    waiting: deque[Future[tuple[list[Item], Counter[str]]]] = deque()
     try:
         for unit in islice(units, 2 * processes):
             waiting.append(pool.submit(_read_unit, unit, site))
         while waiting:
-            items = waiting.popleft().result(timeout=PATIENCE)
+            result = waiting.popleft().result(timeout=PATIENCE)
             for unit in islice(units, 1):
                 waiting.append(pool.submit(_read_unit, unit, site))
-            yield items
+            yield result
     except (BrokenProcessPool, MemoryError):
         raise Problem(
             "A process that read the dump was ended from outside, perhaps for want of memory; "
@@ -322,7 +359,8 @@ KIND = SourceKind(
     (
         Field(
             "what", "File", "FILE",
-            "Its path there, of a file like enwiki-latest-pages-articles-multistream.xml.bz2, in any language.",
+            "Its path there, of a file like enwiki-latest-pages-articles-multistream.xml.bz2, in any language; .xml.gz "
+            "and .xml are read too.",
             value="path", required=True, where=True,
         ),
         NAMED,

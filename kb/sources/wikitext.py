@@ -4,78 +4,33 @@ One scan with a stack of open templates, links and tables, 17 MB a second on one
 benchmarks/wikipedia_dump.py. A parser library makes a tree of objects first: mwparserfromhell, the maintained one,
 reads 0.9 MB of the same a second, 0.7 with strip_code, and takes more than linear time on hostile input (over 25 s for
 44 kB of "<ref " again and again). 3 MB a second are wanted, so the library only checks this module, in the tests.
-Nothing is expanded, a template that wikitext_templates.py does not know is dropped. Knows nothing of dumps.
+Nothing is expanded; what is made of a template that wikitext_templates.py does not know is in wikitext_holes.py. Tables
+come after the prose, as sections of their own. Knows nothing of dumps.
 """
 
 from __future__ import annotations
 
 import html
 import re
+from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 
+from common.passage import FACTS
 from kb.records import Section, clean_text
-from kb.sources.exponents import with_exponents
-from kb.sources.wikitext_templates import template_name, template_text
+from kb.sources import wikitext_holes as holes
+from kb.sources.tables import Tables
+from kb.sources.template_arguments import template_name
+from kb.sources.wikitext_lines import BREAK, LEFTOVER, paragraphs, plain, tidy
+from kb.sources.wikitext_names import CATEGORY_WORDS, DISAMBIGUATION, DROPPED_SECTIONS, FILE_WORDS
+from kb.sources.wikitext_tables import read_table, table_of_html
+from kb.sources.wikitext_templates import template_text
 
 MAX_DEPTH = 40  # of templates, links and tables in each other, as MediaWiki has it; bounds the work
 MAX_IMAGES = 50
-MAX_FACTS = 30
+MAX_FACTS = 60
+MIN_BOX = 5
 MAX_FACT = 200  # characters of a fact's value
-
-FACTS = "Facts"
-
-FILE_WORDS = frozenset(
-    "file image media datei bild fichier archivo imagen immagine bestand afbeelding ficheiro imagem arquivo файл "
-    "изображение plik grafika ファイル 画像 文件 檔案 档案 图像 圖像 图片 圖片".split()
-)
-CATEGORY_WORDS = frozenset(
-    "category kategorie catégorie categoría categoria categorie категория kategoria カテゴリ 分类 分類".split()
-)
-
-# Sections that hold no prose of the article: en, de, fr, es, it, nl, pt, ru, pl, ja, zh, sv, no and da, fi, cs, hu, tr,
-# uk, ko, ca, vi, id, ar, fa; with the language where the name is prose in another, as the source of a river is.
-DROPPED_SECTIONS = frozenset(
-    """see also|references|external links|further reading|notes|notes and references|footnotes|sources|bibliography
-    |citations|works cited|references and notes
-    |siehe auch|einzelnachweise|weblinks|literatur|anmerkungen|quellen|fußnoten|belege
-    |voir aussi|références|notes et références|liens externes|bibliographie|articles connexes|fr:annexes|lien externe
-    |notes|fr:source
-    |véase también|referencias|enlaces externos|bibliografía|notas|notas y referencias|lecturas adicionales|fuentes
-    |voci correlate|collegamenti esterni|bibliografia|altri progetti|note|fonti
-    |zie ook|externe links|externe link|bronnen|literatuur|referenties|nl:noten|bronnen, noten en/of referenties
-    |voetnoten
-    |ver também|referências|ligações externas|leitura adicional|notas e referências|fontes
-    |см. также|примечания|ссылки|литература|источники|комментарии
-    |zobacz też|przypisy|linki zewnętrzne|uwagi
-    |関連項目|脚注|外部リンク|参考文献|出典|注釈|関連文献
-    |参见|參見|参考文献|參考文獻|外部链接|外部連結|外部鏈接|参考资料|參考資料|注释|註釋|延伸阅读|延伸閱讀|参考來源
-    |脚注|相关条目|相關條目|備註|备注
-    |se även|referenser|källor|noter|fotnoter|externa länkar
-    |se også|referanser|referencer|kilder|eksterne lenker|eksterne henvisninger|eksterne links|litteratur
-    |katso myös|lähteet|viitteet|aiheesta muualla|kirjallisuutta
-    |související články|reference|poznámky|externí odkazy|cs:literatura|pl:literatura
-    |kapcsolódó szócikkek|jegyzetek|források|további információk|irodalom
-    |ayrıca bakınız|kaynakça|dış bağlantılar|notlar
-    |див. також|примітки|посилання|література|джерела
-    |같이 보기|각주|외부 링크|참고 문헌|참고문헌|주석
-    |vegeu també|referències|enllaços externs|bibliografia complementària
-    |xem thêm|tham khảo|chú thích|liên kết ngoài
-    |lihat pula|referensi|pranala luar|catatan kaki|daftar pustaka
-    |انظر أيضا|انظر أيضًا|مراجع|المراجع|وصلات خارجية|هوامش
-    |جستارهای وابسته|پانویس|منابع|پیوند به بیرون""".replace("\n", "").replace("    ", "").split("|")
-)
-
-# Names of templates, in the order of those languages and some more; with the language where the name is common.
-DISAMBIGUATION = frozenset(
-    """disambiguation|disambig|dab|hndis|geodis|letter-numbercombdisambig|mathdab|numberdis|roaddis|schooldis|shipindex
-    |begriffsklärung|homonymie|toponymie|paronymie|desambiguación|desambiguacion|es:des|disambigua|doorverwijspagina
-    |nl:dp|desambiguação|неоднозначность|многозначность|ujednoznacznienie|aimai|曖昧さ回避|消歧义|消歧義|消歧义页|消歧義頁
-    |消歧义頁|förgrening|betydelselista|peker|fleirtyding|flertydig|täsmennyssivu|rozcestník|rozlišovacia stránka|egyért
-    |anlam ayrımı|неоднозначність|багатозначність|동음이의|동음이의어|desambiguació|trang định hướng|định hướng
-    |disambiguasi|nyahkekaburan|توضيح|صفحة توضيح|ابهام\u200cزدایی|ابهام زدایی|פירושונים|αποσαφήνιση|dezambiguizare
-    |пояснение|вишезначна одредница|višeznačna odrednica|razdvojba|razločitev|täpsustuslehekülg|argipen|homónimos
-    |apartigilo|แก้กำกวม|बहुविकल्पी|बहुविकल्पी शब्द|দ্ব্যর্থতা নিরসন""".replace("\n", "").replace("    ", "").split("|")
-)
 
 # Elements that go with everything in them, and those whose text means itself.
 _ELEMENT = re.compile(
@@ -86,22 +41,22 @@ _ELEMENT = re.compile(
 _TOKEN = re.compile(r"\{\{|\}\}|\[\[|\]\]|^[ \t:]*+\{\||^[ \t]*+\|\}(?!\})", re.MULTILINE)
 _OPENING = {"{{": "}}", "[[": "]]", "{|": "|}"}
 _LANGUAGE_PREFIX = re.compile(r"(?!(?:doi|hdl|voy|mw|rfc|wmf)$)(?:[a-z]{2,3}(?:-[a-z-]+)?|simple)$")
-_EXTERNAL = re.compile(r"\[(?:https?:|ftp:|mailto:)?//[^\s\[\]]*+[ \t]*+([^\[\]\n]*+)\]")
-_TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
-_BREAK = re.compile(r"<br\b[^<>]*>", re.IGNORECASE)
-_SWITCH = re.compile(r"__[^\W\d_]{2,30}__")
-_VARIANT = re.compile(r"-\{([^{}]*+)\}-")
-_QUOTES = re.compile(r"'{2,}")
-_LEFTOVER = re.compile(r"[\[\]{}]{2,}|'{2,}|</?ref", re.IGNORECASE)
-_EMPTY_BRACKETS = re.compile(r" ?[(（][;,:/，；\s]*[)）]")
-_BRACKET_START = re.compile(r"([(（])[;,:，；\s]+")
-_SPACE_BEFORE = re.compile(r" +([,.)])")
 _PICTURE = re.compile(r"[^|\n<>\[\]{}:]{1,240}\.(?:jpe?g|png|svg|gif|webp|tiff?)", re.IGNORECASE)
+_MEDIA = re.compile(
+    r"[^|\n:]{1,240}\.(?:jpe?g|png|svg|gif|webp|tiff?|xcf|og[gva]|webm|mp[34]|wav|flac|pdf|djvu|stl)", re.IGNORECASE
+)
+# How a picture is shown, in the words of any language: |250px|, |thumb|.
+_SHOWN_SO = re.compile(r"\|\s*(?:\d{0,4}x?\d{1,4}\s*px|thumb|thumbnail|frameless|upright(?:=[\d.]+)?)\s*(?:\||$)")
+_TABLE = re.compile(r"\x1e(\d+)\x1e")  # stands for a table; no XML holds it
+_MARKS = "\x02\x03\x1e\x1f"  # of this module and wikitext_holes.py
 _NO_FACT = re.compile(
     r"image|caption|alt|width|size|map|logo|colou?r|style|pushpin|footnote|url|website|signature|bild|foto"
 )
+_SIZE = re.compile(r"\d+(?:x\d+)? ?px")
 _INFOBOX = re.compile(
     r"infobox|.+ infobox$|ficha de |info/|infocaja|карточка|基礎情報|taxobox|automatic taxobox|speciesbox|chembox"
+    r"|infobo?ks|infokutija|infotaula|infocaseta|картка|инфокутия|صندوق معلومات|جعبه|.+ bilgi kutusu$|kotak info"
+    r"|thông tin |bio$|faktamall|tietolaatikko|κουτί πληροφοριών|տեղեկաքարտ|정보상자|.+ 정보$"
 )
 _REDIRECT = re.compile(r"\s*#[^\s#*:;|\[\]{}<>]{2,40}\s*:?\s*\[\[")  # the word has marks in Thai and Hindi
 _TEMPLATE_NAME = re.compile(r"\{\{([^{}|\n]{1,80}+)")
@@ -109,11 +64,15 @@ _TEMPLATE_NAME = re.compile(r"\{\{([^{}|\n]{1,80}+)")
 
 @dataclass(frozen=True)
 class Article:
-    """What an article says: its sections in order (the facts of its infobox last), pictures, short description."""
+    """What an article says: its sections in order (the facts of its infobox and its tables last), pictures, short
+    description. unknown: names of templates for which sentences were left out, and how many. rows: of tables, left out.
+    """
 
     sections: tuple[Section, ...]
     images: tuple[str, ...]
     description: str
+    unknown: Counter[str]
+    rows: int
 
 
 def is_redirect(wikitext: str) -> bool:
@@ -141,11 +100,15 @@ def read_article(
 ) -> Article:
     """The prose of an article. `file_words` and `category_words` are names of those namespaces in lower case."""
     scan = _Scan(language, file_words, category_words)
+    if any(mark in wikitext for mark in _MARKS):
+        wikitext = wikitext.translate({ord(mark): None for mark in _MARKS})
     text = scan.run(_without_elements(wikitext))
-    sections = _sections(text, language)
+    sections = _sections(text, language, scan)
     if scan.facts:
         sections.append(Section((FACTS,), "\n".join(scan.facts)))
-    return Article(tuple(sections), tuple(scan.images), scan.description)
+    scan.take_rest()
+    sections += scan.tables.sections
+    return Article(tuple(sections), tuple(scan.images), scan.description, scan.unknown, scan.tables.left_out)
 
 
 def _without_elements(text: str) -> str:
@@ -163,17 +126,24 @@ def _without_elements(text: str) -> str:
         name = match[1].lower()
         if name in missing:
             continue
-        closing = re.compile(rf"</{name}\s*+>", re.IGNORECASE).search(text, place)
+        closing = _closing(name).search(text, place)
         if closing is None:
             missing.add(name)  # looked for once, so that a thousand open tags stay cheap
             continue
         inside, place = text[place : closing.start()], closing.end()
         if name == "nowiki":
             kept.append(inside.translate(_INERT))
+        elif name == "table":
+            kept.append(table_of_html(match[2], inside))
         elif name in ("gallery", "imagemap"):
             kept.append("\n" + "".join(_gallery_links(inside)) + "\n")
     kept.append(text[place:])
     return "".join(kept)
+
+
+@cache
+def _closing(name: str) -> re.Pattern[str]:
+    return re.compile(rf"</{name}\s*+>", re.IGNORECASE)
 
 
 _INERT = {ord(mark): f"&#{ord(mark)};" for mark in "[]{}|'<>=*#:;"}
@@ -195,6 +165,9 @@ class _Scan:
         self.images: list[str] = []
         self.facts: list[str] = []
         self.description = ""
+        self.unknown: Counter[str] = Counter()
+        self.tables = Tables()
+        self._waiting: list[str] = []  # tables, until it is known in which section they lie
 
     def run(self, text: str) -> str:
         stack: list[tuple[str, list[str]]] = [("", [])]
@@ -226,6 +199,9 @@ class _Scan:
                 pieces.append(self._link("".join(inner)))
             elif token == "}}":
                 pieces.append(self._template("".join(inner)))
+            else:
+                self._waiting.append("".join(inner))
+                pieces.append(f"\n\x1e{len(self._waiting) - 1}\x1e\n")
         rest = [text[place:]]
         return "".join([piece for _, inner in stack for piece in inner] + rest)
 
@@ -235,7 +211,7 @@ class _Scan:
         prefix, colon, rest = target.partition(":")
         if colon and prefix:
             word = prefix.strip().lower()
-            if word in self.file_words:
+            if word in self.file_words or _MEDIA.fullmatch(rest.strip()) or piped and _SHOWN_SO.search(piped + shown):
                 self._image(rest)
                 return ""
             if word in self.category_words or _LANGUAGE_PREFIX.match(prefix):
@@ -254,28 +230,71 @@ class _Scan:
         if said is not None:
             return said
         if name == "short description" and not self.description:
-            self.description = " ".join(_paragraphs(rest.partition("|")[0]))[:MAX_FACT]
-        elif _INFOBOX.match(name):
+            self.description = " ".join(paragraphs(rest.partition("|")[0]))[:MAX_FACT]
+        elif _INFOBOX.match(name) or not self.facts and _is_box(rest) and not holes.silent(name):
             self._take_facts(rest)
+        else:
+            return holes.marked(name, rest)
         return ""
 
     def _take_facts(self, rest: str) -> None:
         for part in rest.split("|"):
             key, given, value = part.partition("=")
             key, value = clean_text(key.replace("_", " ")), value.strip()
-            if not given or not value or len(value) > 4 * MAX_FACT:
+            if not given or not value:
+                continue
+            if len(value) > 4 * MAX_FACT:
+                self.tables.left_out += 1
                 continue
             picture = value.partition(":")[2] if value.partition(":")[0].lower() in self.file_words else value
             if _PICTURE.fullmatch(picture):
                 self._image(picture)
                 continue
-            value = ", ".join(_paragraphs(_BREAK.sub("\n\n", value)))
-            wanted = key and len(key) <= 60 and not _NO_FACT.search(key.lower()) and not _LEFTOVER.search(key)
-            if wanted and value and len(value) <= MAX_FACT and len(self.facts) < MAX_FACTS:
+            value = holes.value(BREAK.sub("\n\n", value), self.unknown)
+            value = ", ".join(paragraphs(value))
+            wanted = key and len(key) <= 60 and not _NO_FACT.search(key.lower()) and not LEFTOVER.search(key)
+            if not wanted or not value or _SIZE.fullmatch(value):
+                continue
+            if len(value) <= MAX_FACT and len(self.facts) < MAX_FACTS:
                 self.facts.append(f"{key}: {value}")
+            else:
+                self.tables.left_out += 1
 
 
-def _sections(text: str, language: str) -> list[Section]:
+    def take_table(self, number: int, path: tuple[str, ...]) -> None:
+        """Make a section of a table that lies in the section `path`."""
+        text, self._waiting[number] = self._waiting[number], ""
+        table = read_table(plain(BREAK.sub(", ", text) if "<" in text else text), self._cell)
+        if table is not None:
+            self.tables.add(path, table)
+
+    def drop_table(self, number: int) -> None:
+        text, self._waiting[number] = self._waiting[number], ""
+        for inner in _TABLE.finditer(text):
+            self.drop_table(int(inner[1]))
+
+    def take_rest(self) -> None:
+        """Take the tables within others and within templates."""
+        for number, text in enumerate(self._waiting):
+            if text:
+                self.take_table(number, ())
+
+    def _cell(self, text: str) -> str:
+        if "\x1e" in text:
+            text = _TABLE.sub(" ", text)  # one within another stands by itself
+        if holes.BEGIN in text:
+            text = holes.value(text, self.unknown)
+        said = tidy(html.unescape(text) if "&" in text else text)
+        return said.replace(", (", " (").strip(" ,") if "," in said else said
+
+
+def _is_box(rest: str) -> bool:
+    """Whether a template that nobody knows says facts as an infobox does: many, by name, in lines."""
+    parts = rest.split("|", 40)
+    return len(parts) > MIN_BOX and all("=" in part for part in parts) and "\n" in rest
+
+
+def _sections(text: str, language: str, scan: _Scan) -> list[Section]:
     """Cuts at headings; sections without prose of their own are only names in the paths of those below."""
     sections: list[Section] = []
     path: list[tuple[int, str]] = []
@@ -283,13 +302,19 @@ def _sections(text: str, language: str) -> list[Section]:
     dropped = 0  # level of the heading whose section is left out, 0 for none
 
     def close() -> None:
-        paragraphs = [] if dropped else _paragraphs("\n".join(lines))
-        if paragraphs:
-            sections.append(Section(tuple(title for _, title in path), "\n".join(paragraphs)))
+        said = [] if dropped else paragraphs("\n".join(lines), scan.unknown)
+        if said:
+            sections.append(Section(tuple(title for _, title in path), "\n".join(said)))
         lines.clear()
 
     for line in text.split("\n"):
         heading = _heading(line) if line.startswith("=") else None
+        if table := _TABLE.fullmatch(line):
+            number, line = int(table[1]), ""
+            if dropped:
+                scan.drop_table(number)
+            else:
+                scan.take_table(number, tuple(title for _, title in path))
         if heading is None:
             lines.append(line)
             continue
@@ -309,69 +334,5 @@ def _heading(line: str) -> tuple[int, str] | None:
     line = line.rstrip()
     inner = line.strip("=")
     level = min(len(line) - len(line.lstrip("=")), len(line) - len(line.rstrip("=")), 6)
-    title = " ".join(_paragraphs(inner.strip()))[:200]
+    title = " ".join(paragraphs(holes.plain(inner.strip())))[:200]
     return (level, title) if level and inner and title else None
-
-
-def _paragraphs(text: str) -> list[str]:
-    """The paragraphs and list items of text without templates and links, as clean lines."""
-    if "[" in text:
-        text = _EXTERNAL.sub(r"\1", text)
-    if "<" in text:
-        text = with_exponents(text)
-        text = _TAG.sub("", _BREAK.sub(" ", text))
-    if "__" in text:
-        text = _SWITCH.sub("", text)
-    if "-{" in text:
-        text = _VARIANT.sub(_variant, text)
-    if "''" in text:
-        text = "\n".join([_without_quotes(line) if "''" in line else line for line in text.split("\n")])
-    if "&" in text:
-        text = html.unescape(text)
-    paragraphs: list[str] = []
-    open_lines: list[str] = []
-    for line in text.split("\n"):
-        stripped = line.strip()
-        if not stripped or line[0] in "*#:;|" or stripped.startswith(("{|", "----")):
-            if open_lines:
-                paragraphs.append(" ".join(open_lines))
-                open_lines = []
-            if stripped and line[0] in "*#:;":
-                paragraphs.append(stripped.lstrip("*#:; "))
-        elif stripped[0] != "|":
-            open_lines.append(stripped)
-    if open_lines:
-        paragraphs.append(" ".join(open_lines))
-    return [tidy for paragraph in paragraphs if (tidy := _tidy(paragraph))]
-
-
-def _tidy(paragraph: str) -> str:
-    """One clean line; "" when nothing is left that can be read."""
-    line = clean_text(paragraph)
-    if "(" in line or "（" in line:
-        line = _BRACKET_START.sub(r"\1", _EMPTY_BRACKETS.sub("", line))
-    if " ," in line or " ." in line or " )" in line:
-        line = _SPACE_BEFORE.sub(r"\1", line)
-    if _LEFTOVER.search(line):
-        line = " ".join(_LEFTOVER.sub(" ", line).split())
-    return line if any(map(str.isalnum, line)) else ""
-
-
-def _variant(match: re.Match[str]) -> str:
-    """The first of the variants of -{zh-hans:a; zh-hant:b}-."""
-    said = match[1].rpartition("|")[2].partition(";")[0]
-    return said.partition(":")[2] or said
-
-
-def _without_quotes(line: str) -> str:
-    """Takes bold and italic marks off as MediaWiki reads them: in l'''Odissea'' the first mark is an apostrophe."""
-    runs = [len(match[0]) for match in _QUOTES.finditer(line)]
-    bold = sum(run in (3, 4) or run >= 5 for run in runs)
-    italic = sum(run == 2 or run >= 5 for run in runs)
-    apostrophe = -1
-    if bold % 2 and italic % 2:
-        threes = [match.start() for match in _QUOTES.finditer(line) if len(match[0]) == 3]
-        single = (at for at in threes if at and line[at - 1] != " " and (at == 1 or line[at - 2] == " "))
-        words = (at for at in threes if at and line[at - 1] != " ")
-        apostrophe = next(single, next(words, -1))
-    return _QUOTES.sub(lambda match: "'" if match.start() == apostrophe or len(match[0]) == 4 else "", line)

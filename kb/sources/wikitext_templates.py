@@ -1,74 +1,37 @@
-"""What the templates of Wikipedia say that carry text of a sentence, and how their quantities are written.
+"""What the templates of Wikipedias say that carry text of a sentence.
 
-Nothing is expanded: each is read as its documentation describes it. A number that a template shows is kept whole, with
-its power of ten, its range and its unit; what is not understood is kept as it was written.
+Nothing is expanded: each is read as its documentation describes it, and those of which nobody here knows what they show
+are the matter of kb/sources/wikitext_holes.py. Quantities are written as kb/sources/template_quantities.py has them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from itertools import takewhile
 
-from kb.sources.exponents import raised
-
-Arguments = tuple[list[str], dict[str, str], str]
+from kb.sources import template_quantities as q
+from kb.sources.template_arguments import Saying, template_arguments
 
 _MONTHS = "January February March April May June July August September October November December".split()
-
-# Quantities: 1+1/2 and -4-1/2, with // for another look of the same; 1.5e6.
-_MIXED = re.compile(r"(?:([\d.,]*\d) ?\+ ?|([-−][\d.,]*\d) ?- ?)?([-−]?\d+) ?//? ?(\d+)")
-_POWER = re.compile(r"([-+−±]?[\d.,]*\d)[eE]\+?([-−]?)0*(\d+)")
-_NUMBER = re.compile(r"[-+−±]?[\d.,/ ]*\d")
-_POWER_UNIT = re.compile(r"e(\d{1,2})(?=[^\W\d])")  # e6m3 is a million cubic metres
-_UNIT_EXPONENT = re.compile(r"(?<=[^\W\d_])(?<!CO)[-−]?[1-9](?!\w|/\d)")  # not in kgCO2 and m1/2
-_WHOLE = re.compile(r"[-−]?\d{1,2}")
-
-# What may stand between two numbers of {{convert}} and {{val}}.
-_RANGES = {
-    **{word: f" {word} " for word in ("to", "and", "or", "by", "to about", "±")},
-    **{mark: f"{mark} " for mark in (",", ", and", ", or")},
-    "-": "–", "–": "–", "/": "/", "+": " + ", "+/-": " ± ", "&": " and ", "x": " × ", "×": " × ", "xx": " × ",
-    "*": " × ", "to(-)": " to ", "to-": " to ", "and(-)": " and ",
-}  # fmt: skip
-_SMALLER_UNITS = frozenset("in ft yd lb oz ch chain furlong".split())  # second parts, as in 5 ft 11 in
-_BETWEEN = frozenset("à a et y ou o x × - – ± +".split())  # the same for {{unité}} and {{unidad}}
-
-
-def template_name(name: str) -> str:
-    return " ".join(name.replace("_", " ").split()).lower()
+_ORDINAL = re.compile(r"(?:\d{1,3}|[ivx]{1,7})?(?:er|re|e|ème)")
 
 
 def template_text(name: str, rest: str, language: str) -> str | None:
-    """What a template says in a sentence; None when it says nothing. `name` is as template_name() gives it."""
-    known = _SAYING.get(name) or _SAYING.get(f"{language}:{name}")
+    """What a template says in a sentence; None when that is not known. `name` is as template_name() gives it."""
+    known = _SAYING.get(f"{language}:{name}") or _SAYING.get(name)
     if known is not None:
-        return known(*_arguments(rest, language))
+        return known(*template_arguments(rest), language)
     if name in _FIXED:
         return _FIXED[name]
+    if (fixed := _FIXED.get(f"{language}:{name}")) is not None:
+        return fixed
     if name.startswith("lang-"):
-        return _first(*_arguments(rest, language))
+        return _first(*template_arguments(rest), language)
     if name.startswith("formatnum:"):
         return name.partition(":")[2].strip()
-    if language == "fr" and re.fullmatch(r"(?:\d{1,3}|[ivx]{1,7})?(?:er|re|e|ème)", name):
+    if language == "fr" and _ORDINAL.fullmatch(name):
         return name
     return None
-
-
-def _arguments(rest: str, language: str) -> Arguments:
-    """(those by place, those by name, language) of what follows a template's name."""
-    placed: list[str] = []
-    named: dict[str, str] = {}
-    for part in rest.split("|"):
-        key, given, value = part.partition("=")
-        key = key.strip()
-        if given and key.isdecimal() and int(key[:4]) == len(placed) + 1:
-            placed.append(value.strip())
-        elif given and re.fullmatch(r"[\w -]{1,40}", key):
-            named[key.lower()] = value.strip()
-        else:
-            placed.append(part.strip())
-    return placed, named, language
 
 
 def _first(placed: list[str], named: dict[str, str], language: str) -> str:
@@ -80,13 +43,25 @@ def _second(placed: list[str], named: dict[str, str], language: str) -> str:
     return placed[1] if len(placed) > 1 else named.get("text", named.get("texte", ""))
 
 
+def _second_or_first(placed: list[str], named: dict[str, str], language: str) -> str:
+    """What a link to a missing article shows, where that is not its title."""
+    shown = next((named[key] for key in ("надо", "текст", "тр") if named.get(key)), "")
+    return shown or next((word for word in placed[1:2] if word), "".join(placed[:1]))
+
+
 def _last(placed: list[str], named: dict[str, str], language: str) -> str:
     return next((word for word in reversed(placed) if word), "")
 
 
 def _foreign(placed: list[str], named: dict[str, str], language: str) -> str:
     """A link to another Wikipedia's article: `lt` or the title."""
-    return named.get("lt") or "".join(placed[:1])
+    named_so = next((named[key] for key in ("lt", "label", "عر", "نص") if named.get(key)), "")
+    return named_so or "".join(placed[:1])
+
+
+def _third(placed: list[str], named: dict[str, str], language: str) -> str:
+    """The same in Chinese: {{tsl|en|Title|shown}}."""
+    return next((word for word in placed[2:3] if word), "".join(placed[1:2]))
 
 
 def _spaced(placed: list[str], named: dict[str, str], language: str) -> str:
@@ -107,50 +82,6 @@ def _subscript(placed: list[str], named: dict[str, str], language: str) -> str:
     return f"<sub>{_first(placed, named, language)}</sub>"
 
 
-def _ten_to_the(before: str) -> Callable[[list[str], dict[str, str], str], str]:
-    return lambda placed, named, language: before + "10" + raised(placed[0]) if placed and placed[0] else ""
-
-
-def _amount(number: str) -> str:
-    """A number as a reader sees it: 1 1/2 for "1+1/2", 1.5 × 10⁶ for "1.5e6", others as they are."""
-    if power := _POWER.fullmatch(number):
-        return f"{power[1]} × 10{raised(power[2] + power[3])}"
-    if mixed := _MIXED.fullmatch(number):
-        whole = mixed[1] or mixed[2]
-        return f"{whole} {mixed[3]}/{mixed[4]}" if whole else f"{mixed[3]}/{mixed[4]}"
-    return number
-
-
-def _range(placed: list[str]) -> tuple[str, list[str]]:
-    """(the numbers with what stands between them, what follows): ["5", "-", "10", "km"] is "5–10" and ["km"]."""
-    said, place = "".join(map(_amount, placed[:1])), 1
-    while place + 1 < len(placed) and placed[place] in _RANGES:
-        said += _RANGES[placed[place]] + _amount(placed[place + 1])
-        place += 2
-    return said, placed[place:]
-
-
-def _with_unit(number: str, unit: str) -> str:
-    """"5 km²" for "5" and "km2", "5 × 10⁶ m³" for "5" and "e6m3"."""
-    if power := _POWER_UNIT.match(unit):
-        number, unit = f"{number} × 10{raised(power[1])}", unit[power.end() :]
-    unit = _UNIT_EXPONENT.sub(lambda match: raised(match[0]), unit)
-    return " ".join(word for word in (number, unit) if word)
-
-
-def _convert(placed: list[str], named: dict[str, str], language: str) -> str:
-    """{{convert|5|to|10|km|mi}} is "5 to 10 km", {{convert|5|ft|11|in|m}} "5 ft 11 in". A number that is not understood
-    stays as it is written."""
-    number, rest = _range(placed)
-    if not number:
-        return ""
-    said = _with_unit(number, "".join(rest[:1]))
-    second = rest[1:3]
-    if len(second) == 2 and second[1] in _SMALLER_UNITS and second[0][:1].isdecimal():
-        said += " " + _with_unit(_amount(second[0]), second[1])
-    return said
-
-
 def _date(placed: list[str], named: dict[str, str], language: str) -> str:
     """{{birth date|1950|5|12}} is "12 May 1950", in other languages 1950-05-12; words stay as they are."""
     numbers = list(takewhile(str.isdecimal, placed[:3]))  # what follows a word is not known to be a month or a day
@@ -163,6 +94,21 @@ def _date(placed: list[str], named: dict[str, str], language: str) -> str:
     return numbers[0]
 
 
+def _day_first(placed: list[str], named: dict[str, str], language: str) -> str:
+    """{{dtext|12|5|1950}} is 1950-05-12, {{date|12|mai|1950}} "12 mai 1950"."""
+    words = [word for word in placed[:3] if word]
+    if len(words) == 3 and all(map(str.isdecimal, words)):
+        return _date(words[::-1], {}, language)
+    return " ".join(words)
+
+
+def _old_style(placed: list[str], named: dict[str, str], language: str) -> str:
+    """{{OldStyleDate|February 2|1905|January 20}}: a day, its year, and the day in the calendar of before."""
+    day, year, old = (*placed, "", "", "")[:3]
+    before = "O.S. " if language == "en" else ""
+    return f"{day} ({before}{old}) {year}".strip() if old else f"{day} {year}".strip()
+
+
 def _as_of(placed: list[str], named: dict[str, str], language: str) -> str:
     return ("as of " if named.get("lc") else "As of ") + _date(placed, named, language)
 
@@ -172,51 +118,27 @@ def _nihongo(placed: list[str], named: dict[str, str], language: str) -> str:
     return f"{placed[0] if placed else ''} ({rest})" if rest else _first(placed, named, language)
 
 
-def _fraction(placed: list[str], named: dict[str, str], language: str) -> str:
-    if len(placed) > 2:
-        return f"{placed[0]} {placed[1]}/{placed[2]}"
-    above, below = placed if len(placed) == 2 else ("1", "".join(placed))
-    if above.isdecimal() and below.isdecimal():
-        # Not one number with a digit before it; see kb/sources/exponents.py.
-        return f"<sup>{above}</sup>/<sub>{below}</sub>"
-    return f"{above}/{below}"
-
-
-def _value(placed: list[str], named: dict[str, str], language: str) -> str:
-    """{{val|1.2|0.3|e=30|u=kg}} is "(1.2 ± 0.3) × 10³⁰ kg"; see Module:Val for what it takes."""
-    number, rest = _range(placed)
-    bare = len(placed) - len(rest) <= 1
-    if bare and len(rest) > 1 and rest[0] and rest[1]:
-        number += f" +{rest[0].lstrip('+')} −{rest[1].lstrip('-−')}"
-    elif bare and rest and rest[0]:
-        number += rest[0] if rest[0].startswith("(") else f" ± {rest[0].lstrip('±')}"
-        bare = rest[0].startswith("(")
-    number += named.get("end", "")
-    if exponent := named.get("e", "").lstrip("+"):
-        number = f"{number if bare else f'({number})'} × 10{raised(exponent)}" if number else f"10{raised(exponent)}"
-    unit = named.get("u") or named.get("ul", "")
-    if per := named.get("up") or named.get("upl"):
-        unit += f"/{per}"
-    return named.get("p", "") + _with_unit(number, unit) + named.get("s", "") if number else ""
-
-
-def _quantity(placed: list[str], named: dict[str, str], language: str) -> str:
-    """{{unité|1.6|e=-19|C}} is "1.6 × 10⁻¹⁹ C", {{unité|3|m|3|s|-1}} "3 m³ s⁻¹"."""
-    number = "".join(map(_amount, placed[:1]))
-    if exponent := named.get("e", "").lstrip("+"):
-        number += f" × 10{raised(exponent)}"
-    said, unit = [number], False
-    for word in placed[1:]:
-        if unit and _WHOLE.fullmatch(word):
-            said[-1] += raised(word)
-        else:
-            said.append(word)
-        unit = word[-1:].isalpha() and word not in _BETWEEN
-    return " ".join(word for word in said if word)
-
-
 def _century(placed: list[str], named: dict[str, str], language: str) -> str:
-    return f"{''.join(placed[:2])} siècle" if language == "fr" else _first(placed, named, language)
+    """{{s-|XIX|e}} is "XIXe siècle", and {{s|XIX}} too; what such names mean elsewhere is its first."""
+    if language != "fr":
+        return _first(placed, named, language)
+    number, ending = (*placed, "", "")[:2]
+    return f"{number}{ending or ('er' if number in ('I', 'Ier') else 'e')} siècle" if number else ""
+
+
+def _century_before(placed: list[str], named: dict[str, str], language: str) -> str:
+    return f"{_century(placed, named, 'fr')} av. J.-C."
+
+
+def _centuries(placed: list[str], named: dict[str, str], language: str) -> str:
+    """{{sp|XIX|e|et|XX|e}} is "XIXe et XXe siècles"."""
+    said = "".join(f" {word} " if word in ("et", "au", "à", "ou", "-", "–") else word for word in placed)
+    return f"{said} siècles" if said else ""
+
+
+def _century_in_portuguese(placed: list[str], named: dict[str, str], language: str) -> str:
+    before = "século" if named.get("c", "1") != "0" else ""
+    return " ".join(word for word in (before, *placed[:1]) if word)
 
 
 def _quotation(placed: list[str], named: dict[str, str], language: str) -> str:
@@ -224,55 +146,141 @@ def _quotation(placed: list[str], named: dict[str, str], language: str) -> str:
 
 
 def _chinese(placed: list[str], named: dict[str, str], language: str) -> str:
-    return ", ".join(named[key] for key in ("c", "s", "t", "p") if named.get(key))
+    return ", ".join(named[key] for key in ("c", "s", "t", "p") if named.get(key)) or "".join(placed[:1])
 
 
-def _with(before: str) -> Callable[[list[str], dict[str, str], str], str]:
+def _with(before: str) -> Saying:
     return lambda placed, named, language: " ".join(word for word in (before, "–".join(placed[:2])) if word)
 
 
+def _script(placed: list[str], named: dict[str, str], language: str) -> str:
+    """A word in another script, and how it is read."""
+    return ", ".join(word for word in placed[:2] if word)
+
+
+def _flag_with_name(placed: list[str], named: dict[str, str], language: str) -> str:
+    """{{Bandiera|Francia|nome}} names the country; without that there is only its flag."""
+    return placed[0] if len(placed) > 1 and placed[1] else ""
+
+
+def _ship(placed: list[str], named: dict[str, str], language: str) -> str:
+    return " ".join(word for word in placed[:2] if word)
+
+
+def _named_ship(before: str) -> Saying:
+    return lambda placed, named, language: " ".join([before, *(word for word in placed[:1] if word)])
+
+
+def _tone(placed: list[str], named: dict[str, str], language: str) -> str:
+    tone = "".join(placed[:1])
+    return {"flat": "♭", "b": "♭", "sharp": "♯", "#": "♯", "natural": "♮"}.get(tone, tone)
+
+
+def _paragraph(placed: list[str], named: dict[str, str], language: str) -> str:
+    """{{§|12|BGB|juris}} is "§ 12 BGB"."""
+    return " ".join(["§", *(word for word in placed[:2] if word)])
+
+
+def _nothing(placed: list[str], named: dict[str, str], language: str) -> str:
+    return ""
+
+
 # The templates that carry text of a sentence, by what they say; with the language where the name is common.
-_SAYING: dict[str, Callable[[list[str], dict[str, str], str], str]] = {
+_SAYING: dict[str, Saying] = {
     name: saying
     for saying, names in (
-        (_convert, "convert|cvt|convert/spell"),
-        (_second, "lang|langue|langx|tsl"),
-        (_last, "transl|transliteration|translit"),
-        (_foreign, "ill|interlanguage link|lien|仮リンク|link-en|link-ja|internal link helper/en"),
-        (
-            _first,
-            "nowrap|nobr|nobreak|no wrap|small|smaller|big|em|strong|abbr|tooltip|hover|smallcaps|sc|sc2|"
-            "flag|flagu|flagcountry|"
-            "ruby|ruby-ja|quote|blockquote|block quote|quotation|cquote|zitat|cita|citaat|citazione|цитата|"
-            "birth-date|death-date|birth year and age|mvar|var|angbr|sic|w|script|unicode|rtl-lang|s|num|nts|юл|lj",
-        ),
-        (
-            _date,
-            "birth date|birth date and age|death date|death date and age|start date|end date|start date and age|"
-            "film date|dts|bda|dob|release date|launch date",
-        ),
+        (q.convert, "convert|cvt|convert/spell|conversie|converti|konvertera|omregn|تحويل|تبدیل|換算|換算單位"),
+        (_second, "lang|langue|langx|langi|لغة|color|colour|font color|fontcolor|couleur|v jazyku"),
+        (_last, "transl|transliteration|translit|colore|langr"),
+        (_third, "tsl|translink"),
+        (_foreign,
+         "ill|interlanguage link|lien|仮リンク|ill2|link-en|link-ja|internal link helper/en|le|link-de|link-fr"
+         "|link-ru|ilh|وإو|وصلة إنترويكي|ill-wd2|ligação interlíngua|interwiki|fr:lien|illm"),
+        (_second_or_first,
+         "нп|нп1|нп2|нп3|нп4|нп5|не переведено|не переведено 2|не переведено 3|не переведено 5|iw|iw2"),
+        (_first,
+         "nowrap|nobr|nobreak|no wrap|small|smaller|big|em|strong|abbr|tooltip|hover|smallcaps|sc|sc2|ruby|ruby-ja"
+         "|quote|blockquote|block quote|quotation|cquote|zitat|cita|citaat|citazione|цитата|birth-date|death-date"
+         "|birth year and age|mvar|var|angbr|sic|w|script|unicode|rtl-lang|s|num|nts|юл|lj|flag|flagu"
+         "|flagcountry"
+         "|math|mono|code|tt|kbd|keypress|key|samp|not a typo|visible anchor|vanchor|overline|underline|midsize"
+         "|larger|resize|center|polytonic|ipa|api|angle bracket|vr|track gauge|railgauge|sronly|linktext|ordinal"
+         "|citation needed span|cn span|ety|nihongo krt|grec ancien|maiuscoletto|boxarrotondato|cas|numero|ta"
+         "|tutto attaccato|nowiki|citazione necessaria|senza fonte|chiarire|cn-span|abréviation|abréviation discrète"
+         "|petites capitales|petite capitale|pc|guil|incise|référence nécessaire|référence souhaitée|refnec|refsou"
+         "|pas clair|passage évasif|quand|citation étrangère|japonais|phon|variable|terme défini|comment|comm|число"
+         "|nobr1|флагификация|текст|要出典範囲|by|補助漢字フォント|cp932フォント|jis2004フォント|jis90フォント|黑幕|刪除線|僻字|拼音"
+         "|إنج|إنجليزية|فرنسية|خط عربي|نص|رمز|aut|esp.|textanlaß|schriftgröße"),
+        (_date,
+         "birth date|birth date and age|death date|death date and age|start date|end date|start date and age|film date"
+         "|dts|bda|dob|release date|launch date|生年月日と年齢|生年月日|死亡年月日と没年齢"),
         (_superscript, "sup|fr:exp"),
-        (_subscript, "sub"),
-        (_ten_to_the(" × "), "en:e|en:esp|es:e|it:e|fr:x10"),
-        (_ten_to_the(""), "10^"),
-        (_spaced, "date|date-|fecha|data|date de naissance|date de décès"),
-        (_quantity, "nombre|unité|unit|unidad"),
-        (_nihongo, "nihongo|nihongo2|nihongo3|読み仮名|korean|linktext"),
-        (_fraction, "frac|sfrac|fraction|vulgar fraction"),
-        (_value, "val"),
+        (_subscript, "sub|ind"),
+        (q.ten_to_the(" × "), "en:e|en:esp|es:e|it:e|fr:x10"),
+        (q.ten_to_the(""), "10^"),
+        (_day_first,
+         "date|date-|fecha|data|date de naissance|date de décès|dtlink|dtext|d-|дата|datum"),
+        (_old_style, "oldstyledate|oldstyledatedy|oldstyledatedmy|сс"),
+        (q.quantity, "nombre|unité|unit|unidad|unidade|nb|tmp|fmtn|formatnum|formatar número"),
+        (q.prefixed, "it:m"),
+        (q.scientific, "it:exp"),
+        (q.height, "höhe"),
+        (q.above_sea("m n. m."), "mnm"),
+        (q.tall, "height"),
+        (q.hours, "heure"),
+        (q.formula, "chem|chem2|fchim"),
+        (q.joined, "gaps"),
+        (q.coordinates, "coord|koord|coordinates"),
+        (q.money("€"), "euro|eur|€|евро"),
+        (q.money("$"), "dollar"),
+        (q.money("₽"), "рубль|руб"),
+        (q.money("US$", True), "us$|usd|usdollar"),
+        (q.money("£", True), "gbp|£|pound sterling"),
+        (q.money("¥", True), "jpy|¥|cny|rmb"),
+        (q.money("₹", True), "inr|indian rupee|₹"),
+        (q.money("A$", True), "a$|aud"),
+        (q.money("C$", True), "c$|cad"),
+        (_nihongo, "nihongo|nihongo2|nihongo3|読み仮名|korean"),
+        (_script, "de:ar|arabe|hébreu|russo|russe|grec|chinois|greco|cinese|giapponese"),
+        (q.fraction, "frac|sfrac|fraction|vulgar fraction|bruch"),
+        (q.value, "val"),
         (_as_of, "as of"),
-        (_century, "s-|sav|siècle"),
+        (_century, "s-|sav|siècle|fr:s|fr:s2"),
+        (_century_before, "fr:-s|fr:-s-"),
+        (_centuries, "fr:sp|fr:sp-"),
+        (_century_in_portuguese, "séc|século|pt:sec|séc."),
         (_quotation, "citation"),
         (_chinese, "zh|zh-full"),
         (_with("c."), "circa|c.|ca"),
         (_with("fl."), "floruit|fl."),
+        (_with("r."), "reign"),
+        (_with("AD"), "en:ad"),
+        (_with("nº"), "fr:n°|fr:numéro|fr:n"),
+        (_with("p."), "fr:p.|fr:p"),
+        (_paragraph, "de:§|de:§§"),
         (_list, "ubl|unbulleted list|plainlist|plain list|hlist|flatlist|flowlist|collapsible list|bulleted list"),
+        (_flag_with_name, "it:bandiera"),
+        (_ship, "ship"),
+        *((_named_ship(name.upper()), name) for name in "hms uss ss mv rms usns hmcs hmas sms ins".split()),
+        (_tone, "music"),
+        (_nothing,
+         "ipac-en|ipac-fr|ipac-de|respell|0|anchor|ancora|ancre|ancla|anker|якорь|sfn|sfnp|harvnb|refn|efn|rp|r"
+         "|ref label|note label|audio|link audio|listen|noisbn|bots|decrease"),
     )
     for name in names.split("|")
-}
+}  # fmt: skip
 _FIXED = {
-    "nbsp": " ", "spaces": " ", "snd": " – ", "spnd": " – ", "spaced ndash": " – ", "–": " – ", "ndash": "–",
-    "endash": "–", "en dash": "–", "mdash": "—", "emdash": "—", "em dash": "—", "—": "—", "spaced mdash": " — ",
-    "'": "'", "'s": "'s", "`": "'", '"': '"', "!": "|", "=": "=", "·": " · ", "•": " · ", "dot": " · ", "*": "*",
-    "pi": "π", "minus": "−", "times": "×", "colon": ":", "zwsp": "", "clear": "", "br": " ", "deg": "°",
+    "nbsp": " ", "spaces": " ", "snd": " – ", "snds": " – ", "spnd": " – ", "spaced ndash": " – ", "–": " – ",
+    "ndash": "–", "endash": "–", "en dash": "–", "mdash": "—", "emdash": "—", "em dash": "—", "—": "—",
+    "spaced mdash": " — ", "'": "'", "'s": "'s", "`": "'", '"': '"', "' \"": "'\"", "\" '": "\"'", "!": "|", "=": "=",
+    "·": " · ", "•": " · ", "dot": " · ", "*": "*", "pi": "π", "minus": "−", "times": "×", "colon": ":", "zwsp": "",
+    "clear": "", "br": " ", "deg": "°", "esd": " ", "nnbsp": " ", "fr:esp": " ", "fr:espaces": " ", "fr:nb": " ",
+    "de:nb": " ", "سخ": " ", "m s.l.m.": "m s.l.m.", "msnm": "m s. n. m.", "es:m s. n. m.": "m s. n. m.", "tex": "TeX",
+    "latex": "LaTeX", "extinct": "†", "dagger": "†", "solar mass": "M☉", "dunque": "⇒", "fr:av jc": "av. J.-C.",
+    "fr:ap jc": "apr. J.-C.", "fr:av. j.-c.": "av. J.-C.", "fr:ap. j.-c.": "apr. J.-C.", "fr:m.": "M.",
+    "fr:mm.": "MM.", "fr:mme": "Mme", "fr:mmes": "Mmes", "fr:mlle": "Mlle", "fr:dr": "Dr", "fr:pr": "Pr",
+    "fr:mgr": "Mgr", "fr:me": "Me", "fr:st": "St", "fr:ste": "Ste", "a.c.": "a.C.", "d.c.": "d.C.", "pt:ac": "a.C.",
+    "pt:dc": "d.C.", "es:a. c.": "a. C.", "es:d. c.": "d. C.", "es:ac": "a. C.", "es:dc": "d. C.", "ق.م": "ق.م",
+    "هـ": "هـ", "ar:هـ": "هـ", "م": "م", "ص": "ﷺ", "صلى الله عليه وسلم": "ﷺ", "de:eur": "€",
+    "км²": "км²", "км2": "км²", "°c": "°C", "%": "%", "ohne": "", "ru:-1": "", "pm": "±",
 }  # fmt: skip

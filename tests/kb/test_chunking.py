@@ -44,6 +44,14 @@ def test_title_and_section_count():
     assert cut(text, 6, path=("History",)) == ["One two three.", "Four five."]
 
 
+def test_rows_of_a_table_stay_whole_and_are_lines():
+    text = "Year: 1928; Film: St. Anna. Two\nYear: 1929; Film: Wings\nYear: 1930; Film: More"
+    for path, words in (("Films", "Table"), 5), (("Table: The first. Years",), 6), (("Facts",), 3):
+        assert cut(text, 100, path=path) == [text]
+        assert cut(text, words + 8, path=path) == [text.split("\n")[0], "\n".join(text.split("\n")[1:])]
+    assert cut("One.\nTwo.", 100, path=("Table manners",)) == ["One. Two."]
+
+
 def test_sections_are_never_joined():
     sections = Section((), "One two."), Section(("Use",), "Three."), Section(("Use", "Now"), "  \n ")
     [pieces] = pieces_of([document(*sections)], Cutting(count, split, 100))

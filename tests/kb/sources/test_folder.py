@@ -76,9 +76,10 @@ def test_a_folder_with_each_kind_of_document(base):
     assert md.sections == (Section((), "Striped."), Section(("Life",), "In herds."))
     assert txt.sections == (Section((), "One line of two.\nA second paragraph."),)
     assert pdf_file.sections == (Section(("page 1",), "Apples are red."), Section(("page 2",), "Pears are green."))
-    assert [section.path for section in html.sections] == [(), ("Hunting",), ("Hunting", "Prey")]
+    prey = ("Hunting", "Prey")
+    assert [section.path for section in html.sections] == [(), ("Hunting",), prey, (*prey, "Table")]
     assert html.sections[1].text.endswith("\nfirst prey\nsecond prey")
-    assert html.sections[2].text.endswith("\nanimal | weight\nzebra | 300")
+    assert html.sections[3].text == "animal: zebra; weight: 300"
     assert "secret" not in str(html) and "color" not in str(html) and "Home" not in str(html)
     assert taken(base, licence="CC0", language="en") == found
 
@@ -197,7 +198,9 @@ end
         "The title",
         (
             Section((), "Lead with code, a link and a picture."),
-            Section(("One", "Setext"), "quoted text\nfirst\nsecond bold\na | b\n1 | 2\nprint(1)"),
+            Section(("One", "Setext"), "quoted text\nfirst\nsecond bold"),
+            Section(("One", "Setext", "Table"), "a: 1; b: 2"),
+            Section(("One", "Setext"), "print(1)"),
             Section(("Two",), "end"),
         ),
     )
@@ -226,7 +229,7 @@ def test_exponents_in_web_pages_and_markdown():
     page = page.replace("large cat", "cat of 10<sup>&minus;9</sup> m<sup>2</sup>, H<sub>2</sub>O, 19<sup>th</sup>[1]")
     found = parse("html", page.encode()).sections
     assert "cat of 10⁻⁹ m², H2O, 19th[1]" in found[0].text
-    assert found[2].path[-1] == "Prey of 10²" and found[2].text.endswith("zebra | 3 × 10²")
+    assert found[2].path[-1] == "Prey of 10²" and found[3].text.endswith("zebra; weight: 3 × 10²")
     assert parse("html", b"<p>10<sup>30</sup> kg").sections[0].text == "10³⁰ kg"
     note = "## Mass 10<sup>3</sup>\n2 × 10<sup>30</sup> kg <b>of</b> H<sub>2</sub>O, 19<sup>th</sup>\n\n`a<sup>2</sup>`"
     assert parse("md", note.encode()) == Parsed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import gzip
 import os
 import random
 import signal
@@ -89,8 +90,9 @@ def test_other_pages_are_no_documents(tmp_path):
         + dump_page(6, "Nothing", "{{stub}}")
     )
     documents = list(read_dump(written(tmp_path, dump_head() + body + END), 1))
-    assert keys(documents) == ["5", "skipped"]
+    assert keys(documents) == ["5", "skipped", "skipped"]
     assert "page 'Nothing'" in documents[1].where and "no text" in documents[1].why
+    assert documents[2].where == "made-up.xml" and "2 redirects" in documents[2].why and "1 pages" in documents[2].why
 
 
 def test_every_form_of_the_file_gives_the_same(tmp_path):
@@ -100,13 +102,14 @@ def test_every_form_of_the_file_gives_the_same(tmp_path):
     forms = {
         "a.xml": xml,
         "b.xml.bz2": bz2.compress(xml),
+        "b.xml.gz": gzip.compress(xml[:half]) + gzip.compress(xml[half:]) + bytes(100),
         "c.xml.bz2": bz2.compress(xml[:half]) + bz2.compress(xml[half:]),  # streams that do not begin with pages
         "d.xml.bz2": multistream(listed, dump_head(), 7),
     }
     read = {name: list(read_dump(written(tmp_path, data, name), 1)) for name, data in forms.items()}
     assert keys(read["a.xml"]) == [str(n) for n in range(1, 61)]
     assert all(items == read["a.xml"] for items in read.values())
-    assert [dump_pages.in_streams(tmp_path / name) for name in forms] == [False, False, False, True]
+    assert [dump_pages.in_streams(tmp_path / name) for name in forms] == [False, False, False, False, True]
 
 
 def test_several_processes_give_the_same_in_the_same_order(tmp_path, monkeypatch):

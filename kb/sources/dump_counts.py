@@ -1,0 +1,67 @@
+"""What of a Wikipedia dump is left out, counted and told in a few sentences, since there are millions of it; and which
+of its pages came before. Knows nothing of how a dump is read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+REDIRECTS, LISTS, ROWS = "redirects", "lists", "rows"  # beside the names of templates, between braces
+
+_MOST_NAMES = 10_000  # of templates that are counted
+_TOLD_NAMES = 12
+
+
+def template(name: str) -> str:
+    """What sentences are counted by that are left out for a template."""
+    return f"{{{{{name[:60]}}}}}"
+
+
+def add(counts: Counter[str], some: Counter[str]) -> None:
+    counts.update(some)
+    if len(counts) > 2 * _MOST_NAMES:
+        rare = counts.most_common()[_MOST_NAMES:]
+        for name, _ in rare:
+            if name not in (REDIRECTS, LISTS, ROWS):
+                counts[template("others")] += counts.pop(name)
+
+
+def told(counts: Counter[str]) -> Iterator[str]:
+    if counts[REDIRECTS] or counts[LISTS]:
+        yield (
+            f"No articles of their own: {counts[REDIRECTS]:,} redirects to others, and {counts[LISTS]:,} pages that "
+            "list what a name may mean."
+        )
+    names = Counter({name: number for name, number in counts.items() if name.startswith("{{")})
+    if names:
+        most = ", ".join(f"{name} {number:,}" for name, number in names.most_common(_TOLD_NAMES))
+        yield (
+            f"{names.total():,} sentences or parts in brackets are left out, since it is not known what a template in "
+            f"them says: {most}{', and others' if len(names) > _TOLD_NAMES else ''}."
+        )
+    if counts[ROWS]:
+        yield f"{counts[ROWS]:,} rows of tables are left out, of long tables and of articles with many."
+
+
+class Seen:
+    """Numbers of pages, a bit for each: a large Wikipedia has some million, up to a hundred million."""
+
+    _MOST = 1 << 28
+
+    def __init__(self) -> None:
+        self._bits = bytearray()
+        self._others: set[int] = set()  # such as no Wikipedia has
+
+    def add(self, number: int) -> bool:
+        """Whether it is new."""
+        if number >= self._MOST:
+            new = number not in self._others
+            self._others.add(number)
+            return new
+        place, bit = number >> 3, 1 << (number & 7)
+        if place >= len(self._bits):
+            self._bits.extend(bytes(place + (1 << 16) - len(self._bits)))
+        new = not self._bits[place] & bit
+        self._bits[place] |= bit
+        return new

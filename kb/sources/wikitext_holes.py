@@ -1,0 +1,206 @@
+"""Templates that nobody here knows: what stands in their place in a sentence, or that the sentence is not told.
+
+Nothing is expanded, so what such a template shows is not known. Where it stands in a sentence it leaves the text it was
+given, if there is one text and that can be right; else the sentence would say something wrong in silence, a number or a
+name gone, and is left out and counted. What is said in brackets can be left out alone. Notes, icons and what stands on
+lines of its own say nothing of a sentence. Knows nothing of wikitext beside its templates.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+
+from kb.sources.template_arguments import template_arguments
+
+BEGIN, _MIDDLE, _END = "\x02", "\x1f", "\x03"  # no XML and no clean text holds them
+_MARKED = re.compile(r"\x02([^\x02\x03\x1f]*+)\x1f([^\x02\x03\x1f]*+)\x1f([^\x02\x03\x1f]*+)\x03")
+_HOLE = re.compile(r"\x02(\d+)\x03")  # one that stays, with the place of its name
+
+MAX_ARGUMENTS = 2_000  # characters; what has more is no part of a sentence
+MAX_TEXT = 300
+_LOOK = 60  # characters on either side that tell
+_BARE, _GIVEN = "bare", "given"  # whether a template was given anything by place
+
+# Names that tell: notes and icons say nothing; what is looked up elsewhere is not among the arguments.
+_SILENT = re.compile(
+    r"(?:normdaten|authority control|navbox|cite|cita|citation|citar|cytuj|literatur|internetquelle|ouvrage|lien web"
+    r"|article|kirjaviite|web|isbn|issn|oclc|doi|imdb|youtube|commons|wikt|wiki(?!data)|dmoz|ref|note|anmerkung|nota|fn|sources?|bron|källa|kilde|lähde|webarchive"
+    r"|dead link|toter link|lien brisé|архив|wayback|hauptartikel|main|see also|vedi anche|siehe auch|article détaillé"
+    r"|требуется|нет источника|要出典|出典|脚注|refnote|referencia|#tag:ref|anchor|r from)\b.*"
+    r"|[a-z]{2,3} icon|ref[- ][a-z]{2,3}|ipac?-[a-z-]+.*"
+)
+_ICON = re.compile(
+    r"flag|drapeau|bandi?era|bandeira|bannera|bandiere|vlag|zastav|lippu|lipp\b|steag|flaga|флаг|прапор|знаме|сцяг|застава"
+    r"|旗|پرچم|علم|σημαία|bayrak|bayraq|icon|ikon|piktogram|logo"
+)
+_LOOKED_UP = re.compile(
+    r"wikidata|einwohner|ewz|inwoner|popula[tcz]|abitanti|habit?ant|насел|人口|metadat|statisti|inflation|current|\bage\b"
+    r"|\bage in|alter\b|età\b|edad\b|возраст|number ?of|anzahl|nombre de|^#|pagename"
+)
+_FORMATS = re.compile(
+    r"n[uú]m|nombre|zahl|число|liczb|szám|sayı|luku|antal|\btal|数|數|عدد|رقم|form|fmt|nowrap|nobr|no wrap|attaccat"
+)
+_UNITS = frozenset("km km² km2 cm mm kg ha".split())
+_NUMBER = re.compile(r"[-−]?\d[\d., ]*")
+_LANGUAGE_ICON = re.compile(r"[a-z]{2}")
+_NO_NAME = re.compile(r"[\[\]{}<>]|^.{80,}|^$")
+_LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z]{2,8})?")
+_NOT_TEXT = re.compile(
+    r"[PQ]\d+|[^:./_]*(?:://|_|\.(?:jpe?g|png|svg|gif|og[gva]|webm|mp3|wav|flac|pdf)\b).*|[\w-]+/[\w/-]+", re.IGNORECASE
+)
+_NO_SPACES = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_OPENING = frozenset("([{«“„‘‹「『（【〈《-–—/=~≈±$€£")
+_STOPS = frozenset(".!?…。！？।؟۔")
+_STOP = re.compile(r"(?<![.!?…।؟۔])[.!?…।؟۔]++[\"'”’»)\]]*+\s+|[。！？]+[」』”’）]*")
+_WORD_BEFORE = re.compile(r"(\w+)[^\w.]?$")
+_SHORTENED = frozenset(
+    "mrs prof rev gen col capt hon gov sen rep approx vol vols figs fig eds est jan feb mar apr jun jul aug sep"
+    " sept oct nov dec inc ltd chr bzw ggf evtl sog zool hist etc resp inkl usw ing avv dic cca tzv atd např"
+    " сан тыс млн млрд руб стр обл род гос проф акад".split()
+)
+_BRACKET = re.compile(r"\s?(?:\(([^()]{0,400}+)\)|（([^（）]{0,400}+)）)")
+_PART = re.compile(r"(?<=[;；])\s*|(?<=[,،])\s+|(?<=[，、])")
+
+
+def silent(name: str) -> bool:
+    """Whether a template's name tells that it says nothing of what an article is about."""
+    return bool(_NO_NAME.search(name) or _SILENT.fullmatch(name) or _ICON.search(name))
+
+
+def marked(name: str, rest: str) -> str:
+    """What stands for a template that is not known until the line that it lies in is read: see settled()."""
+    if len(rest) > MAX_ARGUMENTS or silent(name) or not rest and _LANGUAGE_ICON.fullmatch(name):
+        return ""
+    placed, named = template_arguments(rest)
+    words = [word for word in placed if word]
+    if words and all(map(_LANGUAGE_ICON.fullmatch, words)):
+        return ""
+    if name in _UNITS and words and _NUMBER.fullmatch(words[0]):
+        return f"{words[0]} {name}"
+    text = "" if _LOOKED_UP.search(name) else _text(name, words, named)
+    return _MIDDLE.join((BEGIN + name, _GIVEN if words else _BARE, text)) + _END
+
+
+def _text(name: str, words: list[str], named: dict[str, str]) -> str:
+    """The text that a template was given, where it was given but one; "" where what it shows can be something else."""
+    if len(words) == 2 and _LANGUAGE.fullmatch(words[0]) and len(words[1]) > 3:
+        words = words[1:]  # the way of {{lang|fr|mot}} in every Wikipedia
+    if len(set(words)) != 1:
+        return ""
+    text = words[0]
+    if len(text) > MAX_TEXT or "\n" in text or BEGIN in text or _NOT_TEXT.fullmatch(text):
+        return ""
+    if not any(map(str.isalpha, text)) and any(map(str.isdigit, text)) and (named or not _may_be_bare(name)):
+        return ""  # a number whose unit is perhaps what the template adds
+    return text if any(map(str.isalnum, text)) else ""
+
+
+def _may_be_bare(name: str) -> bool:
+    return _FORMATS.search(name) is not None
+
+
+def without_lone(line: str) -> str:
+    """A line without its templates where nothing else is said in it: boxes, notices, lists of links."""
+    rest = _MARKED.sub("", line)
+    return line if any(map(str.isalnum, rest)) else rest
+
+
+def value(text: str, left_out: Counter[str]) -> str:
+    """What a cell of a table or a fact says; "" where a template in it would have to be known."""
+    if BEGIN not in text:
+        return text
+    if any(map(str.isalnum, _MARKED.sub("", text))):
+        return settled(text, left_out)
+    found = _MARKED.findall(text)
+    return plain(text) if all(given for _, _, given in found) else ""
+
+
+def plain(text: str) -> str:
+    """A heading and the like: with the texts of its templates, and without the others."""
+    return _MARKED.sub(lambda match: match[3], text) if BEGIN in text else text
+
+
+def settled(paragraph: str, left_out: Counter[str]) -> str:
+    """A paragraph in which every template says something or nothing; counts, by names of templates, the sentences and
+    brackets that are left out since one is not known."""
+    pieces, place, holes, before = [], 0, [], ""
+    for match in _MARKED.finditer(paragraph):
+        said = paragraph[place : match.start()]
+        place = match.end()
+        name, given, text = match.groups()
+        before = (before + said)[-_LOOK:]
+        found = _in_place(before, paragraph[place : place + _LOOK], given == _BARE, text)
+        if found is None:
+            holes.append(name)
+            found = f"{BEGIN}{len(holes) - 1}{_END}"
+        pieces += (said, found)
+        before += found
+    said = "".join([*pieces, paragraph[place:]])
+    if not holes:
+        return said
+
+    def whole(part: str) -> bool:
+        hole = _HOLE.search(part)
+        if hole is not None:
+            left_out[holes[int(hole[1])]] += 1
+        return hole is None
+
+    said = _BRACKET.sub(lambda bracket: _bracket(bracket, whole), said)
+    return "".join(filter(whole, _sentences(said))) if BEGIN in said else said
+
+
+def _in_place(before: str, after: str, bare: bool, text: str) -> str | None:
+    """The text of a template, "" where it is a note beside a sentence, None where it is a hole."""
+    last, next_ = before[-1:], after[:1]
+    if last in ("'", '"'):
+        last = before.rstrip("'\"")[-1:] or last  # with a word before it, it closes
+    begun = before.rstrip()
+    if last and not last.isspace() and last not in _OPENING and not _NO_SPACES.match(last):
+        if not last.isalnum():
+            return ""  # a note after a mark
+        if next_.isalnum() or text and len(text) <= 4:
+            return None  # a part of the word
+        return ""
+    if text:
+        return text
+    if not begun or begun[-1] in _STOPS:
+        # Between sentences there are notes and boxes; what begins a sentence goes on with it.
+        goes_on = after.lstrip()[:1]
+        return "" if begun and (not goes_on or goes_on.isupper() or goes_on == BEGIN) else None
+    return "" if bare and not after.strip() and not begun[-1].isdigit() else None
+
+
+def _bracket(match: re.Match[str], whole: Callable[[str], bool]) -> str:
+    """Brackets without the parts that have a hole."""
+    inner = match[1] if match[1] is not None else match[2]
+    if BEGIN not in inner:
+        return match[0]
+    kept = "".join(filter(whole, _PART.split(inner))).rstrip(" ;,；，、")
+    if not any(map(str.isalnum, kept)):
+        return ""
+    return match[0].replace(inner, kept)
+
+
+def _sentences(paragraph: str) -> list[str]:
+    """The sentences of a paragraph; two where it is not sure that there is an end are one."""
+    found, place = [], 0
+    for match in _STOP.finditer(paragraph):
+        if _ends(paragraph, match):
+            found.append(paragraph[place : match.end()])
+            place = match.end()
+    return [*found, paragraph[place:]]
+
+
+def _ends(paragraph: str, stop: re.Match[str]) -> bool:
+    if stop[0][0] in "。！？":
+        return True
+    following = paragraph[stop.end() : stop.end() + 1]
+    if not following or following.islower() or following.isdigit() or following == BEGIN:
+        return False
+    if paragraph[stop.start() - 1 : stop.start()] == _END:
+        return True
+    before = _WORD_BEFORE.search(paragraph, max(0, stop.start() - 30), stop.start())
+    # Short words before a stop are abbreviations, most of them, and short numbers are ordinals: 5. Mai.
+    return before is None or len(before[1]) > 2 and before[1].lower() not in _SHORTENED

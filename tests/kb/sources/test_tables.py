@@ -1,0 +1,142 @@
+"""Tables of wikitext, web pages and Markdown: each row by itself with the words that head it, within bounds."""
+
+from __future__ import annotations
+
+import pytest
+
+from kb.records import Section
+from kb.sources import tables
+from kb.sources.file_text import parse
+from kb.sources.wikitext import read_article
+from tests.kb.sources.test_html_text import page
+from tests.support.waiting import without_blow_up
+
+
+def rows(text: str) -> dict[tuple[str, ...], list[str]]:
+    """The lines of the tables of wikitext, by their sections."""
+    found = [section for section in read_article(text).sections if section.path]
+    return {section.path: section.text.split("\n") for section in found}
+
+
+AWARDS = """It is given.
+== Winners ==
+{| class="wikitable"
+|+ The ''first'' years
+|-
+! Year !! style="width:20%" | Film
+! Winner
+|-
+| rowspan=2 | 1928
+| [[Wings (film)|Wings]] || Hans {{nobody|1|2}}
+|-
+| ''Seventh Heaven''<ref>x</ref> || colspan="1" | Harry [[Oliver]]
+|-
+| colspan=3 | The ''thirties''
+|-
+| 1930 || || {{sortname|Cedric|Gibbons}}
+|}
+After.
+"""
+
+
+def test_a_wikitable_is_told_row_by_row():
+    assert rows(AWARDS) == {
+        ("Winners",): ["After."],
+        ("Winners", "Table: The first years"): [
+            "Year: 1928; Film: Wings",
+            "Year: 1928; Film: Seventh Heaven; Winner: Harry Oliver",
+            "The thirties",
+            "Year: 1930",
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        # Heads over heads, and heads at the side.
+        ("{|\n! rowspan=2 | Land !! colspan=2 | Medals\n|-\n! Gold !! Silver\n|-\n| A || 1 || 2\n|}",
+         ["Land: A; Medals Gold: 1; Medals Silver: 2"]),
+        ("{|\n! Height\n| 8849 m\n|-\n! First climbed\n| 1953\n|}", ["Height: 8849 m", "First climbed: 1953"]),
+        ("{| class=wikitable\n| a || b || c\n|}", ["a; b; c"]),
+        ("{| class=wikitable\n| Town || Land || People\n|-\n| A || B || 1.200\n|-\n| C || D || 30 %\n|}",
+         ["Town: A; Land: B; People: 1.200", "Town: C; Land: D; People: 30 %"]),
+        ("{| class=wikitable\n| Town || People\n|-\n| A || B\n|}", ["Town: People", "A: B"]),
+        ("{|\n! A !! B\n|-\n| Ada<br>Bo ||\n* one\n* two<br />(three)\n|}", ["A: Ada, Bo; B: one, two (three)"]),
+        ("{|\n! A !! B\n|-\n| &lt;b&gt; &amp; c<br>d || <i>x</i>{{!}}y\n|}", ["A: <b> & c, d; B: x|y"]),
+        ("<table><tr><th>Name</th><th>Height</th></tr><tr><td>Everest</td><td rowspan=2>8849 m</td></tr></table>",
+         ["Name: Everest; Height: 8849 m"]),
+        # One in another stands by itself.
+        ("{|\n! A !! B\n|-\n| 1 || \n{|\n! C !! D\n|-\n| 2 || 3\n|}\n|}", ["A: 1", "C: 2; D: 3"]),
+        # No data: what only lays out, boxes of navigation, a list in one column.
+        ("{|\n| " + "prose " * 60 + "|| more\n|-\n| a || b\n|}", []),
+        ("{| class=navbox\n! A !! B\n|-\n| 1 || 2\n|}", []),
+        ("{| class=wikitable\n| a\n|-\n| b\n|}", []),
+    ],
+)  # fmt: skip
+def test_forms_of_wikitables(text, lines):
+    found = [line for section in read_article(f"Text.\n\n{text}\n").sections[1:] for line in section.text.split("\n")]
+    assert found == lines
+
+
+def test_tables_of_sections_that_are_dropped_are_dropped():
+    assert rows("Text.\n== References ==\n{|\n! A !! B\n|-\n| 1 || 2\n|}\n") == {}
+
+
+def test_the_facts_stay_before_the_tables():
+    text = "{{Infobox x|a=b}}\nText.\n{|\n! A !! B\n|-\n| 1 || 2\n|}\n"
+    assert [section.path for section in read_article(text).sections] == [(), ("Facts",), ("Table",)]
+
+
+def test_what_is_too_much_is_counted(monkeypatch):
+    monkeypatch.setattr(tables, "MAX_ROWS", 3)
+    monkeypatch.setattr(tables, "MAX_TABLES", 2)
+    table = "{|\n! A !! B\n" + "|-\n| 1 || 2\n" * 5 + "|}\n"
+    article = read_article("Text.\n" + table * 3)
+    assert [len(section.text.split("\n")) for section in article.sections] == [1, 3, 3]
+    assert article.rows == 2 + 2 + 5
+    html = page("<table><tr><th>A</th><th>B</th></tr>" + "<tr><td>1</td><td>2</td></tr>" * 5 + "</table>")
+    assert parse("html", html).left_out == ("2 rows of its tables are left out; it has too many.",)
+
+
+def test_long_rows_take_several_lines_each_with_the_first_cell():
+    cells = ["1928", *(f"{n} " + "x" * 150 for n in range(4))]
+    lines = tables.row_lines(["Year", "A", "B", "C", "D"], cells)
+    assert len(lines) == 2 and all(line.startswith("Year: 1928; ") for line in lines)
+    assert max(map(len, lines)) <= tables.MAX_LINE
+    assert len(tables.row_lines(["A"], ["x" * 5000])[0]) < tables.MAX_LINE
+
+
+def test_tables_of_web_pages():
+    inside = (
+        "<p>There are two mountains in this list, and both of them are said to be high.</p>"
+        "<table><caption>Peaks</caption><thead><tr><td>Name</td><td>Height</td><td>Land</td></tr></thead>"
+        "<tr><td>Everest</td><td>8849 m</td><td rowspan=2>Nepal</td></tr>"
+        "<tr><td>Lhotse</td><td>8516 m</td></tr></table>"
+    )
+    found = parse("html", page(inside)).sections
+    assert [section.path for section in found] == [(), ("Table: Peaks",), ()]
+    assert found[1].text == "Name: Everest; Height: 8849 m; Land: Nepal\nName: Lhotse; Height: 8516 m; Land: Nepal"
+
+
+def test_tables_of_markdown():
+    text = "# Peaks\n\nHigh.\n\n| Name | Height |\n| --- | --- |\n| **Everest** | 8849 m |\n| Lhotse | |\n\nAfter.\n"
+    text += "\n<table><tr><th>River</th><th>Length</th></tr><tr><td>Nile</td><td>6650 km</td></tr></table>\n"
+    assert parse("md", text.encode()).sections == (
+        Section((), "High."),
+        Section(("Table",), "Name: Everest; Height: 8849 m\nName: Lhotse"),
+        Section((), "After."),
+        Section(("Table",), "River: Nile; Length: 6650 km"),
+    )
+    assert parse("md", b"| a | b |\n| --- | --- |\n").sections[0].text == "a | b"
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["{|\n! a !! b\n|-\n| 1 || 2\n", "| colspan=999 rowspan=999 | x\n|-\n", "|-\n| a || b\n", "! a !! b\n", "|+ a\n",
+     "<table><tr><td>", "{|\n|\n", "\n|a=b|"],
+)  # fmt: skip
+def test_time_grows_with_the_length_only(unit):
+    text = unit * (80_000 // len(unit))
+    with without_blow_up():
+        read_article(f"{{|\n{text}\n|}}\n" + "|}\n" * 50)
