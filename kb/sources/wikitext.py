@@ -47,8 +47,8 @@ _MEDIA = re.compile(
 )
 # How a picture is shown, in the words of any language: |250px|, |thumb|.
 _SHOWN_SO = re.compile(r"\|\s*(?:\d{0,4}x?\d{1,4}\s*px|thumb|thumbnail|frameless|upright(?:=[\d.]+)?)\s*(?:\||$)")
-_TABLE = re.compile(r"\x1e(\d+)\x1e")  # stands for a table; no XML holds it
-_MARKS = "\x02\x03\x1e\x1f"  # of this module and wikitext_holes.py
+_TABLE = re.compile(r"\x05(\d+)\x05")  # stands for a table; no XML holds it
+_MARKS = "\x02\x03\x04\x05"  # of this module and wikitext_holes.py
 _NO_FACT = re.compile(
     r"image|caption|alt|width|size|map|logo|colou?r|style|pushpin|footnote|url|website|signature|bild|foto"
 )
@@ -201,7 +201,7 @@ class _Scan:
                 pieces.append(self._template("".join(inner)))
             else:
                 self._waiting.append("".join(inner))
-                pieces.append(f"\n\x1e{len(self._waiting) - 1}\x1e\n")
+                pieces.append(f"\n\x05{len(self._waiting) - 1}\x05\n")
         rest = [text[place:]]
         return "".join([piece for _, inner in stack for piece in inner] + rest)
 
@@ -280,7 +280,7 @@ class _Scan:
                 self.take_table(number, ())
 
     def _cell(self, text: str) -> str:
-        if "\x1e" in text:
+        if "\x05" in text:
             text = _TABLE.sub(" ", text)  # one within another stands by itself
         if holes.BEGIN in text:
             text = holes.value(text, self.unknown)

@@ -14,8 +14,8 @@ from collections.abc import Callable
 
 from kb.sources.template_arguments import template_arguments
 
-BEGIN, _MIDDLE, _END = "\x02", "\x1f", "\x03"  # no XML and no clean text holds them
-_MARKED = re.compile(r"\x02([^\x02\x03\x1f]*+)\x1f([^\x02\x03\x1f]*+)\x1f([^\x02\x03\x1f]*+)\x03")
+BEGIN, _MIDDLE, _END = "\x02", "\x04", "\x03"  # no XML holds them, and no clean text; they are no white space
+_MARKED = re.compile(r"\x02([^\x02-\x04]*+)\x04([^\x02-\x04]*+)\x04([^\x02-\x04]*+)\x03")
 _HOLE = re.compile(r"\x02(\d+)\x03")  # one that stays, with the place of its name
 
 MAX_ARGUMENTS = 2_000  # characters; what has more is no part of a sentence
@@ -44,7 +44,7 @@ _FORMATS = re.compile(
 )
 _UNITS = frozenset("km km² km2 cm mm kg ha".split())
 _NUMBER = re.compile(r"[-−]?\d[\d., ]*")
-_LANGUAGE_ICON = re.compile(r"[a-z]{2}")
+_LANGUAGE_ICON, _COUNTRY = re.compile(r"[a-z]{2}"), re.compile(r"[a-z]{3}")
 _NO_NAME = re.compile(r"[\[\]{}<>]|^.{80,}|^$")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z]{2,8})?")
 _NOT_TEXT = re.compile(
@@ -131,7 +131,9 @@ def settled(paragraph: str, left_out: Counter[str]) -> str:
         place = match.end()
         name, given, text = match.groups()
         before = (before + said)[-_LOOK:]
-        found = _in_place(before, paragraph[place : place + _LOOK], given == _BARE, text)
+        after = paragraph[place : place + _LOOK]
+        flag = given == _BARE and _COUNTRY.fullmatch(name) and after.lstrip()[:1].isupper()
+        found = "" if flag else _in_place(before, after, given == _BARE, text)
         if found is None:
             holes.append(name)
             found = f"{BEGIN}{len(holes) - 1}{_END}"

@@ -191,7 +191,7 @@ _SAYING: dict[str, Saying] = {
     for saying, names in (
         (q.convert, "convert|cvt|convert/spell|conversie|converti|konvertera|omregn|تحويل|تبدیل|換算|換算單位"),
         (_second, "lang|langue|langx|langi|لغة|color|colour|font color|fontcolor|couleur|v jazyku"),
-        (_last, "transl|transliteration|translit|colore|langr"),
+        (_last, "transl|transliteration|translit|colore|langr|script|lv:val"),
         (_third, "tsl|translink"),
         (_foreign,
          "ill|interlanguage link|lien|仮リンク|ill2|link-en|link-ja|internal link helper/en|le|link-de|link-fr"
@@ -201,7 +201,7 @@ _SAYING: dict[str, Saying] = {
         (_first,
          "nowrap|nobr|nobreak|no wrap|small|smaller|big|em|strong|abbr|tooltip|hover|smallcaps|sc|sc2|ruby|ruby-ja"
          "|quote|blockquote|block quote|quotation|cquote|zitat|cita|citaat|citazione|цитата|birth-date|death-date"
-         "|birth year and age|mvar|var|angbr|sic|w|script|unicode|rtl-lang|s|num|nts|юл|lj|flag|flagu"
+         "|birth year and age|mvar|var|angbr|sic|w|unicode|rtl-lang|s|num|nts|юл|lj|flag|flagu"
          "|flagcountry"
          "|math|mono|code|tt|kbd|keypress|key|samp|not a typo|visible anchor|vanchor|overline|underline|midsize"
          "|larger|resize|center|polytonic|ipa|api|angle bracket|vr|track gauge|railgauge|sronly|linktext|ordinal"
@@ -215,13 +215,13 @@ _SAYING: dict[str, Saying] = {
          "birth date|birth date and age|death date|death date and age|start date|end date|start date and age|film date"
          "|dts|bda|dob|release date|launch date|生年月日と年齢|生年月日|死亡年月日と没年齢"),
         (_superscript, "sup|fr:exp"),
-        (_subscript, "sub|ind"),
+        (_subscript, "sub|fr:ind"),
         (q.ten_to_the(" × "), "en:e|en:esp|es:e|it:e|fr:x10"),
         (q.ten_to_the(""), "10^"),
         (_day_first,
-         "date|date-|fecha|data|date de naissance|date de décès|dtlink|dtext|d-|дата|datum"),
+         "date|date-|fecha|data|date de naissance|date de décès|dtlink|dtext|d-|дата"),
         (_old_style, "oldstyledate|oldstyledatedy|oldstyledatedmy|сс"),
-        (q.quantity, "nombre|unité|unit|unidad|unidade|nb|tmp|fmtn|formatnum|formatar número"),
+        (q.quantity, "nombre|unité|unit|unidad|unidade|nb|fr:tmp|fmtn|formatnum|formatar número"),
         (q.prefixed, "it:m"),
         (q.scientific, "it:exp"),
         (q.height, "höhe"),
@@ -265,7 +265,7 @@ _SAYING: dict[str, Saying] = {
         (_tone, "music"),
         (_nothing,
          "ipac-en|ipac-fr|ipac-de|respell|0|anchor|ancora|ancre|ancla|anker|якорь|sfn|sfnp|harvnb|refn|efn|rp|r"
-         "|ref label|note label|audio|link audio|listen|noisbn|bots|decrease"),
+         "|ref label|note label|audio|link audio|listen|noisbn|bots|decrease|it:cita"),
     )
     for name in names.split("|")
 }  # fmt: skip

@@ -68,6 +68,7 @@ def test_a_wikitable_is_told_row_by_row():
          ["Name: Everest; Height: 8849 m"]),
         # One in another stands by itself.
         ("{|\n! A !! B\n|-\n| 1 || \n{|\n! C !! D\n|-\n| 2 || 3\n|}\n|}", ["A: 1", "C: 2; D: 3"]),
+        ("{{hidden|x|\n{|\n! A !! B\n|-\n| 1 || 2\n|}\n}}", ["A: 1; B: 2"]),
         # No data: what only lays out, boxes of navigation, a list in one column.
         ("{|\n| " + "prose " * 60 + "|| more\n|-\n| a || b\n|}", []),
         ("{| class=navbox\n! A !! B\n|-\n| 1 || 2\n|}", []),

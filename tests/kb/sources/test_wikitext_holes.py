@@ -54,6 +54,10 @@ def test_templates_of_many_wikipedias(language, text, said):
         ("It is big. It has {{Population of|Town}} people. It is old.", "It is big. It is old."),
         ("It is big. It lies at 400 {{above the sea}}. It is old.", "It is big. It is old."),
         ("{{XYZ}}, 443 people. It is big.", "It is big."),
+        ("It is big. It has {{formatnum:{{People|x|y}}}} people. It is old.", "It is big. It is old."),
+        ("It is big. It has {{val|{{People|x|y}}|u=m}} there. It is old.", "It is big. It is old."),
+        ("{{HUN}} [[Town]], {{NOR}}, 443. It is big.", "It is big."),
+        ("{{HUN}} [[Town]] and {{NOR}} [[Village]]", "Town and Village"),
         ("In 1{{nobody|7}}5 it was built. It is big.", "It is big."),
         ("Built by Mr. {{nobody|a|b}} in c. 1750. It is big.", "It is big."),
         # Brackets go alone.
