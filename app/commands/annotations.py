@@ -28,11 +28,12 @@ from kb.annotations.foreign_files import KINDS, import_foreign
 from kb.annotations.gold_progress import gold_progress
 from kb.annotations.importing import import_project
 from kb.annotations.item_files import add_from_file
+from kb.annotations.items import number_of
 from kb.annotations.people import add_person, people, remove_person
 from kb.annotations.progress import progress
 from kb.annotations.projects import create_project, delete_project, projects, scale_of
 from kb.annotations.records import ANSWER_SCALE, PASSAGE_SCALE, Project, Role, Scale, What
-from kb.annotations.removing import going, number_of, remove_item
+from kb.annotations.removing import going, remove_item
 from kb.catalogue import Catalogue
 
 _SHOWN_SKIPS = 10

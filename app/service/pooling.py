@@ -17,11 +17,11 @@ from app.settings import Settings
 from common.jobs import Progress
 from common.passage import Evidence
 from common.problems import Problem
+from kb.annotations.items import number_of
 from kb.annotations.photos import Photos
 from kb.annotations.pools import add_pool, content_hash, unpooled
 from kb.annotations.projects import NoItem
 from kb.annotations.records import NewItem, PooledAnswer, PooledPassage, What
-from kb.annotations.removing import number_of
 from kb.annotations.settled import settled_items
 
 _NAMED = re.compile(r"(.+) in \S+(?: and \S+)*?(?: and by words)?")  # as _retriever writes them

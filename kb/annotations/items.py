@@ -12,9 +12,10 @@ from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
 from common.problems import BadRequest
+from common.text import shown
 from kb.annotations.gold import checked_gold, put_gold
 from kb.annotations.photos import checked_hash
-from kb.annotations.projects import project_in, project_of
+from kb.annotations.projects import NoItem, project_in, project_of
 from kb.annotations.records import NewItem
 from kb.annotations.tables import ItemRow, ProjectRow
 from kb.annotations.texts import MAX_TEXT, checked_key, checked_question, kept
@@ -131,3 +132,12 @@ def items_after(project: int, after: int, limit: int, of: Any = ItemRow) -> Sele
 
 def item_number(session: Session, project: int, key: str) -> int | None:
     return session.scalar(select(ItemRow.id).where(ItemRow.project_id == project, ItemRow.key == key))
+
+
+def number_of(database: Database, project: str, key: str) -> int:
+    """Of the item with this key. Raises BadRequest where there is none."""
+    with database.reading() as session:
+        number = item_number(session, project_in(session, project).id, key)
+    if number is None:
+        raise NoItem(f"The project {project} has no item {shown(key, 80)}.")
+    return number

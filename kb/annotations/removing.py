@@ -15,13 +15,11 @@ from sqlalchemy import Row, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from common.problems import BadRequest
-from common.text import shown
 from kb.annotations import clock
-from kb.annotations.items import item_number
 from kb.annotations.judging import log_entry
 from kb.annotations.people import person_in
 from kb.annotations.photos import Photos
-from kb.annotations.projects import NoItem, bin_number, check_item, project_in
+from kb.annotations.projects import bin_number, check_item, project_in
 from kb.annotations.records import Act, Role
 from kb.annotations.seats import Desk, locked_item, sit_down
 from kb.annotations.tables import (
@@ -77,15 +75,6 @@ def going(database: Database, project: str, number: int) -> Going:
         ).one()
         settled = select(func.count()).select_from(AdjudicationRow).where(AdjudicationRow.item_id == number)
         return Going(judgments, people, session.scalar(settled))
-
-
-def number_of(database: Database, project: str, key: str) -> int:
-    """Of the item with this key. Raises BadRequest where there is none."""
-    with database.reading() as session:
-        number = item_number(session, project_in(session, project).id, key)
-    if number is None:
-        raise NoItem(f"The project {project} has no item {shown(key, 80)}.")
-    return number
 
 
 def removals(database: Database, project: str) -> list[Removal]:

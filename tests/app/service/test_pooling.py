@@ -10,13 +10,13 @@ from app.commands.app import main
 from app.service.pooling import answerer_of, pool, retriever_of
 from common.problems import BadRequest
 from kb.annotations.asking import next_item
-from kb.annotations.items import add_items
+from kb.annotations.items import add_items, number_of
 from kb.annotations.judging import judge
 from kb.annotations.people import add_person
 from kb.annotations.photos import Photos
 from kb.annotations.projects import create_project
 from kb.annotations.records import NewItem, Project, What
-from kb.annotations.removing import number_of, remove_item
+from kb.annotations.removing import remove_item
 from kb.catalogue import Catalogue
 from tests.support.service import fill, photo, services
 
