@@ -46,6 +46,7 @@ _TWICE = re.compile(
     "|\u00e2[\u0080\u20ac\u2020\u201a\u201e\u2026][\u0080-\u00bf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6"
     "\u02dc\u2013-\u203a\u20ac\u2122]"
 )
+_OFTEN = 300  # characters; in fewer of them than that for each of these, they are no exception
 _OTHER = re.compile(r"[^\x00-\x7f]+")
 _BYTES, _LETTERS = re.compile("[\udc80-\udcff]"), re.compile("[^\x00-\x7f\udc80-\udcff]")
 
@@ -87,7 +88,8 @@ def decoded(data: bytes, declared: Iterable[str] = (), strict: bool = True) -> t
         raise Problem(f"It is UTF-8 but for byte {problem.start + 1:,}; save it anew as UTF-8.") from None
     if strict and "\0" in text:
         raise Problem(NOT_TEXT)
-    _check_unspoilt(text)
+    if fault := spoilt(text):
+        raise Problem(fault)
     return text, encoding
 
 
@@ -110,17 +112,30 @@ def _known_encoding(name: str) -> str:
     return {"iso8859-1": "cp1252", "ascii": "cp1252", "iso8859-9": "cp1254", "shift_jis": "cp932"}.get(known, known)
 
 
-def _check_unspoilt(text: str) -> None:
-    """Raises Problem for a text that somebody read in a wrong encoding and saved so."""
+def spoilt(text: str) -> str:
+    """What to say of a text that somebody read in a wrong encoding and saved so; "" of one that is sound."""
+    if text.isascii():
+        return ""
     lost = text.count("\ufffd")
     if lost >= 3 and lost * 50 > len(text):
-        raise Problem("Many of its letters are lost (�); get it anew, and save it as UTF-8.")
-    spoilt = _TWICE.findall(text)
-    if len(spoilt) >= 3 and len(spoilt) * 2 > len(_OTHER.findall(text)):
-        raise Problem(
-            f"It was once read in a wrong encoding and saved so ({shown(spoilt[0])} where one letter is meant); get it "
-            "anew, and save it as UTF-8."
-        )
+        return "Many of its letters are lost (\ufffd); get it anew, and save it as UTF-8."
+    found = _TWICE.findall(text)
+    others = _OTHER.findall(text)
+    many = len(found) >= 3 and len(found) * 2 > len(others)
+    if not many and not (found and len(text) < _OFTEN * len(found) and all(map(_reads_twice, others))):
+        return ""
+    example = f"({shown(found[0])} where one letter is meant)"
+    return f"It was once read in a wrong encoding and saved so {example}; get it anew, and save it as UTF-8."
+
+
+def _reads_twice(letters: str) -> bool:
+    """Whether they are UTF-8 that was read as Windows-1252."""
+    try:
+        # Browsers and editors leave bytes that it does not have as they are.
+        data = b"".join(letter.encode("latin-1" if letter < "\xa0" else "cp1252") for letter in letters)
+        return len(data.decode("utf-8")) < len(letters)
+    except UnicodeError:
+        return False
 
 
 def _is_utf8(data: bytes) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 from common.problems import BadRequest, Problem
 from common.text import shown
 from kb.records import DocumentRecord, Section, Skipped, Source, clean_text
+from kb.sources.encodings import spoilt
 from kb.sources.kinds import LANGUAGE, LICENCE, NAMED, Field, SourceKind, Values, first_documents
 from kb.sources.lines import MOST_CHARACTERS
 
@@ -136,9 +137,12 @@ def document(row: Mapping[str, object], licence: str, language: str) -> Document
     found = _text(row, "language").strip() or language
     if not is_language(found):
         raise Problem(f"Its language {shown(found)!r} is not the code of one.")
-    text = paragraphs(_long_text(row, "text"))
+    raw = _long_text(row, "text")
+    text = paragraphs(raw)
     if not text:
         raise Problem("It has no text.")
+    if fault := spoilt(f"{_text(row, 'title')}\n{raw}"):
+        raise Problem(fault)
     key = _text(row, "id").strip()
     record = DocumentRecord(
         key=safe_key(key) if key else "",

@@ -53,6 +53,8 @@ def test_a_beginning_may_end_within_a_character():
         (GERMAN.encode().decode("cp1252").encode(), "wrong encoding and saved so"),
         ("It’s – “so”".encode().decode("cp1252", "replace").replace("\ufffd", "").encode(), "wrong encoding"),
         (GERMAN.encode("cp1252").decode("utf-8", "replace").encode(), "letters are lost"),
+        ("München ist schön.".encode().decode("cp1252").encode(), "wrong encoding"),
+        ("a 5 € coin".encode().decode("cp1252").encode(), "wrong encoding"),
         (bytes(range(1, 256)) * 40, "encoding is not known"),
     ],
 )
@@ -63,8 +65,9 @@ def test_what_is_spoilt_is_refused(data, says):
 
 @pytest.mark.parametrize(
     "text",
-    ["»Fuß« »Gruß« »Spaß« »Maß«", "AÇÃO É AÇÃO, NÃO Â", "Das »Ä«, das »Å« und größere Übel – überall", "naïve Ång"],
-)
+    ["»Ä«", "Ä« heißt es", "NÃO", "In a long text one Ã© is an accident. " + "Words. " * 100, "5 Â", "Å–Ö",
+     "»Fuß« »Gruß« »Spaß« »Maß«", "AÇÃO É AÇÃO, NÃO Â", "Das »Ä«, das »Å« und größere Übel – überall", "naïve Ång"],
+)  # fmt: skip
 def test_what_only_looks_spoilt_is_taken(text):
     assert decoded(text.encode())[0] == text
 

@@ -70,6 +70,20 @@ def test_everything_that_a_json_line_can_say(path):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("escaped", [False, True])
+def test_rows_that_were_spoilt_before_are_refused_one_by_one(path, tmp_path, escaped):
+    said = ["Sound: Löwe, Bär.", "Löwe und Bär".encode().decode("cp1252"), "It’s".encode().decode("cp1252"), "Plain."]
+    rows = [{"id": str(number), "text": text} for number, text in enumerate(said)]
+    rows.append({"id": "4", "title": "Größe".encode().decode("cp1252"), "text": "A title."})
+    found = given_by(jsonl, path, "\n".join(json.dumps(row, ensure_ascii=escaped) for row in rows))
+    assert keys(found) == ["0", "3"]
+    assert list(skipped(found)) == [f"corpus.jsonl, line {number}" for number in (2, 3, 5)]
+    assert all("wrong encoding" in why for why in skipped(found).values())
+    in_csv = "\n".join(["id;text", *(f"{number};{text}" for number, text in enumerate(said))])
+    found = given_by(csv_file, tmp_path / "corpus.csv", in_csv)
+    assert keys(found) == ["0", "3"] and list(skipped(found)) == ["corpus.csv, line 3", "corpus.csv, line 4"]
+
+
 def test_what_is_wrong_in_json_lines_is_named_and_the_rest_is_given(path):
     good = '{"id": "%d", "text": "größer"}\n'.encode()
     bad = [
