@@ -18,20 +18,24 @@ MOST_LOOKS = 20  # for a folder to come to rest; then it is taken as it is
 
 
 def watch_folder(
-    folder: Path, act: Callable[[], None], problem: Callable[[str], None], seconds: float = SECONDS
+    folder: Path, act: Callable[[bool], None], problem: Callable[[str], None], seconds: float = SECONDS
 ) -> None:
-    """Call `act` now and after every change in the folder, for ever.
+    """Call `act` now and after every change in the folder, for ever; with whether it has gone through with this very
+    folder before, so that files that are not there were taken away, and not a disk with all of them.
 
     Files that are still being written wait until two looks see the same. What cannot be done, by a look or by `act`
     (Problem), is told to `problem` and tried again after the next change.
     """
     done = None  # what the folder was when it was last acted upon
+    known = None  # the folder that `act` has gone through with
     before = _look(folder)
     while True:
         if before != done:
             done = before
+            here = _identity(folder)
             try:
-                act()
+                act(known is not None and known == here)
+                known = here
             except Problem as trouble:
                 problem(str(trouble))
         before = _settled(folder, seconds)
@@ -46,6 +50,14 @@ def _settled(folder: Path, seconds: float) -> str:
         if seen == before:
             break
     return seen
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        about = folder.stat()
+    except OSError:
+        return None
+    return about.st_dev, about.st_ino
 
 
 def _look(folder: Path) -> str:

@@ -41,6 +41,7 @@ def ingest(
     progress: Callable[[int, int | None], None] | None = None,
     cutting: Cutting | None = None,
     request: str = "",
+    emptied: bool = False,
 ) -> RunReport:
     """Bring the first `limit` documents of a source (all when None) into the catalogue as it gives them now.
 
@@ -48,7 +49,8 @@ def ingest(
     `cutting` says how documents become passages; None is for sources that give passages. Another cutting than the
     corpus has begins a new version of it, which nobody is given before kb/catalogue/corpora.py is told to serve it. A
     run is recorded whatever happens, with what it skipped and `request`, what was asked for as JSON; it ends early
-    where it is asked to pause. Raises Problem, of the database or the source.
+    where it is asked to pause. `emptied` says that what a source should give, and does not, was taken away. Raises
+    Problem, of the database or the source.
     """
     if limit is not None and limit < 1:
         raise ValueError("limit must be at least 1")
@@ -59,6 +61,8 @@ def ingest(
         try:
             with signs_of_life(catalogue, run):
                 total, given = source.read(cache_dir)
+                if total == 0 and source.nothing and not emptied:
+                    raise Problem(source.nothing)
                 total = total if limit is None or total is None else min(limit, total)
                 with catalogue.database.writing() as session:
                     note(session, run, counts, total=total)

@@ -121,7 +121,8 @@ class Source:
     `read(cache_dir)` gives (number of documents or None, iterator over them), always the same documents in the same
     order, and may keep fetched files in `cache_dir`. What cannot be taken comes as `Skipped` in its place; a source
     that cannot be read at all raises Problem. A corpus has the name of its source, without a colon.
-    `whole` says that a document it does not give any more, nor skips by its key, is no more.
+    `whole` says that a document it does not give any more, nor skips by its key, is no more. `nothing`, where it is not
+    "", is why it should not give none at all, as a sentence.
     """
 
     name: str
@@ -131,6 +132,7 @@ class Source:
     homepage: str
     read: Callable[[Path], tuple[int | None, Iterator[DocumentRecord | Skipped]]]
     whole: bool = False
+    nothing: str = ""
 
 
 class RunState(StrEnum):

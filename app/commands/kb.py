@@ -175,8 +175,8 @@ def _ingest(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) 
         _check_whole(catalogue, source.name, asked)
     cutting = _cutting(settings, catalogue, source.name, args) if kind.cut else None
 
-    def once() -> None:
-        _ingest_once(catalogue, source, settings, args.limit, cutting, as_request(asked))
+    def once(emptied: bool = False) -> None:
+        _ingest_once(catalogue, source, settings, args.limit, cutting, as_request(asked), emptied)
 
     if not args.watch:
         return once()
@@ -197,7 +197,13 @@ def _check_whole(catalogue: Catalogue, corpus: str, asked: Asked) -> None:
 
 
 def _ingest_once(
-    catalogue: Catalogue, source: Source, settings: Settings, limit: int | None, cutting: Cutting | None, request: str
+    catalogue: Catalogue,
+    source: Source,
+    settings: Settings,
+    limit: int | None,
+    cutting: Cutting | None,
+    request: str,
+    emptied: bool,
 ) -> None:
     with ExitStack() as stack:
         bars: list[tqdm] = []
@@ -208,7 +214,7 @@ def _ingest_once(
                 bars.append(stack.enter_context(bar))
             bars[0].update(done - bars[0].n)
 
-        report = ingest(catalogue, source, settings.cache_dir, limit, progress, cutting, request)
+        report = ingest(catalogue, source, settings.cache_dir, limit, progress, cutting, request, emptied)
     removed = f", {report.removed} removed" if report.removed else ""
     print(
         f"{report.source}: {report.added} new, {report.updated} updated, {report.unchanged} unchanged{removed} "

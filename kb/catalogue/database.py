@@ -22,6 +22,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 from sqlalchemy.orm import Session
 
 from common.problems import Problem
+from kb.catalogue.rights import why_unwritable
 from kb.catalogue.turns import Turns
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
@@ -129,7 +130,10 @@ class Database:
             return f"The database {self} is busy: another process keeps writing to it; try again later."
         if "is full" in reason or "No space left" in reason:
             return f"The disk is full: the database {self} cannot grow; free some space and try again."
-        if "readonly" in reason or "read-only" in reason:
+        if "readonly" in reason or "read-only" in reason or "unable to open" in reason:
+            file = self.url.database if self.dialect == "sqlite" and not self.url.query else None
+            if file and (why := why_unwritable(Path(file))):
+                return why
             return f"The database {self} may not be written to; check the rights of file and folder."
         if "not a database" in reason or "malformed" in reason:
             return f"The file of {self} is not a sound SQLite database; move it away and ingest again."

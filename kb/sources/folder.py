@@ -40,18 +40,17 @@ def source(
     """The corpus of the documents in `folder`, in the order of their paths; a document's key is its path made safe. The
     documents of files that are deleted leave the catalogue.
 
-    Reading it raises Problem when the folder cannot be read or holds no such files.
+    Reading it raises Problem when the folder cannot be read.
     """
 
     def read(_cache_dir: Path):
         files = list(islice(_files(folder), _MOST_FILES + 1))
         if len(files) > _MOST_FILES:
             raise Problem(f"{shown(folder)} holds more than {_MOST_FILES:,} files; divide it.")
-        if not files:
-            raise Problem(f"{shown(folder)} holds no file of the kinds {', '.join(FILES)}.")
         return len(files), _documents(folder, files, licence, language, SECONDS)
 
-    return replace(make_source(corpus, title, licence, language, "", read), whole=True)
+    nothing = f"{shown(folder)} holds no file of the kinds {', '.join(FILES)}."
+    return replace(make_source(corpus, title, licence, language, "", read), whole=True, nothing=nothing)
 
 
 def preview(folder: Path, count: int) -> list[DocumentRecord | Skipped]:

@@ -71,7 +71,7 @@ def test_a_folder_that_cannot_be_looked_at(tmp_path: Path) -> None:
         look(tmp_path / "nowhere")
 
 
-def watching_thread(folder: Path, act: Callable[[], None], told: list[str]) -> threading.Thread:
+def watching_thread(folder: Path, act: Callable[[bool], None], told: list[str]) -> threading.Thread:
     def run() -> None:
         try:
             watch_folder(folder, act, told.append, 0.03)
@@ -94,7 +94,7 @@ def test_it_acts_now_and_after_each_change_and_tells_what_fails(folder: Path) ->
     acted: list[list[str]] = []
     told: list[str] = []
 
-    def act() -> None:
+    def act(_known: bool) -> None:
         names = sorted(path.name for path in folder.rglob("*.*"))
         acted.append(names)
         if "end.txt" in names:
@@ -129,7 +129,7 @@ def test_files_that_are_being_written_are_waited_for_but_not_for_ever(folder: Pa
         elif len(sizes) == 2:
             (folder / f"n{len(waits)}.txt").write_text("x")
 
-    def act() -> None:
+    def act(_known: bool) -> None:
         sizes.append(file.stat().st_size if file.exists() else 0)
         if len(sizes) == 3:
             raise Enough
@@ -144,7 +144,7 @@ def test_a_folder_that_goes_and_comes_back(folder: Path) -> None:
     acted: list[bool] = []
     told: list[str] = []
 
-    def act() -> None:
+    def act(_known: bool) -> None:
         acted.append(folder.exists())
         if not folder.exists():
             raise Problem("The folder does not exist.")
@@ -157,6 +157,29 @@ def test_a_folder_that_goes_and_comes_back(folder: Path) -> None:
     wait_for(lambda: told == ["The folder does not exist."])
     folder.with_name("away").rename(folder)
     assert ended(thread) and acted == [True, False, True]
+
+
+def test_whether_it_is_the_folder_of_before(folder: Path) -> None:
+    """After a problem, and in another folder of that name, it is not."""
+    told: list[bool] = []
+
+    def act(known: bool) -> None:
+        told.append(known)
+        if len(told) == 1:
+            raise Problem("Not yet.")
+        if len(told) == 5:
+            raise Enough
+
+    thread = watching_thread(folder, act, [])
+    for number in range(1, 4):
+        wait_for(lambda number=number: len(told) == number)
+        put(folder / f"{number}.txt")
+    wait_for(lambda: len(told) == 4)
+    other = folder.with_name("other")
+    other.mkdir()
+    folder.rename(folder.with_name("away"))
+    other.rename(folder)
+    assert ended(thread) and told == [False, False, True, True, False]
 
 
 def test_the_command_follows_a_folder_until_it_is_interrupted(folder: Path, tmp_path: Path, wheel_cache: Path) -> None:
@@ -173,6 +196,9 @@ def test_the_command_follows_a_folder_until_it_is_interrupted(folder: Path, tmp_
         assert process.stdout.readline().startswith("notes: 2 new")
         (folder / "one.txt").rename(folder / "three.txt")  # one file less and another more, at once
         assert process.stdout.readline().startswith("notes: 1 new, 0 updated, 1 unchanged")
+        for file in (folder / "three.txt", folder / "below"):
+            file.rename(folder.parent / file.name)  # the last of them
+        assert process.stdout.readline().startswith("notes: 0 new, 0 updated, 0 unchanged, 2 removed")
         wait_for(lambda: psutil.Process(process.pid).status() == psutil.STATUS_SLEEPING)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=LONG)
@@ -180,7 +206,7 @@ def test_the_command_follows_a_folder_until_it_is_interrupted(folder: Path, tmp_
     finally:
         process.kill()
     catalogue = Catalogue(f"sqlite:///{data / 'catalogue.sqlite'}")
-    assert [each.title for each in catalogue.browse("notes")] == ["two", "three"]
+    assert catalogue.browse("notes") == [] and catalogue.count("notes") == 0
     assert str(folder) in catalogue.runs("notes", 1)[0]["request"]
     catalogue.close()
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
+import sqlite3
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +17,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
 from common.problems import Problem
-from kb.catalogue import Catalogue
+from kb.catalogue import Catalogue, rights
 from kb.catalogue.checking import check
 from kb.catalogue.database import Database
 from kb.catalogue.tables import Base, CorpusRow
@@ -257,6 +261,38 @@ def test_a_file_that_is_no_database(tmp_path):
     with pytest.raises(Problem, match="is not a sound SQLite database"):
         Catalogue(f"sqlite:///{path}")
     assert path.read_text().startswith("something else")
+
+
+def test_a_folder_in_the_place_of_the_file(tmp_path):
+    (tmp_path / "c.sqlite").mkdir()
+    with pytest.raises(Problem, match="c.sqlite is a folder, and not a database"):
+        Catalogue(f"sqlite:///{tmp_path / 'c.sqlite'}")
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(errno.EROFS, "on a disk that can only be read"), (errno.EACCES, "may not be written to by who runs this program"),
+     (errno.EMFILE, "cannot be written to .Too many open files.")],
+)  # fmt: skip
+def test_why_a_file_cannot_be_opened_is_said(tmp_path, monkeypatch, number, said):
+    """As where SQLite says no more than that; the tests may run as somebody to whom no rights are denied."""
+
+    def refused(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(rights.tempfile, "TemporaryFile", refused)
+    assert re.search(said, rights.why_unwritable(tmp_path / "c.sqlite"))
+    database = Database(f"sqlite:///{tmp_path / 'c.sqlite'}")
+    with pytest.raises(Problem, match=said), database.writing():
+        raise sqlite3.OperationalError("unable to open database file")
+    database.close()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="no rights are denied to the superuser")
+def test_a_folder_without_rights_is_said(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(Problem, match="may not be written to by who runs this program"):
+        Catalogue(f"sqlite:///{tmp_path / 'c.sqlite'}")
 
 
 def test_a_full_disk_is_said_and_made_good(tmp_path, monkeypatch):

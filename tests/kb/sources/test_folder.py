@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from common.problems import Problem
+from kb.chunking import Cutting
+from kb.ingest import ingest
 from kb.records import DocumentRecord, Section, Skipped
 from kb.sources import file_text, folder
 from kb.sources.file_text import Parsed, Parser, parse
@@ -149,11 +151,25 @@ def test_the_keys_of_what_is_skipped_are_told(base, monkeypatch):
 
 def test_a_folder_that_cannot_be_used_is_refused(base, tmp_path):
     write(tmp_path, {"a.png": b"x"})
-    for place, said in ((base, "does not exist"), (tmp_path / "a.png", "not a folder"), (tmp_path, "holds no file")):
+    for place, said in ((base, "does not exist"), (tmp_path / "a.png", "not a folder")):
         with pytest.raises(Problem, match=said):
             folder.source(place, "mine").read(tmp_path)
     with pytest.raises(Problem, match="does not exist"):
         folder.preview(base, 3)
+
+
+def test_a_folder_without_documents_is_refused_unless_they_were_taken_away(base, tmp_path, catalogue):
+    write(base, {"a.md": "text", "b.md": "text"})
+    source = folder.source(base, "mine")
+    cutting = Cutting(lambda texts: [len(text.split()) for text in texts], lambda text: [text])
+    assert ingest(catalogue, source, tmp_path, cutting=cutting).added == 2
+    for file in base.iterdir():
+        file.unlink()
+    with pytest.raises(Problem, match="holds no file of the kinds"):
+        ingest(catalogue, source, tmp_path, cutting=cutting)
+    assert catalogue.count("mine") == 2
+    assert ingest(catalogue, source, tmp_path, cutting=cutting, emptied=True).removed == 2
+    assert catalogue.count("mine") == 0
 
 
 def test_a_preview_looks_at_no_more_than_it_needs(base, monkeypatch):
