@@ -140,13 +140,16 @@ def split_sentences(text: str) -> list[Sentence]:
 
 def passage_sentences(passage: Passage) -> list[Sentence]:
     """The sentences of a passage; of a table the rows, which are read by themselves."""
-    if not passage.tabular:
-        return split_sentences(passage.text)
+    return split_rows(passage.text) if passage.tabular else split_sentences(passage.text)
+
+
+def split_rows(text: str) -> list[Sentence]:
+    """The lines of a table; those that are too long as sentences."""
     found: list[Sentence] = []
     start = 0
-    for line in passage.text[:MAX_TEXT].split("\n"):
+    for line in text[:MAX_TEXT].split("\n"):
         end = start + len(line)
-        row = _trim(passage.text, start, end)
+        row = _trim(text, start, end)
         if row is not None and len(row.text) <= MAX_SENTENCE and not _BREAK.search(row.text):
             found.append(row)
         else:

@@ -19,7 +19,7 @@ from common.passage import Evidence
 from generator.answers import Turn
 from generator.grounding.plain_text import without_marks
 from generator.models.chat import Message
-from generator.sentences import MAX_TEXT, shown_title, split_sentences
+from generator.sentences import MAX_TEXT, shown_title, split_rows, split_sentences
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -102,15 +102,15 @@ def tokens(text: str) -> int:
     return -(-thirds // 3)
 
 
-def _cut(text: str, room: int) -> str:
-    """As many whole sentences from the beginning of a text as fit into `room` tokens; none may be "".
+def _cut(text: str, room: int, rows: bool = False) -> str:
+    """As many whole sentences, or rows, from the beginning of a text as fit into `room` tokens; none may be "".
 
     Nothing is cut inside a sentence: half a sentence can say the opposite of the whole.
     """
     if tokens(text) <= room:
         return text
     end = 0
-    for sentence in split_sentences(text):
+    for sentence in split_rows(text) if rows else split_sentences(text):
         room -= tokens(text[end : sentence.end])
         if room < 0:
             break
@@ -131,7 +131,7 @@ def _blocks(passages: Sequence[Evidence], budget: int) -> dict[int, str]:
         room = share - tokens(opening + closing)
         if room < MIN_PASSAGE:
             break
-        text = _cut(harmless(passage.text[:MAX_TEXT]).strip(), room)
+        text = _cut(harmless(passage.text[:MAX_TEXT]).strip(), room, passage.tabular)
         if text:
             blocks[number] = opening + text + closing
             budget -= tokens(blocks[number])

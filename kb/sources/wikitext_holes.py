@@ -16,6 +16,7 @@ from kb.sources.template_arguments import template_arguments
 
 BEGIN, _MIDDLE, _END = "\x02", "\x04", "\x03"  # no XML holds them, and no clean text; they are no white space
 _MARKED = re.compile(r"\x02([^\x02-\x04]*+)\x04([^\x02-\x04]*+)\x04([^\x02-\x04]*+)\x03")
+_BEFORE_BOLD = re.compile(r"^(?:\x02[^\x02\x03]*+\x03[ \t]*+)++(?='''[^'])", re.MULTILINE)
 _HOLE = re.compile(r"\x02(\d+)\x03")  # one that stays, with the place of its name
 
 MAX_ARGUMENTS = 2_000  # characters; what has more is no part of a sentence
@@ -26,7 +27,8 @@ _BARE, _GIVEN = "bare", "given"  # whether a template was given anything by plac
 # Names that tell: notes and icons say nothing; what is looked up elsewhere is not among the arguments.
 _SILENT = re.compile(
     r"(?:normdaten|authority control|navbox|cite|cita|citation|citar|cytuj|literatur|internetquelle|ouvrage|lien web"
-    r"|article|kirjaviite|web|isbn|issn|oclc|doi|imdb|youtube|commons|wikt|wiki(?!data)|dmoz|ref|note|anmerkung|nota|fn|sources?|bron|källa|kilde|lähde|webarchive"
+    r"|article|kirjaviite|web|isbn|issn|oclc|doi|imdb|youtube|commons|wikt|wiki(?!data)|dmoz|ref|note\w*|multiple"
+    r"|annotated image|quote box|anmerkung|nota|fn|sources?|bron|källa|kilde|lähde|webarchive"
     r"|dead link|toter link|lien brisé|архив|wayback|hauptartikel|main|see also|vedi anche|siehe auch|article détaillé"
     r"|требуется|нет источника|要出典|出典|脚注|refnote|referencia|#tag:ref|anchor|r from)\b.*"
     r"|[a-z]{2,3} icon|ref[- ][a-z]{2,3}|ipac?-[a-z-]+.*"
@@ -107,6 +109,11 @@ def without_lone(line: str) -> str:
     return line if any(map(str.isalnum, rest)) else rest
 
 
+def without_boxes(text: str) -> str:
+    """Text without the templates right before what a line begins with in bold, its subject: boxes and notices."""
+    return _BEFORE_BOLD.sub("", text)
+
+
 def value(text: str, left_out: Counter[str]) -> str:
     """What a cell of a table or a fact says; "" where a template in it would have to be known."""
     if BEGIN not in text:
@@ -165,6 +172,8 @@ def _in_place(before: str, after: str, bare: bool, text: str) -> str | None:
         if next_.isalnum() or text and len(text) <= 4:
             return None  # a part of the word
         return ""
+    if not begun and next_.isupper():
+        return ""  # a box, with the text right behind it
     if text:
         return text
     if not begun or begun[-1] in _STOPS:

@@ -42,6 +42,8 @@ def plain(text: str) -> str:
 
 def paragraphs(text: str, unknown: Counter[str] | None = None) -> list[str]:
     """The paragraphs and list items of text without links, as clean lines. unknown: counts templates that are not."""
+    if holes.BEGIN in text:
+        text = holes.without_boxes(text)
     text = plain(text)
     if "&" in text:
         text = html.unescape(text)

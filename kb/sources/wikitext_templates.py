@@ -13,7 +13,8 @@ from kb.sources import template_quantities as q
 from kb.sources.template_arguments import Saying, template_arguments
 
 _MONTHS = "January February March April May June July August September October November December".split()
-_ORDINAL = re.compile(r"(?:\d{1,3}|[ivx]{1,7})?(?:er|re|e|ème)")
+_ORDINAL = re.compile(r"(\d{1,3}|[ivxl]{1,7})?(er|re|e|ème)( siècle)?")
+_CODE = re.compile(r"[a-z]{2,3}")
 
 
 def template_text(name: str, rest: str, language: str) -> str | None:
@@ -29,8 +30,9 @@ def template_text(name: str, rest: str, language: str) -> str | None:
         return _first(*template_arguments(rest), language)
     if name.startswith("formatnum:"):
         return name.partition(":")[2].strip()
-    if language == "fr" and _ORDINAL.fullmatch(name):
-        return name
+    if language == "fr" and (ordinal := _ORDINAL.fullmatch(name)):
+        number = (ordinal[1] or "").upper() + ordinal[2] + (ordinal[3] or "")
+        return " ".join([number, *template_arguments(rest)[0][:1]]).strip()
     return None
 
 
@@ -46,7 +48,7 @@ def _second(placed: list[str], named: dict[str, str], language: str) -> str:
 def _second_or_first(placed: list[str], named: dict[str, str], language: str) -> str:
     """What a link to a missing article shows, where that is not its title."""
     shown = next((named[key] for key in ("надо", "текст", "тр") if named.get(key)), "")
-    return shown or next((word for word in placed[1:2] if word), "".join(placed[:1]))
+    return shown or next((word for word in placed[1:2] if word and not _CODE.fullmatch(word)), "".join(placed[:1]))
 
 
 def _last(placed: list[str], named: dict[str, str], language: str) -> str:
@@ -55,7 +57,7 @@ def _last(placed: list[str], named: dict[str, str], language: str) -> str:
 
 def _foreign(placed: list[str], named: dict[str, str], language: str) -> str:
     """A link to another Wikipedia's article: `lt` or the title."""
-    named_so = next((named[key] for key in ("lt", "label", "عر", "نص") if named.get(key)), "")
+    named_so = next((named[key] for key in ("lt", "label", "texte", "text", "fr", "عر", "نص") if named.get(key)), "")
     return named_so or "".join(placed[:1])
 
 
@@ -141,6 +143,25 @@ def _century_in_portuguese(placed: list[str], named: dict[str, str], language: s
     return " ".join(word for word in (before, *placed[:1]) if word)
 
 
+def _century_in_spanish(placed: list[str], named: dict[str, str], language: str) -> str:
+    """{{siglo|IV|a|s}} is "siglo IV a. C."."""
+    number, era = (*placed, "", "")[:2]
+    return " ".join(filter(None, ("siglo", number, {"a": "a. C.", "d": "d. C."}.get(era, "")))) if number else ""
+
+
+def _life(placed: list[str], named: dict[str, str], language: str) -> str:
+    """{{bd|1950年|5月12日|2000年|1月1日}} in Chinese."""
+    born, died = "".join(placed[:2]), "".join(placed[2:4])
+    return f"（{born}－{died}）" if born or died else ""
+
+
+def _quoted(placed: list[str], named: dict[str, str], language: str) -> str:
+    """{{"|words}}; without words the mark alone."""
+    if not placed or not placed[0]:
+        return '"'
+    return f"„{placed[0]}“" if language == "de" else f"“{placed[0]}”"
+
+
 def _quotation(placed: list[str], named: dict[str, str], language: str) -> str:
     return _first(placed, named, language) if language == "fr" else ""  # in English the name of a reference
 
@@ -209,11 +230,12 @@ _SAYING: dict[str, Saying] = {
          "|tutto attaccato|nowiki|citazione necessaria|senza fonte|chiarire|cn-span|abréviation|abréviation discrète"
          "|petites capitales|petite capitale|pc|guil|incise|référence nécessaire|référence souhaitée|refnec|refsou"
          "|pas clair|passage évasif|quand|citation étrangère|japonais|phon|variable|terme défini|comment|comm|число"
-         "|nobr1|флагификация|текст|要出典範囲|by|補助漢字フォント|cp932フォント|jis2004フォント|jis90フォント|黑幕|刪除線|僻字|拼音"
+         "|nobr1|rom-maj|ルビ|ふりがな|флагификация|текст|要出典範囲|by|補助漢字フォント|cp932フォント|jis2004フォント|jis90フォント|黑幕|刪除線|僻字|拼音"
          "|إنج|إنجليزية|فرنسية|خط عربي|نص|رمز|aut|esp.|textanlaß|schriftgröße"),
         (_date,
          "birth date|birth date and age|death date|death date and age|start date|end date|start date and age|film date"
-         "|dts|bda|dob|release date|launch date|生年月日と年齢|生年月日|死亡年月日と没年齢"),
+         "|dts|bda|dob|release date|launch date|生年月日と年齢|生年月日|死亡年月日と没年齢"
+         "|출생일|출생일과 나이|사망일과 나이"),
         (_superscript, "sup|fr:exp"),
         (_subscript, "sub|fr:ind"),
         (q.ten_to_the(" × "), "en:e|en:esp|es:e|it:e|fr:x10"),
@@ -221,13 +243,13 @@ _SAYING: dict[str, Saying] = {
         (_day_first,
          "date|date-|fecha|data|date de naissance|date de décès|dtlink|dtext|d-|дата"),
         (_old_style, "oldstyledate|oldstyledatedy|oldstyledatedmy|сс"),
-        (q.quantity, "nombre|unité|unit|unidad|unidade|nb|fr:tmp|fmtn|formatnum|formatar número"),
+        (q.quantity, "nombre|unité|unit|unidad|unidade|unità|nb|fr:tmp|fmtn|formatnum|formatar número"),
         (q.prefixed, "it:m"),
         (q.scientific, "it:exp"),
         (q.height, "höhe"),
         (q.above_sea("m n. m."), "mnm"),
         (q.tall, "height"),
-        (q.hours, "heure"),
+        (q.hours, "heure|durée"),
         (q.formula, "chem|chem2|fchim"),
         (q.joined, "gaps"),
         (q.coordinates, "coord|koord|coordinates"),
@@ -240,6 +262,9 @@ _SAYING: dict[str, Saying] = {
         (q.money("₹", True), "inr|indian rupee|₹"),
         (q.money("A$", True), "a$|aud"),
         (q.money("C$", True), "c$|cad"),
+        (q.money("R$", True), "r$|brl"),
+        (q.money("NT$", True), "nt$|ntd|twd"),
+        (q.money("HK$", True), "hk$|hkd"),
         (_nihongo, "nihongo|nihongo2|nihongo3|読み仮名|korean"),
         (_script, "de:ar|arabe|hébreu|russo|russe|grec|chinois|greco|cinese|giapponese"),
         (q.fraction, "frac|sfrac|fraction|vulgar fraction|bruch"),
@@ -249,6 +274,10 @@ _SAYING: dict[str, Saying] = {
         (_century_before, "fr:-s|fr:-s-"),
         (_centuries, "fr:sp|fr:sp-"),
         (_century_in_portuguese, "séc|século|pt:sec|séc."),
+        (_century_in_spanish, "siglo"),
+        (_with("segle"), "segle"),
+        (_life, "zh:bd"),
+        (_quoted, '"'),
         (_quotation, "citation"),
         (_chinese, "zh|zh-full"),
         (_with("c."), "circa|c.|ca"),
@@ -272,7 +301,7 @@ _SAYING: dict[str, Saying] = {
 _FIXED = {
     "nbsp": " ", "spaces": " ", "snd": " – ", "snds": " – ", "spnd": " – ", "spaced ndash": " – ", "–": " – ",
     "ndash": "–", "endash": "–", "en dash": "–", "mdash": "—", "emdash": "—", "em dash": "—", "—": "—",
-    "spaced mdash": " — ", "'": "'", "'s": "'s", "`": "'", '"': '"', "' \"": "'\"", "\" '": "\"'", "!": "|", "=": "=",
+    "spaced mdash": " — ", "'": "'", "'s": "'s", "`": "'", "' \"": "'\"", "\" '": "\"'", "!": "|", "=": "=",
     "·": " · ", "•": " · ", "dot": " · ", "*": "*", "pi": "π", "minus": "−", "times": "×", "colon": ":", "zwsp": "",
     "clear": "", "br": " ", "deg": "°", "esd": " ", "nnbsp": " ", "fr:esp": " ", "fr:espaces": " ", "fr:nb": " ",
     "de:nb": " ", "سخ": " ", "m s.l.m.": "m s.l.m.", "msnm": "m s. n. m.", "es:m s. n. m.": "m s. n. m.", "tex": "TeX",

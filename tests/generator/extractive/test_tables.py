@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from common.passage import Evidence, Passage
+from generator.models.prompts import messages
 from generator.sentences import MAX_SENTENCE, passage_sentences
 from tests.generator.extractive.test_answerer import FOX, PHOTO, ask, evidence
 
@@ -37,6 +38,13 @@ def test_rows_are_the_sentences_of_a_table():
     assert [s.text for s in passage_sentences(prose)] == ["It is old.", "It\nis big."]
     long = Evidence("p", "Mill", "a: b\n" + "word. And " * 200, section="Table")
     assert max(len(s.text) for s in passage_sentences(long)) <= MAX_SENTENCE
+
+
+def test_a_model_is_told_whole_rows():
+    rows = "\n".join(f"Year: {year}; Film: The mill of the marsh" for year in range(1900, 1990))
+    *_, told = messages("Which film?", None, [Evidence("p", "Mill", rows, section="Table")], budget=200)
+    lines = [line for line in told.text.split("\n") if line.startswith("Year: ")]
+    assert 2 < len(lines) < 30 and all(line.endswith("The mill of the marsh") for line in lines)
 
 
 def test_a_row_is_quoted_whole():
