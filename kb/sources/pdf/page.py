@@ -27,6 +27,7 @@ RECOGNISE = "have its text recognised"
 _ALL_LOST = re.compile("[\ufffd\ue000-\uf8ff\x00-\x08\x0e-\x1f\x7f-\x9f\U000f0000-\U0010ffff]")
 _FEW = 50  # letters; so few say nothing about a page
 _TOGETHER = re.compile(r"[^\W\d_]{40,}")
+_PIECES = 5  # of a line; in fewer single letters may be words
 _SPACE, _VERTICAL_SPACE = 0.1, 0.7  # of the size of a letter, between words
 _SAME = 0.6  # of its size; nearer a letter is not to itself, but where it is printed twice to look bold
 
@@ -74,7 +75,17 @@ def _block(box: LTTextBox) -> Block:
 
 
 def _lines(box: LTTextBox) -> list[str]:
-    return [line.get_text() for line in box if isinstance(line, LTTextLine)]
+    return [_said(line) for line in box if isinstance(line, LTTextLine)]
+
+
+def _said(line: LTTextLine) -> str:
+    said = line.get_text()
+    pieces = said.split()
+    if sum(len(piece) == 1 for piece in pieces) * 2 > len(pieces) >= _PIECES:
+        letters = [each.get_text() for each in line if isinstance(each, LTChar)]
+        if " " in letters:  # where letters are set apart, its own spaces alone are between words
+            return "".join(letters)
+    return said
 
 
 class _Interpreter(PDFPageInterpreter):

@@ -106,6 +106,12 @@ def test_a_letter_printed_twice_to_look_bold_is_one():
     assert text(pdf(b"BT /F1 10 Tf 50 700 Td (all) Tj ET BT /F1 10 Tf 50.4 700 Td (all) Tj ET")) == "all"
 
 
+def test_letters_set_apart_are_words_where_spaces_are_between_them():
+    assert text(pdf(b"BT /F1 10 Tf 4 Tc 50 700 Td (Some words set) Tj ET")) == "Some words set"
+    cells = [(50 + 40 * number, 700, letter) for number, letter in enumerate("ABCDEF")]
+    assert text(pdf(shown_at(*cells))).split() == ["A", "B", "C", "D", "E", "F"]
+
+
 def test_letters_of_which_only_the_shape_is_known_are_left_out_with_a_reason():
     shapes = east_asian("Identity-H", "Identity")
     said = why(pdf(b"BT /F1 12 Tf 72 700 Td <%s> Tj ET" % (b"00410042" * 40), font=shapes))
