@@ -16,6 +16,7 @@ from common.problems import Problem
 from kb.sources.pdf.forms import filled_in
 from kb.sources.pdf.library import set_up
 from kb.sources.pdf.reading_order import Block, in_reading_order
+from kb.sources.pdf.table_rows import Line, with_rows
 
 MOST_LETTERS = 100_000
 MOST_CONTENT = 4 << 20  # bytes that say what is printed where; a second reads less than one of these
@@ -60,22 +61,24 @@ class PageReader:
             raise
         except Exception:
             raise Problem("it is damaged.") from None
-        sides = self._printed.sides
-        texts = [{_block(box): _lines(box) for box in side if isinstance(box, LTTextBox)} for side in sides]
-        _check_readable("".join(line for side in texts for lines in side.values() for line in lines))
-        texts[0] |= {Block(*place, ()): said.splitlines() for place, said in filled}
+        sides = [[_lines(box) for box in side if isinstance(box, LTTextBox)] for side in self._printed.sides]
+        _check_readable("".join(line.text for side in sides for lines in side for line in lines))
+        filled_lines = [[Line(*place, text) for text in said.splitlines()] for place, said in filled]
+        texts = [{_block(lines): lines for lines in with_rows(side) if lines} for side in sides]
+        texts[0] |= {_block(lines): lines for lines in filled_lines if lines}
         ordered = (side[block] for side in texts for block in in_reading_order(list(side), self._printed.vertical))
-        cleaned = ([text for line in lines if (text := _without_lost(line))] for lines in ordered)
+        cleaned = ([text for line in lines if (text := _without_lost(line.text))] for lines in ordered)
         return [lines for lines in cleaned if lines]
 
 
-def _block(box: LTTextBox) -> Block:
-    shapes = (line.width / line.height for line in box if isinstance(line, LTTextLine) and line.height)
-    return Block(box.x0, box.y0, box.x1, box.y1, tuple(shapes))
+def _lines(box: LTTextBox) -> list[Line]:
+    return [Line(line.x0, line.y0, line.x1, line.y1, _said(line)) for line in box if isinstance(line, LTTextLine)]
 
 
-def _lines(box: LTTextBox) -> list[str]:
-    return [_said(line) for line in box if isinstance(line, LTTextLine)]
+def _block(lines: Sequence[Line]) -> Block:
+    shapes = tuple((line.right - line.left) / (line.top - line.bottom) for line in lines if line.top > line.bottom)
+    left, bottom = min(line.left for line in lines), min(line.bottom for line in lines)
+    return Block(left, bottom, max(line.right for line in lines), max(line.top for line in lines), shapes)
 
 
 def _said(line: LTTextLine) -> str:

@@ -101,6 +101,21 @@ def test_writing_that_is_turned(turn):
     assert text(pdf(shown_at((50, 700, "Upright words.")) + turned)) == "Upright words.\nSome words that are turned."
 
 
+def test_tables_of_figures_are_read_row_by_row():
+    rows = [("River", "Length", "km2"), ("Vetla", "1,024", "77"), ("Orn", "350", "12"), ("Mol", "98", "3.5")]
+    cells = [(50 + 150 * column, 700 - 12 * row, said) for column in range(3) for row, said in enumerate(
+        cells[column] for cells in rows)]  # fmt: skip
+    above, below = (50, 740, "Rivers of a country and how long each of them is, as was measured"), (50, 600, "The end.")
+    said = text(pdf(shown_at(*cells, above, below))).split("\n")
+    assert said[0] == above[2] and said[-1] == "The end." and said[1:-1] == [" | ".join(row) for row in rows]
+    # Numbers of lines are none, nor are addresses beside each other.
+    lines = [(50, 700 - 12 * number, str(number)) for number in range(5)]
+    lines += [(80, 700 - 12 * number, f"line {number} of what somebody said, as they are") for number in range(5)]
+    assert " | " not in text(pdf(shown_at(*lines)))
+    lines = [(50 + 200 * x, 700 - 12 * y, f"Name {x} Street"[: 6 + 3 * y]) for x in range(2) for y in range(3)]
+    assert " | " not in text(pdf(shown_at(*lines)))
+
+
 def test_a_letter_printed_twice_to_look_bold_is_one():
     assert text(pdf(shown_at((50, 700, "Bold letters"), (50, 700, "Bold letters")))) == "Bold letters"
     assert text(pdf(b"BT /F1 10 Tf 50 700 Td (all) Tj ET BT /F1 10 Tf 50.4 700 Td (all) Tj ET")) == "all"
