@@ -150,7 +150,7 @@ def _batches(given: Iterable[DocumentRecord | Skipped], limit: int | None) -> It
             if isinstance(each, Skipped):
                 in_a_row += 1
                 batch.skipped += 1
-                if batch.skipped <= _MOST_SKIPS:
+                if batch.skipped <= _MOST_SKIPS or each.whole:
                     batch.skips.append(each)
                 if each.key:
                     batch.kept.add(each.key)

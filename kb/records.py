@@ -76,11 +76,13 @@ class Section:
 @dataclass(frozen=True)
 class Skipped:
     """Something in a source that could not be taken: where ("corpus.jsonl, line 12") and why, as a sentence; `key` is
-    the document's, where it is known, or what the keys of all it holds begin with, up to a slash."""
+    the document's, where it is known, or what the keys of all it holds begin with, up to a slash. `whole`: it sums up
+    what was left out of all of the source, at its end, and is recorded however much else was."""
 
     where: str
     why: str
     key: str = ""
+    whole: bool = False
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from app.commands.printing import table
 from app.settings import Settings, load_settings
 from common.problems import Problem
 from kb.catalogue import Catalogue
+from kb.catalogue.ingestion_runs import some_skips
 from kb.catalogue.twins import link_twins
 from kb.chunking import CHUNK_OVERLAP, CHUNK_TOKENS, Cutting
 from kb.folder_watching import watch_folder
@@ -363,7 +364,7 @@ def _runs(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) ->
     for run in runs:
         if run["error"]:
             print(f"\n{run['corpus']}, {run['started']}: {run['error']}")
-        for skip in run["skips"][:_SHOWN_SKIPS]:
+        for skip in some_skips(run["skips"], _SHOWN_SKIPS):
             print(f"  {skip['where']}: {skip['why']}")
         if run["skipped"] > _SHOWN_SKIPS:
             print(f"  and {run['skipped'] - _SHOWN_SKIPS:,} more; --json lists the first thousand")

@@ -33,6 +33,7 @@ from common.jobs import Job
 from common.problems import BadRequest, Problem, problem_sentence
 from common.text import shown
 from kb.catalogue.corpora import ask_to_pause
+from kb.catalogue.ingestion_runs import some_skips
 from kb.catalogue.twins import link_twins
 from kb.ingest import ingest
 from kb.records import DocumentRecord, Skipped, Source
@@ -353,7 +354,10 @@ class Ingestions:
             told = last_run(self.catalogue, name) if run["skipped"] and ended and self.allowed else None
             state = replace(
                 with_run(state, run),
-                skips=tuple(Skipped(each["where"], each["why"]) for each in (told or {}).get("skips", [])[:MOST_SKIPS]),
+                skips=tuple(
+                    Skipped(each["where"], each["why"])
+                    for each in some_skips((told or {}).get("skips", []), MOST_SKIPS)
+                ),
                 error=self._told(run["error"]),
                 origin=self._origin(run["request"], name),
                 can_repeat=bool(run["request"]) or _is_fixed(name),

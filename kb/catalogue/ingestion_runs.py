@@ -23,6 +23,7 @@ from kb.catalogue.tables import CorpusRow, IngestionRunRow, SkipRow
 from kb.records import RunState, Skipped, Source, version_name
 
 ENDED = "The process ended without a word."  # of a run that could not say why itself
+_LAST = 3  # of what was skipped that are shown
 _ALIVE_SECONDS = 20.0  # between two signs of life, also while a source is long silent
 
 
@@ -102,6 +103,11 @@ def store_skips(session: Session, run_id: int, skips: list[Skipped]) -> None:
     if skips:
         values = [{"run_id": run_id, "place": s.where[:500], "reason": s.why[:500]} for s in skips]
         session.execute(insert(SkipRow.__table__), values)
+
+
+def some_skips(skips: Sequence[dict[str, str]], most: int) -> list[dict[str, str]]:
+    """At most so many of what a run could not take: the first, and the last, since there a source sums up."""
+    return list(skips) if len(skips) <= most else [*skips[: most - _LAST], *skips[-_LAST:]]
 
 
 @contextmanager

@@ -310,7 +310,7 @@ def _read(path: Path, site: Site, processes: int) -> Iterator[DocumentRecord | S
         if not ended:
             yield Skipped(f"{path.name}, byte {path.stat().st_size}", "The file was cut off there; fetch it again.")
         for sentence in told(counts):
-            yield Skipped(path.name, sentence)
+            yield Skipped(path.name, sentence, whole=True)
 
 
 def _read_by_many(

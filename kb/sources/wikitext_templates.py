@@ -116,7 +116,7 @@ def _as_of(placed: list[str], named: dict[str, str], language: str) -> str:
 
 
 def _nihongo(placed: list[str], named: dict[str, str], language: str) -> str:
-    rest = ", ".join(word for word in placed[1:3] if word)
+    rest = ", ".join(word for each in placed[1:3] if (word := each.strip(" ,")))
     return f"{placed[0] if placed else ''} ({rest})" if rest else _first(placed, named, language)
 
 

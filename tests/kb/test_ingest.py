@@ -420,9 +420,11 @@ def test_what_came_before_a_source_gave_up_is_kept(catalogue, tmp_path):
 
 def test_only_the_first_skips_are_kept(catalogue, tmp_path):
     given = [each for n in range(1_500) for each in (Skipped(f"line {n}", "No."), record(n))]
-    assert ingest(catalogue, source(given), tmp_path).skipped == 1_500
+    given.append(Skipped("a.jsonl", "9 rows are left out.", whole=True))
+    assert ingest(catalogue, source(given), tmp_path).skipped == 1_501
     [run] = catalogue.runs()
-    assert run["skipped"] == 1_500 and len(run["skips"]) == 1_000
+    assert run["skipped"] == 1_501 and len(run["skips"]) == 1_001
+    assert run["skips"][-1] == {"where": "a.jsonl", "why": "9 rows are left out."}  # it sums up
 
 
 def test_sections_become_passages(catalogue, tmp_path):

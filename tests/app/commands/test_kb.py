@@ -163,7 +163,7 @@ def test_runs_are_shown_with_what_they_skipped(command, monkeypatch):
     assert code == 0 and "1 new" in out and "12 could not be taken; python -m kb runs says which and why" in err
     code, out, _ = command("runs")
     assert code == 0 and "made-up  finished" in out and "a.jsonl, line 2: This line is no JSON." in out
-    assert "line 12" not in out and "and 2 more" in out
+    assert "line 9:" not in out and "line 10:" not in out and "line 13:" in out and "and 2 more" in out
     code, out, _ = command("runs", "--json", "--corpus", "made-up")
     assert code == 0 and len(json.loads(out)[0]["skips"]) == 12
     assert command("runs", "--json", "--corpus", "other")[1].strip() == "[]"

@@ -35,7 +35,7 @@ def prose(text: str, language: str = "en") -> str:
         ("She is {{cvt|5|ft|11|in|m}} tall", "She is 5 ft 11 in tall"),
         ("The word {{lang|fr|mot}} means word", "The word mot means word"),
         ("{{lang-de|Wort}} and {{langx|it|parola}}", "Wort and parola"),
-        ("{{nihongo|Tea house|茶室|chashitsu}} is a room", "Tea house (茶室, chashitsu) is a room"),
+        ("{{nihongo|Tea house|茶室,|chashitsu}} is a room", "Tea house (茶室, chashitsu) is a room"),
         ("born {{birth date|1950|5|12|df=y}}", "born 12 May 1950"),
         ("built {{circa|1900}}{{snd}}perhaps", "built c. 1900 – perhaps"),
         ("1900{{ndash}}1910, ten{{nbsp}}years, James{{'}} mill", "1900–1910, ten years, James' mill"),
