@@ -192,4 +192,6 @@ def clean_text(text: str) -> str:
         return " ".join(text.split())
     normal = unicodedata.normalize("NFC", _NO_LETTERS.sub(_fewer_marks, text))
     plain = _FORMS.sub(lambda form: unicodedata.normalize("NFKC", form[0]), normal)
-    return " ".join(_UNWANTED.sub("", _CONTROL_SPACE.sub(" ", plain)).split())
+    if not plain.isprintable():
+        plain = _UNWANTED.sub("", _CONTROL_SPACE.sub(" ", plain))
+    return " ".join(plain.split())
