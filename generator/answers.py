@@ -155,3 +155,7 @@ class Answerer(Protocol):
     def standalone(self, question: str, turns: Sequence[Turn]) -> str:
         """The question with what it leaves to the earlier turns ("How tall is it?") said in words."""
         ...
+
+    def translated(self, question: str, language: str) -> str:
+        """The question in a language, named in English; as it is where that cannot be done."""
+        ...

@@ -17,6 +17,7 @@ from typing import Any
 from PIL import Image
 
 from app.service.answerers import Answerers, answerers_for
+from app.service.asked_language import explained, for_the_search
 from app.service.encoder_lock import SharedEncoder
 from app.service.fixed_corpora import fetch
 from app.service.indexes import Indexes
@@ -138,6 +139,7 @@ class AnswerService:
             yield trace.found()
             trace.clock.skip()  # what the caller did with it is not part of answering
             yield from answered(trace)
+            trace.answer = explained(trace)
             if own:
                 yield from answered_alone(trace)
         result = trace.result()
@@ -262,13 +264,15 @@ class AnswerService:
         )
 
     def _encode(self, trace: Trace) -> None:
-        """The question as it stands alone, and the query's vectors."""
-        trace.searched = trace.question
+        """The question as it stands alone, and in the language of the passages; the query's vectors."""
+        trace.asked = trace.question
         if trace.turns:
-            trace.searched = trace.answerer.standalone(trace.question, trace.turns)
-            taken = taken_over(trace.question, trace.searched, trace.turns)
+            trace.asked = trace.answerer.standalone(trace.question, trace.turns)
+            taken = taken_over(trace.question, trace.asked, trace.turns)
             if trace.photo is not None and not self._heard_of(taken, trace.names):
-                trace.searched = trace.question
+                trace.asked = trace.question
+        trace.searched = for_the_search(self.catalogue, trace)
+        if trace.searched != trace.question:
             trace.clock.lap("rewrite")
         whole = None if trace.part == WHOLE else trace.whole
         [query] = trace.encoder.encode_queries([Query(trace.searched, trace.photo, whole=whole)])

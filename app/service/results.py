@@ -164,7 +164,8 @@ class PartialOwn:
 class Result:
     """Last step: everything about one answered question.
 
-    question: as it was asked. searched: as it was searched for and answered, which stands alone.
+    question: as it was asked. asked: as it was answered, which stands alone. searched: as it was searched for, which is
+    the same in the language of the passages.
     timings: milliseconds by step: load (reading the photo), rewrite (making a follow-up stand alone), encode, search,
     passages, answer, own, total; from the cache, what they were when it was answered.
     indexed, total: how many passages of the asked corpora could be searched, and how many there are.
@@ -184,6 +185,7 @@ class Result:
     indexed: int
     total: int
     query: QueryVectors
+    asked: str = ""
     searched: str = ""
     answerer: str = ""
     own: str | None = None
@@ -200,7 +202,7 @@ class Result:
         numbers = [each.number for each in self.answer.citations] or [n for n, _ in without_marks(self.answer.text)[1]]
         cited = numbers[0] if numbers and (self.answer.speaks or self.answer.named) else 0
         subject = next((passage.title for passage in self.passages if passage.rank == cited), "")
-        return Turn(self.searched or self.question, self.answer.text, subject, self.photo)
+        return Turn(self.asked or self.searched or self.question, self.answer.text, subject, self.photo)
 
     def as_dict(self) -> dict[str, Any]:
         """Everything but the vectors, of types that `json.dumps` takes."""

@@ -48,7 +48,8 @@ class Clock:
 class Trace:
     """whole: the photo. photo: the part of it that is asked about; None where the question is about something else.
     left_out: whether that is so. shown: the photo's fingerprint. states: of the indexes, by which an answer is known to
-    be the same again. searched: the question as it stands alone. alignments: of the passages, None for one that left
+    be the same again. asked: the question as it stands alone. searched: the same in the language of the passages.
+    alignments: of the passages, None for one that left
     its index meanwhile. indexed, total: passages. alone: what the model says without any passage. complete: whether all
     of that could be said."""
 
@@ -68,6 +69,7 @@ class Trace:
     answerers: Answerers
     answerer: Answerer
     clock: Clock
+    asked: str = ""
     searched: str = ""
     query: QueryVectors | None = None
     subject: Subject | None = None
@@ -103,6 +105,7 @@ class Trace:
             total=self.total,
             query=self.query,
             alignments=self.alignments,
+            asked=self.asked,
             searched=self.searched,
             answerer=self.answerers.name,
             own=self.alone,
@@ -116,7 +119,7 @@ class Trace:
 def answered(trace: Trace) -> Iterator[PartialText]:
     """The answer from the passages."""
     said = ""
-    with closing(trace.answerer.answer(trace.searched, trace.photo, trace.passages, trace.turns)) as pieces:
+    with closing(trace.answerer.answer(trace.asked, trace.photo, trace.passages, trace.turns)) as pieces:
         for piece in pieces:
             if isinstance(piece, Answer):
                 trace.answer = piece
@@ -131,7 +134,7 @@ def answered_alone(trace: Trace) -> Iterator[PartialOwn]:
     """What the model says without any passage; where it fails at that, what it has said and why."""
     trace.alone = ""
     try:
-        with closing(trace.answerers.own(trace.searched, trace.photo, trace.turns)) as pieces:
+        with closing(trace.answerers.own(trace.asked, trace.photo, trace.turns)) as pieces:
             for piece in pieces:
                 trace.alone = said_with(trace.alone, piece)
                 yield PartialOwn(trace.alone)

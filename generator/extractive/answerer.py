@@ -77,6 +77,10 @@ class ExtractiveAnswerer:
 
     standalone = staticmethod(standalone)
 
+    def translated(self, question: str, language: str) -> str:
+        """As it is: nothing here knows another language."""
+        return question
+
     def answer(
         self, question: str, image: Image | None, passages: Sequence[Evidence], turns: Sequence[Turn] = ()
     ) -> Iterator[str | Answer]:

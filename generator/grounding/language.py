@@ -42,6 +42,24 @@ _COMMON = {
     for name, listed in (entry.split(": ") for entry in re.split(r"\n(?! )", _LISTED.strip()))
 }
 _COMMON["English"] |= STOP_WORDS - {"s", "t", "d", "m", "re", "ve", "ll", "photo", "name", "do", "me"}
+# What questions in them begin with, or point at what is shown with, beside the common words.
+_ASKING = {
+    name: frozenset(listed.split())
+    for name, listed in {
+        "German": "was wie wo wann wer wen wem warum wieso weshalb welche welcher welches welchen welchem wieviel "
+        "woher wohin dieses dieser diese diesem diesen gibt es hier heisst",
+        "French": "quel quelle quels quelles combien comment ou quand pourquoi qui quoi cet cette ces cela c'est "
+        "s'appelle qu'est",
+        "Spanish": "que cual cuales cuanto cuanta cuantos cuantas como donde cuando quien quienes esta estos estas "
+        "vive llama puede hay",
+        "Italian": "che quale quali quanto quanta quanti quante come dove quando chi perche questo questa questi "
+        "queste cosa cos'e dov'e qual vive puo",
+        "Portuguese": "que qual quais quanto quanta quantos quantas como onde quando quem este esta esse essa isto "
+        "isso vive pode",
+        "Dutch": "wat welke welk wie waar wanneer waarom hoe hoeveel dit dat deze heet",
+        "Swedish": "vad vilken vilket vilka vem var nar varfor hur detta denna dessa heter finns",
+    }.items()
+}
 _LETTER = re.compile(r"[^\W\d_]")
 _LOWER = re.compile(r"(?<![^\W\d_])[^\W\d_A-Z][^\W\d_]+")
 
@@ -78,6 +96,27 @@ def foreign(text: str, to: str) -> bool | None:
     if own:
         return False
     return True if len(small) >= NONE_OF_MANY else None
+
+
+def asked_in_another(question: str, than: str) -> bool:
+    """Whether a question is surely in another language than the one named, whose common words are known."""
+    question = question[:MAX_LOOKED_AT]
+    script = _script_of(question)
+    if UNKNOWN in (script, than) or than not in _COMMON:
+        return False
+    if script != "Latin":
+        return True
+    said = words(question)
+    hits = {name: sum(word in listed | _ASKING.get(name, frozenset()) for word in said)
+            for name, listed in _COMMON.items()}  # fmt: skip
+    own = hits.pop(than)
+    if max(hits.values()) > max(own, LEAST_FOREIGN - 1):
+        return True
+    if not own and said and any(said[0] in _ASKING.get(name, ()) for name in hits):
+        return True
+    # English has hardly a word with an accent, nor a question without more than one of its common words.
+    small = [word for word in _LOWER.findall(question) if word[0].islower()]
+    return than == "English" and own < 2 and not all(word.isascii() for word in small)
 
 
 def _hits(said: list[str], name: str) -> int:

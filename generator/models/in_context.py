@@ -18,7 +18,7 @@ from generator.grounding.plain_text import plain_pieces, says_something
 from generator.grounding.support import Embed
 from generator.models.chat import CUT, ChatModel, Message, nothing_said
 from generator.models.prompts import BUDGET, messages, own_messages
-from generator.models.rewriting import standalone_by
+from generator.models.rewriting import standalone_by, translated_by
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -81,6 +81,9 @@ class InContextAnswerer:
 
     def standalone(self, question: str, turns: Sequence[Turn]) -> str:
         return standalone_by(self.model, question, turns)
+
+    def translated(self, question: str, language: str) -> str:
+        return translated_by(self.model, question, language)
 
 
 def own_answer(

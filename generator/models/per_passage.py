@@ -18,7 +18,7 @@ from generator.grounding.plain_text import plain_text, says_something, without_m
 from generator.grounding.support import Claim, Embed, check
 from generator.models.chat import ChatModel, nothing_said
 from generator.models.prompts import UNKNOWN, short_messages
-from generator.models.rewriting import standalone_by
+from generator.models.rewriting import standalone_by, translated_by
 from generator.words import stems, words
 
 if TYPE_CHECKING:
@@ -78,6 +78,9 @@ class PerPassageAnswerer:
 
     def standalone(self, question: str, turns: Sequence[Turn]) -> str:
         return standalone_by(self.model, question, turns)
+
+    def translated(self, question: str, language: str) -> str:
+        return translated_by(self.model, question, language)
 
     def _candidates(
         self, question: str, image: Image | None, passages: Sequence[Evidence]

@@ -22,7 +22,7 @@ from common.problems import Problem
 from generator.answers import Turn
 from generator.extractive.answerer import ExtractiveAnswerer
 from generator.models.in_context import MAX_TOKENS
-from generator.models.prompts import OWN_RULES, REWRITING_RULES, RULES, SHORT_RULES
+from generator.models.prompts import OWN_RULES, REWRITING_RULES, RULES, SHORT_RULES, TRANSLATING_RULES
 from kb.sources.kinds import fixed_collection
 from kb.sources.registry import KINDS
 from tests.fakes import small_encoder
@@ -78,6 +78,8 @@ class Chat:
             return stream("I would ", "say 5 grams [1].")
         if rules == REWRITING_RULES:
             return stream("How heavy is a cherry in June?")
+        if rules == TRANSLATING_RULES.format(language="English"):
+            return stream("How heavy is this thing?")
         assert rules == SHORT_RULES
         if "\nCherry\n" in text_of(body):
             return scored_stream(("8", [-0.1]), (" grams", [-0.2, -0.05]))
@@ -96,6 +98,46 @@ def test_without_a_model_answers_are_quotes():
         result = one.ask_once(photo("red"), "How heavy is it?")
     assert result.answerer == "extractive" and "8 grams" in result.answer.text
     assert result.answer.unsupported == result.answer.candidates == ()
+
+
+# --- questions in another language than the passages
+
+
+def test_a_question_in_another_language_is_told_why_it_has_no_answer(monkeypatch):
+    with answering() as one:
+        result = one.ask_once(photo("red"), "Wie schwer ist das?")
+        assert not result.answer.answered and result.subject.title == "Cherry"
+        assert result.answer.text.endswith(
+            "in another language than the passages, which are in English: ask in English, or set a model that "
+            "translates (CITESIGHT_MODEL)."
+        )
+        assert result.answer.text.startswith("The evidence I found does not say") and "Cherry [1]" in result.answer.text
+        unsaid = one.ask_once(photo("red"), "Who painted it?")
+        assert not unsaid.answer.answered and "language" not in unsaid.answer.text
+        monkeypatch.setattr("app.service.asked_language._CODES", {"en": "German"})
+        assert "language" not in one.ask_once(photo("red"), "Wie alt ist das hier?").answer.text
+
+
+def test_a_model_is_asked_in_the_persons_words_and_searches_in_those_of_the_passages():
+    with ChatServer(Chat()) as server, answering(model="small", served_url=server.url) as one:
+        result = one.ask_once(photo("red"), "Wie schwer ist das?", own=True)
+    translating, answer, own = (asked.body for asked in server.asked)
+    assert text_of(translating) == "Question to translate: Wie schwer ist das?"
+    assert text_of(answer).endswith("Question: Wie schwer ist das?") and text_of(own) == "Wie schwer ist das?"
+    assert result.searched == "How heavy is this thing?" and result.answer.answered
+    assert result.turn().question == "Wie schwer ist das?" and "rewrite" in result.timings
+
+
+def test_a_follow_up_in_another_language_is_made_to_stand_alone_first():
+    def rewritten(body: dict) -> Reply:
+        if body["messages"][0]["content"] == REWRITING_RULES:
+            return stream("Wie schwer ist eine Cherry?")
+        return Chat()(body)
+
+    with ChatServer(rewritten) as server, answering(model="small", served_url=server.url) as one:
+        result = one.ask_once(photo("red"), "Wie schwer ist sie?", turns=[CHERRY])
+    assert result.searched == "How heavy is this thing?" and result.turn().question == "Wie schwer ist eine Cherry?"
+    assert text_of(server.asked[1].body) == "Question to translate: Wie schwer ist eine Cherry?"
 
 
 # --- a model behind a server

@@ -1,4 +1,5 @@
-"""Follow-up questions made to stand alone by a model, or by the rule where it does not help."""
+"""Questions said in other words by a model: follow-ups made to stand alone, or by the rule where it does not help, and
+questions in another language."""
 
 from __future__ import annotations
 
@@ -6,8 +7,8 @@ import pytest
 
 from common.problems import Problem
 from generator.answers import Turn
-from generator.models.prompts import REWRITING_RULES
-from generator.models.rewriting import MAX_QUESTION, MAX_TOKENS, standalone_by
+from generator.models.prompts import REWRITING_RULES, TRANSLATING_RULES
+from generator.models.rewriting import MAX_QUESTION, MAX_TOKENS, standalone_by, translated_by
 from tests.generator.models.test_prompts import HOSTILE
 from tests.support.models import ReadingModel
 
@@ -84,3 +85,17 @@ def test_what_a_hostile_turn_makes_a_model_write_is_harmless(text):
     model = ReadingModel(lambda chat: f"{text} How tall is the tower?")
     said = standalone_by(model, "How tall is it?", turns)
     assert said.endswith("?") and len(said) <= MAX_QUESTION and not set("<>[]") & set(said)
+
+
+def test_a_question_is_translated():
+    model = ReadingModel(lambda chat: '"How tall is the tower?"')
+    assert translated_by(model, "Wie hoch ist der Turm?", "English") == "How tall is the tower?"
+    ((system, user),) = model.asked
+    assert system.text == TRANSLATING_RULES.format(language="English") and model.limits == [MAX_TOKENS]
+    assert user.text == "Question to translate: Wie hoch ist der Turm?"
+
+
+@pytest.mark.parametrize("text", ["", "Wie hoch ist sie?", "It is 72 m tall.", "How?\nWhy?", "how " * MAX_QUESTION])
+def test_what_is_no_translation_leaves_the_question_as_it_is(text):
+    question = "Wie hoch ist der Turm?"
+    assert translated_by(ReadingModel(lambda chat: text), question, "English") == question
