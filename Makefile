@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN = .venv/bin
 PROCESSES ?= 2
 
-.PHONY: demo test test-slow lint clean
+.PHONY: demo test test-slow lint wheels clean
 
 demo: .venv/app
 	$(BIN)/python -m kb ingest wikipedia-vital
@@ -19,6 +19,14 @@ test-slow: .venv/dev
 
 lint: .venv/dev
 	$(BIN)/ruff check .
+
+# Whether every requirement has a wheel for those other interpreters that are here.
+wheels:
+	for python in python3.12 python3.13; do \
+	  $$python -c '' 2>/dev/null || continue; \
+	  $$python -m pip install --quiet --dry-run --ignore-installed --only-binary=:all: -r requirements.txt || exit 1; \
+	  echo "$$python: every requirement has a wheel"; \
+	done
 
 # The markers .venv/app and .venv/dev say that what the requirements name is installed.
 .venv/python:

@@ -100,6 +100,12 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("CITESIGHT_PORT", "GRADIO_SERVER_PORT", "PORT"),
         description="port the page listens on",
     )
+    root_path: str = Field(
+        "",
+        pattern=r"^(?:/[A-Za-z0-9._~-]+)*/?$",
+        validation_alias=AliasChoices("CITESIGHT_ROOT_PATH", "GRADIO_ROOT_PATH"),
+        description="the path below which a proxy serves the page, such as /citesight",
+    )
     manage: bool | None = Field(
         None,
         description="whether corpora can be added, paused and deleted on the page (default: only when the page listens "
@@ -176,6 +182,11 @@ class Settings(BaseSettings):
     google_key: SecretStr | None = Field(None, description="key of Google's Custom Search JSON API")
     google_engine: str | None = Field(None, description="id of the search engine that the key is used with")
     four_bit: bool = Field(False, description="load the model that answers in 4 bits; needs a GPU and bitsandbytes")
+
+    @field_validator("root_path")
+    @classmethod
+    def _no_end(cls, value: str) -> str:
+        return value.rstrip("/")
 
     @field_validator("host")
     @classmethod

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from common.text import shown
 
+_NO_MEMORY = ("annot allocate memory", "an't allocate memory", "failed to map segment", "bad_alloc", "start new thread")
+
 log = logging.getLogger(__name__)
 
 
@@ -25,11 +27,24 @@ def problem_sentence(problem: Exception, doing: str) -> str:
     """What to tell a person about an exception met while doing something; unexpected ones are logged."""
     if isinstance(problem, Problem):
         return str(problem)
+    if lacks_memory(problem):
+        return too_little_memory(doing)
     log.error("%s failed", doing, exc_info=problem)
-    if isinstance(problem, MemoryError):
-        return f"There is not enough memory for {doing}; close other programs and start again."
     kind = type(problem).__name__
     return f"{doing.capitalize()} stopped because of {kind} ({shown(problem)}); start again to go on from there."
+
+
+def too_little_memory(doing: str) -> str:
+    todo = "close other programs, or raise the limit of ulimit -v, and start again"
+    return f"There is not enough memory for {doing}; {todo}."
+
+
+def lacks_memory(problem: BaseException) -> bool:
+    """Whether something failed for want of memory, in whatever words: libraries that are loaded say it in their own."""
+    if isinstance(problem, MemoryError) or getattr(problem, "errno", None) == errno.ENOMEM:
+        return True
+    before = problem.__cause__ or problem.__context__
+    return any(word in str(problem) for word in _NO_MEMORY) or (before is not None and lacks_memory(before))
 
 
 def unreadable(path: Path, problem: OSError) -> Problem:

@@ -1,16 +1,8 @@
 """`python -m retriever`; see app/commands/retriever.py."""
 
-import signal
 import sys
 
-
-def begin() -> int:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C would end in a traceback out of what is being imported
-    from app.commands.retriever import main
-
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    return main()
-
+from app.commands.beginning import begin
 
 if __name__ == "__main__":
-    sys.exit(begin())
+    sys.exit(begin("retriever"))

@@ -21,7 +21,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError, features
 from PIL.JpegImagePlugin import get_sampling
+from pillow_heif import register_heif_opener
 
+from common import photo_formats
 from common.problems import BadRequest, Problem
 
 MAX_BYTES = 50 * 1024 * 1024
@@ -36,12 +38,11 @@ _decoding_now = threading.BoundedSemaphore(2)  # so that many photos at a time t
 MAX_SIDE = 2048  # of the picture returned; encoders look at a few hundred pixels
 TILE = 128  # pixels of the picture returned that are made at a time
 
-# JPEG covers MPO, the two pictures in one file of some cameras.
-FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"] + (["AVIF"] if features.check("avif") else [])
-ACCEPTED = "JPEG, PNG, WebP, GIF, BMP, TIFF" + (" and AVIF" if "AVIF" in FORMATS else "")
-
-# How files of the accepted formats begin: tells a damaged photo from something that never was one.
-_BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+_DECODABLE = tuple(each for each in photo_formats.FORMATS if each.name != "AVIF" or features.check("avif"))
+FORMATS = [each.name for each in _DECODABLE]
+ACCEPTED = photo_formats.in_words(_DECODABLE)
+# Of what else such a file may hold, thumbnails and depths, nothing is looked at.
+register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
 
 # EXIF orientation -> what turns the picture upright.
 _TURNS = {
@@ -183,7 +184,11 @@ def _check_dimensions(image: Image.Image) -> None:
     width, height = image.size
     if width < 1 or height < 1:
         raise BadRequest("The photo has no pixels; choose another file.")
-    _check_pixels(width, height, min(MAX_PIXELS, MAX_DECODING // _decoding(image)))
+    most = min(MAX_PIXELS, MAX_DECODING // _decoding(image))
+    _check_pixels(width, height, most)
+    if tiles := image.info.get("tiling"):  # of an HEIC: put together whole, whatever size the photo is said to have
+        _check_pixels(tiles["image_width"], tiles["image_height"], most)
+        _check_pixels(tiles["tile_width"] * tiles["num_columns"], tiles["tile_height"] * tiles["num_rows"], most)
 
 
 def _check_pixels(width: int, height: int, most: int) -> None:
@@ -232,6 +237,9 @@ def _check_tiff(data: bytes) -> None:
 
 def _decoding(image: Image.Image) -> int:
     """About how many bytes decoding takes for a pixel."""
+    if image.format == "HEIF":  # its planes, the pixels, their copy, and the picture
+        deep, full = image.info.get("bit_depth", 8) > 8, image.mode == "RGBA" or image.info.get("chroma") != 420
+        return 18 if deep else 12 if full else 9
     if image.format in ("JPEG", "MPO"):
         # It is decoded small, but all coefficients of one that comes in several scans are held, 2 bytes each.
         return {1: 4, 2: 3}.get(get_sampling(image), 2 * len(image.getbands()))
@@ -341,18 +349,14 @@ def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
 
 def _not_a_photo(data: bytes) -> str:
     start = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n")
-    brands = data[8:64] if data[4:8] == b"ftyp" else b""
-    if (
-        start.startswith(_BEGINNINGS)
-        or (start[:4] == b"RIFF" and start[8:12] == b"WEBP")
-        or b"avif" in brands
-    ):
+    meant = photo_formats.format_of(start)
+    if meant in _DECODABLE:
         return _DAMAGED
     kind = "This is not a photo"
     if start.startswith(b"<svg") or (start.startswith(b"<") and b"<svg" in start):
         kind = "This is an SVG drawing, which is not supported"
-    elif any(brand in brands for brand in (b"hei", b"hev", b"mif1", b"msf1")):
-        kind = "This is an HEIC photo, which is not supported"
+    elif meant is not None:
+        kind = f"This is an {meant.called} photo, which is not supported here"
     elif start.startswith(b"%PDF"):
         kind = "This is a PDF, which is not supported"
     return f"{kind}; save it as one of {ACCEPTED} and try again."

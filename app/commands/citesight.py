@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 from typing import NoReturn
+
+from app.commands.beginning import begin
 
 COMMANDS = ("app", "kb", "retriever", "generator")
 
@@ -14,7 +15,7 @@ def run() -> NoReturn:
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name in COMMANDS:
         del sys.argv[1]
-        sys.exit(import_module(f"app.commands.{name}").main())
+        sys.exit(begin(name))
     from app.web.serve import run as serve
 
     serve()

@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from app.commands.annotations import add_annotation_commands
 from app.commands.arguments import count, place
+from app.commands.deleting import delete
 from app.commands.printing import table
 from app.settings import Settings, load_settings
 from common.problems import Problem
@@ -100,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     runs.add_argument("--limit", type=count(), default=20, metavar="N", help="at most N runs (default: 20)")
     command("check", _check, "look whether catalogue and indexes are whole and agree")
     command("repair", _repair, "mend what check finds")
+    command("delete", delete, "delete a corpus with its indexes", json=False).add_argument("name", metavar="NAME")
     twins = command("twins", _twins, "link the passages of a corpus that say the same", json=False)
     twins.add_argument("corpus", metavar="NAME", help="of the corpus")
     bench = command("bench", _bench, "measure the catalogue, or annotation, on what is made up")
@@ -193,7 +195,7 @@ def _check_whole(catalogue: Catalogue, corpus: str, asked: Asked) -> None:
     if there and not same_place(asked, corpus, last[0]["request"] if last else ""):
         raise Problem(
             f"The corpus {corpus} comes from elsewhere, and what is in it would be removed; choose another name, or "
-            "delete it on the Corpora page first."
+            f"delete it first: python -m kb delete {corpus}."
         )
 
 

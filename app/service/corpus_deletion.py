@@ -6,11 +6,37 @@ Nobody may be at work on the corpus meanwhile. Knows nothing of who asked for it
 from __future__ import annotations
 
 import shutil
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+from app.service.corpus_names import last_run
+from app.service.corpus_state import going_on
+from common.problems import BadRequest
 from kb.catalogue import Catalogue
-from kb.catalogue.corpora import delete_corpus
+from kb.catalogue.corpora import ask_to_pause, delete_corpus
 from kb.catalogue.indexed import records
+
+
+def pause_runs(
+    catalogue: Catalogue,
+    corpus: str,
+    patience: float,
+    ended: Callable[[], bool] = lambda: False,
+    waiting: Callable[[], None] = lambda: None,
+) -> None:
+    """Have a run into the corpus, in whatever process, pause, and wait for it so many seconds, unless this is `ended`.
+    `waiting` is called once there is one. Raises Problem where it goes on."""
+    until = time.monotonic() + patience
+    told = False
+    while going_on(last := last_run(catalogue, corpus)):
+        if time.monotonic() > until or ended():
+            raise BadRequest(f"Another program goes on ingesting into {corpus}; stop it there, then delete again.")
+        if not told:
+            waiting()
+            told = True
+        ask_to_pause(catalogue, last["id"])
+        time.sleep(0.1)
 
 
 def delete_all_of(catalogue: Catalogue, data_dir: Path, corpus: str) -> None:

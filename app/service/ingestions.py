@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from app.service.ask import AnswerService
-from app.service.corpus_deletion import delete_all_of, remove_folder
+from app.service.corpus_deletion import delete_all_of, pause_runs, remove_folder
 from app.service.corpus_files import keep
 from app.service.corpus_names import check_place, check_upload, is_uploaded, last_run
 from app.service.corpus_state import CorpusState, going_on, with_run
@@ -315,7 +315,7 @@ class Ingestions:
                 before.pause()
                 self._ask_to_pause(corpus)
                 before.thread.join()
-            self._wait_for_others(corpus)
+            pause_runs(self.catalogue, corpus, PATIENCE, self._closing.is_set)
             self._service.indexes.forget(corpus)
             delete_all_of(self.catalogue, self.settings.data_dir, corpus)
         except Exception as problem:
@@ -323,14 +323,6 @@ class Ingestions:
             return
         with self._changing:
             del self._jobs[corpus]
-
-    def _wait_for_others(self, corpus: str) -> None:
-        until = time.monotonic() + PATIENCE
-        while going_on(last := last_run(self.catalogue, corpus)):
-            if time.monotonic() > until or self._closing.is_set():
-                raise BadRequest(f"Another program goes on ingesting into {corpus}; stop it there, then delete again.")
-            ask_to_pause(self.catalogue, last["id"])
-            time.sleep(0.1)
 
     def _state(
         self, name: str, known: dict[str, Any] | None, job: _Work | None, index: IndexStatus | None

@@ -14,6 +14,7 @@ from app.settings import MAX_SAID, MAX_TURNS
 from app.web.request_files import Photo
 from common.problems import BadRequest
 from generator.answers import Turn
+from retriever.images import ACCEPTED
 
 
 def add_endpoint(ask: Callable[..., Any], photo: Photo, question: gr.Textbox, passages_found: int) -> None:
@@ -33,6 +34,7 @@ def add_endpoint(ask: Callable[..., Any], photo: Photo, question: gr.Textbox, pa
         answer,
         api_name="ask",
         api_description="Answer a question about a photo from the indexed passages, with citations. "
+        f"image: the file of a photo, as {ACCEPTED}. "
         "corpora: names of the collections to search, empty for the usual one. passages: how many to find. "
         "region: the part of the photo that is asked about, [left, top, right, bottom] as fractions of it. "
         "earlier: what earlier answers of the conversation hold as `turn`, in a list, oldest first. "

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.hosts import host_is_right, origin_is_right
@@ -26,6 +27,26 @@ _CLOSED = re.compile(
 _ENDPOINT = re.compile(r"/gradio_api/(?P<way>call/v2|call|run|api)/(?P<name>[^/]+)/?")
 TOO_LONG = "This request is too long."
 _ADDRESS = re.compile(r".*/file=\s*https?:.*", re.IGNORECASE | re.DOTALL)
+
+
+class SubPath:
+    """Takes the path below which a proxy serves the page off the paths of requests, where the proxy has not: what comes
+    after looks at them as they are without. root: "/citesight", or "" for none."""
+
+    def __init__(self, app: ASGIApp, root: str) -> None:
+        self.app = app
+        self._root = root
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if not self._root or scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+        elif path == self._root:  # the page's own addresses are relative
+            await RedirectResponse(f"{self._root}/", 308)(scope, receive, send)
+        else:
+            below = path.removeprefix(self._root) if path.startswith(f"{self._root}/") else path
+            bare = {**scope, "root_path": "", "path": below, "raw_path": quote(below).encode("ascii")}
+            await self.app(bare, receive, send)
 
 
 class Origins:

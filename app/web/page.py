@@ -27,10 +27,11 @@ from app.web.components import html
 from app.web.corpora.page import build_corpora
 from app.web.listeners import Listeners
 from app.web.listening import check_listening
-from app.web.middleware import Beside, Bodies, Endpoints, Origins, Routes, SafeHeaders
+from app.web.middleware import Beside, Bodies, Endpoints, Origins, Routes, SafeHeaders, SubPath
 from app.web.progress import POLL_SECONDS, Watched, looking
 from app.web.request_files import EXAMPLES, Page, placed
 from app.web.upload_limits import PATH, LimitedUploads, UploadLimits
+from common.photo_formats import CHOOSER
 from common.problems import Problem
 from common.text import shown
 from retriever.images import MAX_BYTES
@@ -120,6 +121,7 @@ def _launched(page: Page, settings: Settings) -> str:
         state_session_capacity=SESSIONS,
         max_threads=GRADIO_THREADS,
         app_kwargs={"middleware": _middleware(page, settings)},
+        root_path=settings.root_path,
         footer_links=["api"],
         theme=_theme(),
         head=_head(),
@@ -133,6 +135,7 @@ def _middleware(page: Page, settings: Settings) -> list[Middleware]:
     back = [Middleware(Beside, path=BACK, beside=page.annotation)] if settings.hub_accounts else []
     limits = UploadLimits(request=most + (1 << 20), client_bytes=5 * most)
     return [
+        Middleware(SubPath, root=settings.root_path),
         Middleware(SafeHeaders, framed_by=settings.frame_ancestors),
         Middleware(Origins, names=settings.names, pages=settings.other_names),
         *back,
@@ -153,7 +156,8 @@ def _head() -> str:
         "".join((STATIC / f"{name}.{kind}").read_text(encoding="utf-8") for name in names)
         for kind, names in (("css", STYLES), ("js", SCRIPTS))
     )
-    return f"<style>{style}</style><script>{script}</script>"
+    photos = f'<meta name="cs-photos" content="{CHOOSER}">'  # which files their choosers offer
+    return f"{photos}<style>{style}</style><script>{script}</script>"
 
 
 def _theme() -> gr.themes.Base:

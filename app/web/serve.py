@@ -15,7 +15,7 @@ import threading
 from typing import TYPE_CHECKING, NoReturn
 
 from app.web.interruption import Interruption
-from common.problems import Problem
+from common.problems import Problem, lacks_memory, problem_sentence
 
 if TYPE_CHECKING:
     from app.service.starting_service import StartingService
@@ -52,8 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
         service.close()
     if interruption.came:
         return 0
-    if isinstance(failed[0], Problem):
-        return _refuse(str(failed[0]))
+    if isinstance(failed[0], Problem) or lacks_memory(failed[0]):
+        return _refuse(problem_sentence(failed[0], "starting"))
     raise failed[0]
 
 
@@ -64,7 +64,7 @@ def begin(settings: Settings, service: StartingService) -> None:
 
     # Gradio reads these when it is imported: where all goes that it writes, and, in its own way, what is set already.
     os.environ["GRADIO_TEMP_DIR"] = str(upload_folder())
-    for name in ("GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT"):
+    for name in ("GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT", "GRADIO_ROOT_PATH"):
         os.environ.pop(name, None)
     with no_proxies():  # it asks itself whether it is there
         from app.web.page import build_page, launch

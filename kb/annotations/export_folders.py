@@ -11,18 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from common.photo_formats import format_of
 from common.problems import BadRequest, Problem, kept_in
 from common.text import shown
 from kb.annotations.photos import Photos
-
-_BEGINS = {  # how a photo's file begins -> what it is called, which readers of folders go by
-    b"\xff\xd8\xff": ".jpg",
-    b"\x89PNG": ".png",
-    b"GIF8": ".gif",
-    b"BM": ".bmp",
-    b"II*\0": ".tiff",
-    b"MM\0*": ".tiff",
-}
 
 
 @contextmanager
@@ -55,10 +47,7 @@ def copied(photos: Photos, photo: str, folder: Path, stem: str = "") -> str:
 
 
 def _ending(path: Path) -> str:
+    """Of a photo's file, which readers of folders go by."""
     with path.open("rb") as file:
-        head = file.read(12)
-    if head[:4] == b"RIFF" and head[8:] == b"WEBP":
-        return ".webp"
-    if head[4:] in (b"ftypavif", b"ftypavis"):
-        return ".avif"
-    return next((ending for begin, ending in _BEGINS.items() if head.startswith(begin)), "")
+        found = format_of(file.read(64))
+    return found.endings[0] if found else ""

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from common.photo_formats import ENDINGS
 from common.problems import Problem, unreadable
 from common.text import shown
 
 ASKED = ("What is this?", "What is shown here?", "What can be seen in this photo?", "What is this called?")
 LISTING = "labels.json"
-_ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"}
 _MOST_BYTES = 1 << 28  # of a listing
 _NAMED = 5  # titles that a message names
 
@@ -54,7 +54,7 @@ def list_photos(place: Path) -> Listed:
             (f"{folder.name}/{file.name}", folder.name)
             for folder in folders
             for file in sorted(folder.iterdir())
-            if file.suffix.lower() in _ENDINGS and not file.name.startswith(".")
+            if file.suffix.lower() in ENDINGS and not file.name.startswith(".")
         ]
     except OSError as problem:
         raise unreadable(place, problem) from None

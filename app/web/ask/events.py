@@ -32,6 +32,7 @@ from app.web.error_sentences import sentence_for
 from app.web.listeners import Listener, Listeners
 from app.web.request_files import NOT_HERE, placed, refusal
 from app.web.waiting_line import Ended, WaitingLine
+from common.photo_formats import FORMATS
 from common.problems import Problem
 from common.recently_used import RecentlyUsed
 from common.worker_thread import PAUSE, TOO_MANY, Gone, cancellable, last_of
@@ -46,8 +47,8 @@ FORGOTTEN = (
     "This conversation is no longer kept here: the program was started again, or it is old. "
     "To ask on, add the photo again."
 )
-# What every browser shows; a photo of another kind is shown as the picture that was made of it.
-SHOWN_BY_BROWSERS = {"JPEG", "PNG", "GIF", "WEBP", "BMP"}
+# A photo of another kind is shown as the picture that was made of it.
+SHOWN_BY_BROWSERS = {each.name for each in FORMATS if each.shown}
 
 
 class Asker:

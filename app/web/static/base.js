@@ -47,5 +47,6 @@ window.citesight = (() => {
   }
   new MutationObserver(changed).observe(document.documentElement, { childList: true, subtree: true });
 
-  return { all, one, asking, announce, ended, changed, settled: (listener) => listeners.push(listener) };
+  const photos = one("meta[name=cs-photos]")?.content ?? "image/*"; // what a chooser of photographs offers
+  return { all, one, asking, announce, ended, changed, photos, settled: (listener) => listeners.push(listener) };
 })();

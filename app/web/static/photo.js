@@ -2,11 +2,12 @@
    removes its photo when another is dropped on it. What is dropped or pasted goes to the field of that box. */
 (() => {
   "use strict";
-  const { one, asking, announce, say, settled } = window.citesight;
+  const { one, asking, announce, say, settled, photos } = window.citesight;
   const state = { given: null, own: false }; // what is to be handed on; whether what is dragged is the page's
 
   function hand() {
     const input = one("#cs-photo input[type=file]");
+    if (input && input.accept !== photos) input.accept = photos;
     // Later, when the page has changed, or the server has looked at the one before, which would come back in its place.
     if (!state.given || window.beginning() || !input) return;
     const files = new DataTransfer();

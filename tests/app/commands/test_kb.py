@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -13,12 +14,15 @@ from app.commands.kb import main
 from app.settings import load_settings
 from common.problems import Problem
 from hub.wheels import fetch_wheel
+from kb import ingest as ingestion
+from kb.catalogue import Catalogue
 from kb.records import Skipped
 from kb.sources.kinds import fixed_collection
 from kb.sources.registry import KINDS
 from kb.sources.wikipedia_vital import WHEEL
 from tests import ROOT
 from tests.support.kb import record, source
+from tests.support.waiting import ended, wait_for
 
 
 @pytest.fixture
@@ -53,6 +57,40 @@ def test_stats(command):
     assert code == 0 and out.splitlines()[0] == "database: sqlite"
     assert out.splitlines()[1].split()[:3] == ["corpus", "documents", "passages"]
     assert out.splitlines()[2].split()[:3] == ["made-up", "7", "7"]
+
+
+def test_delete(command, tmp_path):
+    command("ingest", "made-up")
+    for folder in ("index/made-up/mini-1", "index/made-up@2/mini-1", "index/other/mini-1", "uploads/made-up"):
+        (tmp_path / folder).mkdir(parents=True)
+    code, _, err = command("delete", "made-down")
+    assert code == 2 and err == "error: There is no corpus called 'made-down'; there is: made-up.\n"
+    code, out, err = command("delete", "made-up")
+    assert (code, err) == (0, "") and out.startswith("deleted made-up: 7 documents with 7 passages")
+    assert json.loads(command("stats", "--json")[1])["corpora"] == []
+    left = [each.name for folder in ("index", "uploads") for each in (tmp_path / folder).iterdir()]
+    assert left == ["other"]
+    assert command("ingest", "made-up")[1].startswith("made-up: 7 new")
+
+
+def test_delete_waits_for_an_ingestion_to_pause(command, tmp_path, monkeypatch):
+    deleted = []
+
+    def stop(place: int) -> None:
+        if place == 3:
+            thread = threading.Thread(target=lambda: deleted.append(main(["delete", "made-up"], settings=given)))
+            thread.start()
+            deleted.append(thread)
+            wait_for(lambda: catalogue.runs("made-up")[0]["pausing"])
+
+    given = load_settings(data_dir=tmp_path)
+    monkeypatch.setattr(ingestion, "_BATCH", 2)
+    monkeypatch.setitem(KINDS, "made-up", fixed_collection(source([record(n) for n in range(7)], stop)))
+    catalogue = Catalogue(given.catalogue_place)
+    _, _, err = command("ingest", "made-up")
+    assert "paused" in err and "waiting for an ingestion into made-up to pause" in err and ended(deleted[0])
+    assert deleted[1] == 0 and catalogue.corpora() == []
+    catalogue.close()
 
 
 def test_search_text(command):

@@ -139,7 +139,7 @@
 
   function filling(name, again) {
     const [asked, question] = field("Question", { maxlength: 2000, required: true });
-    const [shown, photo] = field("Photo (or none)", { type: "file", accept: "image/*" });
+    const [shown, photo] = field("Photo (or none)", { type: "file", accept: window.citesight.photos });
     const [known, references] = field("Reference answers, one a line (or none)", { rows: 2 }, "textarea");
     const said = h("div", {});
     const one = async () => {
@@ -154,7 +154,7 @@
       question.focus();
     };
     const [list, file] = field("A JSONL or CSV file: question, and perhaps id, photo, kind, references; in JSONL gold too", { type: "file", accept: ".jsonl,.json,.txt,.csv,.tsv", required: true });
-    const [pictures, photos] = field("The photographs that it names", { type: "file", accept: "image/*", multiple: true });
+    const [pictures, photos] = field("The photographs that it names", { type: "file", accept: window.citesight.photos, multiple: true });
     const many = async () => {
       try {
         await fromFile(name, file.files[0], [...photos.files], said);

@@ -1,0 +1,26 @@
+"""How a command begins: what it needs is imported, which takes seconds, and memory that there may not be.
+
+Knows the commands by their names alone, and imports nothing before them that takes time itself.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from importlib import import_module
+
+from common.problems import lacks_memory, too_little_memory
+
+
+def begin(name: str) -> int:
+    """Runs the command that a module beside this one has the name of; returns its exit code."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C would end in a traceback out of what is being imported
+    try:
+        main = import_module(f"app.commands.{name}").main
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        return main()
+    except Exception as problem:
+        if not lacks_memory(problem):
+            raise
+        print(f"error: {too_little_memory('this command')}", file=sys.stderr)
+        return 2

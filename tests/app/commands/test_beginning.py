@@ -1,0 +1,83 @@
+"""How commands begin: what fails while libraries are loaded is told in a sentence, and Ctrl-C leaves no traceback."""
+
+from __future__ import annotations
+
+import errno
+import runpy
+import signal
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from app.commands import beginning
+from common.problems import lacks_memory
+from tests import ROOT
+
+
+def fails(problem: BaseException):
+    def load(name: str):
+        raise problem
+
+    return load
+
+
+def wrapped() -> ImportError:
+    """As libraries that load others late tell of it."""
+    problem = ImportError("cannot import name 'BertModel'")
+    problem.__cause__ = OSError(errno.ENOMEM, "Cannot allocate memory")
+    return problem
+
+
+SHORT = [
+    MemoryError(), ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+    OSError(errno.ENOMEM, "Cannot allocate memory"), RuntimeError("can't start new thread"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:118] DefaultCPUAllocator: can't allocate memory"), wrapped(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("problem", SHORT, ids=repr)
+def test_too_little_memory_is_told(monkeypatch, capsys, caplog, problem):
+    monkeypatch.setattr(beginning, "import_module", fails(problem))
+    assert beginning.begin("kb") == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: There is not enough memory for this command") and told.count("\n") == 1
+    assert caplog.records == []  # no traceback either
+
+
+def test_what_is_no_want_of_memory_is_raised(monkeypatch):
+    monkeypatch.setattr(beginning, "import_module", fails(ImportError("No module named 'torch'")))
+    with pytest.raises(ImportError):
+        beginning.begin("kb")
+    assert not lacks_memory(OSError(errno.ENOENT, "No such file"))
+
+
+def test_an_interrupt_while_libraries_are_loaded_ends_it_without_a_word(monkeypatch):
+    heard = []
+
+    def load(name: str):
+        heard.append(signal.getsignal(signal.SIGINT))
+        return SimpleNamespace(main=lambda: heard.append(signal.getsignal(signal.SIGINT)) or 0)
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(beginning, "import_module", load)
+    try:
+        assert beginning.begin("kb") == 0
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert heard == [signal.SIG_DFL, signal.default_int_handler]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux holds to ulimit -v")
+def test_a_limit_of_memory_that_the_libraries_do_not_fit_into():
+    command = f'ulimit -v 400000; "{sys.executable}" -m app ask photo.jpg "What is this?"'
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("error: There is not enough memory for this command") and done.stderr.count("\n") == 1
+
+
+def test_an_older_python_is_told_which_is_needed(monkeypatch):
+    monkeypatch.setattr(sys, "version_info", (3, 10, 4, "final", 0))
+    with pytest.raises(SystemExit, match="error: Python 3.11 or newer is needed; this is 3.10."):
+        runpy.run_path(str(ROOT / "app" / "__init__.py"))
