@@ -636,19 +636,6 @@ def test_indexing_that_finds_a_file_cut_short_says_so(make, catalogue, monkeypat
     assert status.state == "failed" and "cut short" in status.message and status.done == 0
 
 
-def test_a_second_builder_gets_a_sentence_and_still_answers(make, catalogue, monkeypatch, tmp_path):
-    fill(catalogue, monkeypatch)
-    make().prepare(lambda status: None)
-    fill(catalogue, monkeypatch, "things", {**ARTICLES, "Frog": "A frog is a green animal that jumps."})
-    encoder = SmallEncoder()
-    with open_index(index_path(tmp_path, "things", "mini", "small-1"), encoder, write=True):
-        one = make()
-        status = one.prepare(lambda status: None)
-        assert status.state == "failed" and "Another process" in status.message and status.done == 4
-        assert one.ask_once(photo("red"), "What is this?").passages[0].title == "Cherry"
-    assert one.prepare(lambda status: None).state == "ready"
-
-
 def test_what_another_process_adds_is_searched(make, catalogue, monkeypatch, tmp_path, ready):
     fill(catalogue, monkeypatch, "things", {**ARTICLES, "Frog": "A frog is a green animal that jumps."})
     assert make().prepare(lambda status: None).state == "ready"

@@ -61,6 +61,23 @@ def test_questions_are_answered_from_what_another_program_has_indexed(tmp_path, 
         assert len(mine.encoded) == 1 and "heron" in mine.encoded[0]
 
 
+def test_a_command_waits_too(tmp_path, catalogue, monkeypatch, path):
+    fill(catalogue, monkeypatch)
+    build_index(catalogue, "things", SmallEncoder(), path)
+    fill(catalogue, monkeypatch, "things", {**ARTICLES, "Heron": "A heron is a grey bird."})
+    other = open_index(path, SmallEncoder(), write=True)
+    told = []
+
+    def hears(status) -> None:
+        told.append(status.message)
+        if OTHER in status.message:
+            other.close()
+
+    with services(tmp_path, catalogue) as make:
+        assert make().prepare(hears).state == "ready"
+    assert any(OTHER in message for message in told)
+
+
 def test_who_waits_can_be_stopped(tmp_path, catalogue, monkeypatch, path):
     fill(catalogue, monkeypatch)
     path.mkdir(parents=True)
