@@ -30,11 +30,13 @@ def for_the_search(catalogue: Catalogue, trace: Trace) -> str:
     return trace.answerer.translated(trace.asked, told)
 
 
-def explained(trace: Trace) -> Answer:
+def explained(trace: Trace) -> Answer | None:
     """The answer; where quotes alone are looked for, and the language is why there is none, it says so."""
     answer = trace.answer
+    if answer is None or answer.answered or trace.answerers.own is not None:
+        return answer
     told = _language_of(passage.language for passage in trace.passages)
-    if answer.answered or trace.answerers.own is not None or told == UNKNOWN or not asked_in_another(trace.asked, told):
+    if told == UNKNOWN or not asked_in_another(trace.asked, told):
         return answer
     why = (
         f"The question seems to be in another language than the passages, which are in {told}: ask in {told}, or set a "
