@@ -177,7 +177,7 @@ class Visit:
 
     def index_ready(self) -> None:
         """Wait until the server has said that the index is: a page without a status line may not have been told yet."""
-        self.until(lambda: any("cs-status" not in each.text() for each in self.told))
+        self.until(lambda: any(map(says_ready, self.told)))
         self.page.locator(".cs-status").wait_for(state="detached")
 
     def until(self, condition: Callable[[], object]) -> None:
@@ -230,6 +230,13 @@ class Visit:
 
     def maps_shown(self) -> list[str]:
         return [each.get_attribute("data-rank") for each in self.page.locator(".cs-layer:not([hidden])").all()]
+
+
+def says_ready(response) -> bool:
+    """Whether this is what the page is told of all that can be under way (its first part the status line, its last
+    whether to ask again), and the status line is empty."""
+    told = response.json().get("data") or [None]
+    return told[0] == "" and isinstance(told[-1], dict) and "active" in told[-1]
 
 
 @contextmanager
