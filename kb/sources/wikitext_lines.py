@@ -21,6 +21,7 @@ _QUOTES = re.compile(r"'{2,}")
 LEFTOVER = re.compile(r"[\[\]{}]{2,}|'{2,}|</?ref", re.IGNORECASE)
 _EMPTY_BRACKETS = re.compile(r" ?[(（][;,:/，；\s]*[)）]")
 _BRACKET_START = re.compile(r"([(（])[;,:，；\s]+")
+_BRACKET_END = re.compile(r"(?<![;,，；\s])[;,，；\s]++([)）\]])")
 _SPACE_BEFORE = re.compile(r" +([,.)])")
 
 
@@ -71,8 +72,8 @@ def paragraphs(text: str, unknown: Counter[str] | None = None) -> list[str]:
 def tidy(paragraph: str) -> str:
     """One clean line; "" when nothing is left that can be read."""
     line = clean_text(paragraph)
-    if "(" in line or "（" in line:
-        line = _BRACKET_START.sub(r"\1", _EMPTY_BRACKETS.sub("", line))
+    if "(" in line or "（" in line or "[" in line:
+        line = _BRACKET_END.sub(r"\1", _BRACKET_START.sub(r"\1", _EMPTY_BRACKETS.sub("", line)))
     if " ," in line or " ." in line or " )" in line:
         line = _SPACE_BEFORE.sub(r"\1", line)
     if any(mark in line for mark in ("[", "]", "{", "}", "''", "<")) and LEFTOVER.search(line):

@@ -29,6 +29,7 @@ def prose(text: str, language: str = "en") -> str:
         ("zh", "{{NoteTA|1=zh:a;zh-hant:b}}'''三木'''{{bd|1950年|5月12日||}}，人。", "三木（1950年5月12日－），人。"),
         ("fr", "{{incise|un mot}} puis {{n°|5}} et {{p.|12}}", "un mot puis nº 5 et p. 12"),
         ("de", "auf {{Höhe|400|DE-NN|link=true}} und {{Höhe|1200}}", "auf 400 m ü. NN und 1200 m"),
+        ("de", "Mühle [{{IPA|myːlə}}, {{Audio|a.ogg}}] ({{lang|fr|moulin}}; {{Audio|b}})", "Mühle [myːlə] (moulin)"),
         ("de", "nach {{§|12|BGB|juris}}", "nach § 12 BGB"),
         ("ru", "город {{нп5|Старый|Старом|en|Old}} и {{iw|Новый||en|New}}", "город Старом и Новый"),
         ("ru", "площадь {{число|1200}} км, {{comment|слово|note}}", "площадь 1200 км, слово"),
