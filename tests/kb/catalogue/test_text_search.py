@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import func, select, text
 
-from kb.catalogue import Catalogue
+from kb.catalogue import Catalogue, text_search
 from kb.catalogue.checking import check, repair
 from kb.catalogue.spaceless import parts, spelt
 from kb.catalogue.tables import PairsRow
@@ -173,6 +173,12 @@ def test_pairs_that_fell_out_of_the_search_are_built_anew(tmp_path):
     assert [fault.what for fault in repair(catalogue)] == ["The search by words is wrong about 1 passages."]
     assert check(catalogue) == []
     catalogue.close()
+
+
+def test_other_databases_compare_with_the_pairs_themselves():
+    [search] = text_search.searches("other", ["柏林大学Berlin"])
+    compared = set(search.compile().params.values())
+    assert {"柏林", "林大", "大学", "berlin"} <= compared
 
 
 def test_what_is_cut_into_pairs():
