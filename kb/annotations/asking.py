@@ -128,8 +128,9 @@ def _ordered(rows: Iterable[Row], blind: bool, person: int) -> list[Row]:
 
 def candidate_of(row: Row, blind: bool, judged: Judged | None = None) -> Candidate:
     return Candidate(
-        row.id, What(row.what), row.text, row.title, row.section, row.document_id, row.corpus, row.url,
-        row.content_hash, tuple(json.loads(row.citations or "[]")), {} if blind else json.loads(row.found), judged,
+        row.id, What(row.what), row.text, row.title, row.section, row.document_id, "" if blind else row.corpus,
+        row.url, row.content_hash, tuple(json.loads(row.citations or "[]")), {} if blind else json.loads(row.found),
+        judged,
     )  # fmt: skip
 
 

@@ -201,7 +201,8 @@ class Judged:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A pooled passage or answer as it is judged. `found` is empty for those who judge blind."""
+    """A pooled passage or answer as it is judged. `found` and `corpus` are empty for those who judge
+    blind."""
 
     id: int
     what: What

@@ -64,3 +64,57 @@ def test_what_is_said_in_one_tab_is_seen_in_the_other(browser, site: str) -> Non
         saved(far.page)
         looked_at(page)
         root(page).locator(".ca-panel", has_text="tabs").get_by_text("you have done 1").wait_for()
+
+
+def test_whoever_signs_in_elsewhere_sees_nothing_of_whoever_was_here(browser, site: str) -> None:
+    with person(browser, site, "ann") as ann:
+        page = ann.page
+        make(page, "taken", 2, [("How fast can this animal run?", "")], passages=2)
+        begin(page, "taken")
+        page.keyboard.press("1")
+        saved(page)
+        page.keyboard.press("c")
+        page.keyboard.type("what ann thinks")
+        saved(page)
+        page.keyboard.press("Escape")
+        other = page.context.new_page()
+        other.goto(f"{site}#annotate")
+        other.get_by_role("button", name="Another name").click()
+        other.get_by_label("Your name").fill("jury")
+        other.get_by_role("button", name="Begin").click()
+        other.get_by_text("jury, annotator").wait_for()
+        other.close()
+        page.keyboard.press("3")
+        page.get_by_text("Somebody else, jury, has signed in").first.wait_for()
+        page.get_by_text("ann, not signed in").wait_for()
+        page.get_by_role("button", name="Go on").click()
+        page.get_by_text("jury, annotator").wait_for()
+        page.locator(".ca-card.ca-current").wait_for()
+        assert set(cards(page)) == {""}
+        assert {each.input_value() for each in root(page).get_by_label("Comment", exact=True).all()} == {""}
+        page.get_by_text("Saved. 1 change of ann waits here until they sign in again.").wait_for()
+        page.keyboard.press("2")
+        ann.until(lambda: "right subject but does not say" in cards(page))
+        # Nobody is signed in any more, and then the same person is again.
+        page.context.clear_cookies()
+        page.keyboard.press("4")
+        page.get_by_role("button", name="Go on").click()
+        page.get_by_label("Your name").fill("jury")
+        page.get_by_role("button", name="Begin").click()
+        page.locator(".ca-card.ca-current").wait_for()
+        saved_of_jury = {"right subject but does not say", "cannot tell"}
+        ann.until(lambda: saved_of_jury <= set(cards(page)) and page.get_by_label("Your name").count() == 0)
+        # The pages of projects offer to sign in as well.
+        page.get_by_role("button", name="Another name").click()
+        page.get_by_label("Your name").fill("ann")
+        page.get_by_role("button", name="Begin").click()
+        saved(page)
+        page.get_by_role("button", name="Projects", exact=True).click()
+        page.get_by_role("button", name="Open taken").click()
+        page.get_by_text("What comes out").wait_for()
+        page.context.clear_cookies()
+        page.get_by_role("button", name="Delete the project").click()
+        page.get_by_role("button", name="Delete it").click()
+        page.get_by_role("button", name="Go on").wait_for()
+        bar = page.locator(".ca-bar").inner_text()
+        assert "ann, not signed in" in bar and "Saved" not in bar

@@ -13,7 +13,8 @@ from app.web.annotate.asked import Asked, Operation
 from app.web.annotate.guidelines import guidelines_html
 from common.problems import BadRequest
 from kb.annotations.asking import item_for, next_item
-from kb.annotations.judging import described, history, judge, my_judgments, skip, undo
+from kb.annotations.calling import called, candidate_called, names_of
+from kb.annotations.judging import Saved, described, history, judge, my_judgments, skip, undo
 from kb.annotations.progress import done_by, own_progress
 from kb.annotations.projects import project_called, projects
 from kb.annotations.records import Item, Role
@@ -52,15 +53,40 @@ def _item(asked: Asked) -> Any:
 
 def _with_progress(asked: Asked, item: Item | None) -> Any:
     worker, top = own_progress(asked.database, asked.project, asked.name)
-    return {"item": None if item is None else item_json(item), "mine": worker_json(worker), "top": top}
+    return {"item": None if item is None else _called(item), "mine": worker_json(worker), "top": top}
+
+
+def _called(item: Item) -> dict[str, Any]:
+    """An item whose candidates have names in place of numbers, see calling.py."""
+    told = item_json(item)
+    for each, candidate in zip(told["candidates"], item.candidates, strict=True):
+        each["id"] = called(candidate.what, candidate.content_hash)
+        if each["said"]:
+            each["said"]["candidate"] = each["id"]
+    return told
+
+
+def _candidate(asked: Asked) -> int | None:
+    """By its name; by its number from pages that were opened when those were given. None: the item itself is meant."""
+    told = asked.told.get("candidate")
+    if isinstance(told, str):
+        return candidate_called(asked.database, asked.project, asked.number("item"), asked.text("candidate"))
+    return None if told is None else asked.number("candidate")
+
+
+def _saved(asked: Asked, saved: Saved) -> Any:
+    told = saved_json(saved)
+    told["said"]["candidate"] = names_of(asked.database, [saved.judged.candidate])[saved.judged.candidate]
+    return told
 
 
 def _judge(asked: Asked) -> Any:
     said = {name: asked.told[name] for name in _SAID if name in asked.told}
     if "citations" in asked.told:
         said["citations"] = _citations(asked.told["citations"])
-    candidate = None if asked.told.get("candidate") is None else asked.number("candidate")
-    return saved_json(judge(asked.database, asked.project, asked.name, asked.number("item"), candidate, **said))
+    candidate = _candidate(asked)
+    saved = judge(asked.database, asked.project, asked.name, asked.number("item"), candidate, **said)
+    return _saved(asked, saved)
 
 
 def _citations(told: Any) -> dict[int, bool]:
@@ -72,27 +98,29 @@ def _citations(told: Any) -> dict[int, bool]:
 
 
 def _skip(asked: Asked) -> Any:
-    saved = skip(asked.database, asked.project, asked.name, asked.number("item"), asked.text("reason"))
-    return saved_json(saved)
+    return _saved(asked, skip(asked.database, asked.project, asked.name, asked.number("item"), asked.text("reason")))
 
 
 def _undo(asked: Asked) -> Any:
     saved = undo(asked.database, asked.project, asked.name, asked.number("number"))
-    return None if saved is None else saved_json(saved)
+    return None if saved is None else _saved(asked, saved)
 
 
 def _mine(asked: Asked) -> Any:
     before = asked.number("before") if "before" in asked.told else None
     found = my_judgments(asked.database, asked.project, asked.name, _LOOKED_BACK, before)
     about = described(asked.database, asked.project, found)
-    judged = [judged_json(each) | told for each, told in zip(found, about, strict=True)]
+    names = names_of(asked.database, [each.candidate for each in found])
+    judged = [
+        judged_json(each) | told | {"candidate": names.get(each.candidate)}
+        for each, told in zip(found, about, strict=True)
+    ]
     return {"judged": judged, "more": len(found) == _LOOKED_BACK}
 
 
 def _history(asked: Asked) -> Any:
-    candidate = None if asked.told.get("candidate") is None else asked.number("candidate")
-    entries = history(asked.database, asked.project, asked.number("item"), candidate, asked.name)
-    return [judged_json(each) | {"act": each.act} for each in entries]
+    entries = history(asked.database, asked.project, asked.number("item"), _candidate(asked), asked.name)
+    return [judged_json(each) | {"act": each.act, "candidate": asked.told.get("candidate")} for each in entries]
 
 
 def _send(asked: Asked) -> Any:

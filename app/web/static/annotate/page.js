@@ -7,7 +7,7 @@
   const { work, projects, people, place } = window.citesight;
   const RANKS = ["annotator", "adjudicator", "owner"];
   const PAGES = [["judge", "Judge"], ["projects", "Projects"], ["people", "People"]]; // by the rank from which on
-  const at = { root: null, me: null, view: null, saved: null, notice: null, retry: 0 };
+  const at = { root: null, me: null, view: null, saved: null, notice: null, retry: 0, out: false };
 
   async function start() {
     at.view = h("div", { class: "ca-view" });
@@ -18,8 +18,12 @@
     await enter();
   }
 
+  /* Whoever comes in sees nothing that was loaded for another; what was half typed is kept for whoever typed it. */
   async function enter() {
     clearTimeout(at.retry);
+    work.close();
+    projects.close();
+    cleared();
     try {
       at.me = await ask("me");
     } catch (refused) {
@@ -30,6 +34,7 @@
     const { person } = at.me;
     const invited = new URLSearchParams(location.search).has("invitation");
     signed(person && !invited ? person.name : "");
+    at.out = false;
     at.notice.replaceChildren();
     if (!person || invited) {
       at.bar.replaceChildren();
@@ -46,10 +51,25 @@
     at.bar.replaceChildren(
       h("nav", { class: "ca-row", "aria-label": "Annotation" }, at.links),
       at.saved,
-      h("span", { class: "ca-who" }, `${person.name}, ${person.role}`),
-      button(at.me.open ? "Another name" : "Sign out", leave),
+      (at.who = h("span", { class: "ca-who" })),
+      (at.leave = button(at.me.open ? "Another name" : "Sign out", leave)),
     );
     state();
+  }
+
+  /* The page is somebody's who is not signed in any more. */
+  function out(refused) {
+    if (at.out || !at.me?.person) return;
+    at.out = true;
+    const kept = waiting().count ? "What you said is kept in this browser. " : "";
+    at.notice.replaceChildren(h("p", { class: "cs-error", role: "alert" }, `${refused.message} ${kept}`, button("Go on", enter)));
+    state();
+  }
+
+  function cleared() {
+    const view = h("div", { class: "ca-view" });
+    at.view.replaceWith(view);
+    return (at.view = view);
   }
 
   async function leave() {
@@ -70,9 +90,7 @@
     work.close();
     projects.close();
     at.links.forEach((link) => link.setAttribute("aria-current", link.dataset.page === to.page ? "page" : "false"));
-    const view = h("div", { class: "ca-view" });
-    at.view.replaceWith(view);
-    at.view = view;
+    const view = cleared();
     const owner = at.me.person.role === "owner";
     const opens = {
       judge: () => (to.project ? work.open(view, to.project, Number(to.part)) : choose(view)),
@@ -108,18 +126,18 @@
     );
   }
 
-  function state(refused) {
-    if (!at.saved || !at.me?.person) return;
+  function state() {
+    if (!at.who || !at.me?.person) return;
+    const { name, role } = at.me.person;
+    at.who.textContent = at.out ? `${name}, not signed in` : `${name}, ${role}`;
+    at.leave.hidden = at.out;
     const { count, undo, problem: why } = waiting();
     const among = undo ? ", an undo among them" : "";
-    const words = count === 0 ? "Saved" : why ? `${counted(count, "change")} not saved yet${among}, kept in this browser. ${why} It is tried again.` : "Saving …";
+    const words = count === 0 ? (at.out ? "" : "Saved") : why ? `${counted(count, "change")} not saved yet${among}, kept in this browser. ${why} It is tried again.` : "Saving …";
     if (at.saved.textContent !== words) at.saved.textContent = words;
     at.saved.classList.toggle("ca-unsaved", Boolean(count && why));
     const left = others();
-    if (left.length && !count) at.saved.textContent += `. ${counted(left.length, "change")} of ${left[0].person} wait here until they sign in again.`;
-    if (refused?.status === 401 && !at.notice.firstChild) {
-      at.notice.replaceChildren(h("p", { class: "cs-error", role: "alert" }, `${refused.message} What you said is kept in this browser. `, button("Go on", enter)));
-    }
+    if (left.length && !count) at.saved.textContent += `. ${counted(left.length, "change")} of ${left[0].person} ${left.length === 1 ? "waits" : "wait"} here until they sign in again.`;
   }
 
   /* What was done in another tab, or elsewhere, is counted when one looks here again. */
@@ -133,12 +151,17 @@
 
   place.opened(open);
   told((what, ...about) => {
-    if (what === "waiting") state(about[0]);
+    if (what === "waiting") state();
+    if (what === "out") out(about[0]);
     if (what === "refused") {
       at.notice.replaceChildren(problem(`Not saved: ${about[1]}`));
       announce(about[1]);
     }
-    if (what === "saved") at.notice.replaceChildren();
+    if (what === "saved") {
+      at.notice.replaceChildren();
+      at.out = false; // signed in again in another tab
+      state();
+    }
   });
 
   settled(() => {

@@ -44,7 +44,9 @@
       // A proxy's page, or a body that was cut off: told below, or the status says all.
     }
     if (response.ok) return answer;
-    throw new Refused(response.status, answer?.problem ?? `The program cannot answer now (${response.status}).`, answer?.fields);
+    const refused = new Refused(response.status, answer?.problem ?? `The program cannot answer now (${response.status}).`, answer?.fields);
+    if (refused.status === 401) tell("out", refused);
+    throw refused;
   }
 
   function queue() {
@@ -132,7 +134,7 @@
         state.problem = "";
       } catch (problem) {
         state.problem = problem.message;
-        tell("waiting", problem);
+        tell("waiting");
         await pause(wait);
         wait = Math.min(LONGEST_WAIT, 2 * wait);
       }
@@ -170,6 +172,7 @@
   }
 
   function signed(person) {
+    if (person !== state.person) state.tops = {}; // of another's judgments
     state.person = person;
     state.wake();
     send();

@@ -102,7 +102,12 @@
       at.view.replaceChildren(problem(refused.message), h("div", { class: "ca-row" }, button("Next item", () => load())));
       return;
     }
-    if (refused.status !== 401) at.timer = setTimeout(again, RETRY);
+    if (refused.status === 401) {
+      busy(false);
+      if (!at.item) at.view.replaceChildren();
+      return; // the page tells it, and how to go on
+    }
+    at.timer = setTimeout(again, RETRY);
     const words = [problem(`${refused.message} The next item comes as soon as it can be had.`), h("div", { class: "ca-row" }, button("Try again", again))];
     if (at.item) {
       busy(false); // the one that is there can be gone on with

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from app.web.annotate.guidelines import guidelines_html
-from kb.annotations.judging import history
 from kb.annotations.people import add_person
 from kb.annotations.pools import add_pool
 from tests.support.annotation_pages import in_it
-from tests.support.annotations import answer, project
+from tests.support.annotations import answer, passage, project
 
 
 def test_what_is_said_is_saved_and_undone_once_however_often_it_is_sent(browser, desk):
@@ -24,7 +23,7 @@ def test_what_is_said_is_saved_and_undone_once_however_often_it_is_sent(browser,
     assert one["done"] is True and one["top"] > saved["top"]
     for _ in range(2):  # the second does not undo what was done before
         undone = ann.ask("undo", project="cats", number=one["top"])
-    assert undone is None and len(history(desk.database, "cats", item["id"], second, "ann")) == 2
+    assert undone is None and len(ann.ask("history", **said | {"candidate": second})) == 2
     again = ann.ask("item", project="cats", item=item["id"])
     assert again["top"] == saved["top"] and again["item"]["candidates"][0]["said"]["comment"] == "<script>x</script>"
     assert again["item"]["candidates"][1]["said"]["grade"] is None
@@ -34,12 +33,14 @@ def test_what_is_said_is_saved_and_undone_once_however_often_it_is_sent(browser,
     # Another tab of this browser has signed in somebody else: what is said there is not taken for theirs.
     bob = browser().named("bob")
     bob.refused("judge", 401, "Somebody else, bob,", **said, grade="wrong", person="ann")
-    assert history(desk.database, "cats", item["id"], first, "bob") == []
+    assert bob.ask("history", **said) == []
     ann.refused("judge", 400, "grades are", **said, grade="nice")
     ann.refused("judge", 400, "span", **said, span=[9, 1])
     ann.refused("judge", 400, "citations", **said, citations={"x": True})
     ann.refused("judge", 400, "item as a number", project="cats", item="1", grade="wrong")
-    ann.refused("judge", 400, "no project called dogs", project="dogs", item=1, candidate=1, grade="wrong")
+    for candidate in (1, first):
+        ann.refused("judge", 400, "no project called dogs", project="dogs", item=1, candidate=candidate, grade="wrong")
+    ann.refused("judge", 400, "no candidate passage-1", **said | {"candidate": "passage-1"}, grade="wrong")
     assert ann.ask("skip", project="cats", item=item["id"], reason="blurred")["said"]["skipped"] == "blurred"
 
 
@@ -59,6 +60,7 @@ def test_nobody_sees_what_others_judge_until_it_is_settled(browser, desk):
     eva = browser().named("eva")
     [differ] = eva.ask("disagreements", project="cats")
     assert {one["person"]: one["grade"] for one in differ["judged"]} == {"ann": "answers", "bob": "wrong"}
+    about["candidate"] = differ["candidate"]["id"]
     eva.ask("settle", **about, grade="subject", comment="it names the animal only")
     assert eva.ask("disagreements", project="cats") == []
     overview = eva.ask("overview", project="cats")
@@ -66,6 +68,30 @@ def test_nobody_sees_what_others_judge_until_it_is_settled(browser, desk):
     eva.refused("guidelines", 403, "owner", project="cats", guidelines="# Look")
     assert overview["finished"] == 1 and overview["agreement"]["passage"]["overall"]["plain"][0] == 0
     eva.refused("pool", 403, "owner", project="cats", passages=5)
+
+
+def test_nothing_that_comes_to_who_judges_blind_tells_ranks_runs_or_corpora(browser, desk):
+    """Items that were pooled the other way round look the same, but for their own numbers."""
+    add_person(desk.database, "ann", "owner")
+    seen = []
+    for name, order in (("one", (1, 2, 3)), ("other", (3, 2, 1))):
+        project(desk.database, items=1, passages=0, name=name)
+        for rank, number in enumerate(order, 1):
+            add_pool(desk.database, name, "q0", [passage(number, {f"{name} {rank}": rank})])
+        ann = browser().named("ann")
+        item = in_it(ann, name)
+        told = []
+        for each in sorted(item["candidates"], key=lambda each: each["text"]):
+            about = {"project": name, "item": item["id"], "candidate": each["id"]}
+            judged = ann.ask("judge", **about, grade="wrong")["said"]
+            told += [each["id"], judged["candidate"], *(one["candidate"] for one in ann.ask("history", **about))]
+        undone = ann.ask("undo", project=name, number=ann.ask("item", **about)["top"])
+        told += [each["candidate"] for each in ann.ask("mine", project=name)["judged"]] + [undone["said"]["candidate"]]
+        told += sorted(each["said"]["candidate"] for each in ann.ask("item", **about)["item"]["candidates"])
+        seen.append((told, {each["corpus"] for each in item["candidates"]}))
+    assert seen[0] == seen[1] and seen[0][1] == {""}
+    project(desk.database, items=1, name="open", blind=False)
+    assert {each["corpus"] for each in in_it(ann, "open")["candidates"]} == {"notes"}
 
 
 def test_halves_of_characters_are_kept_as_a_sign_or_refused_in_a_sentence(browser, desk):

@@ -10,6 +10,7 @@ from app.web.annotate.door import Door
 from app.web.annotate.routes import annotation_app
 from common.recently_used import RecentlyUsed
 from kb.annotations.attempts import FREE_OF_ADDRESS
+from kb.annotations.calling import candidate_called
 from kb.annotations.judging import history
 from kb.annotations.people import add_person, remove_person
 from kb.annotations.signing_in import invite
@@ -114,7 +115,8 @@ def test_who_was_removed_is_told_so_and_what_was_judged_stays(browser, desk):
     assert told in ann.ask("people")
     remove_person(desk.database, "bob")
     bob.refused("judge", 401, "sign in", **about, grade="wrong")
-    assert [each.grade for each in history(desk.database, "cats", item["id"], about["candidate"])] == ["answers"]
+    number = candidate_called(desk.database, "cats", item["id"], about["candidate"])
+    assert [each.grade for each in history(desk.database, "cats", item["id"], number)] == ["answers"]
 
 
 @pytest.mark.parametrize(
