@@ -28,7 +28,6 @@ from app.service.questions import checked_question
 from app.service.results import Result
 from app.settings import Settings, add_answer_options, add_common_options, settings_from
 from common.problems import Problem, problem_sentence
-from common.proxies import spare_loopback
 from common.worker_thread import cancellable
 from generator.evaluation.comparing import as_json, photo_paths, show_progress
 from retriever.images import load_image
@@ -39,7 +38,6 @@ PAUSE = 0.2  # seconds between two looks at what an answer waits for
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
     args = _parser().parse_args(arguments)
-    spare_loopback()
     # A problem is told in a sentence below; the traceback that a server would log helps nobody here.
     logging.getLogger("app").addHandler(logging.NullHandler())
     logging.getLogger("app").propagate = False

@@ -10,10 +10,12 @@ import sys
 from importlib import import_module
 
 from common.problems import lacks_memory, too_little_memory
+from common.proxies import spare_loopback
 
 
 def begin(name: str) -> int:
     """Runs the command that a module beside this one has the name of; returns its exit code."""
+    spare_loopback()
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C would end in a traceback out of what is being imported
     try:
         main = import_module(f"app.commands.{name}").main

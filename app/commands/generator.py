@@ -17,7 +17,6 @@ from app.commands import project_answers
 from app.commands.arguments import place
 from common.passage import Evidence
 from common.problems import Problem, unreadable
-from common.proxies import spare_loopback
 from generator.answers import Anew, Answer, Answerer, said_with
 from generator.evaluation.comparing import (
     Contender,
@@ -316,7 +315,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     evaluate.add_argument("--json", action="store_true")
     evaluate.set_defaults(run=_eval)
     args = parser.parse_args(arguments)
-    spare_loopback()
     try:
         args.run(args)
     except (Problem, OSError) as problem:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import os
 import runpy
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
@@ -14,6 +16,14 @@ import pytest
 from app.commands import beginning
 from common.problems import lacks_memory
 from tests import ROOT
+
+
+@pytest.fixture(autouse=True)
+def handler() -> Iterator[None]:
+    """Of Ctrl-C, as before in the end."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def fails(problem: BaseException):
@@ -53,6 +63,14 @@ def test_what_is_no_want_of_memory_is_raised(monkeypatch):
     assert not lacks_memory(OSError(errno.ENOENT, "No such file"))
 
 
+def test_no_command_asks_this_machine_through_a_proxy(monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setattr(beginning, "import_module", lambda name: SimpleNamespace(main=lambda: 0))
+    assert beginning.begin("kb") == 0 and "127.0.0.1" in os.environ["NO_PROXY"]
+
+
 def test_an_interrupt_while_libraries_are_loaded_ends_it_without_a_word(monkeypatch):
     heard = []
 
@@ -60,12 +78,8 @@ def test_an_interrupt_while_libraries_are_loaded_ends_it_without_a_word(monkeypa
         heard.append(signal.getsignal(signal.SIGINT))
         return SimpleNamespace(main=lambda: heard.append(signal.getsignal(signal.SIGINT)) or 0)
 
-    before = signal.getsignal(signal.SIGINT)
     monkeypatch.setattr(beginning, "import_module", load)
-    try:
-        assert beginning.begin("kb") == 0
-    finally:
-        signal.signal(signal.SIGINT, before)
+    assert beginning.begin("kb") == 0
     assert heard == [signal.SIG_DFL, signal.default_int_handler]
 
 
