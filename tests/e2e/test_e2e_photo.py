@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+import retriever.images  # noqa: F401 - which has Pillow write such files
 from tests.support.browser import CHROMIUM
 from tests.support.e2e import CHEETAH, LION, TOWER, Visit, dropped
 
@@ -43,6 +45,18 @@ def test_a_photo_dropped_on_another_replaces_it(ready: Visit, address: str) -> N
         shows(page, LION)
     assert page.url.partition("#")[0] == address
     assert page.get_by_label("Question").input_value() == "Where does this animal live?"
+
+
+def test_a_photo_of_an_iphone_is_chosen_and_shown(ready: Visit, tmp_path: Path) -> None:
+    page = ready.page
+    with Image.open(LION) as lion:
+        lion.resize((320, 240)).save(tmp_path / "IMG_0001.HEIC", "HEIF")
+    page.wait_for_function("document.querySelector('#cs-photo input[type=file]')?.accept.includes('.heic')")
+    ready.give_photo(tmp_path / "IMG_0001.HEIC")
+    # As the picture that was made of it, since hardly a browser shows such a file.
+    page.wait_for_function("document.querySelector('#cs-photo img')?.naturalWidth === 320")
+    ready.ask("Where does this animal live?")
+    assert "Lion" in ready.answered()
 
 
 def test_of_several_photos_dropped_at_once_the_last_stands(ready: Visit) -> None:

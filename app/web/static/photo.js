@@ -17,6 +17,21 @@
     input.dispatchEvent(new Event("change", { bubbles: true }));
   }
 
+  // Gradio refuses what the system does not know as a picture, as hardly one knows HEIC.
+  function known(file) {
+    const ending = /\.[a-z]+$/.exec(file.name.toLowerCase())?.[0] ?? "";
+    const ours = file.type === "" && photos.split(",").includes(ending);
+    return ours ? new File([file], file.name, { type: `image/${ending.slice(1)}` }) : file;
+  }
+
+  function chosen(event) {
+    const input = event.target;
+    if (input !== one("#cs-photo input[type=file]") || !Array.from(input.files).some((file) => file.type === "")) return;
+    const files = new DataTransfer();
+    Array.from(input.files).forEach((file) => files.items.add(known(file)));
+    input.files = files.files;
+  }
+
   function give(file) {
     say("");
     state.given = file;
@@ -58,6 +73,7 @@
   // No mouse moves while something is dragged. A drag whose beginning has left the page has no end.
   ["dragend", "mousemove"].forEach((type) => addEventListener(type, () => (state.own = false), true));
 
+  addEventListener("change", chosen, true); // before Gradio
   addEventListener(
     "paste",
     (event) => {
