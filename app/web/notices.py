@@ -1,4 +1,4 @@
-"""What both pages tell at any time as HTML: what went wrong, and how far the index is. Pure functions.
+"""What both pages tell at any time as HTML: what went wrong, how far the index is, a licence. Pure functions.
 
 Knows nothing of questions or corpora.
 """
@@ -8,6 +8,11 @@ from __future__ import annotations
 from app.service.job_states import IndexState
 from app.service.results import IndexStatus
 from app.web.escaping import escape
+
+
+def licence_said(licence: str) -> str:
+    """What is said of a licence, which may not be known; not escaped."""
+    return "licence unknown" if licence in ("", "unknown") else licence
 
 
 def error(sentence: str, again: str = "") -> str:

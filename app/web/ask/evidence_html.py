@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from app.service.results import WHOLE, Region
 from app.web.escaping import escape, marked, question_stems, safe_link
+from app.web.notices import licence_said
 from common.passage import Evidence
 from generator.answers import Citation
 
@@ -79,7 +80,7 @@ def _card(
         f'<span class="cs-sr">score </span>{passage.score:.2f}'
         f'<span class="cs-bar" aria-hidden="true"><i style="width:{share}%"></i></span></span></button></h3>'
         f'<p class="cs-passage" dir="auto">{marked(passage.text, stems, quotes)}</p>'
-        f'<p class="cs-source">{source}<span>{escape(passage.licence)}</span>'
+        f'<p class="cs-source">{source}<span>{escape(licence_said(passage.licence))}</span>'
         f"<span>{escape(passage.corpus)}</span></p></article></li>"
     )
 

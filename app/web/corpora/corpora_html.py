@@ -20,6 +20,7 @@ from app.service.job_states import (
     IngestionState,
 )
 from app.web.escaping import escape, marked, question_stems, safe_link
+from app.web.notices import licence_said
 from common.jobs import duration
 from common.passage import Passage
 from kb.records import Document, DocumentRecord, Skipped, TextHit
@@ -81,7 +82,7 @@ def _card(state: CorpusState, may_change: bool, now: datetime) -> str:
     bad = state.state in (IngestionState.FAILED, IngestionState.INTERRUPTED) or _is_bare(state)
     badge = "bad" if bad else "calm" if calm else "busy"
     facts = [_count(state.documents, "document"), _count(state.passages, "passage"), size(state.text_bytes)]
-    facts += [escape(_licence(state.licence)), escape(_language(state.language))]
+    facts += [escape(licence_said(state.licence)), escape(_language(state.language))]
     names = [] if state.title == state.name else [f"<code>{escape(state.name)}</code>"]
     names += ["asked when nothing is ticked"] if state.usual else []
     lines = [
@@ -303,7 +304,7 @@ def document(
     more: bool,
 ) -> str:
     """A document with its first passages; `twins` are passages that say what one of them says, by its id."""
-    facts = [f"<code>{escape(one.id)}</code>", escape(_licence(one.licence)), escape(_language(one.language))]
+    facts = [f"<code>{escape(one.id)}</code>", escape(licence_said(one.licence)), escape(_language(one.language))]
     link = safe_link(one.url)
     if link:
         facts.append(
@@ -323,7 +324,7 @@ def document(
 
 def _passage(passage: Passage, twins: Sequence[tuple[Passage, float]]) -> str:
     tokens = "" if passage.tokens is None else _count(passage.tokens, "token")
-    facts = _facts([f"<code>{escape(passage.id)}</code>", tokens, escape(_licence(passage.licence))])
+    facts = _facts([f"<code>{escape(passage.id)}</code>", tokens, escape(licence_said(passage.licence))])
     section = f'<h4 dir="auto">{escape(passage.section)}</h4>' if passage.section else ""
     also = ""
     if twins:
@@ -377,10 +378,6 @@ def moment(iso: str, now: datetime) -> str:
 
 def _count(number: int, thing: str) -> str:
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
-
-
-def _licence(licence: str) -> str:
-    return "licence unknown" if licence in ("", "unknown") else licence
 
 
 def _language(language: str) -> str:

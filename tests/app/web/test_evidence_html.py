@@ -36,6 +36,11 @@ def said_in(markup: str) -> str:
 
 
 class TestHtml:
+    @pytest.mark.parametrize(("licence", "said"), [("unknown", "licence unknown"), ("CC0", "CC0")])
+    def test_a_licence_that_is_not_known_is_said_to_be_so(self, licence: str, said: str) -> None:
+        markup = evidence_html.evidence("run", (passage(1, licence=licence),), "How tall?", (), None, True)
+        assert f"<span>{said}</span>" in markup
+
     def test_hostile_texts_stay_text_everywhere(self) -> None:
         bad = passage(
             1, title=HOSTILE, text=HOSTILE, url="javascript:alert(1)", licence=HOSTILE, corpus=HOSTILE
