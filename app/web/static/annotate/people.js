@@ -80,6 +80,23 @@
     history.replaceState(history.state, "", address);
   }
 
+  function invitation(code) {
+    const link = new URL(location.pathname, location.href);
+    link.searchParams.set("invitation", code);
+    link.hash = "annotate";
+    return link.href;
+  }
+
+  const copy = (link) => navigator.clipboard && h("div", { class: "ca-row" }, button("Copy", () => navigator.clipboard.writeText(link).then(() => announce("Copied."))));
+
+  /* Whoever has just invited themselves, the first of all. */
+  function first(view, link) {
+    const why = "From now on everybody signs in here with a password. This link is yours alone: it works once, for a week, and it is not shown again.";
+    const heading = h("h2", { tabindex: -1 }, "Open this link now and choose your password");
+    view.replaceChildren(h("div", { class: "ca-panel ca-enter" }, heading, h("p", {}, why), h("a", { class: "ca-button ca-first", href: link }, "Choose my password"), h("code", { class: "ca-link" }, link), copy(link)));
+    heading.focus();
+  }
+
   async function open(view, me) {
     const list = h("div", {});
     const said = h("div", {});
@@ -87,13 +104,15 @@
     const [who, named] = field(me.hub ? "Hugging Face user name" : "Name", { maxlength: 64, required: true, placeholder: "bob" });
     const [as, role] = field("Role", {}, "select");
     role.append(...ROLES.map(([value, label]) => h("option", { value }, label)));
+    if (me.open) {
+      named.value = me.person.name;
+      role.value = me.person.role;
+    }
     const invite = async () => {
       const { code } = await ask("invite", { name: named.value, role: role.value });
-      const link = new URL(location.pathname, location.href);
-      link.searchParams.set("invitation", code);
-      link.hash = "annotate";
-      const copy = button("Copy", () => navigator.clipboard?.writeText(link.href).then(() => announce("Copied.")));
-      invited.replaceChildren(h("p", {}, `${me.hub ? `Whoever has the account ${named.value} can sign in now, within a week. Somebody with another account can by this link` : `Give this link to ${named.value}; it works`}, once, for a week, and it is not shown again:`), h("code", { class: "ca-link" }, link.href), navigator.clipboard ? h("div", { class: "ca-row" }, copy) : "");
+      const link = invitation(code);
+      if (me.open) return first(view, link); // from now on nobody is in, and nothing else can be asked for
+      invited.replaceChildren(h("p", {}, `${me.hub ? `Whoever has the account ${named.value} can sign in now, within a week. Somebody with another account can by this link` : `Give this link to ${named.value}; it works`}, once, for a week, and it is not shown again:`), h("code", { class: "ca-link" }, link), copy(link));
       named.value = "";
       role.value = "annotator";
       await refresh();
@@ -111,7 +130,7 @@
       list.replaceChildren(table(["Person", "Role", "Signs in by", ""], rows, { label: "People" }));
     }
     const opened = me.open && h("p", { class: "ca-faint" }, "Nobody needs a password here yet. From the first invitation on everybody does, so the first is for you, under your own name, as owner.");
-    view.replaceChildren(h("div", { class: "ca-panel" }, h("h2", {}, "People"), opened, list, said, h("h3", {}, me.hub ? "Invite somebody, or let them in with another account" : "Invite somebody, or give them a new password"), form([who, as], "Invite", invite), invited));
+    view.replaceChildren(h("div", { class: "ca-panel" }, h("h2", {}, "People"), opened, list, said, h("h3", {}, me.hub ? "Invite somebody, or let them in with another account" : me.open ? "Invite yourself" : "Invite somebody, or give them a new password"), form([who, as], "Invite", invite), invited));
     await refresh();
   }
 
