@@ -5,6 +5,7 @@ Knows nothing of agreement as a number.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -35,8 +36,11 @@ class Disagreement:
 
     item: int
     key: str
+    position: int
     question: str
+    kind: str
     photo: str | None
+    references: tuple[str, ...]
     candidate: Candidate
     judged: tuple[Judged, ...]
     matters: float
@@ -51,6 +55,27 @@ def disagreements(database: Database, project: str, person: str, limit: int = 50
         chosen = select(_CANDIDATE).where(_CANDIDATE.c.project_id == there.id, _CANDIDATE.c.matters > 0)
         most = chosen.order_by(_CANDIDATE.c.matters.desc(), _CANDIDATE.c.id).limit(limit)
         return [_side_by_side(session, row) for row in session.execute(most).all()]
+
+
+def settled(database: Database, project: str, person: str, after: int = 0, limit: int = 50) -> list[Disagreement]:
+    """What was settled, newest first, behind the first so many. Raises Problem as disagreements() does."""
+    with database.reading() as session:
+        there = project_in(session, project)
+        _check_role(session, person)
+        mine = (_FINAL.c.project_id == there.id, _CANDIDATE.c.project_id == there.id)
+        chosen = select(_CANDIDATE).join(_FINAL, _FINAL.c.candidate_id == _CANDIDATE.c.id).where(*mine)
+        newest = chosen.order_by(_FINAL.c.at.desc(), _CANDIDATE.c.id).offset(after).limit(limit)
+        return [_side_by_side(session, row) for row in session.execute(newest).all()]
+
+
+def settled_of(database: Database, project: str, person: str, item: int) -> dict[int, Disagreement]:
+    """What was settled of one item, by candidate. Raises Problem as disagreements() does."""
+    with database.reading() as session:
+        there = project_in(session, project)
+        _check_role(session, person)
+        of_it = (_CANDIDATE.c.item_id == item, _CANDIDATE.c.project_id == there.id)
+        chosen = select(_CANDIDATE).join(_FINAL, _FINAL.c.candidate_id == _CANDIDATE.c.id).where(*of_it)
+        return {row.id: _side_by_side(session, row) for row in session.execute(chosen).all()}
 
 
 def side_by_side(database: Database, project: str, person: str, item: int, candidate: int) -> Disagreement:
@@ -120,7 +145,8 @@ def _side_by_side(session: Session, row) -> Disagreement:
     everybody = tuple(judged_of(one, one.name) for one in session.execute(judged))
     final = _final(session, row.item_id, row.id)
     return Disagreement(
-        item.id, item.key, item.question, item.photo, candidate_of(row, blind=False), everybody, row.matters,
+        item.id, item.key, item.position, item.question, item.kind, item.photo,
+        tuple(json.loads(item.reference_answers or "[]")), candidate_of(row, blind=False), everybody, row.matters,
         judged_of(final, final.name) if final else None,
     )  # fmt: skip
 

@@ -79,6 +79,17 @@ def test_a_project_from_its_making_to_its_settled_end_by_two_people_at_once(brow
         assert dispute.get_by_role("row").count() == 3
         dispute.get_by_role("button", name="wrong", exact=True).click()
         dispute.get_by_text("Settled: wrong.").wait_for()
+        # Found again after a reload, with what it rests on, and settled anew.
+        page.reload()
+        page.get_by_text("What was settled").click()
+        page.locator("summary", has_text="How fast can this animal run? · wrong · by ann").click()
+        settled = page.locator("details .ca-dispute", has_text="partly")
+        assert settled.get_by_role("button", name="wrong", exact=True).get_attribute("aria-pressed") == "true"
+        assert settled.locator(".ca-citations li").count() > 0
+        assert settled.locator(".ca-enlarge img").evaluate("image => image.decode().then(() => image.width)") > 120
+        page.screenshot(path=ARTEFACTS / "annotate-settled.png", full_page=True)
+        settled.get_by_role("button", name="partly", exact=True).click()
+        settled.get_by_text("Settled: partly.").wait_for()
         with page.expect_download() as download:
             page.get_by_role("link", name="jsonl, without photographs").click()
         lines = [json.loads(line) for line in Path(download.value.path()).read_text().splitlines()]

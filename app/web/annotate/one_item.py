@@ -1,5 +1,5 @@
-"""What the page asks for about one item that an owner looks at: what is in it, the grades known to be right, given and
-taken away, and taking it out of the project.
+"""What the page asks for about one item that an owner looks at: what is in it, how it was settled, the grades known to
+be right, given and taken away, and taking it out of the project.
 
 Knows nothing of how it looks.
 """
@@ -11,7 +11,9 @@ from typing import Any
 
 from app.web.annotate.as_json import item_json
 from app.web.annotate.asked import Asked, Operation
+from app.web.annotate.settling import dispute_json
 from common.problems import BadRequest
+from kb.annotations.adjudicating import settled_of
 from kb.annotations.asking import item_for
 from kb.annotations.gold import give_gold, known_gold, mark_of, set_gold, take_gold
 from kb.annotations.projects import project_called
@@ -23,8 +25,11 @@ def _look(asked: Asked) -> Any:
     project, number = project_called(asked.database, asked.project), asked.number("item")
     item = item_json(item_for(asked.database, asked.project, asked.name, number))
     gold = known_gold(asked.database, asked.project, asked.name, number)
+    finals = settled_of(asked.database, asked.project, asked.name, number)
     for candidate in item["candidates"]:
+        final = finals.get(candidate["id"])
         candidate["gold"] = gold.grades.get(candidate["id"])
+        candidate["settled"] = None if final is None else dispute_json(final, project)
     waiting = [{"what": each.what, "mark": each.mark, "grade": each.grade} for each in gold.waiting]
     scales = {what: [{"key": g.key, "label": g.label} for g in project.scale(what)] for what in What}
     goes = asdict(going(asked.database, asked.project, number))

@@ -24,7 +24,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from app.service.annotating import Annotating
-from app.web.annotate import comparing, making, one_item, running, signing, working
+from app.web.annotate import comparing, making, one_item, running, settling, signing, working
 from app.web.annotate.accounts import START, Accounts
 from app.web.annotate.asked import Asked, BadFields
 from app.web.annotate.door import BACK
@@ -43,7 +43,7 @@ from retriever.images import load_image
 
 OPERATIONS = {
     name: operation
-    for topic in (working, making, running, one_item, comparing, signing)
+    for topic in (working, making, running, settling, one_item, comparing, signing)
     for name, operation in topic.OPERATIONS.items()
 }
 LARGEST = 2048  # pixels of a photo's longer side, as it is shown

@@ -1,4 +1,4 @@
-"""What the page of who runs a project asks for: filling projects, how they go, settling disagreements.
+"""What the page of who runs a project asks for: filling projects, how they go, pooling, deleting.
 
 Knows nothing of how anything is drawn.
 """
@@ -9,19 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from app.web.annotate.as_json import (
-    agreed_json,
-    candidate_json,
-    judged_json,
-    measured_json,
-    when,
-    worker_json,
-)
+from app.web.annotate.as_json import agreed_json, measured_json, when, worker_json
 from app.web.annotate.asked import Asked, Operation
 from app.web.request_files import uploaded
 from common.jobs import duration
 from common.problems import BadRequest
-from kb.annotations.adjudicating import Disagreement, adjudicate, disagreements
 from kb.annotations.agreement import Agreement, agreement
 from kb.annotations.exporting import FORMATS
 from kb.annotations.gold_progress import gold_progress
@@ -29,12 +21,12 @@ from kb.annotations.item_files import add_part
 from kb.annotations.photos import MAX_BYTES, read_chosen
 from kb.annotations.progress import items_progress, progress
 from kb.annotations.projects import change_guidelines, delete_project, project_called
-from kb.annotations.records import Project, Role, What
+from kb.annotations.records import Role, What
 from kb.annotations.removing import removals
 from retriever.images import load_image
 
 EXPORTS = ("zip", *FORMATS)
-_SHOWN = 50  # items, disagreements, or lines that cannot be taken, at a time
+_SHOWN = 50  # items, or lines that cannot be taken, at a time
 _PATIENCE = 3.0  # seconds for a part of a file, far within those for which a page waits
 
 
@@ -147,38 +139,10 @@ def _pooling(asked: Asked) -> Any:
     return told | {"stopping": job.stopping}
 
 
-def _disagreements(asked: Asked) -> Any:
-    project = project_called(asked.database, asked.project)
-    found = disagreements(asked.database, asked.project, asked.name, _SHOWN)
-    return [_side_by_side(each, project) for each in found]
-
-
-def _side_by_side(each: Disagreement, project: Project) -> Any:
-    return {
-        "item": each.item,
-        "question": each.question,
-        "photo": each.photo,
-        "candidate": candidate_json(each.candidate),
-        "judged": [judged_json(one) for one in each.judged],
-        "final": judged_json(each.final) if each.final else None,
-        "scale": [{"key": grade.key, "label": grade.label} for grade in project.scale(each.candidate.what)],
-    }
-
-
-def _settle(asked: Asked) -> Any:
-    final = adjudicate(
-        asked.database, asked.project, asked.name, asked.number("item"), asked.number("candidate"),
-        asked.text("grade"), comment=asked.text("comment", ""),
-    )  # fmt: skip
-    return judged_json(final)
-
-
 OPERATIONS = {
     "overview": Operation(_overview, Role.ADJUDICATOR),
     "items": Operation(_items, Role.ADJUDICATOR),
     "pooling": Operation(_pooling, Role.ADJUDICATOR),
-    "disagreements": Operation(_disagreements, Role.ADJUDICATOR),
-    "settle": Operation(_settle, Role.ADJUDICATOR),
     "guidelines": Operation(_guidelines, Role.OWNER),
     "delete": Operation(_delete, Role.OWNER),
     "add": Operation(_add, Role.OWNER),

@@ -89,6 +89,7 @@
       h("div", { class: "ca-text", dir: "auto" }, each.text),
       box,
       said,
+      each.settled && h("details", {}, h("summary", {}, `Settled by ${each.settled.final.person}`), h("div", { class: "ca-dispute" }, ...window.citesight.settle.judged(about.project, each.settled))),
     );
   }
 

@@ -1,5 +1,5 @@
-/* Annotation: the page of who runs a project: how it goes, how people agree, settling where they do not, what goes in
-   and what comes out. */
+/* Annotation: the page of who runs a project: how it goes, how people agree, what goes in and what
+   comes out. */
 (() => {
   "use strict";
   const { announce, place } = window.citesight;
@@ -40,7 +40,7 @@
   }
 
   async function show(view, owner, { project: name, part }) {
-    const parts = { whole: h("div", { class: "ca-list" }), differ: h("div", {}), items: h("div", {}) };
+    const parts = { whole: h("div", { class: "ca-list" }), differ: h("div", { class: "ca-list" }), items: h("div", {}) };
     const back = button("All projects", () => place.go({ page: "projects" }));
     if (/^\d+$/.test(part)) {
       const up = button(name, () => place.go({ page: "projects", project: name }));
@@ -67,7 +67,7 @@
         compared.open = true;
         compared.scrollIntoView({ block: "start" });
       }
-      await differing(name, parts);
+      await window.citesight.settle.differing(name, parts.differ);
     } catch (refused) {
       loading.replaceWith(problem(refused.message));
     }
@@ -335,46 +335,6 @@
     const said = h("div", {});
     const remove = sure("Delete the project", `Delete ${name} with all that was judged in it?`, "Delete it", () => gone().catch((refused) => said.replaceChildren(problem(refused.message))));
     return h("div", { class: "ca-panel" }, h("h3", {}, "What comes out"), h("div", { class: "ca-row" }, found.formats.map(link), remove), said);
-  }
-
-  /* Disagreements */
-
-  async function differing(name, parts) {
-    const found = await ask("disagreements", { project: name });
-    if (!found.length) return;
-    parts.differ.replaceChildren(
-      h("div", { class: "ca-panel" }, h("h3", {}, "Where people differ, what matters most first"), found.map((each) => dispute(name, each))),
-    );
-  }
-
-  function dispute(name, each) {
-    const label = (key) => each.scale.find((grade) => grade.key === key)?.label ?? key ?? "no judgment";
-    const settled = h("p", { class: "ca-settled", "aria-live": "polite" });
-    const [whole, comment] = field("Why (or nothing)", { maxlength: 10000 });
-    let final = "";
-    comment.addEventListener("change", () => final && settle(final));
-    const settle = async (grade) => {
-      try {
-        await ask("settle", { project: name, item: each.item, candidate: each.candidate.id, grade, comment: comment.value });
-        final = grade;
-        settled.textContent = `Settled: ${label(grade)}.`;
-        choices.forEach((one) => one.setAttribute("aria-pressed", String(one.dataset.grade === grade)));
-      } catch (refused) {
-        settled.replaceChildren(problem(refused.message));
-      }
-    };
-    const choices = each.scale.map((grade) => button(grade.label, () => settle(grade.key), { class: "ca-grade", "data-grade": grade.key, "aria-pressed": "false" }));
-    const picture = each.photo && h("img", { class: "ca-small", src: `annotation/photo/${encodeURIComponent(name)}/${each.item}`, alt: "Photo of the item", loading: "lazy" });
-    const rows = each.judged.filter((one) => one.grade).map((one) => [one.person, label(one.grade), one.comment ?? "", one.correction ?? ""]);
-    return h(
-      "article",
-      { class: "ca-dispute" },
-      h("div", { class: "ca-beside" }, picture, h("div", {}, h("h4", { dir: "auto" }, each.question), h("p", { class: "ca-faint" }, [each.candidate.title, each.candidate.section].filter(Boolean).join(" › ")), h("div", { class: "ca-text", dir: "auto" }, each.candidate.text))),
-      table(["Person", "Judgment", "Comment", "Answer in their words"], rows, { label: "What each said" }),
-      whole,
-      h("div", { class: "ca-grades", role: "group", "aria-label": "Final judgment" }, choices),
-      settled,
-    );
   }
 
   window.citesight.projects = { open, close };
