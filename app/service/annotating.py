@@ -18,7 +18,7 @@ from PIL import Image
 from app.service.ask import AnswerService
 from app.service.job_states import IndexState
 from app.service.photo_matches import PhotoMatches
-from app.service.pooling import pool, pooled
+from app.service.pooling import pool, pooled, retriever_of
 from app.service.region import cut_out
 from app.service.results import WHOLE, Result
 from common.cancellation import Cancelled
@@ -28,7 +28,7 @@ from common.text import shown
 from kb.annotations.items import add_items, checked_item
 from kb.annotations.photos import Photos
 from kb.annotations.pools import add_pool
-from kb.annotations.projects import create_project, project_called
+from kb.annotations.projects import NoProject, create_project, delete_project, project_called
 from kb.annotations.records import NewItem, Project
 from retriever.images import load_image
 
@@ -58,8 +58,10 @@ class Annotating:
         self.database = service.catalogue.database
         self.photos = Photos(service.settings.annotation_photos_dir)
         self.matches = PhotoMatches(service, self.photos)
+        self.searches = retriever_of(service)  # by which name what is pooled is found
         self._service = service
         self._jobs: dict[str, tuple[Job[PoolingState], threading.Thread]] = {}
+        self._new: dict[str, int] = {}  # candidates that the last pooling of a project to come to its end added
         self._changing = threading.Lock()
 
     def add(self, project: str, question: str, photo: bytes | None, **more: Any) -> tuple[str, bool]:
@@ -128,6 +130,19 @@ class Annotating:
         if job is not None:
             job.stop()
 
+    def pooled_lately(self, project: str) -> int:
+        """How many candidates were new when the last pooling of a project came to its end."""
+        return self._new.get(project, 0)
+
+    def delete(self, project: str) -> None:
+        """Delete a project, whether or not passages are looked for. Raises BadRequest where there is none."""
+        self.stop_pooling(project)
+        delete_project(self.database, project, self.photos)
+        with self._changing:
+            _, thread = self._jobs.pop(project, (None, None))  # another project may get its name
+        if thread is not None:
+            thread.join(CLOSING)
+
     def close(self) -> None:
         """Stop what goes on, after the item it is at."""
         for job, _ in self._jobs.values():
@@ -143,8 +158,9 @@ class Annotating:
         try:
             report = pool(self._service, self.photos, project, k, answers, progress)
             lost = f"{len(report.lost):,} items have lost their photo; add them again." if report.lost else ""
+            self._new[project] = report.added
             job.to(PoolingState.FAILED if lost else PoolingState.FINISHED, lost)
-        except Cancelled:
+        except (Cancelled, NoProject):  # stopped, or deleted meanwhile
             job.to(PoolingState.STOPPED)
         except Exception as problem:  # it is told where the pooling is shown
             log.exception("pooling %s failed", project)

@@ -79,19 +79,20 @@ def pool(
     progress: Progress = lambda done, total: None,
 ) -> Pooling:
     """Puts the k best passages of the service's corpus to each item, and with `answers` its answer. What
-    has been pooled so is passed over: it may end at any moment and be begun again. Raises Problem."""
-    names = [retriever_of(service), *([answerer_of(service)] if answers else [])]
+    has been pooled so, and as deep, is passed over: it may end at any moment and be begun again. An item of which fewer
+    were found is asked again. Raises Problem."""
+    wanted = {retriever_of(service): k} | ({answerer_of(service): 1} if answers else {})
     database = service.catalogue.database
-    total, items = unpooled(database, project, names)
+    total, items = unpooled(database, project, wanted)
     report = Pooling()
-    for done, item in enumerate(items, start=1):
+    for done, (item, lacking) in enumerate(items, start=1):
         photo = None if item.photo is None else photos.path(item.photo)
         try:
             if item.photo is not None and not photos.there(item.photo):
                 number_of(database, project, item.key)
                 report.lost.append(item.key)
                 continue
-            made = add_pool(database, project, item.key, list(_found(service, item, photo, k, answers)))
+            made = add_pool(database, project, item.key, list(_found(service, item, photo, k, lacking)))
         except NoItem:  # it was removed meanwhile
             continue
         except Problem:
@@ -134,12 +135,13 @@ def rankings(
 
 
 def _found(
-    service: AnswerService, item: NewItem, photo: Path | None, k: int, answers: bool
+    service: AnswerService, item: NewItem, photo: Path | None, k: int, lacking: set[str]
 ) -> Iterator[PooledPassage | PooledAnswer]:
     retriever = retriever_of(service)
-    for passage in service.find(photo, item.question, k).passages:
-        yield _pooled(passage, {retriever: passage.rank})
-    if answers:
+    if retriever in lacking:
+        for passage in service.find(photo, item.question, k).passages:
+            yield _pooled(passage, {retriever: passage.rank})
+    if answerer_of(service) in lacking:
         yield from pooled(service.ask_once(photo, item.question), service.settings)
 
 

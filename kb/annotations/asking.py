@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from common.problems import BadRequest
 from kb.annotations import clock
 from kb.annotations.people import person_in
-from kb.annotations.projects import check_item, project_in
+from kb.annotations.projects import NoItem, check_item, project_in
 from kb.annotations.records import Candidate, Item, Judged, Said, What
 from kb.annotations.seats import LEASE, Desk, expire, locked_item, settle, sit_down
 from kb.annotations.tables import AssignmentRow, CandidateRow, ItemRow, VerdictRow
@@ -80,6 +80,17 @@ def item_for(database: Database, project: str, person: str, number: int) -> Item
         there, somebody = project_in(session, project), person_in(session, person)
         check_item(session, there, number)
         return _seen(session, there.blind, somebody.id, person, number)
+
+
+def number_at(database: Database, project: str, position: int) -> int:
+    """Of the item at a position in its project, which is what people know it by. Raises BadRequest."""
+    with database.reading() as session:
+        there = project_in(session, project)
+        chosen = select(_ITEM.c.id).where(_ITEM.c.project_id == there.id, _ITEM.c.position == position)
+        number = session.scalar(chosen)
+        if number is None:
+            raise NoItem(f"The project {project} has no item {position}, or not any more.")
+        return number
 
 
 def _begun(session: Session, desk: Desk) -> int | None:

@@ -7,7 +7,7 @@ how anything was found.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,29 +59,38 @@ def _none(project: str, key: str) -> NoItem:
     return NoItem(f"The project {project} has no item {shown(key, 80)}, or not any more.")
 
 
-def unpooled(database: Database, project: str, by: Collection[str]) -> tuple[int, Iterator[NewItem]]:
-    """How many items a project has, and those, in order, that not all of `by`, the names of retrievers and answerers,
-    have given anything for. Raises BadRequest."""
+def unpooled(
+    database: Database, project: str, wanted: Mapping[str, int]
+) -> tuple[int, Iterator[tuple[NewItem, set[str]]]]:
+    """How many items a project has, and those, in order, that want more: each with the names of the retrievers and
+    answerers of `wanted` that gave nothing for it of the rank wanted of them, or behind it. Raises BadRequest."""
     with database.reading() as session:
         there = project_in(session, project)
         number, count = there.id, there.items
-    return count, _unpooled(database, number, set(by))
+    return count, _unpooled(database, number, wanted)
 
 
-def _unpooled(database: Database, project: int, by: set[str]) -> Iterator[NewItem]:
+def _unpooled(database: Database, project: int, wanted: Mapping[str, int]) -> Iterator[tuple[NewItem, set[str]]]:
     last = 0
     while True:
         with database.reading() as session:
             items = session.scalars(items_after(project, last, _AT_ONCE)).all()
-            given: dict[int, set[str]] = {item.id: set() for item in items}
+            given: dict[int, dict[str, int]] = {item.id: {} for item in items}
             found = select(CandidateRow.item_id, CandidateRow.found).where(CandidateRow.item_id.in_(given))
-            for item, names in session.execute(found):
-                given[item] |= json.loads(names).keys()
-            waiting = [NewItem(each.question, each.photo, each.key) for each in items if not by <= given[each.id]]
+            for item, ranks in session.execute(found):
+                for name, rank in json.loads(ranks).items():
+                    given[item][name] = max(rank, given[item].get(name, 0))
+            waiting = [
+                (NewItem(each.question, each.photo, each.key), _lacking(given[each.id], wanted)) for each in items
+            ]
         if not items:
             return
-        yield from waiting
+        yield from ((item, lacking) for item, lacking in waiting if lacking)
         last = items[-1].position
+
+
+def _lacking(given: Mapping[str, int], wanted: Mapping[str, int]) -> set[str]:
+    return {name for name, rank in wanted.items() if given.get(name, 0) < rank}
 
 
 def content_hash(pooled: Pooled) -> str:

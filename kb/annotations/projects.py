@@ -128,8 +128,12 @@ def project_in(session: Session, name: str, lock: bool = False) -> ProjectRow:
     return found
 
 
-def no_project(name: str) -> BadRequest:
-    return BadRequest(f"There is no project called {shown(name, 80)}, or it was deleted.")
+class NoProject(BadRequest):
+    """There is no project of the name, or not any more."""
+
+
+def no_project(name: str) -> NoProject:
+    return NoProject(f"There is no project called {shown(name, 80)}, or it was deleted.")
 
 
 class NoItem(BadRequest):

@@ -14,6 +14,7 @@ from app.web.annotate.who import Who
 from app.web.ask.answering import ShownAnswer
 from common.problems import BadRequest
 from common.recently_used import RecentlyUsed
+from kb.annotations.asking import number_at
 from kb.annotations.records import Role
 from kb.annotations.texts import storable
 from kb.catalogue.database import Database
@@ -69,6 +70,13 @@ class Asked:
     @property
     def project(self) -> str:
         return self.text("project")
+
+    @property
+    def item(self) -> int:
+        """The number of the item, which may be asked for by its position in the project."""
+        if "position" in self.told:
+            return number_at(self.database, self.project, self.number("position"))
+        return self.number("item")
 
 
 @dataclass(frozen=True)

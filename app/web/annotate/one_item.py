@@ -22,7 +22,7 @@ from kb.annotations.removing import going, remove_item
 
 
 def _look(asked: Asked) -> Any:
-    project, number = project_called(asked.database, asked.project), asked.number("item")
+    project, number = project_called(asked.database, asked.project), asked.item
     item = item_json(item_for(asked.database, asked.project, asked.name, number))
     gold = known_gold(asked.database, asked.project, asked.name, number)
     finals = settled_of(asked.database, asked.project, asked.name, number)

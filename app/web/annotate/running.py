@@ -20,7 +20,7 @@ from kb.annotations.gold_progress import gold_progress
 from kb.annotations.item_files import add_part
 from kb.annotations.photos import MAX_BYTES, read_chosen
 from kb.annotations.progress import items_progress, progress
-from kb.annotations.projects import change_guidelines, delete_project, project_called
+from kb.annotations.projects import change_guidelines, project_called
 from kb.annotations.records import Role, What
 from kb.annotations.removing import removals
 from retriever.images import load_image
@@ -35,8 +35,7 @@ def _guidelines(asked: Asked) -> None:
 
 
 def _delete(asked: Asked) -> Any:
-    asked.desk.stop_pooling(asked.project)
-    delete_project(asked.database, asked.project, asked.desk.photos)
+    asked.desk.delete(asked.project)
 
 
 def _add(asked: Asked) -> Any:
@@ -89,6 +88,7 @@ def _overview(asked: Asked) -> Any:
         "removed": [vars(each) | {"at": when(each.at)} for each in removals(asked.database, asked.project)],
         "formats": list(EXPORTS),
         "pooling": _pooling(asked),
+        "searches": asked.desk.searches,
     }
 
 
@@ -131,12 +131,13 @@ def _stop_pooling(asked: Asked) -> Any:
 
 
 def _pooling(asked: Asked) -> Any:
+    project_called(asked.database, asked.project)  # who looks on is told when it was deleted
     job = asked.desk.pooling(asked.project)
     if job is None:
         return None
     remaining = None if job.remaining is None else duration(job.remaining)
     told = {"state": job.state, "done": job.done, "total": job.total, "remaining": remaining, "error": job.error}
-    return told | {"stopping": job.stopping}
+    return told | {"stopping": job.stopping, "added": asked.desk.pooled_lately(asked.project)}
 
 
 OPERATIONS = {

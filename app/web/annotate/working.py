@@ -48,7 +48,7 @@ def _next(asked: Asked) -> Any:
 
 
 def _item(asked: Asked) -> Any:
-    return _with_progress(asked, item_for(asked.database, asked.project, asked.name, asked.number("item")))
+    return _with_progress(asked, item_for(asked.database, asked.project, asked.name, asked.item))
 
 
 def _with_progress(asked: Asked, item: Item | None) -> Any:

@@ -88,6 +88,21 @@ def test_begun_again_it_does_what_was_not_done(build, photos, catalogue):
     assert pool(service, photos, "gems", 2).items == 0
 
 
+def test_pooled_deeper_it_adds_what_is_new(build, photos, catalogue, monkeypatch):
+    service = ready(build)
+    assert pool(service, photos, "gems", 1).items == 2
+    item = next_item(catalogue.database, "gems", "ann")
+    judge(catalogue.database, "gems", "ann", item.id, item.candidates[0].id, grade="answers")
+    report = pool(service, photos, "gems", 3)
+    assert (report.items, report.added, report.merged) == (2, 4, 2)
+    found = candidates(catalogue)[What.PASSAGE]
+    assert [each.judged.grade for each in found if each.judged] == ["answers"] and len(found) == 3
+    assert pool(service, photos, "gems", 2).items == 0
+    assert pool(service, photos, "gems", 3, answers=True).items == 2
+    monkeypatch.setattr(service, "ask_once", lambda *asked: 1 / 0)  # it has its answer
+    assert pool(service, photos, "gems", 4, answers=True).items == 2
+
+
 def test_another_retriever_adds_to_what_was_judged(build, photos, catalogue):
     pool(ready(build), photos, "gems", 1)
     item = next_item(catalogue.database, "gems", "ann")

@@ -22,7 +22,7 @@
       const of = (each) => [`Item ${each.position}`, each.question, each.title || each.beginning].filter(Boolean).join(" · ");
       list.append(
         ...found.judged.map((each) =>
-          h("li", {}, button(`${label(each)} · ${of(each)} · ${when(each.at)}`, () => load(each.item, each.candidate))),
+          h("li", {}, button(`${label(each)} · ${of(each)} · ${when(each.at)}`, () => load({ item: each.item }, each.candidate))),
         ),
       );
       more.replaceChildren(...(found.more ? [button("More", page)] : []));

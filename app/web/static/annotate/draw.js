@@ -76,12 +76,20 @@
     return found.filter(([of]) => !of).map(([, sentence]) => sentence);
   }
 
-  /* A button that asks for a second press, in its own place. */
-  function sure(label, question, yes, press) {
+  /* A button that asks for a second press, in its own place. question: a sentence, or what gives one in time; no: what
+     leaves all as it is. */
+  function sure(label, question, yes, press, keep = "Keep it") {
     const box = h("span", { class: "ca-sure" });
-    const ask = () => {
-      const no = button("Keep it", () => box.replaceChildren(first));
-      box.replaceChildren(h("span", {}, question), button(yes, press, { class: "ca-button ca-danger" }), no);
+    const ask = async () => {
+      const no = button(keep, () => box.replaceChildren(first));
+      let asked;
+      try {
+        asked = typeof question === "string" ? question : await question();
+      } catch (refused) {
+        box.replaceChildren(first, problem(refused.message));
+        return;
+      }
+      box.replaceChildren(h("span", {}, asked), button(yes, press, { class: "ca-button ca-danger" }), no);
       no.focus();
     };
     const first = button(label, ask);

@@ -7,13 +7,15 @@
   const { h, button, field, form, problem, sure, counted } = window.citesight.draw;
 
   /* In a view, which has what goes to the project before it. */
-  async function item(view, project, number) {
+  async function item(view, project, position) {
     const box = h("div", { class: "ca-list" });
     view.append(box);
-    const about = { project, item: number };
+    const about = { project };
     const show = (found) => box.replaceChildren(...draw(found, about, show));
     try {
-      show(await ask("look", about));
+      const found = await ask("look", { project, position });
+      about.item = found.item.id;
+      show(found);
     } catch (refused) {
       box.replaceChildren(problem(refused.message));
     }
@@ -28,7 +30,7 @@
         "div",
         { class: "ca-panel" },
         h("div", { class: "ca-beside" }, picture, h("div", {}, h("h2", { dir: "auto" }, found.question), h("p", { class: "ca-faint" }, facts), known && h("h3", {}, "Reference answers"), known)),
-        h("div", { class: "ca-row" }, button("Judge it", () => place.go({ page: "judge", project: about.project, part: found.id })), removing(goes, about)),
+        h("div", { class: "ca-row" }, button("Judge it", () => place.go({ page: "judge", project: about.project, part: found.position })), removing(goes, about)),
       ),
       h(
         "div",

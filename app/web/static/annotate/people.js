@@ -126,7 +126,7 @@
       const found = await ask("people");
       const remove = (name) => () => ask("remove", { name }).then(refresh, (refused) => said.replaceChildren(problem(refused.message)));
       const way = (each) => [me.hub ? each.account && "Hugging Face" : each.password && "password", each.invited && `invited until ${when(each.invited)}`].filter(Boolean).join(", ") || (me.open ? "name alone" : "nothing yet: invite them");
-      const rows = found.map((each) => [each.name, each.name === me.person.name ? each.role : roles(each), way(each), each.name === me.person.name ? "you" : sure(`Remove ${each.name}`, `Remove ${each.name}? What they judged stays.`, "Remove", remove(each.name))]);
+      const rows = found.map((each) => [each.name, each.name === me.person.name ? each.role : roles(each), way(each), each.name === me.person.name ? "you" : sure(`Remove ${each.name}`, `Remove “${each.name}”? What they judged stays.`, "Remove", remove(each.name), "Do not")]);
       list.replaceChildren(table(["Person", "Role", "Signs in by", ""], rows, { label: "People" }));
     }
     const opened = me.open && h("p", { class: "ca-faint" }, "Nobody needs a password here yet. From the first invitation on everybody does, so the first is for you, under your own name, as owner.");

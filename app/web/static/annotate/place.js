@@ -8,7 +8,8 @@
   const PLACE = /^#annotate\/(judge|projects|people)(?:\/([A-Za-z0-9][A-Za-z0-9._@-]{0,63})(?:\/(\d{1,15}|compare))?)?$/;
   const at = { shown: "", opened: () => {} };
 
-  /* page: judge, projects or people; project: a name, or ""; part: an item's number, "compare", or "". */
+  /* page: judge, projects or people; project: a name, or ""; part: the number that an item has on the page, "compare",
+     or "". */
   function here() {
     const [, page = "judge", project = "", part = ""] = PLACE.exec(address.within(TAB)) ?? [];
     return { page, project, part };

@@ -5,11 +5,10 @@
   const { announce, place } = window.citesight;
   const { ask } = window.citesight.server;
   const { h, button, field, form, problem, sure, table, counted, when } = window.citesight.draw;
-  const LOOK = 2_000; // milliseconds between two looks at what goes on
   const PACK = 25; // photographs that are uploaded at a time
   const PACK_BYTES = 25_000_000;
   const WRONG = 50; // lines that cannot be taken, of which each is told
-  const at = { view: null, timer: 0 };
+  const at = { view: null };
 
   /* to: the place; its project's page, or the list of all. */
   async function open(view, owner, to) {
@@ -35,7 +34,6 @@
   }
 
   function close() {
-    clearTimeout(at.timer);
     at.view = null;
   }
 
@@ -50,6 +48,8 @@
     }
     const loading = h("p", { class: "ca-faint" }, "Loading …");
     view.replaceChildren(h("div", { class: "ca-row" }, back), h("h2", {}, name), loading);
+    // Somebody deleted the project while its page is open.
+    const gone = (sentence) => at.view === view && view.replaceChildren(h("div", { class: "ca-row" }, back), h("h2", {}, name), problem(sentence));
     // Whatever changes the items of the project has them, and how it goes, shown anew.
     const again = async () => {
       const found = await ask("overview", { project: name });
@@ -61,8 +61,8 @@
       const found = await again();
       if (at.view !== view) return;
       const compared = comparing(name);
-      const own = owner ? [guiding(name, found.guidelines), filling(name, again), pooling(name, again, found.pooling)] : [];
-      loading.replaceWith(parts.whole, ...own, compared, parts.differ, parts.items, ...(owner ? [leaving(name, found)] : []));
+      const own = owner ? [guiding(name, found.guidelines), filling(name, again, !found.items), window.citesight.pooling(name, again, found, gone)] : [];
+      loading.replaceWith(parts.whole, ...own, compared, parts.differ, parts.items, ...(owner ? [leaving(name, found), deleting(name)] : []));
       if (part === "compare") {
         compared.open = true;
         compared.scrollIntoView({ block: "start" });
@@ -253,7 +253,7 @@
       after = found.at(-1)?.position;
       list.append(
         ...found.map((each) =>
-          h("tr", {}, h("th", { scope: "row" }, String(each.position)), h("td", { dir: "auto" }, owner ? h("a", { href: place.address({ page: "projects", project: name, part: each.id }) }, each.question) : each.question), h("td", {}, each.photo ? "yes" : "no"), h("td", {}, String(each.candidates)), h("td", {}, String(each.done)), h("td", {}, String(each.held))),
+          h("tr", {}, h("th", { scope: "row" }, String(each.position)), h("td", { dir: "auto" }, owner ? h("a", { href: place.address({ page: "projects", project: name, part: each.position }) }, each.question) : each.question), h("td", {}, each.photo ? "yes" : "no"), h("td", {}, String(each.candidates)), h("td", {}, String(each.done)), h("td", {}, String(each.held))),
         ),
       );
       more.replaceChildren(...(found.length === 50 ? [button("More items", page)] : []));
@@ -274,67 +274,31 @@
     return h("details", { class: "ca-panel" }, h("summary", {}, "Guidelines"), form([whole], "Change the guidelines", change), said);
   }
 
-  /* Pooling */
-
-  function pooling(name, again, job) {
-    const box = h("div", {});
-    const draw = (now) => {
-      if (now?.state === "running") box.replaceChildren(running(now));
-      else box.replaceChildren(...ended(now), starting());
-    };
-    const look = async () => {
-      try {
-        const now = await ask("pooling", { project: name });
-        if (!box.isConnected) return;
-        if (now?.state === "running") {
-          draw(now);
-          at.timer = setTimeout(look, LOOK);
-        } else {
-          draw(now);
-          await again();
-        }
-      } catch {
-        at.timer = setTimeout(look, LOOK); // it goes on behind a lost connection
-      }
-    };
-    function starting() {
-      const [best, passages] = field("Passages of an item", { type: "number", min: 1, max: 100, value: 20, required: true });
-      const [too, answers] = field("Answers too", { type: "checkbox", checked: true });
-      too.classList.add("ca-tick");
-      const begin = async () => {
-        draw(await ask("pool", { project: name, passages: Number(passages.value), answers: answers.checked }));
-        at.timer = setTimeout(look, 300);
-      };
-      return form([best, too], "Look for them", begin);
-    }
-    function running(now) {
-      const share = now.total ? (100 * now.done) / now.total : 0;
-      const far = now.total ? `${now.done.toLocaleString("en")} of ${counted(now.total, "item")}${now.remaining ? `, ${now.remaining} left` : ""}` : "Beginning …";
-      const stop = button(now.stopping ? "Stopping …" : "Stop", async () => draw(await ask("stop-pooling", { project: name })), { "data-key": "stop pooling" });
-      const bar = h("div", { class: "cs-progress", role: "progressbar", "aria-label": "Looking for passages", "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": Math.round(share) }, h("i", { style: `width:${share}%` }));
-      return h("div", {}, h("p", {}, far), bar, h("div", { class: "ca-row" }, stop));
-    }
-    function ended(now) {
-      if (!now) return [h("p", { class: "ca-faint" }, "For every item, the best passages of the collection that is searched usually, and the answer, become what people judge. Doing it again passes over what was done.")];
-      if (now.state === "failed") return [problem(now.error)];
-      return [h("p", { class: "ca-faint" }, now.state === "stopped" ? "Stopped; what was found is there." : "All items have theirs.")];
-    }
-    draw(job);
-    if (job?.state === "running") at.timer = setTimeout(look, LOOK);
-    return h("div", { class: "ca-panel" }, h("h3", {}, "Passages and answers"), box);
-  }
-
   function leaving(name, found) {
     const labels = { zip: "everything (zip)", jsonl: "jsonl, without photographs" };
     const link = (format) => h("a", { class: "ca-button", href: `annotation/export/${encodeURIComponent(name)}/${format}`, download: "" }, labels[format] ?? format);
+    return h("div", { class: "ca-panel" }, h("h3", {}, "What comes out"), h("div", { class: "ca-row" }, found.formats.map(link)));
+  }
+
+  function deleting(name) {
+    const said = h("div", {});
     const gone = async () => {
-      await ask("delete", { project: name });
-      announce(`${name} was deleted.`);
+      try {
+        await ask("delete", { project: name });
+      } catch (refused) {
+        said.replaceChildren(problem(refused.message));
+        return;
+      }
+      announce(`“${name}” was deleted.`);
       place.go({ page: "projects" }, "replaceState");
     };
-    const said = h("div", {});
-    const remove = sure("Delete the project", `Delete ${name} with all that was judged in it?`, "Delete it", () => gone().catch((refused) => said.replaceChildren(problem(refused.message))));
-    return h("div", { class: "ca-panel" }, h("h3", {}, "What comes out"), h("div", { class: "ca-row" }, found.formats.map(link), remove), said);
+    const question = async () => {
+      const { items: number, judgments, people: workers } = await ask("overview", { project: name });
+      const judged = judgments ? `${counted(judgments, "judgment")} of ${counted(workers.filter((each) => each.judged).length, "person", "people")}` : "no judgment";
+      return `Delete “${name}” for good, with ${counted(number, "item")} and ${judged}?`;
+    };
+    const about = h("p", { class: "ca-faint" }, "Items, photographs that nothing else uses, and all that was judged go with it; what was downloaded before stays.");
+    return h("div", { class: "ca-panel" }, h("h3", {}, "The end of the project"), about, sure("Delete the project", question, "Delete it", gone), said);
   }
 
   window.citesight.projects = { open, close };

@@ -16,21 +16,21 @@
 
   const set = { one: remembered(ONE, NARROW) };
 
-  /* The view of a project's work, in `view`. number: the item to begin with; 0: the next one. */
-  async function open(view, project, number) {
+  /* The view of a project's work, in `view`. position: of the item to begin with; 0: the next one. */
+  async function open(view, project, position) {
     close();
     at.view = view;
     view.replaceChildren(h("p", { class: "ca-faint" }, "Loading …"));
     const found = await ask("project", { project });
     if (at.view !== view) return;
     at.project = found;
-    await load(number);
+    await load(position && { position });
   }
 
   /* Whether it was open, and so goes to this item, which the address says. */
-  function turned(project, number) {
+  function turned(project, position) {
     if (!at.project || at.project.name !== project) return false;
-    if (at.item?.id !== number || !number) load(number);
+    if (at.item?.position !== position || !position) load(position && { position });
     return true;
   }
 
@@ -48,8 +48,9 @@
   const keep = () => at.cards.forEach((card) => card.keep());
   addEventListener("pagehide", keep);
 
-  /* What is on the screen stays until the next is there, and is not judged meanwhile. */
-  async function load(number, candidate) {
+  /* What is on the screen stays until the next is there, and is not judged meanwhile. which: an item's number or its
+     position in the project, else the next one. */
+  async function load(which, candidate) {
     const turn = ++at.loading;
     const { view, project } = at;
     clearTimeout(at.timer);
@@ -58,9 +59,9 @@
     let got;
     try {
       await sentAll();
-      got = number ? await ask("item", { project: project.name, item: number }) : await ask("next", { project: project.name });
+      got = which ? await ask("item", { project: project.name, ...which }) : await ask("next", { project: project.name });
     } catch (refused) {
-      if (turn === at.loading && at.view === view) failed(refused, () => load(number, candidate));
+      if (turn === at.loading && at.view === view) failed(refused, () => load(which, candidate));
       return;
     }
     if (turn !== at.loading || at.view !== view) return;
@@ -68,7 +69,7 @@
     top(project.name, got.top);
     at.item = got.item;
     counts(got);
-    const to = { page: "judge", project: project.name, part: got.item?.id };
+    const to = { page: "judge", project: project.name, part: got.item?.position };
     place.put(to, place.here().part ? "pushState" : "replaceState");
     if (got.item) addQueued(got.item);
     if (got.item) show(candidate);
@@ -306,9 +307,9 @@
     if (what === "undone") {
       if (!now) announce("There is nothing to undo.");
       else if (shown) undone(now);
-      else load(now.item, now.candidate);
+      else load({ item: now.item }, now.candidate);
     } else if (what === "refused" && at.item?.id === op.told.item) {
-      load(at.item.id, op.told.candidate);
+      load({ item: at.item.id }, op.told.candidate);
     }
   });
 
@@ -337,7 +338,7 @@
     if (at.view !== view || at.loading !== loading || at.said !== before) return;
     const numbers = (of) => String(of.candidates.map((each) => each.id));
     if (numbers(got.item) !== numbers(item)) {
-      load(item.id, at.cards[at.current]?.candidate.id);
+      load({ item: item.id }, at.cards[at.current]?.candidate.id);
       return;
     }
     counts(got);
@@ -357,7 +358,7 @@
   function undone(now) {
     const place = at.cards.findIndex((card) => card.candidate.id === now.candidate);
     if (place < 0) {
-      load(at.item.id);
+      load({ item: at.item.id });
       return;
     }
     at.cards[place].set(now);

@@ -59,6 +59,17 @@ def test_each_bad_value_of_a_new_project_is_told_beside_its_field(browser):
     }
 
 
+def test_an_item_is_asked_for_by_the_number_that_people_see(browser, desk):
+    add_person(desk.database, "ann", "owner")
+    project(desk.database, items=2, name="dogs")  # whose items have numbers in the database already
+    project(desk.database, items=2)
+    ann = browser().named("ann")
+    second = ann.ask("item", project="cats", position=2)["item"]
+    assert (second["question"], second["position"]) == ("What is number 1?", 2)
+    assert ann.ask("look", project="cats", position=2)["item"]["id"] == second["id"]
+    ann.refused("look", 400, "The project cats has no item 3, or not any more", project="cats", position=3)
+
+
 def test_an_item_is_removed_by_its_owner_who_is_told_what_goes_with_it(browser, desk):
     add_person(desk.database, "zoe", "owner")
     project(desk.database, items=0, judges=2)

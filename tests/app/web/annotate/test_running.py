@@ -23,7 +23,7 @@ from kb.annotations.importing import import_project
 from kb.annotations.items import add_items
 from kb.annotations.people import add_person
 from kb.annotations.photos import Photos
-from kb.annotations.projects import projects
+from kb.annotations.projects import delete_project, projects
 from kb.annotations.records import NewItem
 from kb.annotations.zip_export import export_zip
 from kb.catalogue import Catalogue
@@ -151,6 +151,36 @@ def test_pooling_that_fails_says_why_and_one_that_is_stopped_goes_on_later(build
     ann.ask("pool", project="dogs", passages=2)
     wait_for(lambda: ann.ask("pooling", project="dogs")["state"] == PoolingState.FAILED)
     assert ann.ask("pooling", project="dogs")["error"].endswith(".")
+    desk.close()
+
+
+def test_a_project_that_is_deleted_while_it_is_pooled_is_no_failure(build, shown, monkeypatch, caplog):
+    service = build()
+    service.prepare(lambda status: None)
+    desk = Annotating(service)
+    ann = Browser(TestClient(annotation_app(desk, shown), base_url="http://127.0.0.1")).named("ann")
+    project(desk.database, items=4, passages=0)
+    asked, held, real = threading.Event(), threading.Event(), service.find
+
+    def slow(*what):
+        asked.set()
+        held.wait(60)
+        return real(*what)
+
+    monkeypatch.setattr(service, "find", slow)
+    ann.ask("pool", project="cats", passages=2)
+    job = desk.pooling("cats")
+    assert asked.wait(60)
+    delete_project(desk.database, "cats", desk.photos)  # by another program, such as the command
+    held.set()
+    wait_for(lambda: job.state != PoolingState.RUNNING)
+    assert job.state == PoolingState.STOPPED and "Traceback" not in caplog.text
+    ann.refused("pooling", 400, "or it was deleted", project="cats")
+    project(desk.database, items=1, passages=0, name="dogs")
+    ann.ask("pool", project="dogs", passages=2)
+    ann.ask("delete", project="dogs")
+    project(desk.database, items=1, passages=0, name="dogs")
+    assert ann.ask("pooling", project="dogs") is None
     desk.close()
 
 
