@@ -51,11 +51,15 @@ class Side:
 
 @dataclass(frozen=True)
 class Beside:
-    """An item of which two gave different things; photo: what they gave are passages, found with one."""
+    """An item of which two gave different things; number, position: as a settled item has them. photo: what they gave
+    are passages, found with one; pictured: it has one, whatever they gave."""
 
+    number: int
+    position: int
     key: str
     question: str
     photo: bool
+    pictured: bool
     one: Side
     other: Side
 
@@ -141,7 +145,10 @@ def _beside(item: SettledItem, names: tuple[str, str], values: list[float | None
     for mine, theirs, value in zip(given, reversed(hashes), values, strict=True):
         places = {each: place for place, each in enumerate(theirs, 1)}
         sides.append(Side(tuple((each, places.get(each.content_hash)) for each in mine[:SHOWN]), value))
-    return Beside(item.key, item.question, item.photo is not None and not answered, *sides)
+    pictured = item.photo is not None
+    return Beside(
+        item.number, item.position, item.key, item.question, pictured and not answered, pictured, *sides
+    )
 
 
 def _ndcg(items: Sequence[SettledItem], name: str, relevant: int) -> dict[str, float]:

@@ -52,8 +52,11 @@ class SettledCandidate:
 
 @dataclass(frozen=True)
 class SettledItem:
-    """An item with its candidates in the order in which they were pooled; `photo` is a content hash."""
+    """An item with its candidates in the order in which they were pooled; `photo` is a content hash, `number` what the
+    item is asked for by, `position` what people know it by."""
 
+    number: int
+    position: int
     key: str
     photo: str | None
     question: str
@@ -134,7 +137,8 @@ def _settled(
         for row in verdicts.get(item.id, []):
             given.setdefault(row.candidate_id, []).append(row)
         yield SettledItem(
-            item.key, item.photo, item.question, item.kind, tuple(json.loads(item.reference_answers or "[]")),
+            item.id, item.position, item.key, item.photo, item.question, item.kind,
+            tuple(json.loads(item.reference_answers or "[]")),
             tuple(
                 _candidate(scales[each.what], each, final.get(each.id), given.get(each.id, []), texts)
                 for each in candidates.get(item.id, [])

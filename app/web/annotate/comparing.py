@@ -51,7 +51,8 @@ def _beside(asked: Asked) -> Any:
 
 def _item(each: Beside, labels: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     sides = {"one": _side(each.one, labels), "other": _side(each.other, labels)}
-    return {"key": each.key, "question": each.question, "photo": each.photo} | sides
+    about = {"key": each.key, "number": each.number, "position": each.position, "question": each.question}
+    return about | {"photo": each.photo, "pictured": each.pictured} | sides
 
 
 def _side(side: Side, labels: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 (() => {
   "use strict";
   const { ask } = window.citesight.server;
-  const { h, button, field, problem, table, counted } = window.citesight.draw;
+  const { h, button, field, problem, table, counted, shortened } = window.citesight.draw;
 
-  const figure = ({ value, low, high }) => (value === null ? "–" : `${value.toFixed(3)} (${low.toFixed(3)} to ${high.toFixed(3)})`);
+  /* With how many items it is over, which differs by measure. */
+  const figure = ({ value, low, high, items }) => (value === null ? "– (no item)" : `${value.toFixed(3)} (${low.toFixed(3)} to ${high.toFixed(3)}), ${counted(items, "item")}`);
 
   /* A fold that is filled when it is opened first. */
   function compare(name) {
@@ -26,7 +27,7 @@
 
   function measures(found) {
     const names = Object.keys(found.rankings);
-    const about = `By ${counted(found.judged, "item")} with judgments; ${counted(found.unjudged, "item")} without are in no figure. What nobody judged counts as not relevant, but for bpref; judged@10 says how much of the first ten is judged.`;
+    const about = `By ${counted(found.judged, "item")} with judgments; ${counted(found.unjudged, "item")} without are in no figure. What nobody judged counts as not relevant, but for bpref; judged@10 says how much of the first ten is judged. nDCG is over items of which a passage has a gain, Recall, MRR and bpref over those of which a passage of the best grade is known.`;
     const rows = found.measures.map((measure) => [measure, ...names.map((each) => figure(found.rankings[each].figures[measure]))]);
     const pairs = found.differences.filter((each) => each.measure === "nDCG@10");
     const differ = pairs.map((each) => [`${each.first} less ${each.second}`, figure(each), each.p === null ? "–" : each.p.toFixed(4)]);
@@ -69,7 +70,9 @@
         found.length ? h("ol", {}, found.map(passage)) : h("p", { class: "ca-faint" }, "Nothing."),
       );
     const pair = h("div", { class: "ca-pair" }, side("one", one, item.one), side("other", other, item.other));
-    return h("article", { class: "ca-dispute" }, h("h4", { dir: "auto" }, item.question), item.photo && heat(name, item, [one, other], maps), pair);
+    const picture = item.pictured && h("img", { class: "ca-small", src: `annotation/photo/${encodeURIComponent(name)}/${item.number}`, alt: `Photo of item ${item.position}`, loading: "lazy" });
+    const facts = [`Item ${item.position}`, !item.pictured && "no photo"].filter(Boolean).join(" · ");
+    return h("article", { class: "ca-dispute" }, h("div", { class: "ca-beside" }, picture, h("div", {}, h("h4", { dir: "auto" }, item.question), h("p", { class: "ca-faint" }, facts))), item.photo && heat(name, item, [one, other], maps), pair);
   }
 
   /* What in the photo speaks for each passage: asked for by a button, since models have to work for it. */
@@ -113,7 +116,7 @@
     return h(
       "li",
       { class: elsewhere === null ? "ca-only" : "" },
-      h("details", {}, h("summary", {}, `${at + 1}. ${title || text.slice(0, 80)}`), h("div", { class: "ca-text", dir: "auto" }, text)),
+      h("details", {}, h("summary", {}, `${at + 1}. ${title || shortened(text, 80)}`), h("div", { class: "ca-text", dir: "auto" }, text)),
       h("p", { class: "ca-faint" }, `${grade} · ${moved}`),
     );
   }

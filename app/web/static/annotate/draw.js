@@ -111,8 +111,17 @@
 
   const counted = (number, one, many = `${one}s`) => `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
 
+  /* A text of at most so many characters, cut between words and with dots where something is left out. */
+  function shortened(text, most) {
+    const letters = Array.from(text);
+    if (letters.length <= most) return text;
+    const cut = letters.slice(0, most).join("");
+    const space = cut.search(/\s+\S*$/);
+    return `${space > cut.length / 2 ? cut.slice(0, space) : cut} …`;
+  }
+
   const when = (moment) =>
     new Date(moment).toLocaleString("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 
-  window.citesight.draw = { h, button, field, form, problem, sure, table, counted, when };
+  window.citesight.draw = { h, button, field, form, problem, sure, table, counted, shortened, when };
 })();

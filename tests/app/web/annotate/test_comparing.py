@@ -41,6 +41,10 @@ def test_two_retrievers_are_compared_by_what_holds(browser, desk):
     assert [each["elsewhere"] for each in first["one"]["found"]] == [2, 1, None]
     assert [each["grade"] for each in first["other"]["found"]] == ["wrong subject", "answers it"]
     assert first["one"]["value"] == 1.0 > first["other"]["value"] and second["question"] == "What is number 1?"
+    assert [(each["position"], each["number"]) for each in (first, second)] == [
+        (each["position"], each["id"]) for each in ann.ask("items", project="cats")
+    ]
+    assert not first["pictured"]
     assert not first["photo"] and ann.ask("beside", project="cats", one="good", other="good") == []
     bob.refused("measures", 403, "adjudicator", project="cats")
 
