@@ -142,7 +142,7 @@ def _add(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> 
     else:
         report = add_from_file(catalogue.database, args.name, args.file, args.photos, photos, _check())
     print(f"{args.name}: {report.added:,} new items, {report.unchanged:,} were there")
-    for where, why in report.skipped[:_SHOWN_SKIPS]:
+    for where, why in (*report.notes[:_SHOWN_SKIPS], *report.skipped[:_SHOWN_SKIPS]):
         print(f"{printable(where)}: {printable(why)}", file=sys.stderr)
     if len(report.skipped) > _SHOWN_SKIPS:
         print(f"and {len(report.skipped) - _SHOWN_SKIPS:,} more that could not be taken", file=sys.stderr)

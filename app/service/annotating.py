@@ -11,7 +11,7 @@ import logging
 import threading
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import Image
 
@@ -25,7 +25,7 @@ from common.cancellation import Cancelled
 from common.jobs import Job
 from common.problems import BadRequest, problem_sentence
 from common.text import shown
-from kb.annotations.items import add_items, checked_item
+from kb.annotations.items import add_items, checked_item, position_of
 from kb.annotations.photos import Photos
 from kb.annotations.pools import add_pool
 from kb.annotations.projects import NoProject, create_project, delete_project, project_called
@@ -50,6 +50,15 @@ _ENDS = {PoolingState.FINISHED, PoolingState.FAILED, PoolingState.STOPPED}
 _STEPS = {PoolingState.NONE: {PoolingState.RUNNING}, PoolingState.RUNNING: _ENDS}
 
 
+class Put(NamedTuple):
+    """An item that was given: by which key it is there, whether it is new, and whether it has kept other reference
+    answers than were given."""
+
+    key: str
+    new: bool
+    kept: bool
+
+
 class Annotating:
     """Every method may be called from any thread, and raises Problem."""
 
@@ -64,31 +73,31 @@ class Annotating:
         self._new: dict[str, int] = {}  # candidates that the last pooling of a project to come to its end added
         self._changing = threading.Lock()
 
-    def add(self, project: str, question: str, photo: bytes | None, **more: Any) -> tuple[str, bool]:
-        """Put one item into a project, its photo as the bytes of a file; its key, and whether it is new. Raises
-        BadRequest for what can be no item, or where another one has its key."""
+    def add(self, project: str, question: str, photo: bytes | None, **more: Any) -> Put:
+        """Put one item into a project, its photo as the bytes of a file. Raises BadRequest for what can be no item, or
+        where another one has its key."""
         if photo is None:
             return self._added(project, NewItem(question, **more))
         project_called(self.database, project)  # before a photo is kept for one that is not there
         with self.photos.changing():
             return self._added(project, NewItem(question, self.photos.keep(photo, load_image), **more))
 
-    def _added(self, project: str, item: NewItem) -> tuple[str, bool]:
+    def _added(self, project: str, item: NewItem) -> Put:
         item = checked_item(item)
         made = add_items(self.database, project, [item])
         if made.refused:
             raise BadRequest(f"Another item of {project} has the id {shown(item.key, 80)}; choose another.")
-        return item.key, made.added == 1
+        return Put(item.key, made.added == 1, bool(made.kept))
 
-    def send(self, project: str, photo: Path | None, result: Result) -> bool:
-        """Have people judge an answer and what it was given from; whether its question is a new item. Of a photo of
-        which a part was asked about, that part is the item's."""
+    def send(self, project: str, photo: Path | None, result: Result) -> tuple[int, bool]:
+        """Have people judge an answer and what it was given from; the position of its question among the items, and
+        whether it is new there. Of a photo of which a part was asked about, that part is the item's."""
         data = None
         if photo is not None:
             data = photo.read_bytes() if result.region == WHOLE else _png(cut_out(load_image(photo), result.region))
-        key, new = self.add(project, result.searched or result.question, data)
-        add_pool(self.database, project, key, list(pooled(result, self.settings)))
-        return new
+        put = self.add(project, result.searched or result.question, data)
+        add_pool(self.database, project, put.key, list(pooled(result, self.settings)))
+        return position_of(self.database, project, put.key), put.new
 
     def log(self, photo: Path | None, result: Result) -> None:
         """Send a question that was asked to the project of the settings' `question_log`, which is made when it is not

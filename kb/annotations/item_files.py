@@ -28,16 +28,27 @@ from kb.sources.lines import check_file, json_value, read_lines
 
 Read = Callable[[str], bytes]  # of the photo that a row names; raises Problem
 
+KEPT = "The item was there already, and keeps the reference answers that it has."
 _AT_ONCE = 100  # rows, each with perhaps a photo to be looked at
 
 
 @dataclass(frozen=True)
 class FileReport:
-    """What came of a file: new items, those that were there, and (where, why) of those that could not be taken."""
+    """What came of a file: new items, those that were there, and (where, why) of those that could not be taken; `notes`
+    are of the file, or of items, that were taken all the same."""
 
     added: int
     unchanged: int
     skipped: tuple[tuple[str, str], ...]
+    notes: tuple[tuple[str, str], ...] = ()
+
+
+class _Note(str):
+    """Of a whole file that is read all the same, such as what its encoding was taken for."""
+
+
+class _Noted(Problem):
+    """A row is no item, and none is lost."""
 
 
 def add_from_file(
@@ -97,6 +108,7 @@ def add_each(
     rows = iter(each)
     added = unchanged = 0
     skipped: list[tuple[str, str]] = []
+    notes: list[tuple[str, str]] = []
     while (first := next(rows, None)) is not None:
         with photos.changing():
             items, places = [], []
@@ -105,6 +117,8 @@ def add_each(
                 try:
                     items.append(checked_item(make()))
                     places.append(where)
+                except _Noted as note:
+                    notes.append((where, str(note)))
                 except Problem as problem:
                     skipped.append((where, str(problem)))
             report = add_items(database, project, items)
@@ -112,7 +126,8 @@ def add_each(
         for place in report.refused:
             why = f"The id {items[place].key} belongs to another item of {project}; choose another id."
             skipped.append((places[place], why))
-    return FileReport(added, unchanged, tuple(skipped))
+        notes += [(places[place], KEPT) for place in report.kept]
+    return FileReport(added, unchanged, tuple(skipped), tuple(notes))
 
 
 def json_rows(path: Path) -> Iterator[tuple[str, Mapping[str, object] | str]]:
@@ -120,7 +135,7 @@ def json_rows(path: Path) -> Iterator[tuple[str, Mapping[str, object] | str]]:
     check_file(path)
     guess, lines = read_lines(path)
     if guess:
-        yield named(path), guess
+        yield named(path), _Note(guess)
     for line in lines:
         if not line.fault and not line.text.strip():
             continue
@@ -138,11 +153,15 @@ def _object(text: str) -> Mapping[str, object] | str:
 
 def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, object] | str]]:
     if path.name.lower().removesuffix(".gz").endswith((".csv", ".tsv")):
-        return iter(read_rows(path, ("question",)))
+        found = read_rows(path, ("question",))
+        of_file = shown(path.name)  # where what is said of the whole file stands, and no row
+        return ((where, _Note(row) if where == of_file and isinstance(row, str) else row) for where, row in found)
     return json_rows(path)
 
 
 def _item(row: Mapping[str, object] | str, read: Read, photos: Photos, check: Check) -> NewItem:
+    if isinstance(row, _Note):
+        raise _Noted(row)
     if isinstance(row, str):
         raise BadRequest(row)
     said = {name: _text(row, name) for name in ("question", "id", "kind")}

@@ -32,11 +32,12 @@ _AT_ONCE = 500
 @dataclass(frozen=True)
 class Added:
     """What came of items given: how many are new, how many were there; `refused` are the places of those whose key
-    belongs to another item."""
+    belongs to another item, `kept` those of items that were there with other reference answers, which they keep."""
 
     added: int
     unchanged: int
     refused: tuple[int, ...] = ()
+    kept: tuple[int, ...] = ()
 
 
 def checked_item(item: NewItem) -> NewItem:
@@ -61,33 +62,38 @@ def add_items(database: Database, project: str, items: Sequence[NewItem]) -> Add
 
     Raises BadRequest for what can be no item, and keeps none then."""
     checked = [checked_item(item) for item in items]
-    added, refused = 0, []
+    added, refused, kept_there = 0, [], []
     for start in range(0, len(checked), _AT_ONCE):
         with database.writing() as session:
-            fresh, others = _add(session, project, checked[start : start + _AT_ONCE])
+            fresh, others, same = _add(session, project, checked[start : start + _AT_ONCE])
         added += fresh
         refused += [start + place for place in others]
-    return Added(added, len(items) - added - len(refused), tuple(refused))
+        kept_there += [start + place for place in same]
+    return Added(added, len(items) - added - len(refused), tuple(refused), tuple(kept_there))
 
 
-def _add(session: Session, project: str, items: list[NewItem]) -> tuple[int, list[int]]:
-    """How many were new, and the places of those refused."""
+def _add(session: Session, project: str, items: list[NewItem]) -> tuple[int, list[int], list[int]]:
+    """How many were new, the places of those refused, and of those there with other reference answers."""
     row = project_in(session, project, lock=True)
-    chosen = select(ItemRow.key, ItemRow.photo, ItemRow.question)
+    chosen = select(ItemRow.key, ItemRow.photo, ItemRow.question, ItemRow.reference_answers)
     mine = chosen.where(ItemRow.project_id == row.id, ItemRow.key.in_([item.key for item in items]))
-    said = {key: (photo, question) for key, photo, question in session.execute(mine)}
-    fresh, refused = [], []
+    found = session.execute(mine).all()
+    said = {key: (photo, question) for key, photo, question, _ in found}
+    known = {key: tuple(json.loads(references or "[]")) for key, _, _, references in found}
+    fresh, refused, kept_there = [], [], []
     for place, item in enumerate(items):
         if item.key not in said:
-            said[item.key] = (item.photo, item.question)
+            said[item.key], known[item.key] = (item.photo, item.question), item.references
             fresh.append(item)
         elif said[item.key] != (item.photo, item.question):
             refused.append(place)
+        elif item.references and item.references != known[item.key]:
+            kept_there.append(place)
     _check_kinds(session, row.id, {item.kind for item in fresh})
     last = session.scalar(select(func.max(ItemRow.position)).where(ItemRow.project_id == row.id))
     insert_items(session, row.id, last or 0, fresh)
     _put_gold(session, row, [item for place, item in enumerate(items) if place not in refused])
-    return len(fresh), refused
+    return len(fresh), refused, kept_there
 
 
 def _put_gold(session: Session, row: ProjectRow, items: Sequence[NewItem]) -> None:
@@ -132,6 +138,17 @@ def items_after(project: int, after: int, limit: int, of: Any = ItemRow) -> Sele
 
 def item_number(session: Session, project: int, key: str) -> int | None:
     return session.scalar(select(ItemRow.id).where(ItemRow.project_id == project, ItemRow.key == key))
+
+
+def position_of(database: Database, project: str, key: str) -> int:
+    """Of the item with this key, by which people know it. Raises BadRequest where there is none."""
+    with database.reading() as session:
+        there = project_in(session, project)
+        chosen = select(ItemRow.position).where(ItemRow.project_id == there.id, ItemRow.key == key)
+        position = session.scalar(chosen)
+    if position is None:
+        raise NoItem(f"The project {project} has no item {shown(key, 80)}.")
+    return position
 
 
 def number_of(database: Database, project: str, key: str) -> int:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import Row, delete, exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -34,7 +34,8 @@ _STOPPED = timedelta(days=1)  # after which a project that nobody finds is neith
 
 @dataclass(frozen=True)
 class Listed:
-    """A project in a list; `finished` items were judged by all who were to."""
+    """A project in a list; `finished` items were judged by all who were to; `pooled`: for some item something was
+    found to judge."""
 
     name: str
     items: int
@@ -42,10 +43,13 @@ class Listed:
     judges: int
     blind: bool
     made: datetime
+    pooled: bool
 
 
 def create_project(database: Database, project: Project) -> None:
     """Make a project. Its scales stay what they are for good, since judgments rest on them."""
+    for scale in (project.passage_scale, project.answer_scale):
+        checked_apart(scale)
     with database.writing() as session:
         insert_project(session, project)
 
@@ -89,9 +93,27 @@ def checked_step(grade: Grade) -> Grade:
     if len(checked_name(grade.key, "A grade")) > 32:
         raise BadRequest(f"The grade {grade.key} has a name of more than 32 characters; shorten it.")
     title(grade.label, "The label of a grade")
+    checked_gain(grade)
+    return grade
+
+
+def checked_gain(grade: Grade) -> int | None:
+    """Raises BadRequest for what is none."""
     if grade.gain is not None and (type(grade.gain) is not int or not 0 <= grade.gain <= 100):
         raise BadRequest(f"The grade {grade.key} must have a whole number from 0 to 100 as its gain, or none.")
-    return grade
+    return grade.gain
+
+
+def checked_apart(scale: Scale) -> Scale:
+    """A new scale, whose grades nobody takes for each other; scales that are there already stay. Raises BadRequest."""
+    for what, names in (("names", [each.key for each in scale]), ("labels", [each.label for each in scale])):
+        same = [each for each in names if [str(one).casefold() for one in names].count(str(each).casefold()) > 1]
+        if same:
+            raise BadRequest(
+                f"Two grades of a scale have the {what} {same[0]} and {same[1]}, which people take for one; choose "
+                "another for one."
+            )
+    return scale
 
 
 def checked_scale(scale: Scale) -> Scale:
@@ -189,10 +211,12 @@ def projects(database: Database) -> list[Listed]:
         .where(ItemRow.project_id == ProjectRow.id, ItemRow.done >= ProjectRow.judges)
         .scalar_subquery()
     )
-    chosen = select(ProjectRow, finished).where(ProjectRow.deleted.is_(None)).order_by(ProjectRow.name)
+    pooled = exists().where(ItemRow.project_id == ProjectRow.id, ItemRow.candidates > 0)
+    chosen = select(ProjectRow, finished, pooled).where(ProjectRow.deleted.is_(None)).order_by(ProjectRow.name)
     with database.reading() as session:
         return [
-            Listed(row.name, row.items, done, row.judges, row.blind, row.made) for row, done in session.execute(chosen)
+            Listed(row.name, row.items, done, row.judges, row.blind, row.made, bool(some))
+            for row, done, some in session.execute(chosen)
         ]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests import ARTEFACTS
-from tests.support.annotate import HOSTILE, begin, cards, made, make, person, root, saved
+from tests.support.annotate import HOSTILE, begin, cards, made, make, person, root, saved, unfold
 from tests.support.annotations import photo_bytes
 from tests.support.browser import CHROMIUM
 from tests.support.e2e import CHEETAH, LION, filled, running
@@ -188,7 +188,7 @@ def test_an_answer_is_sent_from_the_ask_page(browser, site: str) -> None:
     with person(browser, site, "ann") as ann:
         page = ann.page
         page.get_by_role("button", name="Projects", exact=True).click()
-        page.get_by_text("New project").click()
+        unfold(page, "New project")
         root(page).get_by_label("Name", exact=True).fill("sent")
         page.get_by_role("button", name="Make the project").click()
         page.get_by_text("0 of 0 items finished").wait_for()
@@ -200,8 +200,7 @@ def test_an_answer_is_sent_from_the_ask_page(browser, site: str) -> None:
         page.get_by_role("button", name="Send", exact=True).click()
         page.locator(".cs-sending", has_text="It is in sent now.").wait_for()
         page.get_by_role("button", name="Open Annotate").click()
-        page.get_by_role("button", name="Judge", exact=True).click()
-        begin(page, "sent")
+        page.locator(".ca-card.ca-current").wait_for()  # the item itself
         judged = page.locator(".ca-card", has_text="Answer 1 of 1")
         assert said.split()[0] in judged.inner_text()
         page.locator(".ca-layer img").wait_for()
@@ -242,7 +241,7 @@ def test_items_come_from_files_and_leave_as_a_zip(browser, site: str, tmp_path: 
     with person(browser, site, "ann") as ann:
         page = ann.page
         made(page, "filed")
-        page.get_by_text("Add items").click()
+        unfold(page, "Add items")
         sent = []
         page.on("request", lambda request: sent.append(request.url) if "/upload" in request.url else None)
         page.route("**/annotation/do/add-file", lambda route: route.abort(), times=1)
@@ -304,7 +303,7 @@ def test_axe_finds_nothing_serious_in_annotation(browser, site: str, context: di
         page.get_by_label("Known grade of passage 1").wait_for()
         look(page, "item")
         page.get_by_role("button", name="All projects").click()
-        page.get_by_text("New project").click()
+        unfold(page, "New project")
         page.get_by_text("Grades of passages").click()
         root(page).get_by_label("Name", exact=True).fill("a b")
         page.get_by_role("button", name="Make the project").click()

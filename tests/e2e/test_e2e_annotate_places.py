@@ -91,8 +91,8 @@ def test_the_address_leads_back_to_where_one_was_and_others_there_too(browser, s
         page.go_back()
         root(page).get_by_text("judged@10").first.wait_for()
         for place, words in (
-            ("projects/places", "This is for an adjudicator or above"),
-            ("people", "This is for an owner or above"),
+            ("projects/places", "Only adjudicators and owners can do this"),
+            ("people", "Only owners can do this"),
             ("judge/nothing", "There is no project called nothing"),
             ("judge/places/999999", "The project places has no item 999999"),
             ("projects", "What to judge"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.annotate import begin, person, root
+from tests.support.annotate import begin, person, root, unfold
 from tests.support.browser import CHROMIUM
 
 pytest.importorskip("playwright.sync_api")
@@ -16,7 +16,7 @@ def test_a_project_with_grades_of_its_own_and_an_item_with_gold(browser, site: s
     with person(browser, site, "ann") as ann, person(browser, site, "bob") as bob:
         page = ann.page
         page.get_by_role("button", name="Projects", exact=True).click()
-        page.get_by_text("New project").click()
+        unfold(page, "New project")
         name = root(page).get_by_label("Name", exact=True)
         name.fill("own grades")
         root(page).get_by_label("People who judge each item").fill("0")
@@ -33,7 +33,7 @@ def test_a_project_with_grades_of_its_own_and_an_item_with_gold(browser, site: s
         for field, words in (
             (name, "cannot be called 'own grades'"),
             (root(page).get_by_label("People who judge each item"), "Between 1 and 20 people"),
-            (root(page).get_by_role("group", name="Grade 2 of passages").get_by_label("Label"), "whole number"),
+            (root(page).get_by_role("group", name="Grade 2 of passages").get_by_label("Gain"), "whole number"),
         ):
             told = page.locator(f"#{field.get_attribute('aria-describedby')}")
             assert words in told.inner_text() and told.is_visible()
@@ -43,7 +43,7 @@ def test_a_project_with_grades_of_its_own_and_an_item_with_gold(browser, site: s
         root(page).get_by_role("group", name="Grade 2 of passages").get_by_label("Gain").fill("0")
         page.get_by_role("button", name="Make the project").click()
         page.get_by_text("0 of 0 items finished, by 1 person each").wait_for()
-        page.get_by_text("Add items").click()
+        unfold(page, "Add items")
         root(page).get_by_label("Question", exact=True).fill("How heavy is a tiger?")
         page.get_by_role("button", name="Add this item").click()
         page.get_by_role("link", name="How heavy is a tiger?").wait_for()

@@ -25,7 +25,7 @@ AXE = (Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 def compared(desk) -> None:
     """A project of whose one photo two retrievers found the same in another order."""
     project(desk.database, items=0, judges=1)
-    key, _ = desk.add("cats", "What is it?", three_colours())
+    key = desk.add("cats", "What is it?", three_colours()).key
     texts = ["It is red.", "It is green.", "It is a lake."]
     for name, order in (("mini in things", texts), ("mini in things and by words", texts[::-1])):
         add_pool(desk.database, "cats", key, [passage(1, {name: rank}, text) for rank, text in enumerate(order, 1)])

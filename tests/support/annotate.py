@@ -33,10 +33,15 @@ def root(page):
     return page.locator("#ca-root")
 
 
+def unfold(page, words: str) -> None:
+    """Opens what is folded, wherever the page has not opened it by itself."""
+    page.locator("#ca-root summary", has_text=words).evaluate("summary => { summary.parentElement.open = true; }")
+
+
 def made(page, name: str) -> None:
     """An empty project, opened."""
     page.get_by_role("button", name="Projects", exact=True).click()
-    page.get_by_text("New project").click()
+    unfold(page, "New project")
     root(page).get_by_label("Name", exact=True).fill(name)
     page.get_by_role("button", name="Make the project").click()
     page.get_by_text("0 of 0 items finished").wait_for()
@@ -45,12 +50,12 @@ def made(page, name: str) -> None:
 def make(page, name: str, judges: int, questions: list[tuple[str, str]], passages: int = 3) -> None:
     """A project with items of questions and photographs, and passages looked for."""
     page.get_by_role("button", name="Projects", exact=True).click()
-    page.get_by_text("New project").click()
+    unfold(page, "New project")
     root(page).get_by_label("Name", exact=True).fill(name)
     root(page).get_by_label("Guidelines").fill(f"# What to do\n\nSay whether it **answers**. {HOSTILE}")
     root(page).get_by_label("People who judge each item").fill(str(judges))
     page.get_by_role("button", name="Make the project").click()
-    page.get_by_text("Add items").click()
+    unfold(page, "Add items")
     for question, photo in questions:
         root(page).get_by_label("Question", exact=True).fill(question)
         if photo:

@@ -12,7 +12,7 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
-from app.web.escaping import safe_link
+from app.web.escaping import escape, safe_link
 
 
 def _link(
@@ -31,8 +31,18 @@ def _heading(
     return renderer.renderToken(tokens, place, options, env)
 
 
-# Tags in the text are text, and pictures, which would load something from elsewhere, are no pictures.
-_MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
+def _picture(
+    renderer: RendererHTML, tokens: Sequence[Token], place: int, options: OptionsDict, env: EnvType
+) -> str:
+    """A link to it: a picture would be loaded from elsewhere by everybody who looks."""
+    address = escape(str(tokens[place].attrGet("src") or ""))
+    called = escape(tokens[place].content) or address
+    return f'<a href="{address}" target="_blank" rel="noopener noreferrer nofollow">Picture: {called}</a>'
+
+
+# Tags in the text are text.
+_MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
+_MARKDOWN.add_render_rule("image", _picture)
 _MARKDOWN.add_render_rule("link_open", _link)
 _MARKDOWN.add_render_rule("heading_open", _heading)
 _MARKDOWN.add_render_rule("heading_close", _heading)

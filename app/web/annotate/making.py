@@ -7,13 +7,15 @@ Knows nothing of how the fields look.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any, TypeVar
 
 from app.web.annotate.asked import Asked, BadFields, Operation
 from common.problems import BadRequest
 from kb.annotations.projects import (
+    checked_apart,
+    checked_gain,
     checked_guidelines,
     checked_judges,
     checked_scale,
@@ -75,17 +77,30 @@ def _scale(fields: _Fields, what: str, told: Any) -> Scale | None:
     """Its grades are fields too, called passage.0 and so on."""
     if not isinstance(told, list):
         raise BadRequest("The page did not say the grades; reload it.")
-    grades = [fields.take(f"{what}.{place}", partial(_grade, row)) for place, row in enumerate(told)]
-    return None if None in grades else fields.take(what, lambda: checked_scale(tuple(grades)))
+    grades = [_grade(fields, f"{what}.{place}", row) for place, row in enumerate(told)]
+    return None if None in grades else fields.take(what, lambda: checked_apart(checked_scale(tuple(grades))))
 
 
-def _grade(row: Any) -> Grade:
+def _grade(fields: _Fields, field: str, row: Any) -> Grade | None:
+    """None where something of it is not right, which is told of the label, the name or the gain: passage.0, .0.key and
+    .0.gain."""
+    named = fields.take(field, partial(_labelled, row))
+    if named is None:
+        return None
+    worth = Grade(row.get("key") if isinstance(row.get("key"), str) else "", named.label, row.get("gain"))
+    before = len(fields.wrong)
+    fields.take(f"{field}.key", lambda: checked_step(replace(worth, gain=None)))
+    fields.take(f"{field}.gain", lambda: checked_gain(worth) or 0)
+    return worth if len(fields.wrong) == before else None
+
+
+def _labelled(row: Any) -> Grade:
     if not isinstance(row, dict):
         raise BadRequest("The page did not say this grade; reload it.")
     label = row.get("label")
     if not isinstance(label, str) or not label.strip():
         raise BadRequest("A grade has no label; say what people are to press.")
-    return checked_step(Grade(row.get("key"), label.strip(), row.get("gain")))
+    return Grade("", label.strip(), None)
 
 
 OPERATIONS = {"begin-project": Operation(_begun, Role.OWNER), "create": Operation(_create, Role.OWNER)}

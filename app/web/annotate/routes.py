@@ -169,7 +169,8 @@ def _check(somebody: Who, role: Role | None) -> None:
         raise Refused(403, somebody.closed)
     if somebody.person is None:
         raise Refused(401, "You are not signed in any more; sign in again, and go on.")
-    raise Refused(403, f"This is for an {role} or above; ask whoever runs the program.")
+    among = list(Role)[list(Role).index(role) :]
+    raise Refused(403, f"Only {' and '.join(f'{each}s' for each in among)} can do this; ask whoever runs the program.")
 
 
 def _object(body: bytes) -> dict:

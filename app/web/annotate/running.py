@@ -51,8 +51,8 @@ def _add(asked: Asked) -> Any:
     if not isinstance(references, list) or not all(isinstance(each, str) for each in references):
         raise BadRequest("Reference answers must be a list of texts.")
     more = {name: asked.text(name, "") for name in ("key", "kind")}
-    key, new = asked.desk.add(asked.project, asked.text("question"), data, references=tuple(references), **more)
-    return {"added": int(new), "key": key}
+    made = asked.desk.add(asked.project, asked.text("question"), data, references=tuple(references), **more)
+    return {"added": int(made.new), "key": made.key, "kept": made.kept}
 
 
 def _add_file(asked: Asked) -> Any:
@@ -67,7 +67,8 @@ def _add_file(asked: Asked) -> Any:
         asked.desk.photos, load_image, max(asked.number("after", 0), 0), _PATIENCE,
     )  # fmt: skip
     skipped, more = report.skipped[:_SHOWN], len(report.skipped[_SHOWN:])
-    return {"added": report.added, "unchanged": report.unchanged, "skipped": skipped, "more": more, "after": after}
+    told = {"added": report.added, "unchanged": report.unchanged, "skipped": skipped, "more": more, "after": after}
+    return told | {"notes": report.notes[:_SHOWN]}
 
 
 def _overview(asked: Asked) -> Any:

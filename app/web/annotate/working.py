@@ -27,6 +27,7 @@ def _projects(asked: Asked) -> Any:
     mine = done_by(asked.database, asked.name)
     return [
         {"name": each.name, "items": each.items, "finished": each.finished, "mine": mine.get(each.name, 0)}
+        | {"pooled": each.pooled}
         for each in projects(asked.database)
     ]
 
@@ -128,7 +129,8 @@ def _send(asked: Asked) -> Any:
     if shown is None:
         raise BadRequest("This answer is no longer kept here; ask again, and send that one.")
     photo = None if shown.photo is None else Path(shown.photo)
-    return {"new": asked.desk.send(asked.project, photo, shown.result)}
+    position, new = asked.desk.send(asked.project, photo, shown.result)
+    return {"new": new, "position": position}
 
 
 OPERATIONS = {

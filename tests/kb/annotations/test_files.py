@@ -72,6 +72,20 @@ def test_items_from_csv(cats, photos, tmp_path):
     assert [row[:4] for row in rows(cats)] == [("1", "What; is it?", "", '["a cat", "cat"]'), ("2", "Who?", "", "")]
 
 
+def test_what_is_taken_all_the_same_is_noted_and_no_lost_line(cats, photos, tmp_path):
+    file = tmp_path / "items.csv"
+    asked = "Wie groß ist die Höhle, und wie süß ist der Käse?"
+    file.write_bytes(f"id;question;references\n1;{asked};groß\n".encode("windows-1252"))
+    report = add(cats, photos, file)
+    [(where, why)] = report.notes
+    assert (report.added, report.skipped, where) == (1, (), "items.csv") and "a guess" in why
+    file.write_text(f"id;question;references\n1;{asked};klein\n2;Wo?;hier\n")
+    report = add(cats, photos, file)
+    assert (report.added, report.unchanged, report.skipped) == (1, 1, ())
+    assert report.notes == (("items.csv, line 2", item_files.KEPT),)
+    assert rows(cats)[0][3] == '["groß"]'
+
+
 def test_what_cannot_be_taken_is_said_with_its_line_and_the_rest_is_added(cats, photos, tmp_path, monkeypatch):
     monkeypatch.setattr(item_files, "_AT_ONCE", 3)
     folder = tmp_path / "pictures"

@@ -18,7 +18,7 @@ from kb.annotations.items import add_items
 from kb.annotations.judging import judge, skip, undo
 from kb.annotations.people import add_person, people, remove_person
 from kb.annotations.pools import add_pool
-from kb.annotations.projects import create_project, delete_project, project_called, projects
+from kb.annotations.projects import NoProject, create_project, delete_project, project_called, projects
 from kb.annotations.records import Grade, NewItem, PooledPassage, Project
 from kb.annotations.signing_in import invite
 from tests.support.annotations import answer, check, passage, photo_bytes, project
@@ -266,7 +266,7 @@ def test_a_project_deleted_while_people_judge_leaves_nothing(database, photos, m
     delete_project(database, "cats", photos)
     for thread in threads:
         thread.join()
-    assert len(said) == len(people) and all(type(problem) is BadRequest for problem in said), said
+    assert len(said) == len(people) and all(type(problem) is NoProject for problem in said), said
     with database.reading() as session:
         for table in tables.Base.metadata.tables.values():
             if table.name.startswith("annotation_") and table.name != "annotation_person":

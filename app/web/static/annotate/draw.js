@@ -97,17 +97,19 @@
     return box;
   }
 
-  const table = (heads, rows, attributes = {}) =>
-    h(
-      "div",
-      { class: "ca-scroll", tabindex: 0, role: "region", "aria-label": attributes.label ?? heads[0] },
-      h(
-        "table",
-        {},
-        h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, head)))),
-        h("tbody", {}, rows.map((row) => h("tr", {}, row.map((cell, at) => h(at ? "td" : "th", at ? {} : { scope: "row" }, cell))))),
-      ),
+  /* On a narrow screen each row of a table stands by itself, each cell behind its head: with the roles said, since what is
+     no table to the eye would be none to who hears the page. */
+  const lines = (heads, rows) =>
+    rows.map((row) =>
+      h("tr", { role: "row" }, row.map((cell, at) => h(at ? "td" : "th", at ? { role: "cell", "data-head": heads[at] } : { scope: "row", role: "rowheader" }, cell))),
     );
+
+  function table(heads, rows, attributes = {}) {
+    const body = h("tbody", { role: "rowgroup" }, lines(heads, rows));
+    const head = h("tr", { role: "row" }, heads.map((each) => h("th", { scope: "col", role: "columnheader" }, each)));
+    const label = attributes.label ?? heads[0];
+    return h("div", { class: "ca-scroll", tabindex: 0, role: "region", "aria-label": label }, h("table", { role: "table" }, h("thead", { role: "rowgroup" }, head), body));
+  }
 
   const counted = (number, one, many = `${one}s`) => `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
 
@@ -123,5 +125,5 @@
   const when = (moment) =>
     new Date(moment).toLocaleString("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 
-  window.citesight.draw = { h, button, field, form, problem, sure, table, counted, shortened, when };
+  window.citesight.draw = { h, button, field, form, problem, sure, table, lines, counted, shortened, when };
 })();

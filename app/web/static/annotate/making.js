@@ -72,6 +72,8 @@
     function draw() {
       rows.forEach((each, at) => {
         each.label.dataset.field = `${what}.${at}`;
+        each.key.dataset.field = `${what}.${at}.key`;
+        each.gain.dataset.field = `${what}.${at}.gain`;
         each.up.hidden = at === 0;
         each.up.setAttribute("aria-label", `Grade ${at + 1} of ${WHAT[what]} one up`);
         each.out.setAttribute("aria-label", `Leave out grade ${at + 1} of ${WHAT[what]}`);

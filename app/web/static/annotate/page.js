@@ -108,7 +108,7 @@
   }
 
   async function choose(view) {
-    const found = (await ask("projects")).filter((project) => project.items);
+    const found = (await ask("projects")).filter((project) => project.pooled);
     if (at.view !== view) return;
     const owner = at.me.person.role === "owner";
     const none = owner ? "There is nothing to judge yet: make a project, add items, and have passages looked for." : "There is nothing to judge yet; whoever runs the projects will say when.";

@@ -4,7 +4,7 @@
   "use strict";
   const { announce, place } = window.citesight;
   const { ask } = window.citesight.server;
-  const { h, button, field, form, problem, sure, table, counted, when } = window.citesight.draw;
+  const { h, button, field, form, problem, sure, table, lines, counted, when } = window.citesight.draw;
   const PACK = 25; // photographs that are uploaded at a time
   const PACK_BYTES = 25_000_000;
   const WRONG = 50; // lines that cannot be taken, of which each is told
@@ -16,9 +16,11 @@
     at.view = view;
     if (to.project) return show(view, owner, to);
     const list = h("div", { class: "ca-cards" });
-    view.replaceChildren(h("h2", {}, "Projects"), list, owner ? window.citesight.making() : "");
+    const making = owner && window.citesight.making();
+    view.replaceChildren(h("h2", {}, "Projects"), list, making || "");
     const found = await ask("projects");
     if (at.view !== view) return;
+    if (making && !found.length) making.open = true;
     list.append(
       ...found.map((project) =>
         h(
@@ -69,7 +71,8 @@
       }
       await window.citesight.settle.differing(name, parts.differ);
     } catch (refused) {
-      loading.replaceWith(problem(refused.message));
+      if (loading.isConnected) loading.replaceWith(problem(refused.message));
+      else parts.differ.replaceChildren(problem(refused.message));
     }
   }
 
@@ -137,16 +140,18 @@
 
   /* Items */
 
-  function filling(name, again) {
+  /* open: as long as there are none. */
+  function filling(name, again, open) {
     const [asked, question] = field("Question", { maxlength: 2000, required: true });
     const [shown, photo] = field("Photo (or none)", { type: "file", accept: window.citesight.photos });
     const [known, references] = field("Reference answers, one a line (or none)", { rows: 2 }, "textarea");
     const said = h("div", {});
+    const came = h("div", {}); // of a file
     const one = async () => {
       const [path = ""] = photo.files[0] ? await uploaded([photo.files[0]]) : [];
       const right = references.value.split("\n").map((line) => line.trim()).filter(Boolean);
-      const { added } = await ask("add", { project: name, question: question.value, photo: path, references: right });
-      const words = added ? "The item was added." : "This item was there already.";
+      const { added, kept } = await ask("add", { project: name, question: question.value, photo: path, references: right });
+      const words = added ? "The item was added." : kept ? "This item was there already, and keeps the reference answers that it has; to change them, remove it and add it anew." : "This item was there already.";
       said.replaceChildren(h("p", {}, words));
       announce(words);
       question.value = references.value = photo.value = "";
@@ -157,9 +162,9 @@
     const [pictures, photos] = field("The photographs that it names", { type: "file", accept: window.citesight.photos, multiple: true });
     const many = async () => {
       try {
-        await fromFile(name, file.files[0], [...photos.files], said);
+        await fromFile(name, file.files[0], [...photos.files], came);
       } catch (refused) {
-        said.replaceChildren();
+        came.replaceChildren();
         throw refused;
       } finally {
         await again(); // also what went in before something went wrong
@@ -167,11 +172,12 @@
     };
     return h(
       "details",
-      { class: "ca-panel" },
+      { class: "ca-panel", open },
       h("summary", {}, "Add items"),
       form([asked, shown, known], "Add this item", one),
-      form([list, pictures], "Add the items of the file", many),
       said,
+      form([list, pictures], "Add the items of the file", many),
+      came,
     );
   }
 
@@ -219,11 +225,12 @@
     }
     far("Uploading the list …");
     const [list] = await uploaded([file]);
-    const sum = { added: 0, unchanged: 0, skipped: [], more: 0 };
+    const sum = { added: 0, unchanged: 0, skipped: [], notes: [], more: 0 };
     for (let after = 0; after !== null; ) {
       const part = await ask("add-file", { project: name, list, photos: stored, after });
       const shown = part.skipped.slice(0, WRONG - sum.skipped.length);
       sum.skipped.push(...shown);
+      sum.notes.push(...part.notes);
       sum.more += part.more + part.skipped.length - shown.length;
       sum.added += part.added;
       sum.unchanged += part.unchanged;
@@ -233,34 +240,33 @@
     taken(sum, said);
   }
 
-  function taken({ added, unchanged, skipped, more }, said) {
+  function taken({ added, unchanged, skipped, notes, more }, said) {
     const lost = skipped.length + more;
     const whole = `${counted(added, "new item")}, ${unchanged.toLocaleString("en")} there already${lost ? `; ${counted(lost, "line")} could not be taken` : ""}.`;
     announce(whole);
-    const wrong = skipped.map(([where, why]) => h("li", { dir: "auto" }, `${where}: ${why}`));
+    const told = ([where, why]) => h("li", { dir: "auto" }, `${where}: ${why}`);
+    const wrong = skipped.map(told);
     said.replaceChildren(
       h("p", {}, whole),
+      notes.length ? h("ul", { class: "ca-faint" }, notes.slice(0, WRONG).map(told), notes.length > WRONG && h("li", {}, `and ${(notes.length - WRONG).toLocaleString("en")} more`)) : "",
       lost ? h("ul", { class: "ca-wrong" }, wrong, more > 0 && h("li", {}, `and ${more.toLocaleString("en")} more`)) : "",
     );
   }
 
   async function items(name, parts, owner) {
-    const list = h("tbody", {});
+    const heads = ["Item", "Question", "Photo", "To judge", "Done by", "Held by"];
+    const shown = table(heads, [], { label: "Items" });
+    const list = shown.querySelector("tbody");
     const more = h("div", {});
+    const asked = (each) => (owner ? h("a", { href: place.address({ page: "projects", project: name, part: each.position }), dir: "auto" }, each.question) : h("span", { dir: "auto" }, each.question));
     let after = 0;
     const page = async () => {
       const found = await ask("items", { project: name, after });
       after = found.at(-1)?.position;
-      list.append(
-        ...found.map((each) =>
-          h("tr", {}, h("th", { scope: "row" }, String(each.position)), h("td", { dir: "auto" }, owner ? h("a", { href: place.address({ page: "projects", project: name, part: each.position }) }, each.question) : each.question), h("td", {}, each.photo ? "yes" : "no"), h("td", {}, String(each.candidates)), h("td", {}, String(each.done)), h("td", {}, String(each.held))),
-        ),
-      );
+      list.append(...lines(heads, found.map((each) => [String(each.position), asked(each), each.photo ? "yes" : "no", String(each.candidates), String(each.done), String(each.held)])));
       more.replaceChildren(...(found.length === 50 ? [button("More items", page)] : []));
     };
     await page();
-    const heads = ["Item", "Question", "Photo", "To judge", "Done by", "Held by"];
-    const shown = h("div", { class: "ca-scroll", tabindex: 0, role: "region", "aria-label": "Items" }, h("table", {}, h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, head)))), list));
     parts.items.replaceChildren(...(list.firstChild ? [h("div", { class: "ca-panel" }, h("h3", {}, "Items"), shown, more)] : []));
   }
 
@@ -271,7 +277,7 @@
       await ask("guidelines", { project: name, guidelines: text.value });
       said.textContent = "Changed; people see them with their next item.";
     };
-    return h("details", { class: "ca-panel" }, h("summary", {}, "Guidelines"), form([whole], "Change the guidelines", change), said);
+    return h("details", { class: "ca-panel" }, h("summary", {}, "Guidelines"), form([whole], "Change the guidelines", change, { class: "ca-form ca-wide" }), said);
   }
 
   function leaving(name, found) {

@@ -1,11 +1,12 @@
 /* Annotation: the button on an answer of the Ask page that has people judge it, with the passages it was given from. */
 (() => {
   "use strict";
-  const { one, announce } = window.citesight;
+  const { one, announce, place } = window.citesight;
   const { ask } = window.citesight.server;
   const { h, button } = window.citesight.draw;
 
-  const lead = () => button("Open Annotate", () => (location.hash = "#annotate"), { class: "cs-send" });
+  /* To the tab, or to an item there. */
+  const lead = (to = "#annotate") => button("Open Annotate", () => (location.hash = to), { class: "cs-send" });
 
   /* Below the button: which project, and what came of it. */
   async function open(pressed) {
@@ -28,9 +29,9 @@
     const go = button("Send", async () => {
       go.disabled = true;
       try {
-        const { new: fresh } = await ask("send", { project: which.value, answer });
+        const { new: fresh, position } = await ask("send", { project: which.value, answer });
         const said = fresh ? `It is in ${which.value} now.` : `${which.value} had this question; what is new of the answer was added.`;
-        box.replaceChildren(said, lead());
+        box.replaceChildren(said, lead(place.address({ page: "judge", project: which.value, part: position })));
         announce(said);
       } catch (refused) {
         box.replaceChildren(h("span", { role: "alert" }, refused.message));

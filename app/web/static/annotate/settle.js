@@ -16,7 +16,7 @@
     const more = h("div", { class: "ca-row" });
     const seen = new Set();
     const fresh = (all) => all.filter((each) => !seen.has(each.candidate.id));
-    let waiting = found;
+    let waiting = [...found];
     const show = async () => {
       if (!waiting.length) waiting = fresh(await ask("disagreements", { project: name }));
       const some = waiting.splice(0, SHOWN);

@@ -56,7 +56,7 @@ def looked_at(build, shown):
     desk = Annotating(build(encoder))
     project(desk.database, items=1, passages=0, people=("ann", "bob"))
     change_role(desk.database, "ann", "adjudicator")
-    key, _ = desk.add("cats", "What is it?", three_colours())
+    key = desk.add("cats", "What is it?", three_colours()).key
     texts = ("It is red.", "It is green.", "It is a lake.")
     for name, order in (("mini in things", texts), ("mini in gone and by words", texts), ("mine", texts[::-1])):
         add_pool(desk.database, "cats", key, [passage(1, {name: rank}, text) for rank, text in enumerate(order, 1)])

@@ -139,4 +139,6 @@ def test_guidelines_load_nothing_and_run_nothing():
     link = '<a href="https://a.b" target="_blank" rel="noopener noreferrer nofollow">it</a>'
     assert guidelines_html("**Look** at [it](https://a.b)") == f"<p><strong>Look</strong> at {link}</p>\n"
     assert guidelines_html("# Look\n###### here") == "<h3>Look</h3>\n<h6>here</h6>\n"
+    picture = link.replace("a.b", "a.b/c.png").replace(">it<", ">Picture: a *map*<")
+    assert guidelines_html("![a *map*](https://a.b/c.png)") == f"<p>{picture}</p>\n"
     assert guidelines_html("[" * 100_000)  # ends

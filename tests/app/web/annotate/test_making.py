@@ -44,11 +44,14 @@ def test_each_bad_value_of_a_new_project_is_told_beside_its_field(browser):
     told = wrong(ann, project="a/b", judges="many", guidelines="x" * 100_001, scales={"passage": bad, "answer": [good]})
     assert {name: words for name, words in {
         "project": "cannot be called 'a/b'", "judges": "Between 1 and 20 people judge each item; many cannot",
-        "guidelines": "100,001 characters", "passage.0": "no label", "passage.1": "cannot be called 'a b'",
-        "passage.2": "whole number from 0 to 100", "passage.3": "whole number from 0 to 100",
+        "guidelines": "100,001 characters", "passage.0": "no label", "passage.1.key": "cannot be called 'a b'",
+        "passage.2.gain": "whole number from 0 to 100", "passage.3.gain": "whole number from 0 to 100",
         "passage.5": "did not say this grade", "answer": "between 2 and 9 grades; this has 1",
     }.items() if words not in told.pop(name)} == {} == told  # fmt: skip
     assert "same name" in wrong(ann, project="cats", judges=1, scales={"answer": [good, good]})["answer"]
+    for other in ({"key": "YES", "label": "Another"}, {"key": "other", "label": "yes"}):
+        said = wrong(ann, project="cats", judges=1, scales={"passage": [good, {**good, **other}]})
+        assert "which people take for one" in said["passage"]
     assert list(wrong(ann, project="cats", judges=1, scales={"passage": [good] * 10})) == ["passage"]
     for none in (None, "x", 7):
         ann.refused("create", 400, "did not say the grades", project="cats", judges=1, scales={"passage": none})

@@ -44,6 +44,9 @@ def test_items_photos_passages_and_answers_by_the_page(browser, build, shown, tm
     (tmp_path / "lies.png").write_text("<svg onload=alert(1)>")
     gem = {"project": "gems", "question": "What is this?", "photo": "green.png", "references": ["A gem."]}
     assert ann.ask("add", **gem)["added"] == 1 and ann.ask("add", **gem)["added"] == 0
+    assert ann.ask("add", **gem)["kept"] is False
+    assert ann.ask("add", **gem | {"references": ["Another."]})["kept"] is True
+    assert ann.ask("projects")[0]["pooled"] is False
     ann.refused("add", 400, "SVG", **gem | {"photo": "lies.png"})
     ann.refused("add", 400, "2,000", **gem | {"question": "x" * 10_000})
     ann.refused("add", 400, "list of texts", **gem | {"references": "A gem."})
@@ -52,6 +55,7 @@ def test_items_photos_passages_and_answers_by_the_page(browser, build, shown, tm
     wait_for(lambda: ann.ask("pooling", project="gems")["state"] != PoolingState.RUNNING)
     ended = ann.ask("pooling", project="gems")
     assert (ended["state"], ended["error"]) == ("finished", "")
+    assert ann.ask("projects")[0]["pooled"] is True
     item = in_it(ann, "gems")
     assert item["references"] == ["A gem."] and item["candidates"][-1]["what"] == "answer"
     assert item["candidates"][0]["found"] and item["candidates"][0]["title"]
@@ -242,12 +246,12 @@ def test_an_answer_of_the_ask_page_is_sent_with_what_it_was_given_from(build, sh
     ann.refused("send", 400, "no longer kept", project="gems", answer="nothing")
     ann.refused("send", 400, "no project called dogs", project="dogs", answer="whole")
     assert not desk.photos.folder.exists()
-    assert ann.ask("send", project="gems", answer="whole") == {"new": True}
-    assert ann.ask("send", project="gems", answer="whole") == {"new": False}
+    assert ann.ask("send", project="gems", answer="whole") == {"new": True, "position": 1}
+    assert ann.ask("send", project="gems", answer="whole") == {"new": False, "position": 1}
     item = in_it(ann, "gems")
     assert item["question"] == "What is this?" and item["candidates"][-1]["text"] == result.answer.text
     assert [each["text"] for each in item["candidates"][:-1]] == [each.text for each in result.passages]
-    assert ann.ask("send", project="gems", answer="part") == {"new": True}
+    assert ann.ask("send", project="gems", answer="part") == {"new": True, "position": 2}
     whole, part = (each["id"] for each in ann.ask("items", project="gems"))
     sizes = [
         Image.open(io.BytesIO(ann.client.get(f"/annotation/photo/gems/{number}").content)).size

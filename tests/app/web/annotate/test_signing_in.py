@@ -28,7 +28,7 @@ def test_the_first_by_name_runs_the_projects_and_the_others_judge(browser):
         "people": ["ann", "bob"],
     }  # fmt: skip
     ann.ask("create", project="cats", guidelines="# Look", judges=2, blind=True)
-    bob.refused("create", 403, "This is for an owner or above", project="dogs", judges=1)
+    bob.refused("create", 403, "Only owners can do this", project="dogs", judges=1)
     bob.refused("disagreements", 403, "adjudicator", project="cats")
     ann.ask("guidelines", project="cats", guidelines="# Look *twice*")
     assert "<em>twice</em>" in bob.ask("project", project="cats")["guidelines"]
