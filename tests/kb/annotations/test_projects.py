@@ -130,9 +130,9 @@ def test_items_are_added_once(database):
     create_project(database, Project("cats"))
     what = NewItem("What is it?", key="one")
     items = [what, NewItem("Which\x00 one\x07?", "ab" * 32), what]
-    assert vars(add_items(database, "cats", items)) == {"added": 2, "unchanged": 1, "refused": ()}
+    assert vars(add_items(database, "cats", items)) == {"added": 2, "unchanged": 1, "refused": (), "kept": ()}
     again = add_items(database, "cats", [*items, NewItem("Another", key="one"), NewItem("New <b>one</b>")])
-    assert vars(again) == {"added": 1, "unchanged": 3, "refused": (3,)}
+    assert vars(again) == {"added": 1, "unchanged": 3, "refused": (3,), "kept": ()}
     with database.reading() as session:
         asked = select(tables.ItemRow.position, tables.ItemRow.question).order_by(tables.ItemRow.position)
         assert session.execute(asked).all() == [(1, "What is it?"), (2, "Which\ufffd one?"), (3, "New <b>one</b>")]
