@@ -49,7 +49,7 @@ class Listed:
 def create_project(database: Database, project: Project) -> None:
     """Make a project. Its scales stay what they are for good, since judgments rest on them."""
     for scale in (project.passage_scale, project.answer_scale):
-        checked_apart(scale)
+        checked_apart(checked_scale(scale))
     with database.writing() as session:
         insert_project(session, project)
 

@@ -29,7 +29,7 @@ def test_the_address_leads_back_to_where_one_was_and_others_there_too(browser, s
         assert at(page) == "#annotate"
         begin(page, "places")
         first = at(page)
-        assert first == "#annotate/judge/places/1" and page.get_by_text("Item 1 ·").is_visible()
+        assert first == "#annotate/judge/places/1" and page.get_by_text("Item 1", exact=True).is_visible()
         keys = ["1"] * len(cards(page))
         for key in keys:
             page.keyboard.press(key)

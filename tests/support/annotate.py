@@ -61,7 +61,7 @@ def make(page, name: str, judges: int, questions: list[tuple[str, str]], passage
         if photo:
             root(page).get_by_label("Photo (or none)").set_input_files(photo)
         page.get_by_role("button", name="Add this item").click()
-        root(page).get_by_role("cell", name=question, exact=True).wait_for()
+        root(page).get_by_role("cell", name=re.compile(f"{re.escape(question)}$")).wait_for()
     root(page).get_by_label("Passages of an item").fill(str(passages))
     page.get_by_role("button", name="Look for them").click()
     page.get_by_text("All items have theirs.").wait_for()
