@@ -19,7 +19,9 @@ def disputed(browser, desk):
         [candidate] = item["candidates"]
         about = {"project": "cats", "item": item["id"], "candidate": candidate["id"]}
         judge.ask("judge", **about, grade=grade, span=[0, 1], citations={"1": good})
-    return browser().named("zoe"), about
+    zoe = browser().named("zoe")
+    [found] = zoe.ask("disagreements", project="cats")
+    return zoe, about | {"candidate": found["candidate"]["id"]}
 
 
 def test_who_settles_an_answer_sees_its_sources_and_what_each_said_of_them(browser, desk):
