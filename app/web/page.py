@@ -48,9 +48,9 @@ STYLES = ("page", "corpora", "annotate/annotate")
 SCRIPTS = (
     "base", "asking", "page", "corpora", "errors", "kept", "part", "photo", "focus", "annotate/server",
     "annotate/draw", "annotate/preferences", "annotate/place", "annotate/send", "annotate/photo", "annotate/sources",
-    "annotate/card", "annotate/keys", "annotate/back", "annotate/question", "annotate/work", "annotate/compare",
-    "annotate/making", "annotate/settle", "annotate/item", "annotate/pooling", "annotate/projects", "annotate/people",
-    "annotate/page",
+    "annotate/card", "annotate/keys", "annotate/back", "annotate/question", "annotate/lately", "annotate/ends",
+    "annotate/saying", "annotate/work", "annotate/compare", "annotate/making", "annotate/settle", "annotate/item",
+    "annotate/pooling", "annotate/projects", "annotate/people", "annotate/page",
 )  # fmt: skip
 KEEP_PHOTOS = (1800, int(UPLOAD_OLD))  # seconds: look for old uploads so often, delete those older than this
 TAGLINE = "Ask a photo a question. Get an answer that shows its evidence."

@@ -41,6 +41,7 @@ def test_a_project_from_its_making_to_its_settled_end_by_two_people_at_once(brow
         page.keyboard.press("u")  # the last, an answer
         page.locator(".ca-card", has_text="Answer 1 of 1").locator("[aria-pressed=true]").wait_for(state="detached")
         page.keyboard.press("2")
+        page.keyboard.press("ArrowUp")  # from the button for the next item to the last, and on
         page.keyboard.press("ArrowUp")
         page.keyboard.press("c")
         page.keyboard.type(f"{HOSTILE} 12")  # digits judge nothing while a text is typed

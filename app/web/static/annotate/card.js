@@ -97,19 +97,28 @@
     // What was half typed stays, and is saved in its turn.
     const set = (other) => {
       const typing = area.value.trim() !== (value ?? "").trim();
+      const another = (other ?? "").trim() !== (value ?? "").trim();
       value = other ?? "";
-      if (!typing) area.value = value;
+      if (!typing && another) area.value = value;
     };
     return { whole, area, now, set };
   }
 
-  /* candidate: as the server gives it. scale: its grades. place: "Passage 3 of 12". say: told what changes.
+  /* Whether two say the same. What is drawn again loses what is selected in it. */
+  function same(one, other) {
+    const fields = ["grade", "comment", "span", "citations", "correction"];
+    const value = (of) => (typeof of === "string" ? of.trim() : Object.keys(of ?? {}).length ? of : "");
+    return fields.every((name) => JSON.stringify(value(one?.[name])) === JSON.stringify(value(other?.[name])));
+  }
+
+  /* candidate: as the server gives it. scale: its grades. place: "Passage 3 of 12". say: told what changes, and what held.
      past: asks for what one said before. chosen: called when it is pressed; graded: with the grade that is. */
   function card(candidate, scale, place, { say, past, chosen, graded }) {
     const said = () => candidate.said ?? {};
     const changed = (changes) => {
+      const before = candidate.said ?? null;
       candidate.said = { ...said(), ...changes };
-      say(changes);
+      say(changes, before);
       draw();
     };
     const body = text(candidate);
@@ -210,7 +219,9 @@
 
     /* Shows what holds by the server, such as after an undo. */
     function set(now) {
+      const drawn = same(candidate.said, now);
       candidate.said = now;
+      if (drawn) return;
       comment.set(said().comment);
       if (correction) correction.set(said().correction);
       draw();

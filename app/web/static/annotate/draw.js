@@ -111,6 +111,9 @@
     return h("div", { class: "ca-scroll", tabindex: 0, role: "region", "aria-label": label }, h("table", { role: "table" }, h("thead", { role: "rowgroup" }, head), body));
   }
 
+  /* A text as a sentence of its own, however it ends. */
+  const ended = (text) => (/[.?!…。？！؟]["'”’»)\]]*$/.test(text.trim()) ? text.trim() : `${text.trim()}.`);
+
   const counted = (number, one, many = `${one}s`) => `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
 
   /* A text of at most so many characters, cut between words and with dots where something is left out. */
@@ -125,5 +128,5 @@
   const when = (moment) =>
     new Date(moment).toLocaleString("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 
-  window.citesight.draw = { h, button, field, form, problem, sure, table, lines, counted, shortened, when };
+  window.citesight.draw = { h, button, field, form, problem, sure, table, lines, counted, ended, shortened, when };
 })();

@@ -16,14 +16,14 @@
     ["s", "put the item aside, with a reason"],
     ["l", "all in a list, or one at a time"],
     ["+ − 0", "photo larger, smaller, whole"],
-    ["?", "these keys"],
+    ["?", "these keys; Escape closes them"],
   ];
   const SILENT = "citesight-keys-off";
   let silent = remembered(SILENT, false);
 
   /* may: whether keys are for judging now. judge: told a grade's place; does: what other keys do; left: a field was
-     left by Escape; help: shows the keys. */
-  function listen({ may, judge, does, left, help }) {
+     left by Escape, shut: Escape was pressed elsewhere; help: shows the keys. */
+  function listen({ may, judge, does, left, shut, help }) {
     document.addEventListener("keydown", (event) => {
       if (!may() || event.defaultPrevented) return;
       if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -32,8 +32,9 @@
         if (event.key === "Escape") left();
         return;
       }
-      if (event.key === "?") {
-        help();
+      const always = { "?": help, Escape: shut }[event.key];
+      if (always) {
+        always();
         return;
       }
       if (silent) return;

@@ -7,14 +7,16 @@
   const { work, projects, people, place } = window.citesight;
   const RANKS = ["annotator", "adjudicator", "owner"];
   const PAGES = [["judge", "Judge"], ["projects", "Projects"], ["people", "People"]]; // by the rank from which on
-  const at = { root: null, me: null, view: null, saved: null, notice: null, retry: 0, out: false };
+  const at = { root: null, me: null, view: null, saved: null, notice: null, retry: 0, out: false, lost: false };
 
   async function start() {
     at.view = h("div", { class: "ca-view" });
     at.saved = h("p", { class: "ca-saved", role: "status" });
     at.notice = h("div", { class: "ca-notice" });
     at.bar = h("div", { class: "ca-bar" });
-    at.root.replaceChildren(at.bar, at.notice, at.view);
+    const top = h("div", { class: "ca-top" }, at.bar, at.notice); // stays in sight, and nothing lies under it
+    new ResizeObserver(() => at.root.style.setProperty("--ca-top", `${top.offsetHeight}px`)).observe(top);
+    at.root.replaceChildren(top, at.view);
     await enter();
   }
 
@@ -89,6 +91,9 @@
     if (to.page === "judge" && work.turned(to.project, Number(to.part))) return;
     work.close();
     projects.close();
+    if (!at.out) at.notice.replaceChildren();
+    at.lost = false;
+    state();
     at.links.forEach((link) => link.setAttribute("aria-current", link.dataset.page === to.page ? "page" : "false"));
     const view = cleared();
     const owner = at.me.person.role === "owner";
@@ -133,7 +138,7 @@
     at.leave.hidden = at.out;
     const { count, undo, problem: why } = waiting();
     const among = undo ? ", an undo among them" : "";
-    const words = count === 0 ? (at.out ? "" : "Saved") : why ? `${counted(count, "change")} not saved yet${among}, kept in this browser. ${why} It is tried again.` : "Saving …";
+    const words = count === 0 ? (at.out || at.lost ? "" : "Saved") : why ? `${counted(count, "change")} not saved yet${among}, kept in this browser. ${why} It is tried again.` : "Saving …";
     if (at.saved.textContent !== words) at.saved.textContent = words;
     at.saved.classList.toggle("ca-unsaved", Boolean(count && why));
     const left = others();
@@ -155,10 +160,13 @@
     if (what === "out") out(about[0]);
     if (what === "refused") {
       at.notice.replaceChildren(problem(`Not saved: ${about[1]}`));
+      at.lost = true;
+      state();
       announce(about[1]);
     }
     if (what === "saved") {
       at.notice.replaceChildren();
+      at.lost = false;
       at.out = false; // signed in again in another tab
       state();
     }

@@ -84,12 +84,21 @@
 
   channel.addEventListener("message", ({ data: { what, op, came } }) => op.person === state.person && heard(what, op, came));
 
-  /* name: "judge", "skip" or "undo"; told: what of. */
+  /* name: "judge", "skip" or "undo"; told: what of. Gives its number. */
   function say(name, told) {
     const id = crypto.getRandomValues(new Uint32Array(3)).join("-");
     keep([...queue(), { id, tab, person: state.person, name, told }]);
     tell("waiting");
     send();
+    return id;
+  }
+
+  /* What was said in a project and is not saved yet, in its order, without what an undo among it takes back; of what is
+     saved already an undo takes back what its answer says. */
+  function held(project) {
+    const left = [];
+    own().filter(({ told }) => told.project === project).forEach((each) => (each.name === "undo" ? left.pop() : left.push(each)));
+    return left;
   }
 
   function sender() {
@@ -190,9 +199,9 @@
     say,
     signed,
     waiting: () => ({ count: own().length, undo: own().some((each) => each.name === "undo"), problem: state.problem }),
-    // What was said of an item and is not saved yet, in its order; what an undo among it does, its answer says.
+    // What was said of an item and is not saved yet.
     queued: (project, item) =>
-      own().filter(({ name, told }) => name === "judge" && told.project === project && told.item === item).map(({ told: { project: _, item: __, ...said } }) => said),
+      held(project).filter(({ name, told }) => name === "judge" && told.item === item).map(({ told: { project: _, item: __, ...said } }) => said),
     here: (op) => op.tab === tab, // said in this tab
     others: () => queue().filter((each) => each.person !== state.person),
     top: (project, number) => (state.tops[project] = own().length ? state.tops[project] : number),

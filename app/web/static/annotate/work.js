@@ -4,15 +4,17 @@
   "use strict";
   const { announce } = window.citesight;
   const { place } = window.citesight;
-  const { ask, say, top, told, here, waiting, queued, hopeless } = window.citesight.server;
-  const { h, button, field, form, problem, counted } = window.citesight.draw;
+  const { ask, top, hopeless } = window.citesight.server;
+  const { h, button, field, form, problem, counted, ended } = window.citesight.draw;
+  const { ends } = window.citesight;
   const { remembered, remember } = window.citesight.preferences;
   const NARROW = matchMedia("(max-width: 820px)").matches;
   const ONE = "citesight-one-at-a-time";
+  const IN_SIGHT = 40; // pixels of a passage, at least
   const RETRY = 3_000; // milliseconds, where the server could not be reached
   // loading: how often something was; busy: it is now, and what is on the screen is not to be judged any more; said: how
   // often something was said here.
-  const at = { project: null, item: null, cards: [], current: 0, view: null, parts: {}, loading: 0, busy: false, timer: 0, said: 0 };
+  const at = { project: null, item: null, cards: [], current: 0, view: null, parts: {}, loading: 0, busy: false, timer: 0, said: 0, refused: "" };
 
   const set = { one: remembered(ONE, NARROW) };
 
@@ -20,6 +22,7 @@
   async function open(view, project, position) {
     close();
     at.view = view;
+    saying.begin();
     view.replaceChildren(h("p", { class: "ca-faint" }, "Loading …"));
     const found = await ask("project", { project });
     if (at.view !== view) return;
@@ -58,7 +61,7 @@
     busy(true);
     let got;
     try {
-      await sentAll();
+      await saying.sentAll();
       got = which ? await ask("item", { project: project.name, ...which }) : await ask("next", { project: project.name });
     } catch (refused) {
       if (turn === at.loading && at.view === view) failed(refused, () => load(which, candidate));
@@ -68,26 +71,17 @@
     busy(false);
     top(project.name, got.top);
     at.item = got.item;
-    counts(got);
+    saying.counts(got);
     const to = { page: "judge", project: project.name, part: got.item?.position };
     place.put(to, place.here().part ? "pushState" : "replaceState");
-    if (got.item) addQueued(got.item);
+    if (got.item) saying.addQueued(got.item);
     if (got.item) show(candidate);
     else nothingLeft();
   }
 
-  /* How far the person is by the server, which does not know what is not saved yet. */
-  function counts(got) {
-    at.mine = got.mine;
-    at.done = Boolean(got.item?.candidates.every((each) => each.said?.grade));
-  }
-
-  /* What was said of an item and has not reached the server yet. */
-  function addQueued(item) {
-    queued(at.project.name, item.id).forEach(({ candidate, ...changes }) => {
-      const of = candidate === null ? item : item.candidates.find((each) => each.id === candidate);
-      if (of) of.said = { ...of.said, ...changes };
-    });
+  function nothingLeft() {
+    at.cards = [];
+    at.parts.back = ends.nothingLeft(at.view, at, load, lookBack);
   }
 
   function busy(now) {
@@ -100,7 +94,7 @@
       at.item = null;
       at.cards = [];
       busy(false);
-      at.view.replaceChildren(problem(refused.message), h("div", { class: "ca-row" }, button("Next item", () => load())));
+      ends.gone(at.view, at.project, refused, refused.message === at.refused, load);
       return;
     }
     if (refused.status === 401) {
@@ -109,7 +103,7 @@
       return; // the page tells it, and how to go on
     }
     at.timer = setTimeout(again, RETRY);
-    const words = [problem(`${refused.message} The next item comes as soon as it can be had.`), h("div", { class: "ca-row" }, button("Try again", again))];
+    const words = [problem(`${refused.message} The item comes as soon as it can be had.`), h("div", { class: "ca-row" }, button("Try again", again))];
     if (at.item) {
       busy(false); // the one that is there can be gone on with
       at.parts.more.replaceChildren(...words);
@@ -117,27 +111,6 @@
     } else {
       at.view.replaceChildren(...words);
     }
-  }
-
-  /* What comes next depends on what was said; so it waits for that, but not for ever where there is no connection. */
-  async function sentAll() {
-    const until = Date.now() + 3_000;
-    while (waiting().count && !waiting().problem && Date.now() < until) await new Promise((done) => setTimeout(done, 20));
-  }
-
-  function nothingLeft() {
-    at.cards = [];
-    at.view.replaceChildren(
-      h(
-        "div",
-        { class: "ca-panel ca-end" },
-        h("h2", { tabindex: -1 }, "Nothing is left for you here"),
-        h("p", {}, `You have judged ${counted(at.mine.done, "item")} of ${at.project.name}. Others hold or have judged the rest, or nothing was looked for yet; what somebody holds becomes free in half an hour.`),
-        h("div", { class: "ca-row" }, button("Look again", () => load()), button("What I judged", lookBack)),
-        (at.parts.back = h("div", {})),
-      ),
-    );
-    at.view.querySelector("h2").focus();
   }
 
   function show(candidate) {
@@ -148,7 +121,7 @@
       const mine = of(each.what);
       const place = `${kinds[each.what]} ${mine.indexOf(each) + 1} of ${mine.length}`;
       return window.citesight.card(each, project.scales[each.what], place, {
-        say: (changes) => (said(item, each.id, changes), progress()),
+        say: (changes, before) => (saying.said(item, each.id, changes, before), progress()),
         past: (one) => ask("history", { project: project.name, item: item.id, candidate: one.id }),
         chosen: () => choose(at.cards.findIndex((card) => card.candidate === each)),
         graded: (number) => (choose(at.cards.findIndex((card) => card.candidate === each)), judge(number)),
@@ -160,7 +133,11 @@
         `annotation/photo/${encodeURIComponent(project.name)}/${item.id}`,
         `Photo of item ${item.position}`,
         item.said?.region ?? null,
-        (region) => said(item, null, { region }),
+        (region) => {
+          const before = item.said ?? null;
+          item.said = { ...before, region };
+          saying.said(item, null, { region }, before);
+        },
       );
     at.zoom = picture ? picture.zoom : () => {};
     at.frame = picture ? picture.frame : () => {};
@@ -172,7 +149,16 @@
       mode: button("", () => mode(!set.one), { title: "l" }),
       steps: h("div", { class: "ca-row" }, button("Previous", () => step(-1)), button("Next", () => step(1))),
       next: button("Next item", () => load(), { class: "ca-button ca-first ca-next" }),
+      head: h("div", { class: "ca-row ca-head" }),
     });
+    parts.head.append(
+      parts.progress,
+      parts.mode,
+      button("Put aside", skip, { title: "s" }),
+      button("Undo", saying.undo, { title: "u" }),
+      button("What I judged", lookBack),
+      button("Keys", help, { title: "?" }),
+    );
     at.view.replaceChildren(
       h(
         "div",
@@ -187,16 +173,7 @@
         h(
           "div",
           { class: "ca-main" },
-          h(
-            "div",
-            { class: "ca-row ca-head" },
-            parts.progress,
-            parts.mode,
-            button("Put aside", skip, { title: "s" }),
-            button("Undo", undo, { title: "u" }),
-            button("What I judged", lookBack),
-            button("Keys", help, { title: "?" }),
-          ),
+          parts.head,
           parts.more,
           parts.back,
           parts.list,
@@ -209,16 +186,10 @@
     const wanted = at.cards.findIndex((card) => card.candidate.id === candidate);
     choose(wanted >= 0 ? wanted : Math.max(0, firstOpen(0)));
     at.cards[at.current]?.whole.focus({ preventScroll: true });
-    if (wanted >= 0) at.cards[wanted].whole.scrollIntoView({ block: "nearest" });
-    else at.view.scrollIntoView({ block: "start" }); // photo and question first
+    if (wanted < 0) at.view.scrollIntoView({ block: "start" }); // photo and question first
+    if (at.current > 0) at.cards[at.current].whole.scrollIntoView({ block: "nearest" });
     progress();
-    announce(`Item ${item.position}: ${item.question}. ${at.cards[at.current]?.whole.getAttribute("aria-label") ?? ""}`);
-  }
-
-  /* candidate: null where it is said of the whole item. */
-  function said(item, candidate, changes) {
-    at.said += 1;
-    say("judge", { project: at.project.name, item: item.id, candidate, ...changes });
+    announce(`Item ${item.position}: ${ended(item.question)} ${at.cards[at.current]?.whole.getAttribute("aria-label") ?? ""}`);
   }
 
   const firstOpen = (from) => {
@@ -242,17 +213,46 @@
       each.whole.hidden = set.one && number !== place;
     });
     if (!move) return;
+    stay();
     card.whole.focus({ preventScroll: true });
     card.whole.scrollIntoView({ block: "nearest" });
   }
 
-  const step = (by) => choose(Math.min(at.cards.length - 1, Math.max(0, at.current + by)), true);
+  /* Whoever goes on with the item that is there is not carried off once another can be had. */
+  function stay() {
+    if (!at.timer) return;
+    clearTimeout(at.timer);
+    at.timer = 0;
+    at.parts.more?.replaceChildren();
+  }
+
+  /* The button for the next item comes after the last of them. */
+  function step(by) {
+    const from = document.activeElement === at.parts.next ? at.cards.length : at.current;
+    choose(Math.min(at.cards.length - 1, Math.max(0, from + by)), true);
+  }
 
   function mode(one) {
     set.one = remember(ONE, one);
     at.parts.mode.textContent = one ? "All in a list" : "One at a time";
     at.parts.steps.hidden = !one || at.cards.length < 2;
     choose(at.current, true);
+  }
+
+  /* What keys judge is in sight; else it is shown, and nothing is judged. */
+  function inSight() {
+    const card = at.cards[at.current]?.whole;
+    if (!card) return false;
+    if (document.activeElement === at.parts.next) {
+      announce("All are judged. An arrow leads back to them; Enter or g goes on to the next item.");
+      return false;
+    }
+    const { top, bottom } = card.getBoundingClientRect();
+    const from = Math.max(0, at.parts.head.getBoundingClientRect().bottom);
+    if (bottom > from + IN_SIGHT && top < innerHeight - IN_SIGHT) return true;
+    choose(at.current, true);
+    announce(`${card.getAttribute("aria-label")} is what keys judge.`);
+    return false;
   }
 
   function judge(number) {
@@ -264,6 +264,7 @@
       choose(next, true);
       announce(`${label}. Next: ${at.cards[next].whole.getAttribute("aria-label")}`);
     } else {
+      at.cards.forEach((each) => each.whole.classList.remove("ca-current")); // keys judge none of them there
       at.parts.next.focus();
       announce(`${label}. All are judged; Enter or g goes on to the next item.`);
     }
@@ -275,16 +276,10 @@
     else load();
   }
 
-  function undo() {
-    keep();
-    at.said += 1;
-    say("undo", { project: at.project.name });
-  }
-
   function skip() {
     const [whole, reason] = field("Why is it put aside?", { maxlength: 1000, required: true, placeholder: "the photo shows nothing of it" });
     const put = async () => {
-      say("skip", { project: at.project.name, item: at.item.id, reason: reason.value });
+      saying.skipped(reason.value);
       await load();
     };
     const made = form([whole], "Put aside", put);
@@ -294,93 +289,33 @@
     reason.focus();
   }
 
-  const lookBack = () => window.citesight.lookBack(at.parts.back, at.project, load);
-  const help = () => window.citesight.keys.help(at.parts.more);
+  /* Below the row of buttons, where it is in sight however far down one is. */
+  const near = (box) => box.scrollIntoView({ block: "nearest" });
+  const lookBack = () => window.citesight.lookBack(at.parts.back, at.project, load).then(() => near(at.parts.back));
+  const help = () => (window.citesight.keys.help(at.parts.more), near(at.parts.more));
 
-  told((what, op, came) => {
-    if (!at.project || op?.told?.project !== at.project.name) return;
-    const now = came?.said; // what holds by now
-    const shown = now && at.item?.id === now.item;
-    if (shown) finished(came.done);
-    if (shown && !here(op)) seen(now);
-    if (!here(op)) return;
-    if (what === "undone") {
-      if (!now) announce("There is nothing to undo.");
-      else if (shown) undone(now);
-      else load({ item: now.item }, now.candidate);
-    } else if (what === "refused" && at.item?.id === op.told.item) {
-      load({ item: at.item.id }, op.told.candidate);
-    }
-  });
-
-  /* Shows what was said in another tab. What is being typed here stays. */
-  function seen(now) {
-    if (now.candidate === null) {
-      at.item.said = now;
-      at.frame(now.region ?? null);
-    }
-    at.cards.find((card) => card.candidate.id === now.candidate)?.set(now);
-    progress();
+  function shut() {
+    const open = [at.parts.more?.querySelector(".ca-keys"), at.parts.back?.firstChild].filter(Boolean);
+    open.forEach((panel) => panel.remove());
+    if (open.length) choose(at.current, true);
   }
 
-  /* Shows what was said elsewhere while nobody looked here, perhaps on another machine. */
-  async function refresh() {
-    const { item, view, loading, said: before } = at;
-    if (document.hidden || !item || at.busy) return;
-    let got;
-    try {
-      await sentAll();
-      got = await ask("item", { project: at.project.name, item: item.id });
-    } catch (refused) {
-      if (hopeless(refused) && at.view === view && at.item === item) failed(refused);
-      return; // else what is there can be gone on with
-    }
-    if (at.view !== view || at.loading !== loading || at.said !== before) return;
-    const numbers = (of) => String(of.candidates.map((each) => each.id));
-    if (numbers(got.item) !== numbers(item)) {
-      load({ item: item.id }, at.cards[at.current]?.candidate.id);
-      return;
-    }
-    counts(got);
-    top(at.project.name, got.top);
-    addQueued(got.item);
-    seen({ ...got.item.said, candidate: null });
-    got.item.candidates.forEach((each) => seen({ ...each.said, candidate: each.id }));
-  }
-  document.addEventListener("visibilitychange", refresh);
-
-  function finished(done) {
-    at.mine.done += Number(done) - Number(at.done);
-    at.done = done;
-    progress();
-  }
-
-  function undone(now) {
-    const place = at.cards.findIndex((card) => card.candidate.id === now.candidate);
-    if (place < 0) {
-      load({ item: at.item.id });
-      return;
-    }
-    at.cards[place].set(now);
-    choose(place, true);
-    progress();
-    announce(`Undone: ${at.cards[place].whole.getAttribute("aria-label")}.`);
-  }
-
+  const saying = window.citesight.saying(at, { load, choose, keep, stay, progress, failed });
   window.citesight.keys.listen({
     may: () => at.item && !at.busy && at.view?.checkVisibility(),
-    judge,
-    left: () => choose(at.current, true),
+    judge: (number) => inSight() && judge(number),
+    left: () => (shut(), choose(at.current, true)),
+    shut,
     help,
     does: {
       g: goOn,
-      u: undo,
+      u: saying.undo,
       s: skip,
       m: () => at.cards[at.current]?.mark(),
       c: () => at.cards[at.current]?.comment(),
       v: () => at.cards[at.current]?.source(),
-      y: () => at.cards[at.current]?.supported(true),
-      n: () => at.cards[at.current]?.supported(false),
+      y: () => inSight() && at.cards[at.current].supported(true),
+      n: () => inSight() && at.cards[at.current].supported(false),
       l: () => mode(!set.one),
       "+": () => at.zoom(1.5),
       "-": () => at.zoom(1 / 1.5),
