@@ -40,6 +40,11 @@ _KNOWN = re.compile(
     r"(ascii|utf-(8|16|16-[lb]e|32|32-[lb]e)|iso8859-\d+|cp\d+|koi8-[rut]|mac-[a-z]+|tis-620"
     r"|gb2312|gbk|gb18030|hz|big5|big5hkscs|euc_\w+|shift_jis\w*|iso2022_\w+|johab)"
 )
+# What says it is one of them is read as the larger one that it is part of (WHATWG, Encoding Standard).
+_READ_AS = {
+    "iso8859-1": "cp1252", "ascii": "cp1252", "iso8859-9": "cp1254", "shift_jis": "cp932", "gb2312": "gb18030",
+    "gbk": "gb18030", "euc_kr": "cp949", "big5": "big5hkscs",
+}  # fmt: skip
 # UTF-8 that was read as Windows-1252 and saved: a Â, Ã, Å, Ä or â and what its other bytes look like there.
 _TWICE = re.compile(
     "[\u00c2-\u00c5][\u0080-\u00bf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2013-\u203a\u20ac\u2122]"
@@ -108,8 +113,7 @@ def _known_encoding(name: str) -> str:
         return ""
     if not _KNOWN.fullmatch(known):
         return ""
-    # What says it is one of the first two is nearly always the third.
-    return {"iso8859-1": "cp1252", "ascii": "cp1252", "iso8859-9": "cp1254", "shift_jis": "cp932"}.get(known, known)
+    return _READ_AS.get(known, known)
 
 
 def spoilt(text: str) -> str:
@@ -139,10 +143,10 @@ def _reads_twice(letters: str) -> bool:
 
 
 def _is_utf8(data: bytes) -> bool:
-    """Whether it is, but for a character cut at its end, or a few bytes among many letters."""
+    """Whether it is, but for a character cut at its end, or bytes that are fewer than its letters: text in another
+    encoding has hardly a letter that is one of UTF-8 too."""
     text = data.decode("utf-8", "surrogateescape")
-    bad, good = len(_BYTES.findall(text)), len(_LETTERS.findall(text))
-    return bad * 5 <= good
+    return len(_BYTES.findall(text)) <= len(_LETTERS.findall(text))
 
 
 def _wide(data: bytes) -> str:

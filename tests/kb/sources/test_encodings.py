@@ -50,6 +50,8 @@ def test_a_beginning_may_end_within_a_character():
     [
         (b"nul \0 in it, and \0 again", "NUL"),
         ((GERMAN + "x").encode() + b"\xe9", "UTF-8 but for byte"),
+        ("Die Brücke über den Fluß ist schön.\n".encode() + "Der König kam.".encode("cp1252"), "UTF-8 but for byte"),
+        ("Ein schöner Tag mit ü".encode()[:-1] + b" und mehr", "UTF-8 but for byte"),
         (GERMAN.encode().decode("cp1252").encode(), "wrong encoding and saved so"),
         ("It’s – “so”".encode().decode("cp1252", "replace").replace("\ufffd", "").encode(), "wrong encoding"),
         (GERMAN.encode("cp1252").decode("utf-8", "replace").encode(), "letters are lost"),
@@ -70,6 +72,15 @@ def test_what_is_spoilt_is_refused(data, says):
 )  # fmt: skip
 def test_what_only_looks_spoilt_is_taken(text):
     assert decoded(text.encode())[0] == text
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "declared"),
+    [("朱镕基", "gbk", "gb2312"), ("朱镕基", "gb18030", "gbk"), ("똠방각하", "cp949", "euc-kr"),
+     ("嘅咗", "big5hkscs", "big5")],
+)  # fmt: skip
+def test_an_encoding_is_read_as_the_larger_one_that_it_is_part_of(text, encoding, declared):
+    assert decoded(text.encode(encoding), [declared])[0] == text
 
 
 def test_what_is_declared_goes_before_a_guess_and_after_a_mark():
