@@ -99,6 +99,7 @@ def test_a_photo_that_is_changed_while_it_is_looked_at(ready: Visit, tmp_path: P
     ready.page.locator("#cs-photo img").wait_for()
     ready.page.get_by_role("button", name="Remove Image").click()
     ready.page.locator("#cs-photo img").wait_for(state="detached")
+    ready.page.get_by_text("Drop a photo here").wait_for()  # with another field for files
     ready.give_photo(tmp_path / "none.jpg")
     ready.page.locator("#cs-unfit [role=alert]").wait_for()
     ready.page.wait_for_function("!window.beginning()")
