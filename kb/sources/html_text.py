@@ -69,7 +69,8 @@ def html_text(data: bytes, charset: str = "", everything: bool = False) -> HtmlT
     title, language, licence = _title(tree), _language(tree), _licence(tree)
     _drop_hidden(tree)
     _fill_tables(tree)
-    found = bare_extraction(tree, include_comments=False, include_tables=True)
+    # Without favor_recall, text that is in no paragraph of its own is lost where paragraphs stand beside it.
+    found = bare_extraction(tree, include_comments=False, include_tables=True, favor_recall=True)
     blocks = () if found is None or found.body is None else tuple(_levelled(found.body))
     if everything and all(level for level, _ in blocks):
         tree = _tree(text, everything)  # anew, since it has been taken apart

@@ -6,6 +6,7 @@ import pytest
 
 from kb.records import Section, clean_text
 from kb.sources.file_text import parse
+from kb.sources.html_text import html_text
 from kb.sources.web_page_text import extract
 
 BEFORE = "This is the list that we give to everybody who comes along to the camp in the mountains every single year."
@@ -62,3 +63,11 @@ def test_html_within_markdown_is_text():
 def test_forms_of_type_are_plain_letters():
     odd = "of\ufb01cers \ufb02y \ufb03 soft\u00adly \uff21\uff11 \uff76\uff9e x² ½"
     assert clean_text(odd) == "officers fly ffi softly A1 ガ x² ½"
+
+
+def test_text_in_no_paragraph_of_its_own_is_read_beside_paragraphs():
+    about = "tells of the mill by the river and of those who worked there then, and what it ground for the whole valley"
+    said = [f"Sentence number {n} {about}, day and night." for n in range(12)]
+    article = "".join(f"<p>{one}</p>" if n % 2 else f"<div>{one}</div>" for n, one in enumerate(said))
+    page = f"<html><body><article><h1>The mill</h1>{article}</article></body></html>"
+    assert [text for level, text in html_text(page.encode()).blocks if not level] == said
