@@ -17,6 +17,9 @@ from pathlib import Path
 
 from common.passage import Passage
 
+UNKNOWN_LICENCE = "unknown"
+UNKNOWN_LANGUAGE = "und"  # BCP 47: undetermined
+
 _CONTROL_SPACE = re.compile(r"[\t-\r\x85]")
 # Other control characters and lone surrogates cannot be stored everywhere; the last four only tell a
 # typesetter where a line may break, and would split words that look whole.

@@ -8,11 +8,12 @@ from __future__ import annotations
 from app.service.job_states import IndexState
 from app.service.results import IndexStatus
 from app.web.escaping import escape
+from kb.records import UNKNOWN_LICENCE
 
 
 def licence_said(licence: str) -> str:
     """What is said of a licence, which may not be known; not escaped."""
-    return "licence unknown" if licence in ("", "unknown") else licence
+    return "licence unknown" if licence in ("", UNKNOWN_LICENCE) else licence
 
 
 def error(sentence: str, again: str = "") -> str:

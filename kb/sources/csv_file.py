@@ -13,9 +13,9 @@ from pathlib import Path
 
 from common.problems import Problem
 from common.text import shown
-from kb.records import Source
+from kb.records import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, Source
 from kb.sources.lines import MOST_CHARACTERS, Line, check_file, read_lines
-from kb.sources.rows import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, document, file_kind, make_source, records
+from kb.sources.rows import document, file_kind, make_source, records
 
 _MOST_LINES = 10_000  # of a row
 _READ_AGAIN = 64_000_000  # characters in all, after quotation marks that nothing closes

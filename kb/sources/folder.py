@@ -17,10 +17,10 @@ from pathlib import Path
 
 from common.problems import Problem, unreadable
 from common.text import shown
-from kb.records import DocumentRecord, Skipped, Source
+from kb.records import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, DocumentRecord, Skipped, Source
 from kb.sources.file_text import SECONDS, Parser, parse
 from kb.sources.kinds import LANGUAGE, LICENCE, NAMED, Field, SourceKind
-from kb.sources.rows import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, key_like, made_by, make_source, safe_key
+from kb.sources.rows import key_like, made_by, make_source, safe_key
 
 FILES = {".txt": "txt", ".md": "md", ".markdown": "md", ".html": "html", ".htm": "html", ".pdf": "pdf"}
 MOST_BYTES = {"txt": 16 << 20, "md": 16 << 20, "html": 16 << 20, "pdf": 128 << 20}

@@ -16,15 +16,13 @@ from typing import Any
 from lxml.etree import Element, iterwalk
 from lxml.html import fragment_fromstring
 
-from kb.records import clean_text
+from kb.records import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, clean_text
 from kb.sources.encodings import Encoding, decoded
 from kb.sources.exponents import with_exponents
 from kb.sources.outline import MOST_TITLE
 from kb.sources.tables import MAX_CELL, MAX_COLUMNS, Cell, Grid, grid_of
 
 MAX_SPAN = 100  # rows of a table that a cell stands in
-
-UNKNOWN_LANGUAGE, UNKNOWN_LICENCE = "und", "unknown"  # the first is BCP 47's word for it
 
 _META_CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s{0,9}=\s{0,9}["']?\s{0,9}([\w:.-]{1,40})""", re.IGNORECASE)
 _XML_CHARSET = re.compile(rb"""^\s{0,9}<\?xml[^>]{0,200}?encoding\s{0,9}=\s{0,9}["']([\w:.-]{1,40})""")
@@ -235,18 +233,21 @@ def _headed(caption: str, rows: list[list[Cell]]) -> Grid | None:
 def _levelled(body: Any) -> Iterator[tuple[int, str | Grid]]:
     """(level, text) of all that is in the tree which trafilatura makes, and the tables of data."""
     for element in _blocks(body):
-        if element.tag == "table":
-            yield 0, _table(element)
+        if isinstance(element, Grid):
+            yield 0, element
         elif text := _row(element) if element.tag == "row" else _text(element):
             heading = element.tag == "head"
             yield int(re.sub(r"\D", "", element.get("rend", ""))[:1] or 2) if heading else 0, text
 
 
 def _blocks(element: Any) -> Iterator[Any]:
-    """The elements that make a line each, in order: headings, paragraphs, items of lists, rows of tables."""
+    """The elements that make a line each, in order: headings, paragraphs, items of lists, rows of tables; and tables of
+    data, each as a Grid."""
     for child in element:
-        parted = child.tag != "table" or _table(child) is None
-        if parted and child.tag in ("list", "table", "quote", "div", "item") and any(
+        table = _table(child) if child.tag == "table" else None
+        if table is not None:
+            yield table
+        elif child.tag in ("list", "table", "quote", "div", "item") and any(
             inner.tag in ("p", "head", "item", "row", "list", "quote", "table") for inner in child
         ):
             yield _line(child.text)

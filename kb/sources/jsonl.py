@@ -10,9 +10,9 @@ from pathlib import Path
 
 from common.problems import Problem
 from common.text import shown
-from kb.records import Source
+from kb.records import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, Source
 from kb.sources.lines import check_file, json_value, read_lines
-from kb.sources.rows import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, document, file_kind, make_source, records
+from kb.sources.rows import document, file_kind, make_source, records
 
 _STRANGE_LINES = 1000  # after so many and no object among them, the file is something else
 

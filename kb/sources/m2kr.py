@@ -8,10 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from kb.records import Source
+from kb.records import UNKNOWN_LICENCE, Source
 from kb.sources.kinds import CORPUS, LICENCE, Field, SourceKind, Values
 from kb.sources.parquet import check_plain, passages
-from kb.sources.rows import UNKNOWN_LICENCE
 
 HUB = "BByrneLab/multi_task_multi_modal_knowledge_retrieval_benchmark_M2KR"
 

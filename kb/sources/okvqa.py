@@ -11,11 +11,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from kb.records import Source
+from kb.records import UNKNOWN_LICENCE, Source
 from kb.sources import parquet
 from kb.sources.csv_file import read_rows
 from kb.sources.kinds import CORPUS, LICENCE, Field, SourceKind, Values
-from kb.sources.rows import UNKNOWN_LICENCE, make_source, passage, records
+from kb.sources.rows import make_source, passage, records
 
 HUB = "BByrneLab/OKVQA_FLMR_preprocessed_GoogleSearch_passages"
 _TITLE = "OK-VQA, passages from Google Search"

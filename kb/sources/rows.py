@@ -14,13 +14,18 @@ from pathlib import Path
 
 from common.problems import BadRequest, Problem
 from common.text import shown
-from kb.records import DocumentRecord, Section, Skipped, Source, clean_text
+from kb.records import (
+    UNKNOWN_LANGUAGE,
+    UNKNOWN_LICENCE,
+    DocumentRecord,
+    Section,
+    Skipped,
+    Source,
+    clean_text,
+)
 from kb.sources.encodings import spoilt
 from kb.sources.kinds import LANGUAGE, LICENCE, NAMED, Field, SourceKind, Values, first_documents
 from kb.sources.lines import MOST_CHARACTERS
-
-UNKNOWN_LICENCE = "unknown"
-UNKNOWN_LANGUAGE = "und"  # ISO 639: undetermined
 
 _MOST = {"title": 1000, "licence": 64, "topic": 1000, "description": 10_000}  # characters
 _MOST_URL, _MOST_IMAGES = 2000, 100

@@ -15,10 +15,10 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from kb.records import Section
+from kb.records import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, Section
 from kb.sources.bounded_process import BoundedProcess, serve
 from kb.sources.encodings import decoded
-from kb.sources.html_text import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, html_text
+from kb.sources.html_text import html_text
 from kb.sources.outline import bounded, outlined, sections
 
 HTML, PLAIN = ("text/html", "application/xhtml+xml"), "text/plain"

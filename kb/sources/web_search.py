@@ -31,13 +31,13 @@ import httpx
 
 from common.problems import Problem
 from common.whole_files import write_whole
-from kb.records import DocumentRecord, Section, Skipped, Source, clean_text
+from kb.records import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, DocumentRecord, Section, Skipped, Source, clean_text
 from kb.sources.http_get import Limit, NoPage, Refused, Reply, get
 from kb.sources.kinds import CORPUS, Field, SourceKind, Values
 from kb.sources.public_addresses import Address, is_public
 from kb.sources.questions import read_questions
 from kb.sources.rows import make_source
-from kb.sources.web_page_text import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, PageText, Reader
+from kb.sources.web_page_text import PageText, Reader
 from kb.sources.web_pages import DELAY, MAX_URL, Fetcher, Page
 
 RESULTS = 10  # of a question

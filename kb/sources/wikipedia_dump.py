@@ -27,7 +27,7 @@ from typing import BinaryIO
 from xml.parsers import expat
 
 from common.problems import Problem
-from kb.records import DocumentRecord, Skipped, Source, clean_text
+from kb.records import UNKNOWN_LANGUAGE, DocumentRecord, Skipped, Source, clean_text
 from kb.sources.dump_counts import LISTS, REDIRECTS, ROWS, Seen, add, template, told
 from kb.sources.dump_pages import (
     MAX_HEAD,
@@ -149,7 +149,7 @@ def _site(xml: bytes, path: Path) -> Site:
     before, wiki, _ = base.partition("/wiki/")
     return Site(
         title=clean_text(texts.get("sitename", ""))[:200] or "Wikipedia",
-        language=clean_text(language)[:20] or texts.get("dbname", "").removesuffix("wiki")[:20] or "und",
+        language=clean_text(language)[:20] or texts.get("dbname", "").removesuffix("wiki")[:20] or UNKNOWN_LANGUAGE,
         homepage=base,
         base=before + wiki if wiki else base.rpartition("/")[0] + "/",
         file_words=FILE_WORDS | {spaces.get(name, "file").lower() for name in ("6", "-2")},

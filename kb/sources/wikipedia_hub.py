@@ -11,10 +11,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from common.problems import Problem
-from kb.records import Source
+from kb.records import UNKNOWN_LANGUAGE, Source
 from kb.sources import parquet
 from kb.sources.kinds import CORPUS, Field, SourceKind
-from kb.sources.rows import UNKNOWN_LANGUAGE, document, make_source, records
+from kb.sources.rows import document, make_source, records
 
 HUB = "wikimedia/wikipedia"
 _ARTICLE = ("id", "url", "title", "text")

@@ -260,7 +260,6 @@ class _Scan:
             else:
                 self.tables.left_out += 1
 
-
     def take_table(self, number: int, path: tuple[str, ...]) -> None:
         """Make a section of a table that lies in the section `path`."""
         text, self._waiting[number] = self._waiting[number], ""

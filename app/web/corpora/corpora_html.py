@@ -23,7 +23,7 @@ from app.web.escaping import escape, marked, question_stems, safe_link
 from app.web.notices import licence_said
 from common.jobs import duration
 from common.passage import Passage
-from kb.records import Document, DocumentRecord, Skipped, TextHit
+from kb.records import UNKNOWN_LANGUAGE, Document, DocumentRecord, Skipped, TextHit
 
 if TYPE_CHECKING:  # they come with the catalogue, which takes seconds to import
     from app.service.corpus_state import CorpusState
@@ -381,7 +381,7 @@ def _count(number: int, thing: str) -> str:
 
 
 def _language(language: str) -> str:
-    return "" if language in ("", "und") else language
+    return "" if language in ("", UNKNOWN_LANGUAGE) else language
 
 
 def _shortened(text: str, most: int = BEGINNING) -> str:
