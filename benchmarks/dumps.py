@@ -120,10 +120,10 @@ def holes_in(wikitext: str, read: str) -> Iterator[tuple[str, bool, list[str]]]:
 def _gone(runs: list[str], said: list[list[str]], templates: list[str], there: str) -> list[str]:
     found = []
     for place, mark in enumerate(runs[1::2]):
-        before, after = said[place][-_BESIDE:], said[place + 1][:_BESIDE]
-        beside = f"{' '.join(before)} {' '.join(after)}"
-        if before and after and _should_say(runs[2 * place], templates[int(mark[1:-1])]) and f" {beside} " in there:
-            found.append(f"{' '.join(before)} {{{{{templates[int(mark[1:-1])]}}}}} {' '.join(after)}")
+        template = templates[int(mark[1:-1])]
+        before, after = " ".join(said[place][-_BESIDE:]), " ".join(said[place + 1][:_BESIDE])
+        if before and after and _should_say(runs[2 * place], template) and f" {before} {after} " in there:
+            found.append(f"{before} {{{{{template}}}}} {after}")
     return found
 
 

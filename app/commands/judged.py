@@ -146,9 +146,9 @@ def _bench(args: argparse.Namespace, settings: Settings) -> None:
     some = chosen(labelled, args.items, args.seed)
     _check_mini(settings)
     service = build_service(settings)
-    with TemporaryDirectory(prefix="citesight-") as place:
-        folder, tuned = Path(place) / "judged", Path(place) / f"tuned{TUNED}"
-        database, photos = Database(Path(place) / "judged.sqlite"), Photos(Path(place) / "photos")
+    with TemporaryDirectory(prefix="citesight-") as made:
+        folder, tuned = Path(made) / "judged", Path(made) / f"tuned{TUNED}"
+        database, photos = Database(Path(made) / "judged.sqlite"), Photos(Path(made) / "photos")
         try:
             prepare(service)
             agreed = judged_project(database, photos, service, some, args.errors, args.seed)
@@ -173,14 +173,14 @@ def _tune(settings: Settings, folder: Path, images: Path, output: Path) -> dict[
     """Teaches the profile of the settings by the files in a folder; writes what comes of it, and returns steps and
     losses. Raises Problem."""
     passages = {row["id"]: row["text"] for _, row in json_rows(folder / LEARNED)}
-    place = {each: number for number, each in enumerate(passages)}
+    numbers = {each: number for number, each in enumerate(passages)}
     encoder = load_encoder(settings.profile, settings.cache_dir)
     vectors = encoder.encode_passages([PlainPassage(each, "", text) for each, text in passages.items()])
     rows = [row for _, row in json_rows(folder / TRAIN)]
     judged = (
         Judged(
             row["question"], load_image(image_file(row["image"], [images])) if row.get("image") else None,
-            *(tuple(place[each] for each in row[kind]) for kind in ("positives", "negatives")),
+            *(tuple(numbers[each] for each in row[kind]) for kind in ("positives", "negatives")),
         )
         for row in random.Random(0).sample(rows, min(len(rows), MOST))
     )  # fmt: skip

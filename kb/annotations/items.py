@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Row, Select, func, select, update
 from sqlalchemy.orm import Session
 
 from common.problems import BadRequest
@@ -142,19 +142,19 @@ def item_number(session: Session, project: int, key: str) -> int | None:
 
 def position_of(database: Database, project: str, key: str) -> int:
     """Of the item with this key, by which people know it. Raises BadRequest where there is none."""
-    with database.reading() as session:
-        there = project_in(session, project)
-        chosen = select(ItemRow.position).where(ItemRow.project_id == there.id, ItemRow.key == key)
-        position = session.scalar(chosen)
-    if position is None:
-        raise NoItem(f"The project {project} has no item {shown(key, 80)}.")
-    return position
+    return _with_key(database, project, key).position
 
 
 def number_of(database: Database, project: str, key: str) -> int:
     """Of the item with this key. Raises BadRequest where there is none."""
+    return _with_key(database, project, key).id
+
+
+def _with_key(database: Database, project: str, key: str) -> Row:
     with database.reading() as session:
-        number = item_number(session, project_in(session, project).id, key)
-    if number is None:
+        there = project_in(session, project)
+        chosen = select(ItemRow.id, ItemRow.position).where(ItemRow.project_id == there.id, ItemRow.key == key)
+        found = session.execute(chosen).one_or_none()
+    if found is None:
         raise NoItem(f"The project {project} has no item {shown(key, 80)}.")
-    return number
+    return found

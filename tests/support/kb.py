@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from sqlalchemy.exc import OperationalError
 
 from kb.catalogue import Catalogue
 from kb.catalogue.tables import CorpusRow, DocumentRow, PassageRow
+from kb.ingest import ingest
 from kb.records import DocumentRecord, Source
 from tests.support.ports import free_port
 
@@ -52,6 +53,17 @@ def source(records: list[DocumentRecord], stop: Callable[[int], None] | None = N
         return len(records), run()
 
     return Source("made-up", "Made up", "CC0", "en", "https://example.org/", read)
+
+
+@contextmanager
+def filled(dialect: str, records: list[DocumentRecord], folder: Path) -> Iterator[Catalogue]:
+    """A catalogue with the records, in a database of its own: SQLite's in the folder, or PostgreSQL's."""
+    file = f"sqlite:///{folder / 'a folder' / 'catalogue.sqlite'}"
+    with nullcontext(file) if dialect == "sqlite" else postgresql() as url:
+        opened = Catalogue(url)
+        ingest(opened, source(records), folder)
+        yield opened
+        opened.close()
 
 
 def contents(catalogue: Catalogue) -> list[tuple]:

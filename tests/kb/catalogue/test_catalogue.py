@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from kb.catalogue import Catalogue, text_search
 from kb.catalogue.tables import CorpusRow
-from kb.ingest import ingest
 from kb.records import CorpusInfo, clean_text
 from kb.sources.wikipedia_vital import article_url
-from tests.support.kb import postgresql, record, source
+from tests.support.kb import filled, record
 
 RECORDS = [
     record(0, "A whale is not a fish.", "It breathes air; a mare's tail is a cloud.", title="Whale"),
@@ -27,18 +26,8 @@ RECORDS = [
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def catalogue(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("catalogue")
-    if request.param == "sqlite":
-        opened = Catalogue(f"sqlite:///{folder / 'a folder' / 'catalogue.sqlite'}")
-        ingest(opened, source(RECORDS), folder)
+    with filled(request.param, RECORDS, tmp_path_factory.mktemp("catalogue")) as opened:
         yield opened
-        opened.close()
-    else:
-        with postgresql() as url:
-            opened = Catalogue(url)
-            ingest(opened, source(RECORDS), folder)
-            yield opened
-            opened.close()
 
 
 def titles(hits) -> list[str]:

@@ -10,7 +10,7 @@ from kb.catalogue.checking import check, repair
 from kb.catalogue.spaceless import parts, spelt
 from kb.catalogue.tables import PairsRow
 from kb.ingest import ingest
-from tests.support.kb import contents, postgresql, record, source
+from tests.support.kb import contents, filled, record, source
 
 # (title, text) of a city, an animal and a substance, in this order; words, and questions, that find each of them.
 LANGUAGES = {
@@ -85,18 +85,8 @@ RECORDS = [
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def catalogue(request, tmp_path_factory):
     """With all of them. Only read."""
-    folder = tmp_path_factory.mktemp("catalogue")
-    if request.param == "sqlite":
-        opened = Catalogue(f"sqlite:///{folder / 'catalogue.sqlite'}")
-        ingest(opened, source(RECORDS), folder)
+    with filled(request.param, RECORDS, tmp_path_factory.mktemp("catalogue")) as opened:
         yield opened
-        opened.close()
-    else:
-        with postgresql() as url:
-            opened = Catalogue(url)
-            ingest(opened, source(RECORDS), folder)
-            yield opened
-            opened.close()
 
 
 def titles(catalogue: Catalogue, words: str) -> list[str]:
