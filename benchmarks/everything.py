@@ -20,10 +20,10 @@ from app.settings import Settings
 from benchmarks.encoding import ENCODED, bench_encoding
 from benchmarks.index import bench, perturbed
 from benchmarks.search import read_vectors, write_vectors
+from common.images import load_image
 from common.passage import Passage
 from common.problems import Problem
 from retriever.encoders.registry import load_encoder
-from retriever.images import load_image
 
 # Photographs that Gradio ships; found without loading it.
 EXAMPLES = Path(importlib.util.find_spec("gradio").origin).parent / "media_assets" / "images"

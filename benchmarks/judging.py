@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.service.ask import AnswerService
+from common.images import load_image
 from common.passage import Passage
 from common.problems import Problem
 from kb.annotations.adjudicating import adjudicate, disagreements
@@ -27,7 +28,6 @@ from kb.annotations.pools import add_pool
 from kb.annotations.projects import create_project
 from kb.annotations.records import PASSAGE_SCALE, Candidate, NewItem, PooledPassage, Project, Role, What
 from kb.catalogue.database import Database
-from retriever.images import load_image
 
 PROJECT = "bench"
 QUESTIONS = (

@@ -129,7 +129,7 @@ def _read(path: Path) -> str:
 
 
 def _check() -> Callable[[bytes], object]:
-    from retriever.images import load_image  # with what takes a while to import
+    from common.images import load_image  # with what takes a while to import
 
     return load_image
 

@@ -27,10 +27,10 @@ from app.service.ask import AnswerService, build_service
 from app.service.questions import checked_question
 from app.service.results import Result
 from app.settings import Settings, add_answer_options, add_common_options, settings_from
+from common.images import load_image
 from common.problems import Problem, problem_sentence
 from common.worker_thread import cancellable
 from generator.evaluation.comparing import as_json, photo_paths, show_progress
-from retriever.images import load_image
 
 PAUSE = 0.2  # seconds between two looks at what an answer waits for
 

@@ -136,7 +136,7 @@ def _show_bytes(done: int, total: int) -> None:
 
 def _photo(args: argparse.Namespace) -> Image | None:
     if args.photo is not None:
-        from retriever.images import load_image
+        from common.images import load_image
 
         return load_image(args.photo)
     return _blank_photo() if args.shown else None
@@ -255,7 +255,7 @@ def _eval(args: argparse.Namespace) -> None:
         path = paths[number]
         if path is None:
             return _blank_photo() if args.photo else None
-        from retriever.images import load_image
+        from common.images import load_image
 
         return load_image(path)
 

@@ -27,6 +27,7 @@ from app.judged import ABOUT, HELD, LEARNED, POOL, TRAIN, Written, resolved, wri
 from app.service.ask import build_service
 from app.settings import Settings
 from benchmarks.judging import PROJECT, Labelled, chosen, judged_project
+from common.images import load_image
 from common.problems import Problem
 from common.text import shown
 from kb.annotations.photos import Photos
@@ -37,7 +38,6 @@ from retriever.encoders.mini.loading import weights_of
 from retriever.encoders.mini.model import learned_titles, save_weights
 from retriever.encoders.registry import PROFILES, TUNED, load_encoder, profile_of
 from retriever.evaluation.comparing import Asked, Change, compare, ranks_of
-from retriever.images import load_image
 from retriever.training.batches import image_file
 from retriever.training.files import whole
 from retriever.training.mini.weighing import MOST, Judged, learn_weights

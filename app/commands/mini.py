@@ -22,12 +22,12 @@ from app.commands.arguments import count, place
 from app.commands.terminal import PHOTO_QUESTION, add_command, prepare, read_entries
 from app.service.ask import AnswerService, build_service
 from app.settings import Settings
+from common.images import load_image
 from common.problems import Problem
 from common.text import shown
 from retriever.encoders.mini.loading import weights_of
 from retriever.encoders.mini.model import WEIGHTS, learned_titles, load_mini, save_weights
 from retriever.encoders.registry import PROFILES, TUNED, profile_of
-from retriever.images import load_image
 from retriever.training.files import whole
 from retriever.training.mini.finetune import finetune, see
 from retriever.training.mini.questions import Article

@@ -131,7 +131,7 @@ def _anew(project: _Project, ask: Ask, photos: Photos) -> tuple[list[JudgedRepor
         hash = items[number].photo
         if hash is None:
             return None
-        from retriever.images import load_image
+        from common.images import load_image
 
         return load_image(photos.path(hash))
 

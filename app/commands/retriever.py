@@ -24,6 +24,7 @@ from benchmarks import index as index_bench
 from benchmarks.encoding import bench_encoding, device_name, made_up_passages, seeded_encoder
 from benchmarks.everything import measure_everything, measure_index
 from benchmarks.load import measure_load
+from common.images import load_image
 from common.jobs import Progress
 from common.passage import Evidence
 from common.problems import Problem, problem_sentence
@@ -33,7 +34,6 @@ from retriever.encoders.flmr.seeded import SIZES
 from retriever.encoders.mini.recognition import confidence
 from retriever.encoders.registry import load_encoder
 from retriever.evaluation.measures import DEPTHS, macro_recall, measures, rank_of
-from retriever.images import load_image
 from retriever.search.drawing.picture import check_writable, save_picture
 from retriever.search.explain import explain_passage
 

@@ -22,6 +22,7 @@ from app.service.pooling import pool, pooled, retriever_of
 from app.service.region import cut_out
 from app.service.results import WHOLE, Result
 from common.cancellation import Cancelled
+from common.images import load_image
 from common.jobs import Job
 from common.problems import BadRequest, problem_sentence
 from common.text import shown
@@ -30,7 +31,6 @@ from kb.annotations.photos import Photos
 from kb.annotations.pools import add_pool
 from kb.annotations.projects import NoProject, create_project, delete_project, project_called
 from kb.annotations.records import NewItem, Project
-from retriever.images import load_image
 
 CLOSING = 10.0  # seconds for the item that is pooled when the program ends
 MOST_POOLED = 100  # passages of an item

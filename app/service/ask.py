@@ -113,7 +113,7 @@ class AnswerService:
     ) -> Iterator[Step]:
         """Answer a question: one `EvidenceFound`, then any number of `PartialText` and `PartialOwn`, last the `Result`.
 
-        image: what `retriever.images.load_image` takes, a PIL image, or None for a question without photo.
+        image: what `common.images.load_image` takes, a PIL image, or None for a question without photo.
         corpora: names; None means `settings.corpus`. k: passages wanted, 1..50; None: `settings.passages`.
         turns: the conversation so far, oldest first, which the question may point back at; see `Result.turn`.
         region: the part of the photo that is asked about, as fractions: left, top, right, bottom; None: all of it.

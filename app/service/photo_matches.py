@@ -17,6 +17,7 @@ from app.service.ask import AnswerService
 from app.service.encoder_lock import SharedEncoder
 from app.service.judged_rankings import SHOWN, ranked
 from app.service.pooling import profile_in
+from common.images import load_image
 from common.passage import Passage
 from common.problems import BadRequest
 from common.recently_used import RecentlyUsed
@@ -25,7 +26,6 @@ from kb.annotations.photos import Photos
 from kb.annotations.settled import SettledCandidate, SettledItem
 from retriever.encoders.base import Query
 from retriever.encoders.registry import PROFILES, load_encoder
-from retriever.images import load_image
 from retriever.search.explain import align, patch_contrasts
 
 KEPT = 300  # looks at an item by one retriever; each some kilobytes

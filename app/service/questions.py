@@ -12,9 +12,9 @@ from pathlib import Path
 from PIL import Image
 
 from app.settings import MAX_PASSAGES, MAX_QUESTION, PHOTOS_KEPT
+from common.images import as_photo, load_image
 from common.problems import BadRequest
 from common.recently_used import RecentlyUsed
-from retriever.images import as_photo, load_image
 
 _decoded: RecentlyUsed[Image.Image] = RecentlyUsed(PHOTOS_KEPT)
 
@@ -44,7 +44,7 @@ def checked_count(k: float) -> int:
 
 
 def opened(image: Image.Image | str | Path | bytes) -> Image.Image:
-    """The photo as retriever.images makes it; nobody may change it. Raises Problem.
+    """The photo as common.images makes it; nobody may change it. Raises Problem.
 
     A file is decoded once, and not again for what is asked of it soon afterwards."""
     if isinstance(image, Image.Image):

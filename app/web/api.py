@@ -12,9 +12,9 @@ import gradio as gr
 
 from app.settings import MAX_SAID, MAX_TURNS
 from app.web.request_files import Photo
+from common.images import ACCEPTED
 from common.problems import BadRequest
 from generator.answers import Turn
-from retriever.images import ACCEPTED
 
 
 def add_endpoint(ask: Callable[..., Any], photo: Photo, question: gr.Textbox, passages_found: int) -> None:

@@ -31,10 +31,10 @@ from app.web.middleware import Beside, Bodies, Endpoints, Origins, Routes, SafeH
 from app.web.progress import POLL_SECONDS, Watched, looking
 from app.web.request_files import EXAMPLES, Page, placed
 from app.web.upload_limits import PATH, LimitedUploads, UploadLimits
+from common.images import MAX_BYTES
 from common.photo_formats import CHOOSER
 from common.problems import Problem
 from common.text import shown
-from retriever.images import MAX_BYTES
 
 if TYPE_CHECKING:
     from app.service.annotating import Annotating

@@ -13,10 +13,10 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from common.images import load_image
 from retriever.encoders.base import Encoder, Query
 from retriever.evaluation.m2kr.ranking import Progress, build_index
 from retriever.evaluation.measures import Ranks, measures
-from retriever.images import load_image
 
 _AT_A_TIME = 8  # questions encoded
 _RESAMPLES = 2_000

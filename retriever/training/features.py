@@ -23,10 +23,10 @@ from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from common.images import load_image
 from common.problems import Problem
 from retriever.encoders.flmr import FLMRModelForRetrieval, FLMRProcessor
 from retriever.encoders.flmr.processing import BLANK_PHOTO
-from retriever.images import load_image
 from retriever.training.files import whole
 from retriever.training.gradients import Photos, computing_in
 

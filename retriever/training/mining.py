@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from common.images import load_image
 from common.passage import Passage
 from common.problems import Problem
 from retriever.encoders.base import Encoder, PlainPassage, Query, QueryVectors, passage_text
-from retriever.images import load_image
 from retriever.index import Hit
 from retriever.training.batches import image_file
 from retriever.training.files import whole

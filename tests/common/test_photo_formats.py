@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from app.web.ask.events import SHOWN_BY_BROWSERS
+from common import images
 from common.photo_formats import CHOOSER, ENDINGS, FORMATS, format_of, in_words
-from retriever import images
 
 
 @pytest.mark.parametrize("kind", [each for each in FORMATS if each.name in images.FORMATS], ids=lambda kind: kind.name)

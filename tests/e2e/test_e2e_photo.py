@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-import retriever.images  # noqa: F401 - which has Pillow write such files
+import common.images  # noqa: F401 - which has Pillow write such files
 from tests.support.browser import CHROMIUM
 from tests.support.e2e import CHEETAH, LION, TOWER, Visit, dropped
 

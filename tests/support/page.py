@@ -20,6 +20,7 @@ from app.web.ask.answering import PageQuestion
 from app.web.ask.events import Asker
 from app.web.ask.layout import TOGETHER
 from app.web.listeners import Listener, Listeners
+from common.images import load_image
 from common.passage import Evidence
 from common.problems import BadRequest, Problem
 from generator.answers import (
@@ -27,7 +28,6 @@ from generator.answers import (
     Citation,
     Turn,
 )
-from retriever.images import load_image
 from retriever.search.explain import Alignment
 from tests.support.at_work import nobody_at_work  # noqa: F401
 from tests.support.waiting import LONG

@@ -12,13 +12,13 @@ from app.service.judged_rankings import Beside, Side, gathered, side_by_side
 from app.web.annotate.asked import Asked, Operation
 from app.web.ask.evidence_html import HeatMap, speaks
 from app.web.ask.heat_maps import heat_address, photo_address, where
+from common.images import load_image
 from common.problems import BadRequest, Problem
 from kb.annotations.progress import items_progress
 from kb.annotations.projects import project_called
 from kb.annotations.records import Role
 from kb.annotations.settled import SettledItem, settled_item
 from retriever.evaluation.judged import COMPARED, MEASURES, summed_up
-from retriever.images import load_image
 
 MOST_ITEMS = 2_000  # for which nobody waits too long
 _SHOWN = 30  # items side by side

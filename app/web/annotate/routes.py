@@ -32,6 +32,7 @@ from app.web.annotate.who import Who, remember, token_of, who
 from app.web.ask.answering import ShownAnswer
 from app.web.clients import client_of
 from app.web.error_sentences import sentence_for
+from common.images import load_image
 from common.problems import BadRequest, Problem
 from common.recently_used import RecentlyUsed
 from kb.annotations.asking import item_for
@@ -39,7 +40,6 @@ from kb.annotations.exporting import export_lines
 from kb.annotations.records import Role
 from kb.annotations.signing_in import sign_out
 from kb.annotations.zip_export import export_zip
-from retriever.images import load_image
 
 OPERATIONS = {
     name: operation

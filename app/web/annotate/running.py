@@ -12,6 +12,7 @@ from typing import Any
 from app.web.annotate.as_json import agreed_json, measured_json, when, worker_json
 from app.web.annotate.asked import Asked, Operation
 from app.web.request_files import uploaded
+from common.images import load_image
 from common.jobs import duration
 from common.problems import BadRequest
 from kb.annotations.agreement import Agreement, agreement
@@ -23,7 +24,6 @@ from kb.annotations.progress import items_progress, progress
 from kb.annotations.projects import change_guidelines, project_called
 from kb.annotations.records import Role, What
 from kb.annotations.removing import removals
-from retriever.images import load_image
 
 EXPORTS = ("zip", *FORMATS)
 _SHOWN = 50  # items, or lines that cannot be taken, at a time

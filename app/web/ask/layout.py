@@ -13,8 +13,8 @@ from app.web.ask import answer_html, heat_maps
 from app.web.ask.answering import EACH
 from app.web.components import Ticked, html
 from app.web.request_files import Photo
+from common.images import load_image
 from retriever.encoders.registry import PROFILES
-from retriever.images import load_image
 
 MOST_PASSAGES = 20  # the slider's end; the API takes as many as the service does
 TOGETHER = "From all passages together"

@@ -13,11 +13,11 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
+from common.images import check_header, load_image
 from common.problems import Problem
 from common.text import shown
 from retriever.evaluation.m2kr.layout import Question
 from retriever.evaluation.m2kr.published import Task
-from retriever.images import check_header, load_image
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from app.commands.kb import main as kb
 from app.commands.retriever import main
 from app.settings import load_settings
 from benchmarks.judging import judged_by_two
+from common.images import load_image
 from kb.annotations.adjudicating import adjudicate
 from kb.annotations.asking import item_for
 from kb.annotations.items import add_items
@@ -28,7 +29,6 @@ from kb.annotations.pools import add_pool
 from kb.annotations.projects import create_project
 from kb.annotations.records import Candidate, NewItem, PooledPassage, Project, Role
 from kb.catalogue import Catalogue
-from retriever.images import load_image
 from retriever.training.recipe import DataSet
 from retriever.training.runs import read_metrics
 from retriever.training.sources import open_set

@@ -15,10 +15,10 @@ from app.service.photo_subject import find_subject
 from app.service.results import LIKELY, MAY_BE, NAMED, UNKNOWN
 from app.web.ask.answer_html import final_answer
 from benchmarks.everything import EXAMPLES
+from common.images import load_image
 from generator.extractive.templates import NO_PERSONS, UNRECOGNISED
 from kb.catalogue import Catalogue
 from retriever.encoders.base import Query, Recognition
-from retriever.images import load_image
 from retriever.index import LateInteractionIndex
 from tests.fakes.small_encoder import SmallEncoder
 from tests.support.service import fill, photo, services

@@ -12,7 +12,7 @@ from PIL import Image
 from app.service.results import WHOLE
 from app.web.ask import heat_maps
 from app.web.request_files import EXAMPLES
-from retriever.images import load_image
+from common.images import load_image
 from tests.support.at_work import nobody_at_work  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("nobody_at_work")

@@ -34,8 +34,8 @@ from app.web.request_files import (
     placed,
     uploaded,
 )
+from common.images import load_image
 from common.problems import BadRequest
-from retriever.images import load_image
 from tests.support.ports import free_port
 
 MARK = {"_type": "gradio.FileData"}

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from common.images import load_image
 from common.passage import Passage
 from common.problems import Problem
 from retriever.encoders.base import Query, QueryVectors
@@ -19,7 +20,6 @@ from retriever.encoders.flmr import encoder
 from retriever.encoders.mini.photos import prepare_photo
 from retriever.encoders.registry import load_encoder
 from retriever.encoders.sentences import load_sentence_encoder
-from retriever.images import load_image
 from retriever.search.explain import align, patch_contrasts
 from tests.fakes.small_encoder import plain
 

@@ -13,12 +13,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from common.images import load_image
 from common.passage import Passage
 from common.problems import Problem
 from retriever.encoders.base import PassageToken, Query, QueryVectors
 from retriever.encoders.flmr import late_interaction_scores
 from retriever.encoders.registry import load_encoder
-from retriever.images import load_image
 from retriever.search.explain import above_weakest, align, explain, explain_passage, patch_contrasts
 from retriever.search.explanation import Explanation
 from tests.fakes.small_encoder import plain

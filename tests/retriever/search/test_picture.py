@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from common.images import load_image
 from common.passage import Passage
 from common.problems import Problem
 from retriever.encoders.base import PassageToken
-from retriever.images import load_image
 from retriever.search.drawing import text as writing
 from retriever.search.drawing.parts import HEAT, KIND_COLOURS, MARGIN, MARKS, PAPER, WIDTH, ramp
 from retriever.search.drawing.photo import PHOTO_SIDE, heat_over

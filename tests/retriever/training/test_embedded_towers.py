@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from app.web.request_files import EXAMPLES
+from common.images import load_image
 from common.passage import Passage
 from common.problems import Problem
 from retriever.encoders.base import Query
@@ -17,7 +18,6 @@ from retriever.encoders.flmr import EfficientNetLiteModel, FLMRModelForRetrieval
 from retriever.encoders.mini.model import load_text_tower
 from retriever.encoders.mini.towers import VISION_TOWERS, vision_file
 from retriever.encoders.registry import load_encoder
-from retriever.images import load_image
 from retriever.training.models import begin
 from retriever.training.reading import read_recipe
 from retriever.training.runs import read_metrics

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
+from common.images import load_image
 from common.problems import Problem
-from retriever.images import load_image
 from retriever.training.batches import Drawing, image_of
 from retriever.training.order import Order
 from retriever.training.photographs import ASKED

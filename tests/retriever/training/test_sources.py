@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from common.images import load_image
 from common.problems import Problem
-from retriever.images import load_image
 from retriever.training.batches import Batches, Drawing, image_of, in_order, keys_of
 from retriever.training.features import plain_photo
 from retriever.training.models import begin

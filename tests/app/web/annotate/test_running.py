@@ -18,6 +18,7 @@ from app.web.ask.answering import PageQuestion, ShownAnswer
 from app.web.ask.events import Asker
 from app.web.ask.layout import LOGGED
 from app.web.page import build_page
+from common.images import load_image
 from kb.annotations.exporting import export_lines, photos_of
 from kb.annotations.importing import import_project
 from kb.annotations.items import add_items
@@ -27,7 +28,6 @@ from kb.annotations.projects import delete_project, projects
 from kb.annotations.records import NewItem
 from kb.annotations.zip_export import export_zip
 from kb.catalogue import Catalogue
-from retriever.images import load_image
 from tests.support.annotation_pages import Browser, in_it
 from tests.support.annotations import photo_bytes, project
 from tests.support.waiting import wait_for

@@ -1,4 +1,4 @@
-"""Every odd photo file we could think of, made here, read by retriever.images and judged by its pixels."""
+"""Every odd photo file we could think of, made here, read by common.images and judged by its pixels."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, PngImagePlugin
 
+from common import images
+from common.images import as_photo, check_header, load_image
 from common.problems import Problem
-from retriever import images
-from retriever.images import as_photo, check_header, load_image
 from tests import ROOT
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -394,7 +394,7 @@ def gradient(mode: str) -> Image.Image:
 # Bytes that Python's own memory has grown by at its peak, said by a process that has read only a small photo before.
 PEAK = """
 import resource, sys
-from retriever.images import load_image
+from common.images import load_image
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 load_image(sys.argv[1])
