@@ -41,6 +41,13 @@ class Broken(Exception):
     """The bytes cannot be unpacked any further; str() is the sentence for it."""
 
 
+class Cut(Broken):
+    """There should be more of them."""
+
+    def __init__(self) -> None:
+        super().__init__("the file was cut off there; fetch it again")
+
+
 def opened(path: Path) -> BinaryIO:
     """The file of a dump. Raises Problem."""
     try:
@@ -82,7 +89,7 @@ def _gunzipped(packed: Iterable[bytes]) -> Iterator[bytes]:
                 data = member.unused_data.lstrip(b"\0")  # members may be padded
                 member, fresh = zlib.decompressobj(wbits=31), True
     if not fresh:
-        raise Broken("the file was cut off there; fetch it again")
+        raise Cut()
 
 
 def unpacked(packed: Iterable[bytes], limit: int | None = None) -> Iterator[bytes]:
@@ -106,7 +113,7 @@ def unpacked(packed: Iterable[bytes], limit: int | None = None) -> Iterator[byte
             elif decompressor.needs_input:
                 break
     if not fresh:
-        raise Broken("the file was cut off there; fetch it again")
+        raise Cut()
 
 
 def in_streams(path: Path) -> bool:

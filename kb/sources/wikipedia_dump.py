@@ -32,6 +32,7 @@ from kb.sources.dump_counts import LISTS, REDIRECTS, ROWS, Seen, add, template, 
 from kb.sources.dump_pages import (
     MAX_HEAD,
     Broken,
+    Cut,
     Page,
     bytes_of,
     in_streams,
@@ -104,15 +105,22 @@ def read_site(path: Path) -> Site:
             f"{path.name} is packed with {packer}, which is not read here; unpack it and give its .xml, or a dump in "
             "the form .xml.bz2 or .xml.gz."
         )
+    ended = cut = False
     try:
         with opened(path) as file:
             for piece in bytes_of(file):
                 head += piece
                 if b"</siteinfo>" in head or len(head) > MAX_HEAD:
                     break
+            else:
+                ended = True
+    except Cut:
+        cut = True  # it may still have its head
     except Broken:
-        pass  # a file cut off may still have its head
+        pass
     end = head.find(b"</siteinfo>")
+    if end < 0 and (cut and not head or (cut or ended) and b"<mediawiki" in head):
+        raise Problem(f"{path.name} is cut short: it ends before the first page of a dump; fetch it again.")
     if end < 0:
         raise Problem(f"{path.name} is no dump of a Wikipedia: it does not begin with a <siteinfo>.")
     try:

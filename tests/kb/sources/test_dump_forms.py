@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 from collections import Counter
 
@@ -45,6 +46,19 @@ def test_other_packers_are_named_with_what_is_taken(tmp_path, head, packer):
     path = written(tmp_path, head + bytes(1000), "enwiki.xml.7z")
     with pytest.raises(Problem, match=rf"packed with {packer}.*\.xml\.bz2 or \.xml\.gz"):
         source(path, "mills")
+
+
+HEAD = dump_head().encode()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [bz2.compress(HEAD)[:-100], bz2.compress(HEAD)[:20], gzip.compress(HEAD)[:-100], gzip.compress(HEAD)[:12],
+     HEAD[:-100], HEAD[:80]],
+)  # fmt: skip
+def test_a_file_cut_off_before_its_first_page_is_told_as_such(tmp_path, data):
+    with pytest.raises(Problem, match="is cut short.*fetch it again"):
+        source(written(tmp_path, data), "mills")
 
 
 def test_a_page_that_comes_twice_is_noted_and_the_run_goes_on(tmp_path):
