@@ -28,6 +28,7 @@ RECOGNISE = "have its text recognised"
 _ALL_LOST = re.compile("[\ufffd\ue000-\uf8ff\x00-\x08\x0e-\x1f\x7f-\x9f\U000f0000-\U0010ffff]")
 _FEW = 50  # letters; so few say nothing about a page
 _TOGETHER = re.compile(r"[^\W\d_]{40,}")
+_DRAWN = 100  # lines and shapes; a page that is only ruled has fewer
 _PIECES = 5  # of a line; in fewer single letters may be words
 _SPACE, _VERTICAL_SPACE = 0.1, 0.7  # of the size of a letter, between words
 _SAME = 0.6  # of its size; nearer a letter is not to itself, but where it is printed twice to look bold
@@ -50,6 +51,11 @@ class PageReader:
         """Whether something of the last page was too large to be read."""
         return self._printed.content > MOST_CONTENT
 
+    @property
+    def pictured(self) -> bool:
+        """Whether the last page shows a picture, or a drawing of so many lines as letters that are drawn have."""
+        return self._printed.pictures > 0 or self._printed.paths >= _DRAWN
+
     def blocks(self, page: PDFPage | None) -> Blocks:
         """The paragraphs of a page in the order in which they are read. Raises Problem."""
         try:
@@ -60,7 +66,7 @@ class PageReader:
         except (Problem, MemoryError):
             raise
         except Exception:
-            raise Problem("it is damaged.") from None
+            raise Problem("damaged.") from None
         sides = [[_lines(box) for box in side if isinstance(box, LTTextBox)] for side in self._printed.sides]
         _check_readable("".join(line.text for side in sides for lines in side for line in lines))
         filled_lines = [[Line(*place, text) for text in said.splitlines()] for place, said in filled]
@@ -107,11 +113,12 @@ class _Printed(PDFLayoutAnalyzer):
         self.sides: Sequence[Iterable[LTComponent]] = ()  # a page as it is seen from its four sides
         self.vertical = False  # whether its lines run from the top down
         self.content = 0  # bytes
+        self.pictures = self.paths = 0
 
     def begin_page(self, page, ctm) -> None:
         super().begin_page(page, ctm)
         self.cur_item = _Page(self.cur_item.pageid, self.cur_item.bbox)
-        self.content = 0
+        self.content = self.pictures = self.paths = 0
 
     def takes(self, stream: PDFStream) -> bool:
         """Whether there is room for it on the page under way."""
@@ -144,10 +151,10 @@ class _Printed(PDFLayoutAnalyzer):
         pass
 
     def render_image(self, name, stream) -> None:
-        pass
+        self.pictures += 1
 
     def paint_path(self, gstate, stroke, fill, evenodd, path) -> None:
-        pass
+        self.paths += 1
 
 
 class _Page(LTPage):
@@ -175,7 +182,7 @@ class _Page(LTPage):
                 return
             self._letters += 1
             if self._letters > MOST_LETTERS:
-                raise Problem(f"it has more than {MOST_LETTERS:,} letters.")
+                raise Problem(f"more than {MOST_LETTERS:,} letters.")
             self._there.update((cell, between))
             last, self._last = self._last, obj
             self._down += last is not None and abs(last.x0 - obj.x0) < obj.width / 2 and last.y0 > obj.y0
@@ -208,10 +215,10 @@ def _check_readable(text: str) -> None:
     """Raises Problem where a page's letters are shapes only, or its words stand together."""
     letters, lost = sum(map(len, text.split())), len(_ALL_LOST.findall(text))
     if 0 < letters == lost or (letters > _FEW and lost * 4 > letters):
-        raise Problem(f"the file tells the shapes of its letters and not which they are; {RECOGNISE}.")
+        raise Problem(f"the file tells the shapes of letters and not which they are; {RECOGNISE}.")
     together = (each for each in _TOGETHER.findall(text) if not SPACELESS.search(each))
     if letters > _FEW and sum(map(len, together)) * 2 > letters:
-        raise Problem(f"there are no spaces between its words; {RECOGNISE}.")
+        raise Problem(f"no spaces between words; {RECOGNISE}.")
 
 
 def _without_lost(line: str) -> str:

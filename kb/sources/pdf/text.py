@@ -10,8 +10,9 @@ from __future__ import annotations
 import codecs
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from time import monotonic
 
 from pdfminer.pdfdocument import PDFDocument, PDFEncryptionError, PDFPasswordIncorrect
@@ -26,7 +27,9 @@ from kb.sources.outline import MOST_TITLE
 from kb.sources.pdf.page import LOST, RECOGNISE, SPACELESS, Blocks, PageReader
 
 MOST_PAGES = 2000
-_SHOWN = 20  # of what is left out
+_SHOWN = 20  # of what is left out, and of the pages of each
+_PICTURES = f"{{show}} pictures and no text, and {{were}} not read; {RECOGNISE}, where it matters."
+_VERBS = ("are", "is"), ("show", "shows"), ("were", "was")
 
 _FILE_NAME = re.compile(r"\.(?:docx?|odt|rtf|tex|dvi|pdf|pptx?|indd|qxd|html?)\Z", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+(?:[-\u2010][^\W\d_]+)*")
@@ -49,27 +52,34 @@ def pdf_text(data: bytes, most_characters: int, seconds: float) -> PdfText:
     document = _opened(data)
     until = monotonic() + seconds
     pages: list[tuple[int, Blocks]] = []
-    left_out: list[str] = []
+    without: dict[str, list[int]] = {}  # pages, by how the sentence on them goes on
     number = size = 0
+    rest = ""
     reader = PageReader()
     for number, page in enumerate(_pages(document), 1):
         if number > MOST_PAGES or (number > 1 and monotonic() > until):
             why = "" if number > MOST_PAGES else "; reading it takes too long"
-            left_out.append(f"What follows page {number - 1:,} is left out{why}.")
+            rest = f"What follows page {number - 1:,} is left out{why}."
             break
         try:
             blocks = reader.blocks(page)
         except Problem as problem:
-            left_out.append(f"Page {number:,} is left out: {problem}")
+            without.setdefault(f"{{are}} left out: {problem}", []).append(number)
             continue
         if reader.cut:
-            left_out.append(f"Page {number:,} is left out in part: it has too large a drawing.")
+            without.setdefault("{are} left out in part: too large a drawing.", []).append(number)
+        elif reader.pictured and not blocks:
+            without.setdefault(_PICTURES, []).append(number)
         size += sum(map(len, (line for lines in blocks for line in lines)))
         if size > most_characters:
-            left_out.append(f"Page {number:,} and what follows are left out; its text is too long.")
+            rest = f"Page {number:,} and what follows are left out; its text is too long."
             break
         if blocks:
             pages.append((number, blocks))
+    if not pages:
+        without.pop(_PICTURES, None)
+    left_out = [_told(numbers, why) for why, numbers in islice(without.items(), _SHOWN)]
+    left_out += [rest] if rest else []
     if not pages:
         raise Problem(_nothing(number, size > most_characters, most_characters, left_out))
     known = frozenset(word.casefold() for _, blocks in pages for lines in blocks for word in _whole_words(lines))
@@ -77,7 +87,22 @@ def pdf_text(data: bytes, most_characters: int, seconds: float) -> PdfText:
         Section((f"page {number}",), "\n".join(clean_text(_joined(lines, known)) for lines in blocks))
         for number, blocks in pages
     )
-    return PdfText(_title(document), tuple(sections), tuple(left_out[:_SHOWN]))
+    return PdfText(_title(document), tuple(sections), tuple(left_out))
+
+
+def _told(pages: Sequence[int], why: str) -> str:
+    """The sentence on pages, by their numbers: "Pages 3, 7-9 are damaged." for "{are} damaged."."""
+    runs: list[list[int]] = []
+    for number in pages:
+        if runs and runs[-1][1] == number - 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    said = ", ".join(f"{first:,}" if first == last else f"{first:,}-{last:,}" for first, last in runs[:_SHOWN])
+    if len(runs) > _SHOWN:
+        said += f" and more, {len(pages):,} in all,"
+    verbs = {many: one if len(pages) == 1 else many for many, one in _VERBS}
+    return f"Page{'s' * (len(pages) > 1)} {said} {why.format(**verbs)}"
 
 
 def _nothing(pages: int, long: bool, most_characters: int, left_out: list[str]) -> str:

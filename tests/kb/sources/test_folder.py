@@ -268,7 +268,7 @@ def test_what_was_left_out_of_a_document_comes_after_it(base):
     found = list(folder.source(base, "mine").read(base)[1])
     assert [type(each) for each in found] == [DocumentRecord, Skipped, DocumentRecord]
     assert [section.path for section in found[0].sections] == [("page 1",), ("page 3",)]
-    assert found[1] == Skipped("a.pdf", "Page 2 is left out in part: it has too large a drawing.")
+    assert found[1] == Skipped("a.pdf", "Page 2 is left out in part: too large a drawing.")
 
 
 def test_a_bomb_in_a_pdf_is_not_unpacked_and_the_next_document_is_read():

@@ -31,6 +31,33 @@ def test_what_has_no_text_or_cannot_be_read():
     assert "damaged" in why(whole[:200]) and "damaged" in why(b"") and "damaged" in why(b"PK\3\4")
 
 
+INLINE_IMAGE = b"q 9 0 0 9 0 0 cm BI /W 1 /H 1 /BPC 8 /CS /G ID x EI Q"
+IMAGE = b"<< /Type /XObject /Subtype /Image /Width 1 /Height 1 /BitsPerComponent 8 /Length 1 >>\nstream\nx\nendstream"
+
+
+def test_pages_that_are_pictures_between_pages_of_text_are_told():
+    one = parse("pdf", pdf("one", INLINE_IMAGE, "three"))
+    assert [section.path for section in one.sections] == [("page 1",), ("page 3",)]
+    [said] = one.left_out
+    assert said.startswith("Page 2 shows pictures and no text, and was not read;")
+    some = parse("pdf", pdf("one", b"", INLINE_IMAGE, "four", *[b"0 0 m 9 9 l S " * 100] * 3, b"0 0 m 9 9 l S"))
+    assert some.left_out[0].startswith("Pages 3, 5-7 show pictures and no text, and were not read;")
+    of_object = pdf("one", b"/X Do", drawings=[b""])
+    form = of_object[of_object.index(b"<< /Type /XObject") : of_object.rindex(b"endstream") + len(b"endstream")]
+    assert parse("pdf", of_object).left_out == ()
+    assert len(parse("pdf", of_object.replace(form, IMAGE)).left_out) == 1
+    many = parse("pdf", pdf(*["text", INLINE_IMAGE] * 25)).left_out
+    assert len(many) == 1 and "40 and more, 25 in all, show" in many[0]
+
+
+def test_what_many_pages_are_left_out_for_is_told_once_and_hides_nothing(monkeypatch):
+    together = "Thewordsofthispagestandtogethersincenobodyputspacesbetweenthem" * 3
+    monkeypatch.setattr(pdf_text, "MOST_PAGES", 25)
+    found = parse("pdf", pdf("one", *[together] * 24, "more"))
+    assert found.left_out[0].startswith("Pages 2-25 are left out: no spaces between words;")
+    assert found.left_out[1:] == ("What follows page 25 is left out.",)
+
+
 @pytest.mark.parametrize("algorithm", ["RC4-40", "RC4-128", "AES-128", "AES-256"])
 def test_what_is_encrypted_opens_where_it_has_no_password(algorithm):
     whole = pdf("Some text.", title="T")
@@ -130,15 +157,15 @@ def test_letters_set_apart_are_words_where_spaces_are_between_them():
 def test_letters_of_which_only_the_shape_is_known_are_left_out_with_a_reason():
     shapes = east_asian("Identity-H", "Identity")
     said = why(pdf(b"BT /F1 12 Tf 72 700 Td <%s> Tj ET" % (b"00410042" * 40), font=shapes))
-    assert "the shapes of its letters" in said and "recognised" in said
-    assert "the shapes of its letters" in why(pdf(b"BT /F1 12 Tf 72 700 Td <0041> Tj ET", font=shapes))
+    assert "the shapes of letters" in said and "recognised" in said
+    assert "the shapes of letters" in why(pdf(b"BT /F1 12 Tf 72 700 Td <0041> Tj ET", font=shapes))
     assert text(pdf("A bullet \177 and words.")) == "A bullet and words."
 
 
 def test_words_without_spaces_are_left_out_with_a_reason():
     together = "Thewordsofthispagestandtogethersincenobodyputspacesbetweenthem" * 3
     said = why(pdf(together))
-    assert "no spaces between its words" in said
+    assert "no spaces between words" in said
     found = parse("pdf", pdf("A page that can be read.", together))
     assert [section.path for section in found.sections] == [("page 1",)]
     assert found.left_out == (said.removeprefix("It has no text that can be read. ").replace("Page 1", "Page 2"),)
@@ -151,7 +178,7 @@ def test_what_is_too_long_is_cut_and_that_is_said(monkeypatch):
     assert long.left_out == ("What follows page 2 is left out.",)
     monkeypatch.setattr(page, "MOST_LETTERS", 30)
     crowded = parse("pdf", pdf("few", "many letters, many of them on one page"))
-    assert len(crowded.sections) == 1 and crowded.left_out[0].startswith("Page 2 is left out: it has more than 30")
+    assert len(crowded.sections) == 1 and crowded.left_out[0].startswith("Page 2 is left out: more than 30")
     monkeypatch.setattr(file_text, "MOST_CHARACTERS", 10)
     cut = parse("pdf", pdf("a short", "one too long"))
     assert len(cut.sections) == 1 and "Page 2 and what follows" in cut.left_out[0]
@@ -185,7 +212,7 @@ def test_too_large_a_drawing_is_left_out_and_the_rest_is_read(monkeypatch):
     drawing = b"0 0 m 9 9 l S " * 1000
     found = parse("pdf", pdf("one", drawing, "three"))
     assert [section.text for section in found.sections] == ["one", "three"]
-    assert found.left_out == ("Page 2 is left out in part: it has too large a drawing.",)
+    assert found.left_out == ("Page 2 is left out in part: too large a drawing.",)
 
 
 def test_drawings_are_read_but_not_for_ever(monkeypatch):
