@@ -20,16 +20,16 @@ from pathlib import Path
 from common.problems import Problem
 from kb.catalogue import Catalogue
 from kb.catalogue.alive import held
-from kb.catalogue.ingestion_runs import Run, begin_run, note, record_stop, seen, signs_of_life, store_skips
+from kb.catalogue.ingestion_runs import Run, begin_run, record_progress, record_stop, remember, seen, signs_of_life
 from kb.catalogue.writing import Pieces, changed, remove_others, store
 from kb.chunking import Cutting, Piece, pieces_of
-from kb.records import DocumentRecord, RunReport, RunState, Skipped, Source
+from kb.records import DocumentRecord, Item, Note, RunReport, RunState, Skipped, Source
 
 _BATCH = 2_000  # documents written together at most,
 _BATCH_CHARACTERS = 4_000_000  # fewer where they are long,
 _BATCH_SECONDS = 5.0  # and what has come in this time, so that little is lost of a source that is slow
-_MOST_SKIPS = 1_000  # of a run that are kept
-_MOST_IN_A_ROW = 10_000  # of them; then the file is not what it should be
+_MOST_KEPT = 1_000  # of what a run skipped, and of its notes
+_MOST_IN_A_ROW = 10_000  # skipped; then the file is not what it should be
 _LONGEST_NAME = 500  # leaves room for the position in the 512 characters of a passage's name
 
 
@@ -48,9 +48,9 @@ def ingest(
     `progress(done, total)` is called before the first and after every batch; total is None where it is not known.
     `cutting` says how documents become passages; None is for sources that give passages. Another cutting than the
     corpus has begins a new version of it, which nobody is given before kb/catalogue/corpora.py is told to serve it. A
-    run is recorded whatever happens, with what it skipped and `request`, what was asked for as JSON; it ends early
-    where it is asked to pause. `emptied` says that what a source should give, and does not, was taken away. Raises
-    Problem, of the database or the source.
+    run is recorded whatever happens, with what it skipped, its notes and `request`, what was asked for as JSON; it ends
+    early where it is asked to pause. `emptied` says that what a source should give, and does not, was taken away.
+    Raises Problem, of the database or the source.
     """
     if limit is not None and limit < 1:
         raise ValueError("limit must be at least 1")
@@ -65,7 +65,7 @@ def ingest(
                     raise Problem(source.nothing)
                 total = total if limit is None or total is None else min(limit, total)
                 with catalogue.database.writing() as session:
-                    note(session, run, counts, total=total)
+                    record_progress(session, run, counts, total=total)
                 there = _There() if source.whole and limit is None else None
 
                 def tell() -> None:
@@ -78,25 +78,41 @@ def ingest(
                     counts["removed"] = remove_others(catalogue, run, there.keys, tuple(there.below))
             with catalogue.database.writing() as session:
                 state = RunState.PAUSED if paused else RunState.FINISHED
-                note(session, run, counts, state=state, finished=datetime.now(UTC), error="", pausing=False)
+                record_progress(
+                    session, run, counts, state=state, finished=datetime.now(UTC), error="", pausing=False
+                )
         except BaseException as problem:
             record_stop(catalogue, run.id, problem)
             raise
-    numbers = {name: counts[name] for name in ("added", "updated", "unchanged", "skipped", "removed")}
+    numbers = {name: counts[name] for name in ("added", "updated", "unchanged", "skipped", "noted", "removed")}
     seconds = time.monotonic() - began
     return RunReport(run.id, source.name, seen=seen(counts), seconds=seconds, paused=paused, **numbers)
 
 
 @dataclass
 class _Batch:
-    """Documents that are written together, what was skipped before and among them, and how much of it in all; `kept`
-    are the keys of what was skipped."""
+    """Documents that are written together, what was skipped or noted before and among them, and how much of either in
+    all; `kept` are the keys of what was skipped."""
 
     records: list[DocumentRecord] = field(default_factory=list)
     skips: list[Skipped] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     kept: set[str] = field(default_factory=set)
     skipped: int = 0
+    noted: int = 0
     characters: int = 0
+
+    def skip(self, each: Skipped) -> None:
+        self.skipped += 1
+        if self.skipped <= _MOST_KEPT:
+            self.skips.append(each)
+        if each.key:
+            self.kept.add(each.key)
+
+    def note(self, each: Note) -> None:
+        self.noted += 1
+        if self.noted <= _MOST_KEPT or each.whole:
+            self.notes.append(each)
 
 
 @dataclass
@@ -140,7 +156,7 @@ def _write_all(
     return paused
 
 
-def _batches(given: Iterable[DocumentRecord | Skipped], limit: int | None) -> Iterator[_Batch]:
+def _batches(given: Iterable[Item], limit: int | None) -> Iterator[_Batch]:
     """What a source gives, up to so many documents, in batches, of which some may hold none: what was skipped belongs
     to one too. What a source gave before it said that it cannot go on comes before that is raised."""
     batch, documents, in_a_row = _Batch(), 0, 0
@@ -149,15 +165,13 @@ def _batches(given: Iterable[DocumentRecord | Skipped], limit: int | None) -> It
         for each in given:
             if isinstance(each, Skipped):
                 in_a_row += 1
-                batch.skipped += 1
-                if batch.skipped <= _MOST_SKIPS or each.whole:
-                    batch.skips.append(each)
-                if each.key:
-                    batch.kept.add(each.key)
+                batch.skip(each)
                 if in_a_row > _MOST_IN_A_ROW:
                     raise Problem(
                         f"Over {_MOST_IN_A_ROW:,} things in a row cannot be taken, {each.where} the last: {each.why}"
                     )
+            elif isinstance(each, Note):
+                batch.note(each)
             else:
                 in_a_row = 0
                 documents += 1
@@ -166,7 +180,7 @@ def _batches(given: Iterable[DocumentRecord | Skipped], limit: int | None) -> It
             full = len(batch.records) == _BATCH or batch.characters > _BATCH_CHARACTERS
             if full or time.monotonic() - began > _BATCH_SECONDS:
                 yield batch
-                batch = _Batch(skipped=batch.skipped)
+                batch = _Batch(skipped=batch.skipped, noted=batch.noted)
                 began = time.monotonic()
             if documents == limit:
                 break
@@ -197,10 +211,10 @@ def _write(
     """Write a batch and what it adds to the counts; whether the run is asked to pause."""
     with catalogue.database.writing() as session:
         stored = store(session, run, batch.records, pieces, partial(_passages, cutting=cutting))
-        store_skips(session, run.id, batch.skips)
+        remember(session, run.id, batch.skips, batch.notes)
         now = counts + stored
-        now["skipped"] = batch.skipped
-        pausing = note(session, run, now)
+        now["skipped"], now["noted"] = batch.skipped, batch.noted
+        pausing = record_progress(session, run, now)
     counts.clear()
     counts.update(now)
     return pausing

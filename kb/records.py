@@ -79,12 +79,20 @@ class Section:
 @dataclass(frozen=True)
 class Skipped:
     """Something in a source that could not be taken: where ("corpus.jsonl, line 12") and why, as a sentence; `key` is
-    the document's, where it is known, or what the keys of all it holds begin with, up to a slash. `whole`: it sums up
-    what was left out of all of the source, at its end, and is recorded however much else was."""
+    the document's, where it is known, or what the keys of all it holds begin with, up to a slash."""
 
     where: str
     why: str
     key: str = ""
+
+
+@dataclass(frozen=True)
+class Note:
+    """What is to be known of something that was taken, such as a guess, or what of a document was left out: where, and
+    a sentence. `whole`: it sums up all of the source, at its end, and is recorded however many others are."""
+
+    where: str
+    said: str
     whole: bool = False
 
 
@@ -119,13 +127,17 @@ class DocumentRecord:
         return hashlib.sha256(said.encode("ascii")).hexdigest()
 
 
+Item = DocumentRecord | Skipped | Note  # what a source gives
+
+
 @dataclass(frozen=True)
 class Source:
     """Where a corpus comes from.
 
     `read(cache_dir)` gives (number of documents or None, iterator over them), always the same documents in the same
-    order, and may keep fetched files in `cache_dir`. What cannot be taken comes as `Skipped` in its place; a source
-    that cannot be read at all raises Problem. A corpus has the name of its source, without a colon.
+    order, and may keep fetched files in `cache_dir`. What cannot be taken comes as `Skipped` in its place, and what is
+    to be known of what was as `Note` beside it; a source that cannot be read at all raises Problem. A corpus has the
+    name of its source, without a colon.
     `whole` says that a document it does not give any more, nor skips by its key, is no more. `nothing`, where it is not
     "", is why it should not give none at all, as a sentence.
     """
@@ -135,7 +147,7 @@ class Source:
     licence: str
     language: str
     homepage: str
-    read: Callable[[Path], tuple[int | None, Iterator[DocumentRecord | Skipped]]]
+    read: Callable[[Path], tuple[int | None, Iterator[Item]]]
     whole: bool = False
     nothing: str = ""
 
@@ -153,7 +165,8 @@ class RunState(StrEnum):
 @dataclass(frozen=True)
 class RunReport:
     """What one ingestion did: `seen` = `added` + `updated` + `unchanged` documents; `skipped` is what it could not
-    take, `removed` the documents that are no more. A `paused` one stopped before its end because it was asked to."""
+    take, `noted` what is to be known of what it took, `removed` the documents that are no more. A `paused` one stopped
+    before its end because it was asked to."""
 
     run_id: int
     source: str
@@ -162,6 +175,7 @@ class RunReport:
     updated: int
     unchanged: int
     skipped: int
+    noted: int
     seconds: float
     removed: int = 0
     paused: bool = False

@@ -36,7 +36,7 @@ from kb.annotations.records import ANSWER_SCALE, PASSAGE_SCALE, Project, Role, S
 from kb.annotations.removing import going, remove_item
 from kb.catalogue import Catalogue
 
-_SHOWN_SKIPS = 10
+_SHOWN = 10
 
 
 def add_annotation_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -142,10 +142,14 @@ def _add(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> 
     else:
         report = add_from_file(catalogue.database, args.name, args.file, args.photos, photos, _check())
     print(f"{args.name}: {report.added:,} new items, {report.unchanged:,} were there")
-    for where, why in (*report.notes[:_SHOWN_SKIPS], *report.skipped[:_SHOWN_SKIPS]):
-        print(f"{printable(where)}: {printable(why)}", file=sys.stderr)
-    if len(report.skipped) > _SHOWN_SKIPS:
-        print(f"and {len(report.skipped) - _SHOWN_SKIPS:,} more that could not be taken", file=sys.stderr)
+    told = [(each.where, each.said) for each in report.notes[:_SHOWN]]
+    told += [(each.where, each.why) for each in report.skipped[:_SHOWN]]
+    for where, said in told:
+        print(f"{printable(where)}: {printable(said)}", file=sys.stderr)
+    if len(report.notes) > _SHOWN:
+        print(f"and {len(report.notes) - _SHOWN:,} more notes on what was taken", file=sys.stderr)
+    if len(report.skipped) > _SHOWN:
+        print(f"and {len(report.skipped) - _SHOWN:,} more that could not be taken", file=sys.stderr)
     return bool(report.skipped)
 
 

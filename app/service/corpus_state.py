@@ -12,7 +12,7 @@ from typing import Any
 from app.service.job_states import INDEX_AT_REST, INGESTION_UNDER_WAY, IngestionState
 from app.service.results import IndexStatus
 from common.jobs import rate_of, remaining_of
-from kb.records import RunState, Skipped
+from kb.records import Note, RunState, Skipped
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ class CorpusState:
     finished: str = ""
     skipped: int = 0
     skips: tuple[Skipped, ...] = ()
+    noted: int = 0
+    notes: tuple[Note, ...] = ()
     error: str = ""
     here: bool = False
     stale: bool = False
@@ -85,6 +87,7 @@ def with_run(state: CorpusState, run: dict[str, Any]) -> CorpusState:
         started=run["started"],
         finished=run["finished"] or "",
         skipped=run["skipped"],
+        noted=run["noted"],
     )
 
 

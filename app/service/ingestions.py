@@ -33,10 +33,10 @@ from common.jobs import Job
 from common.problems import BadRequest, Problem, problem_sentence
 from common.text import shown
 from kb.catalogue.corpora import ask_to_pause
-from kb.catalogue.ingestion_runs import some_skips
+from kb.catalogue.ingestion_runs import some_notes
 from kb.catalogue.twins import link_twins
 from kb.ingest import ingest
-from kb.records import DocumentRecord, Skipped, Source
+from kb.records import Item, Note, Skipped, Source
 from kb.sources.registry import (
     KINDS,
     Asked,
@@ -51,7 +51,7 @@ from kb.sources.registry import (
 
 PATIENCE = 60.0  # seconds that a deletion waits for a run of another process to pause
 CLOSING = 10.0  # seconds for the batches under way when the program ends
-MOST_SKIPS = 50  # shown of a run
+MOST_TOLD = 50  # shown of what a run skipped, and of its notes
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ class Ingestions:
         names = sorted({*known, *jobs})
         return [self._state(name, known.get(name), jobs.get(name), indexes.get(name)) for name in names]
 
-    def preview(self, asked: Asked, count: int) -> list[DocumentRecord | Skipped]:
+    def preview(self, asked: Asked, count: int) -> list[Item]:
         """The first of what an ingestion would give. Documents of a folder may take seconds each.
 
         A corpus need not have a name yet; one that `start` would refuse is refused."""
@@ -121,7 +121,7 @@ class Ingestions:
             raise BadRequest("There is no preview of this kind of source; start it and look at what comes.")
         return found
 
-    def preview_files(self, files: Sequence[Path], count: int, corpus: str = "") -> list[DocumentRecord | Skipped]:
+    def preview_files(self, files: Sequence[Path], count: int, corpus: str = "") -> list[Item]:
         """As `preview`, of files that are not kept yet."""
         self._check_allowed()
         if corpus:
@@ -343,12 +343,13 @@ class Ingestions:
         )  # fmt: skip
         if run is not None:
             ended = run["state"] != IngestionState.RUNNING
-            told = last_run(self.catalogue, name) if run["skipped"] and ended and self.allowed else None
+            some = run["skipped"] or run["noted"]
+            told = (last_run(self.catalogue, name) if some and ended and self.allowed else None) or {}
             state = replace(
                 with_run(state, run),
-                skips=tuple(
-                    Skipped(each["where"], each["why"])
-                    for each in some_skips((told or {}).get("skips", []), MOST_SKIPS)
+                skips=tuple(Skipped(each["where"], each["why"]) for each in told.get("skips", [])[:MOST_TOLD]),
+                notes=tuple(
+                    Note(each["where"], each["said"]) for each in some_notes(told.get("notes", []), MOST_TOLD)
                 ),
                 error=self._told(run["error"]),
                 origin=self._origin(run["request"], name),

@@ -45,6 +45,7 @@ from kb.annotations.tables import CandidateRow, ItemRow, JudgmentRow, PersonRow,
 from kb.annotations.texts import MAX_COMMENT, checked_name, kept, named
 from kb.catalogue.bulk import insert_many
 from kb.catalogue.database import Database
+from kb.records import Note
 
 _AT_ONCE = 100  # items
 _NOT_ONE = "it is not as an export writes it"
@@ -81,8 +82,8 @@ def import_project(
     return project.name
 
 
-def _project(path: Path, first: tuple[str, Mapping[str, Any] | str], name: str) -> Project:
-    where, row = first
+def _project(path: Path, first: tuple[str, Mapping[str, Any] | str] | Note, name: str) -> Project:
+    where, row = (first.where, first.said) if isinstance(first, Note) else first  # exports are in UTF-8
     if isinstance(row, str) or row.get("type") != "project":
         raise BadRequest(f"{named(path)} is not an export of a project: its first line is none.")
     if row.get("format") != FORMAT:

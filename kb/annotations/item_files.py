@@ -23,6 +23,7 @@ from kb.annotations.projects import project_called
 from kb.annotations.records import Gold, NewItem, What
 from kb.annotations.texts import named
 from kb.catalogue.database import Database
+from kb.records import Note, Skipped
 from kb.sources.csv_file import read_rows
 from kb.sources.lines import check_file, json_value, read_lines
 
@@ -34,21 +35,13 @@ _AT_ONCE = 100  # rows, each with perhaps a photo to be looked at
 
 @dataclass(frozen=True)
 class FileReport:
-    """What came of a file: new items, those that were there, and (where, why) of those that could not be taken; `notes`
-    are of the file, or of items, that were taken all the same."""
+    """What came of a file: new items, those that were there, those that could not be taken; and notes on the file, or
+    on items, that were."""
 
     added: int
     unchanged: int
-    skipped: tuple[tuple[str, str], ...]
-    notes: tuple[tuple[str, str], ...] = ()
-
-
-class _Note(str):
-    """Of a whole file that is read all the same, such as what its encoding was taken for."""
-
-
-class _Noted(Problem):
-    """A row is no item, and none is lost."""
+    skipped: tuple[Skipped, ...]
+    notes: tuple[Note, ...] = ()
 
 
 def add_from_file(
@@ -61,7 +54,8 @@ def add_from_file(
     made = _maker(database, project, partial(read_photo, folder), photos, check)
     if not folder.is_dir():
         raise BadRequest(f"{shown(folder)} is not a folder; name the one with the photographs.")
-    return add_each(database, project, photos, ((where, partial(made, row)) for where, row in rows))
+    each = (row if isinstance(row, Note) else (row[0], partial(made, row[1])) for row in rows)
+    return add_each(database, project, photos, each)
 
 
 def add_part(
@@ -74,13 +68,13 @@ def add_part(
     rows = islice(_rows(path), after, None)
     place: int | None = after
 
-    def some() -> Iterator[tuple[str, Callable[[], NewItem]]]:
+    def some() -> Iterator[tuple[str, Callable[[], NewItem]] | Note]:
         nonlocal place
         until = None
-        for where, row in rows:
+        for row in rows:
             until = until or time.monotonic() + seconds
             place += 1
-            yield where, partial(made, row)
+            yield row if isinstance(row, Note) else (row[0], partial(made, row[1]))
             if time.monotonic() >= until:
                 return
         place = None
@@ -102,40 +96,43 @@ def _maker(
 
 
 def add_each(
-    database: Database, project: str, photos: Photos, each: Iterable[tuple[str, Callable[[], NewItem]]]
+    database: Database, project: str, photos: Photos, each: Iterable[tuple[str, Callable[[], NewItem]] | Note]
 ) -> FileReport:
-    """Add items that come as where they stand and what makes them, which raises Problem for what can be none."""
+    """Add items that come as where they stand and what makes them, which raises Problem for what can be none; notes
+    between them are told."""
     rows = iter(each)
     added = unchanged = 0
-    skipped: list[tuple[str, str]] = []
-    notes: list[tuple[str, str]] = []
+    skipped: list[Skipped] = []
+    notes: list[Note] = []
     while (first := next(rows, None)) is not None:
         with photos.changing():
             items, places = [], []
             # Each is made before the next is asked for, which may come to an end with the time that there is.
-            for where, make in chain([first], islice(rows, _AT_ONCE - 1)):
+            for one in chain([first], islice(rows, _AT_ONCE - 1)):
+                if isinstance(one, Note):
+                    notes.append(one)
+                    continue
+                where, make = one
                 try:
                     items.append(checked_item(make()))
                     places.append(where)
-                except _Noted as note:
-                    notes.append((where, str(note)))
                 except Problem as problem:
-                    skipped.append((where, str(problem)))
+                    skipped.append(Skipped(where, str(problem)))
             report = add_items(database, project, items)
         added, unchanged = added + report.added, unchanged + report.unchanged
         for place in report.refused:
             why = f"The id {items[place].key} belongs to another item of {project}; choose another id."
-            skipped.append((places[place], why))
-        notes += [(places[place], KEPT) for place in report.kept]
+            skipped.append(Skipped(places[place], why))
+        notes += [Note(places[place], KEPT) for place in report.kept]
     return FileReport(added, unchanged, tuple(skipped), tuple(notes))
 
 
-def json_rows(path: Path) -> Iterator[tuple[str, Mapping[str, object] | str]]:
-    """(where, object or why it is none) of each line that is not empty."""
+def json_rows(path: Path) -> Iterator[tuple[str, Mapping[str, object] | str] | Note]:
+    """(where, object or why it is none) of each line that is not empty, and notes on the file."""
     check_file(path)
     guess, lines = read_lines(path)
     if guess:
-        yield named(path), _Note(guess)
+        yield Note(named(path), guess)
     for line in lines:
         if not line.fault and not line.text.strip():
             continue
@@ -151,17 +148,13 @@ def _object(text: str) -> Mapping[str, object] | str:
     return row if isinstance(row, dict) else "It is not a JSON object."
 
 
-def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, object] | str]]:
+def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, object] | str] | Note]:
     if path.name.lower().removesuffix(".gz").endswith((".csv", ".tsv")):
-        found = read_rows(path, ("question",))
-        of_file = shown(path.name)  # where what is said of the whole file stands, and no row
-        return ((where, _Note(row) if where == of_file and isinstance(row, str) else row) for where, row in found)
+        return read_rows(path, ("question",))
     return json_rows(path)
 
 
 def _item(row: Mapping[str, object] | str, read: Read, photos: Photos, check: Check) -> NewItem:
-    if isinstance(row, _Note):
-        raise _Noted(row)
     if isinstance(row, str):
         raise BadRequest(row)
     said = {name: _text(row, name) for name in ("question", "id", "kind")}

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, select, tuple_
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from common.passage import Passage
 from kb.catalogue import text_search
 from kb.catalogue.alive import is_lost
 from kb.catalogue.database import Database
-from kb.catalogue.tables import CorpusRow, DocumentRow, IngestionRunRow, PassageRow, SkipRow, TwinRow
+from kb.catalogue.tables import CorpusRow, DocumentRow, IngestionRunRow, NoteRow, PassageRow, SkipRow, TwinRow
 from kb.records import CorpusInfo, Document, RunState, TextHit
 
 _IDS_AT_ONCE = 500
@@ -209,7 +209,7 @@ class Catalogue:
 
     def runs(self, corpus: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
         """The newest runs of ingestions, newest first, as JSON values: what `stats` says of one, the corpus, and the
-        first of what it skipped."""
+        first of what it skipped and of its notes."""
         newest = (
             select(IngestionRunRow, CorpusRow.called)
             .join(CorpusRow, CorpusRow.id == IngestionRunRow.corpus_id)
@@ -220,11 +220,10 @@ class Catalogue:
             newest = newest.where(CorpusRow.called == corpus)
         with self.database.reading() as session:
             runs = session.execute(newest).all()
-            wanted = select(SkipRow).where(SkipRow.run_id.in_([run.id for run, _ in runs])).order_by(SkipRow.id)
-            skips: dict[int, list[dict[str, str]]] = {}
-            for skip in session.scalars(wanted):
-                skips.setdefault(skip.run_id, []).append({"where": skip.place, "why": skip.reason})
-        return [{"corpus": name, **_run(run), "skips": skips.get(run.id, [])} for run, name in runs]
+            numbers = [run.id for run, _ in runs]
+            skips = _told(session, numbers, SkipRow.reason, "why")
+            notes = _told(session, numbers, NoteRow.said, "said")
+        return [{"corpus": name, **_run(run), "skips": skips[run.id], "notes": notes[run.id]} for run, name in runs]
 
 
 def _served() -> Select[tuple[CorpusRow]]:
@@ -243,6 +242,18 @@ def _corpus(row: CorpusRow) -> CorpusInfo:
 def _last_run(session: Session, corpus_id: int) -> IngestionRunRow | None:
     theirs = select(IngestionRunRow).where(IngestionRunRow.corpus_id == corpus_id)
     return session.scalars(theirs.order_by(IngestionRunRow.id.desc()).limit(1)).first()
+
+
+def _told(
+    session: Session, runs: Sequence[int], sentence: InstrumentedAttribute[str], called: str
+) -> dict[int, list[dict[str, str]]]:
+    """What is told of runs, by their numbers: where, and a sentence, a column of the table, under the name it gets."""
+    table = sentence.class_
+    told: dict[int, list[dict[str, str]]] = {run: [] for run in runs}
+    rows = select(table.run_id, table.place, sentence).where(table.run_id.in_(runs)).order_by(table.id)
+    for run, place, said in session.execute(rows):
+        told[run].append({"where": place, called: said})
+    return told
 
 
 def _finished(run: IngestionRunRow | None) -> bool:
@@ -315,6 +326,7 @@ def _run(row: IngestionRunRow) -> dict[str, Any]:
         "updated": row.updated,
         "unchanged": row.unchanged,
         "skipped": row.skipped,
+        "noted": row.noted,
         "removed": row.removed,
         "error": row.error,
     }

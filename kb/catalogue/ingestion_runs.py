@@ -19,11 +19,11 @@ from sqlalchemy.orm import Session
 from common.problems import Problem
 from kb.catalogue import alive
 from kb.catalogue.catalogue import Catalogue
-from kb.catalogue.tables import CorpusRow, IngestionRunRow, SkipRow
-from kb.records import RunState, Skipped, Source, version_name
+from kb.catalogue.tables import CorpusRow, IngestionRunRow, NoteRow, SkipRow
+from kb.records import Note, RunState, Skipped, Source, version_name
 
 ENDED = "The process ended without a word."  # of a run that could not say why itself
-_LAST = 3  # of what was skipped that are shown
+_LAST = 3  # of a run's notes that are shown
 _ALIVE_SECONDS = 20.0  # between two signs of life, also while a source is long silent
 
 
@@ -82,9 +82,9 @@ def _newest(session: Session, called: str) -> CorpusRow | None:
     return session.scalars(newest).first()
 
 
-def note(session: Session, run: Run, counts: Counter[str], **also: object) -> bool:
+def record_progress(session: Session, run: Run, counts: Counter[str], **also: object) -> bool:
     """Write down how far the run is; whether it is asked to pause."""
-    values = {name: counts[name] for name in ("added", "updated", "unchanged", "skipped", "removed")}
+    values = {name: counts[name] for name in ("added", "updated", "unchanged", "skipped", "noted", "removed")}
     session.execute(
         update(IngestionRunRow)
         .where(IngestionRunRow.id == run.id)
@@ -98,16 +98,19 @@ def seen(counts: Counter[str]) -> int:
     return counts["added"] + counts["updated"] + counts["unchanged"]
 
 
-def store_skips(session: Session, run_id: int, skips: list[Skipped]) -> None:
-    """Write down what a run could not take."""
+def remember(session: Session, run_id: int, skips: Sequence[Skipped], notes: Sequence[Note]) -> None:
+    """Write down what a run could not take, and what is to be known of what it took."""
     if skips:
         values = [{"run_id": run_id, "place": s.where[:500], "reason": s.why[:500]} for s in skips]
         session.execute(insert(SkipRow.__table__), values)
+    if notes:
+        values = [{"run_id": run_id, "place": n.where[:500], "said": n.said[:500]} for n in notes]
+        session.execute(insert(NoteRow.__table__), values)
 
 
-def some_skips(skips: Sequence[dict[str, str]], most: int) -> list[dict[str, str]]:
-    """At most so many of what a run could not take: the first, and the last, since there a source sums up."""
-    return list(skips) if len(skips) <= most else [*skips[: most - _LAST], *skips[-_LAST:]]
+def some_notes(notes: Sequence[dict[str, str]], most: int) -> list[dict[str, str]]:
+    """At most so many of a run's notes: the first, and the last, since there a source sums up."""
+    return list(notes) if len(notes) <= most else [*notes[: most - _LAST], *notes[-_LAST:]]
 
 
 @contextmanager

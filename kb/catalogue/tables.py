@@ -156,6 +156,7 @@ class IngestionRunRow(Base):
     updated: Mapped[int]
     unchanged: Mapped[int]
     skipped: Mapped[int] = mapped_column(server_default="0")
+    noted: Mapped[int] = mapped_column(server_default="0")
     removed: Mapped[int] = mapped_column(server_default="0")
     error: Mapped[str] = mapped_column(Text)
 
@@ -169,6 +170,18 @@ class SkipRow(Base):
     run_id: Mapped[int] = mapped_column(ForeignKey("ingestion_run.id", ondelete="CASCADE"), index=True)
     place: Mapped[str] = mapped_column(Text)
     reason: Mapped[str] = mapped_column(Text)
+
+
+class NoteRow(Base):
+    """What is to be known of something that a run took: the first of them, and what sums up all of the source;
+    `IngestionRunRow.noted` counts all."""
+
+    __tablename__ = "note"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("ingestion_run.id", ondelete="CASCADE"), index=True)
+    place: Mapped[str] = mapped_column(Text)
+    said: Mapped[str] = mapped_column(Text)
 
 
 class IndexRow(Base):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from common.problems import Problem
 from common.text import shown
-from kb.records import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, Source
+from kb.records import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, Note, Source
 from kb.sources.lines import MOST_CHARACTERS, Line, check_file, read_lines
 from kb.sources.rows import document, file_kind, make_source, records
 
@@ -41,9 +41,9 @@ def source(
     return make_source(corpus, title, licence, language, "", read)
 
 
-def read_rows(path: Path, needed: Sequence[str]) -> Iterator[tuple[str, Mapping[str, str] | str]]:
-    """(where, row or its fault) of each row; names of columns in lower case. Raises Problem, at once for a
-    header without the columns `needed`."""
+def read_rows(path: Path, needed: Sequence[str]) -> Iterator[tuple[str, Mapping[str, str] | str] | Note]:
+    """(where, row or its fault) of each row, and notes on the file; names of columns in lower case. Raises
+    Problem, at once for a header without the columns `needed`."""
     check_file(path)
     guess, lines = read_lines(path)
     feed = _Feed(lines)
@@ -53,9 +53,9 @@ def read_rows(path: Path, needed: Sequence[str]) -> Iterator[tuple[str, Mapping[
 
 def _rows(
     path: Path, guess: str, feed: _Feed, delimiter: str, names: list[str]
-) -> Iterator[tuple[str, Mapping[str, str] | str]]:
+) -> Iterator[tuple[str, Mapping[str, str] | str] | Note]:
     if guess:
-        yield shown(path.name), guess
+        yield Note(shown(path.name), guess)
     reader = csv.reader(feed, delimiter=delimiter, strict=True)
     while True:
         feed.begin()

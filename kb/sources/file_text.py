@@ -30,11 +30,12 @@ _BREAK_TAG = re.compile(r"<br\b", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Parsed:
-    """What a document says. title: "" where it names none. left_out: what could not be taken, as sentences."""
+    """What a document says. title: "" where it names none. notes: what is to be known of how it was read,
+    and of what was left out, as sentences."""
 
     title: str
     sections: tuple[Section, ...]
-    left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Parser:
@@ -54,7 +55,7 @@ class Parser:
         if "fault" in said:
             raise Problem(said["fault"])
         sections = tuple(Section(tuple(path), text) for path, text in said["sections"])
-        return Parsed(said["title"], sections, tuple(said["left_out"]))
+        return Parsed(said["title"], sections, tuple(said["notes"]))
 
     def close(self) -> None:
         """End the process, if there is one."""
@@ -69,8 +70,8 @@ def parse(kind: str, data: bytes, seconds: float = SECONDS) -> Parsed:
     for section in parsed.sections:
         size += len(section.text)
         if size > MOST_CHARACTERS:
-            left_out = (*parsed.left_out, f"What follows its first {MOST_CHARACTERS:,} characters is left out.")
-            parsed = Parsed(parsed.title, tuple(kept), left_out)
+            notes = (*parsed.notes, f"What follows its first {MOST_CHARACTERS:,} characters is left out.")
+            parsed = Parsed(parsed.title, tuple(kept), notes)
             break
         kept.append(section)
     if not kept:
@@ -171,7 +172,7 @@ def _answer(about: dict[str, str], data: bytes) -> dict[str, object]:
     try:
         parsed = parse(about["kind"], data, float(about["seconds"]))
         sections = [[section.path, section.text] for section in parsed.sections]
-        return {"title": parsed.title, "sections": sections, "left_out": parsed.left_out}
+        return {"title": parsed.title, "sections": sections, "notes": parsed.notes}
     except Problem as problem:
         return {"fault": str(problem)}
     except ImportError:

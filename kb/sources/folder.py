@@ -17,7 +17,7 @@ from pathlib import Path
 
 from common.problems import Problem, unreadable
 from common.text import shown
-from kb.records import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, DocumentRecord, Skipped, Source
+from kb.records import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, DocumentRecord, Item, Note, Skipped, Source
 from kb.sources.file_text import SECONDS, Parser, parse
 from kb.sources.kinds import LANGUAGE, LICENCE, NAMED, Field, SourceKind
 from kb.sources.rows import key_like, made_by, make_source, safe_key
@@ -53,7 +53,7 @@ def source(
     return replace(make_source(corpus, title, licence, language, "", read), whole=True, nothing=nothing)
 
 
-def preview(folder: Path, count: int) -> list[DocumentRecord | Skipped]:
+def preview(folder: Path, count: int) -> list[Item]:
     """The first `count` of what `source` gives, found without looking through the whole folder.
 
     A document gets ten seconds. Raises Problem when the folder cannot be read.
@@ -80,7 +80,7 @@ def look(folder: Path) -> str:
 
 def _documents(
     folder: Path, files: Iterable[tuple[str, str]], licence: str, language: str, seconds: float
-) -> Iterator[DocumentRecord | Skipped]:
+) -> Iterator[Item]:
     with closing(Parser(seconds)) as parser:
         for place, fault in files:
             where = shown(place, 400)
@@ -104,8 +104,8 @@ def _documents(
                 texts=(),
                 sections=parsed.sections,
             )
-            for why in parsed.left_out:
-                yield Skipped(where, why)
+            for said in parsed.notes:
+                yield Note(where, said)
 
 
 def _files(folder: Path) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from common.problems import Problem
 from common.text import shown
-from kb.records import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, Source
+from kb.records import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, Note, Source
 from kb.sources.lines import check_file, json_value, read_lines
 from kb.sources.rows import document, file_kind, make_source, records
 
@@ -37,10 +37,10 @@ def source(
     return make_source(corpus, title, licence, language, "", read)
 
 
-def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, object] | str]]:
+def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, object] | str] | Note]:
     guess, lines = read_lines(path)
     if guess:
-        yield shown(path.name), guess
+        yield Note(shown(path.name), guess)
     objects = strange = 0
     for line in lines:
         fault = line.fault

@@ -11,10 +11,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from kb.records import DocumentRecord, Skipped, Source
+from kb.records import Item, Source
 
 Values = Mapping[str, str]  # by the names of fields and settings; "" for what is not given
-Previewed = list[DocumentRecord | Skipped]
+Previewed = list[Item]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Rows with named columns, from whatever file, as records of documents.
 
 Columns: text; and where they are there id, title, url, language, licence, topic, description, image, images. Knows
-nothing of files: readers give (where, row), and what is wrong with a row comes back as Skipped.
+nothing of files: readers give (where, row), what is wrong with a row comes back as Skipped, and a Note as it is.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from kb.records import (
     UNKNOWN_LANGUAGE,
     UNKNOWN_LICENCE,
     DocumentRecord,
+    Item,
+    Note,
     Section,
     Skipped,
     Source,
@@ -42,7 +44,7 @@ def make_source(
     licence: str,
     language: str,
     homepage: str,
-    read: Callable[[Path], tuple[int | None, Iterator[DocumentRecord | Skipped]]],
+    read: Callable[[Path], tuple[int | None, Iterator[Item]]],
 ) -> Source:
     """A Source of what a person named. Raises Problem for names that the catalogue cannot keep."""
     if not _CORPUS.fullmatch(corpus):
@@ -109,13 +111,17 @@ def paragraphs(text: str) -> str:
 
 
 def records(
-    rows: Iterable[tuple[str, Mapping[str, object] | str]],
+    rows: Iterable[tuple[str, Mapping[str, object] | str] | Note],
     make: Callable[[Mapping[str, object]], DocumentRecord],
-) -> Iterator[DocumentRecord | Skipped]:
+) -> Iterator[Item]:
     """What `make` makes of each (where, row), or Skipped where it raises Problem, where there is a fault in place
     of the row, and where a key has come before. Holds about 80 bytes a document."""
     seen: set[int] = set()
-    for where, row in rows:
+    for each in rows:
+        if isinstance(each, Note):
+            yield each
+            continue
+        where, row = each
         try:
             if isinstance(row, str):
                 raise Problem(row)

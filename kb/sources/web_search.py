@@ -31,7 +31,17 @@ import httpx
 
 from common.problems import Problem
 from common.whole_files import write_whole
-from kb.records import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, DocumentRecord, Section, Skipped, Source, clean_text
+from kb.records import (
+    UNKNOWN_LANGUAGE,
+    UNKNOWN_LICENCE,
+    DocumentRecord,
+    Item,
+    Note,
+    Section,
+    Skipped,
+    Source,
+    clean_text,
+)
 from kb.sources.http_get import Limit, NoPage, Refused, Reply, get
 from kb.sources.kinds import CORPUS, Field, SourceKind, Values
 from kb.sources.public_addresses import Address, is_public
@@ -186,7 +196,7 @@ def read(
     cache_dir: Path,
     may_reach: Callable[[Address, int], bool] = is_public,
     delay: float = DELAY,
-) -> Iterator[DocumentRecord | Skipped]:
+) -> Iterator[Item]:
     """The documents that the questions find, by question, then rank; each page once, however often it is found.
 
     When the quota is reached, what follows is taken from what was kept, and QuotaReached is raised at the end. Raises
@@ -220,7 +230,7 @@ def read(
                         given.add(record.key)
                         yield record
                         if outcome.text is not None and outcome.text.left_out:
-                            yield Skipped(one.url, outcome.text.left_out)
+                            yield Note(one.url, outcome.text.left_out)
         finally:
             fetcher.close()  # else the pages under way would be waited for
             pool.shutdown(cancel_futures=True)

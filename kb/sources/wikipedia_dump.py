@@ -27,7 +27,7 @@ from typing import BinaryIO
 from xml.parsers import expat
 
 from common.problems import Problem
-from kb.records import UNKNOWN_LANGUAGE, DocumentRecord, Skipped, Source, clean_text
+from kb.records import UNKNOWN_LANGUAGE, DocumentRecord, Note, Skipped, Source, clean_text
 from kb.sources.dump_counts import LISTS, REDIRECTS, ROWS, Seen, add, template, told
 from kb.sources.dump_pages import (
     MAX_HEAD,
@@ -80,11 +80,11 @@ def source(path: Path, corpus: str) -> Source:
     return make_source(corpus, title, LICENCE, site.language, site.homepage, lambda _: (None, read_dump(path)))
 
 
-def read_dump(path: Path, processes: int | None = None) -> Iterator[DocumentRecord | Skipped]:
+def read_dump(path: Path, processes: int | None = None) -> Iterator[DocumentRecord | Skipped | Note]:
     """The articles of a dump in the order of the file, read by so many processes (None: one for each core, at most 8).
 
     Pages of other namespaces are left out; redirects, disambiguation pages and what of articles is left out are counted
-    and told at the end. What cannot be read comes as Skipped, and so does a page that came before.
+    and told in notes at the end. What cannot be read comes as Skipped, and so does a page that came before.
     With one process everything happens in this one; else closing the iterator ends the others. Raises
     Problem at once when the file is no dump, and later when a process is ended from outside.
     """
@@ -294,7 +294,7 @@ def _units(path: Path, file: BinaryIO) -> Iterator[_Unit]:
     yield _Unit(path.name, pages=batch)
 
 
-def _read(path: Path, site: Site, processes: int) -> Iterator[DocumentRecord | Skipped]:
+def _read(path: Path, site: Site, processes: int) -> Iterator[DocumentRecord | Skipped | Note]:
     ended = False
     seen, counts = Seen(), Counter()
     with opened(path) as file:
@@ -318,7 +318,7 @@ def _read(path: Path, site: Site, processes: int) -> Iterator[DocumentRecord | S
         if not ended:
             yield Skipped(f"{path.name}, byte {path.stat().st_size}", "The file was cut off there; fetch it again.")
         for sentence in told(counts):
-            yield Skipped(path.name, sentence, whole=True)
+            yield Note(path.name, sentence, whole=True)
 
 
 def _read_by_many(

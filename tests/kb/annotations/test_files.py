@@ -22,6 +22,7 @@ from kb.annotations.pools import add_pool
 from kb.annotations.projects import create_project, projects
 from kb.annotations.records import NewItem, Project
 from kb.catalogue.database import Database
+from kb.records import Note, Skipped
 from tests.support.annotations import answer, check, derived, photo_bytes, project, write_photo
 
 
@@ -68,7 +69,8 @@ def test_items_from_csv(cats, photos, tmp_path):
     file = tmp_path / "items.csv"
     file.write_text('id;question;photo;references\n1;"What; is it?";a.png;a cat|cat\n2;Who?;;\n3;x\n')
     report = add(cats, photos, file)
-    assert report.added == 2 and report.skipped == (("items.csv, line 4", "It has 2 fields, and the header has 4."),)
+    assert report.added == 2
+    assert report.skipped == (Skipped("items.csv, line 4", "It has 2 fields, and the header has 4."),)
     assert [row[:4] for row in rows(cats)] == [("1", "What; is it?", "", '["a cat", "cat"]'), ("2", "Who?", "", "")]
 
 
@@ -77,12 +79,12 @@ def test_what_is_taken_all_the_same_is_noted_and_no_lost_line(cats, photos, tmp_
     asked = "Wie groß ist die Höhle, und wie süß ist der Käse?"
     file.write_bytes(f"id;question;references\n1;{asked};groß\n".encode("windows-1252"))
     report = add(cats, photos, file)
-    [(where, why)] = report.notes
-    assert (report.added, report.skipped, where) == (1, (), "items.csv") and "a guess" in why
+    [note] = report.notes
+    assert (report.added, report.skipped, note.where) == (1, (), "items.csv") and "a guess" in note.said
     file.write_text(f"id;question;references\n1;{asked};klein\n2;Wo?;hier\n")
     report = add(cats, photos, file)
     assert (report.added, report.unchanged, report.skipped) == (1, 1, ())
-    assert report.notes == (("items.csv, line 2", item_files.KEPT),)
+    assert report.notes == (Note("items.csv, line 2", item_files.KEPT),)
     assert rows(cats)[0][3] == '["groß"]'
 
 
@@ -115,7 +117,7 @@ def test_what_cannot_be_taken_is_said_with_its_line_and_the_rest_is_added(cats, 
     file.write_bytes("\n".join([*lines, json.dumps({"question": "last"}), "größer über Öl è é ñ"]).encode() + b"\xff\n")
     report = add(cats, photos, file, folder)
     assert report.added == 2 and len(report.skipped) == len(wrong) + 2
-    said = dict(report.skipped)
+    said = {each.where: each.why for each in report.skipped}
     assert said["items.jsonl, line 2"] == "It is not JSON."
     for number, (_, sentence) in enumerate(wrong, 3):
         assert sentence in said[f"items.jsonl, line {number}"]

@@ -171,8 +171,8 @@ def test_gold_that_cannot_be_taken_is_said_with_its_line(database, photos, tmp_p
     file = write(tmp_path / "items.jsonl", [*rows, {"question": "fine", "gold": []}])
     report = add_from_file(database, "cats", file, None, photos, check)
     assert report.added == 1 and len(report.skipped) == len(wrong)
-    for (_, said), (_, sentence) in zip(report.skipped, wrong, strict=True):
-        assert sentence in said
+    for skipped, (_, sentence) in zip(report.skipped, wrong, strict=True):
+        assert sentence in skipped.why
     with pytest.raises(BadRequest, match="no grade 'fine'"):
         add_items(database, "cats", [NewItem("new"), NewItem("other", gold=(Gold(HASH, "fine"),))])
 

@@ -13,7 +13,7 @@ from common.problems import Problem
 from kb.catalogue import Catalogue
 from kb.chunking import Cutting
 from kb.ingest import ingest
-from kb.records import DocumentRecord, Skipped
+from kb.records import DocumentRecord, Note
 from kb.sources.dump_counts import ROWS, Seen, add, template, told
 from kb.sources.wikipedia_dump import read_dump, source
 
@@ -89,7 +89,7 @@ def test_what_is_left_out_is_told_at_the_end(tmp_path, processes):
     items = list(read_dump(path, processes))
     assert [isinstance(item, DocumentRecord) for item in items] == [True, True, False, False, False]
     assert [item.where for item in items[2:]] == ["made-up.xml"] * 3
-    said = [item.why for item in items[2:] if isinstance(item, Skipped)]
+    said = [item.said for item in items[2:] if isinstance(item, Note)]
     assert "1 redirects" in said[0] and "1 sentences" in said[1] and "{{far}} 1." in said[1] and "2 rows" in said[2]
     assert items[0].sections[0].text == "A mill."
 

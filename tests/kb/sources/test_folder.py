@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from common.problems import Problem
 from kb.chunking import Cutting
 from kb.ingest import ingest
-from kb.records import DocumentRecord, Section, Skipped
+from kb.records import DocumentRecord, Note, Section, Skipped
 from kb.sources import file_text, folder
 from kb.sources.file_text import Parsed, Parser, parse
 from tests.support.pdf import pdf
@@ -229,7 +229,7 @@ def test_web_pages_in_other_encodings_and_small_ones():
     assert parse("html", b"<meta charset=iso-8859-2><p>\xb3\xf3d\xbc").sections[0].text == "łódź"
     assert parse("html", b"<p>caf\xe9 \x93quoted\x94").sections[0].text == "café “quoted”"
     assert parse("html", b"<meta charset=zlib><p>caf\xe9").sections[0].text == "café"
-    assert parse("html", b"<meta charset=utf-8><p>caf\xe9").left_out[0].startswith("It was read as windows-1252, which")
+    assert parse("html", b"<meta charset=utf-8><p>caf\xe9").notes[0].startswith("It was read as windows-1252, which")
     assert parse("html", "<title>Ä</title><p>tiny 斑马".encode("utf-16")) == Parsed("Ä", (Section((), "tiny 斑马"),))
     tiny = parse("html", b"<h1>Hi</h1><script>secret()</script><style>x</style><p>Small &lt;b&gt; page")
     assert tiny.title == "Hi" and "Small <b> page" in tiny.sections[0].text and "secret" not in str(tiny)
@@ -256,7 +256,7 @@ def test_exponents_in_web_pages_and_markdown():
 def test_texts_too_long_are_cut_and_that_is_said(monkeypatch):
     monkeypatch.setattr(file_text, "MOST_CHARACTERS", 10)
     assert "more than 10 characters" in why("txt", b"much too long a text")
-    assert parse("md", b"# A\nshort\n# B\nshort too").left_out == ("What follows its first 10 characters is left out.",)
+    assert parse("md", b"# A\nshort\n# B\nshort too").notes == ("What follows its first 10 characters is left out.",)
 
 
 def test_what_was_left_out_of_a_document_comes_after_it(base):
@@ -266,9 +266,9 @@ def test_what_was_left_out_of_a_document_comes_after_it(base):
     pages = pages.replace(b"@", b"/Filter /FlateDecode /Length %d >>\nstream\n%s" % (len(bomb), bomb))
     write(base, {"a.pdf": pages, "b.txt": "b"})
     found = list(folder.source(base, "mine").read(base)[1])
-    assert [type(each) for each in found] == [DocumentRecord, Skipped, DocumentRecord]
+    assert [type(each) for each in found] == [DocumentRecord, Note, DocumentRecord]
     assert [section.path for section in found[0].sections] == [("page 1",), ("page 3",)]
-    assert found[1] == Skipped("a.pdf", "Page 2 is left out in part: too large a drawing.")
+    assert found[1] == Note("a.pdf", "Page 2 is left out in part: too large a drawing.")
 
 
 def test_a_bomb_in_a_pdf_is_not_unpacked_and_the_next_document_is_read():

@@ -38,15 +38,15 @@ IMAGE = b"<< /Type /XObject /Subtype /Image /Width 1 /Height 1 /BitsPerComponent
 def test_pages_that_are_pictures_between_pages_of_text_are_told():
     one = parse("pdf", pdf("one", INLINE_IMAGE, "three"))
     assert [section.path for section in one.sections] == [("page 1",), ("page 3",)]
-    [said] = one.left_out
+    [said] = one.notes
     assert said.startswith("Page 2 shows pictures and no text, and was not read;")
     some = parse("pdf", pdf("one", b"", INLINE_IMAGE, "four", *[b"0 0 m 9 9 l S " * 100] * 3, b"0 0 m 9 9 l S"))
-    assert some.left_out[0].startswith("Pages 3, 5-7 show pictures and no text, and were not read;")
+    assert some.notes[0].startswith("Pages 3, 5-7 show pictures and no text, and were not read;")
     of_object = pdf("one", b"/X Do", drawings=[b""])
     form = of_object[of_object.index(b"<< /Type /XObject") : of_object.rindex(b"endstream") + len(b"endstream")]
-    assert parse("pdf", of_object).left_out == ()
-    assert len(parse("pdf", of_object.replace(form, IMAGE)).left_out) == 1
-    many = parse("pdf", pdf(*["text", INLINE_IMAGE] * 25)).left_out
+    assert parse("pdf", of_object).notes == ()
+    assert len(parse("pdf", of_object.replace(form, IMAGE)).notes) == 1
+    many = parse("pdf", pdf(*["text", INLINE_IMAGE] * 25)).notes
     assert len(many) == 1 and "40 and more, 25 in all, show" in many[0]
 
 
@@ -54,8 +54,8 @@ def test_what_many_pages_are_left_out_for_is_told_once_and_hides_nothing(monkeyp
     together = "Thewordsofthispagestandtogethersincenobodyputspacesbetweenthem" * 3
     monkeypatch.setattr(pdf_text, "MOST_PAGES", 25)
     found = parse("pdf", pdf("one", *[together] * 24, "more"))
-    assert found.left_out[0].startswith("Pages 2-25 are left out: no spaces between words;")
-    assert found.left_out[1:] == ("What follows page 25 is left out.",)
+    assert found.notes[0].startswith("Pages 2-25 are left out: no spaces between words;")
+    assert found.notes[1:] == ("What follows page 25 is left out.",)
 
 
 @pytest.mark.parametrize("algorithm", ["RC4-40", "RC4-128", "AES-128", "AES-256"])
@@ -168,27 +168,27 @@ def test_words_without_spaces_are_left_out_with_a_reason():
     assert "no spaces between words" in said
     found = parse("pdf", pdf("A page that can be read.", together))
     assert [section.path for section in found.sections] == [("page 1",)]
-    assert found.left_out == (said.removeprefix("It has no text that can be read. ").replace("Page 1", "Page 2"),)
+    assert found.notes == (said.removeprefix("It has no text that can be read. ").replace("Page 1", "Page 2"),)
 
 
 def test_what_is_too_long_is_cut_and_that_is_said(monkeypatch):
     monkeypatch.setattr(pdf_text, "MOST_PAGES", 2)
     long = parse("pdf", pdf("one", "two", "three"))
     assert [section.text for section in long.sections] == ["one", "two"]
-    assert long.left_out == ("What follows page 2 is left out.",)
+    assert long.notes == ("What follows page 2 is left out.",)
     monkeypatch.setattr(page, "MOST_LETTERS", 30)
     crowded = parse("pdf", pdf("few", "many letters, many of them on one page"))
-    assert len(crowded.sections) == 1 and crowded.left_out[0].startswith("Page 2 is left out: more than 30")
+    assert len(crowded.sections) == 1 and crowded.notes[0].startswith("Page 2 is left out: more than 30")
     monkeypatch.setattr(file_text, "MOST_CHARACTERS", 10)
     cut = parse("pdf", pdf("a short", "one too long"))
-    assert len(cut.sections) == 1 and "Page 2 and what follows" in cut.left_out[0]
+    assert len(cut.sections) == 1 and "Page 2 and what follows" in cut.notes[0]
     assert "more than 10 characters" in why(pdf("much too long a text"))
 
 
 def test_of_what_takes_too_long_the_first_pages_come():
     found = parse("pdf", pdf("one", "two", "three"), seconds=0)
     assert [section.text for section in found.sections] == ["one"]
-    assert found.left_out == ("What follows page 1 is left out; reading it takes too long.",)
+    assert found.notes == ("What follows page 1 is left out; reading it takes too long.",)
 
 
 def test_a_damaged_page_leaves_the_others():
@@ -212,17 +212,17 @@ def test_too_large_a_drawing_is_left_out_and_the_rest_is_read(monkeypatch):
     drawing = b"0 0 m 9 9 l S " * 1000
     found = parse("pdf", pdf("one", drawing, "three"))
     assert [section.text for section in found.sections] == ["one", "three"]
-    assert found.left_out == ("Page 2 is left out in part: too large a drawing.",)
+    assert found.notes == ("Page 2 is left out in part: too large a drawing.",)
 
 
 def test_drawings_are_read_but_not_for_ever(monkeypatch):
     monkeypatch.setattr(page, "MOST_CONTENT", 200_000)
     within = b"BT /F1 10 Tf 50 600 Td (within) Tj ET"
     found = parse("pdf", pdf(shown_at((50, 700, "above")) + b" /X Do", drawings=[b"/X Do", within]))
-    assert found.sections[0].text == "above\nwithin" and found.left_out == ()
+    assert found.sections[0].text == "above\nwithin" and found.notes == ()
     thousands_of_millions = [b"/X Do /X Do"] * 30
     found = parse("pdf", pdf(shown_at((50, 700, "above")) + b" /X Do", drawings=[*thousands_of_millions, within]))
-    assert found.sections[0].text.startswith("above") and "too large a drawing" in found.left_out[0]
+    assert found.sections[0].text.startswith("above") and "too large a drawing" in found.notes[0]
 
 
 def test_what_unpacks_to_far_more_is_left_out(monkeypatch):

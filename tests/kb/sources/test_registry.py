@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 import app.commands.kb as command_line
+from app.commands import ingesting
 from app.settings import load_settings
 from common.problems import Problem
 from kb.catalogue import Catalogue
@@ -23,7 +24,7 @@ from kb.sources.registry import KINDS, Asked, source_for
 def run(tmp_path, monkeypatch, capsys):
     """Run a command in a folder of its own, where a token is a word; (exit code, stdout, stderr)."""
     words = Cutting(lambda texts: [len(said.split()) for said in texts], lambda said: [said], most=50)
-    monkeypatch.setattr(command_line, "_cutting", lambda *_: words)
+    monkeypatch.setattr(ingesting, "_cutting", lambda *_: words)
     settings = load_settings(data_dir=tmp_path / "data")
 
     def run(*argv: str) -> tuple[int, str, str]:

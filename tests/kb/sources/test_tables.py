@@ -97,7 +97,7 @@ def test_what_is_too_much_is_counted(monkeypatch):
     assert [len(section.text.split("\n")) for section in article.sections] == [1, 3, 3]
     assert article.rows == 2 + 2 + 5
     html = page("<table><tr><th>A</th><th>B</th></tr>" + "<tr><td>1</td><td>2</td></tr>" * 5 + "</table>")
-    assert parse("html", html).left_out == ("2 rows of its tables are left out; it has too many.",)
+    assert parse("html", html).notes == ("2 rows of its tables are left out; it has too many.",)
 
 
 def test_long_rows_take_several_lines_each_with_the_first_cell():
