@@ -89,3 +89,15 @@ def test_what_is_declared_goes_before_a_guess_and_after_a_mark():
     # What is said to be UTF-8 and is not.
     assert decoded((GERMAN * 3).encode("cp1252"), ["utf-8"], strict=False)[0] == GERMAN * 3
     assert decoded(b"\x80 5, \x93so\x94", ["iso-8859-1"])[0] == "€ 5, “so”"
+
+
+@pytest.mark.parametrize("declared", ["iso-8859-1", "windows-1251", "koi8-r", "shift_jis", "gbk"])
+def test_what_is_utf_8_is_read_so_whatever_it_declares(declared):
+    assert decoded(GERMAN.encode(), [declared]) == (GERMAN, Encoding("utf-8"))
+    assert decoded((JAPANESE * 2).encode()[:-1], [declared, "utf-8"], strict=False)[1] == Encoding("utf-8")
+
+
+def test_a_letter_tells_utf_8_from_what_has_a_letter_in_each_byte():
+    assert decoded("A café.".encode(), ["iso-8859-1"])[0] == "A café."
+    assert decoded("联通".encode("gbk"), ["gbk"])[0] == "联通"  # which keeps the rules of UTF-8
+    assert decoded(RUSSIAN.encode("koi8_r") + "é".encode(), ["koi8-r"])[1] == Encoding("koi8-r")
