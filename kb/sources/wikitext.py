@@ -19,6 +19,7 @@ from functools import cache
 from common.passage import FACTS
 from kb.records import Section, clean_text
 from kb.sources import wikitext_holes as holes
+from kb.sources.pronunciations import pronunciation
 from kb.sources.tables import Tables
 from kb.sources.template_arguments import template_name
 from kb.sources.wikitext_lines import BREAK, LEFTOVER, paragraphs, plain, tidy
@@ -226,6 +227,8 @@ class _Scan:
     def _template(self, inner: str) -> str:
         name, _, rest = inner.partition("|")
         name = template_name(name)
+        if (said := pronunciation(name, rest)) is not None:
+            return holes.pronounced(name, said)
         said = template_text(name, rest, self.language)
         if said is not None:
             return said
@@ -263,6 +266,8 @@ class _Scan:
     def take_table(self, number: int, path: tuple[str, ...]) -> None:
         """Make a section of a table that lies in the section `path`."""
         text, self._waiting[number] = self._waiting[number], ""
+        if "\x05" in text:
+            text = _TABLE.sub(" ", text)  # one within another stands by itself
         table = read_table(plain(BREAK.sub(", ", text) if "<" in text else text), self._cell)
         if table is not None:
             self.tables.add(path, table)
@@ -279,8 +284,6 @@ class _Scan:
                 self.take_table(number, ())
 
     def _cell(self, text: str) -> str:
-        if "\x05" in text:
-            text = _TABLE.sub(" ", text)  # one within another stands by itself
         if holes.BEGIN in text:
             text = holes.value(text, self.unknown)
         said = tidy(html.unescape(text) if "&" in text else text)

@@ -12,17 +12,20 @@ import re
 from collections import Counter
 from collections.abc import Callable
 
+from kb.sources.pronunciations import introduces
 from kb.sources.template_arguments import template_arguments
 
 BEGIN, _MIDDLE, _END = "\x02", "\x04", "\x03"  # no XML holds them, and no clean text; they are no white space
 _MARKED = re.compile(r"\x02([^\x02-\x04]*+)\x04([^\x02-\x04]*+)\x04([^\x02-\x04]*+)\x03")
+_FLAG_MARKED = re.compile(r"\x02[^\x02-\x04]*+\x04flag\x04[^\x02-\x04]*+\x03")
 _BEFORE_BOLD = re.compile(r"^(?:\x02[^\x02\x03]*+\x03[ \t]*+)++(?='''[^'])", re.MULTILINE)
 _HOLE = re.compile(r"\x02(\d+)\x03")  # one that stays, with the place of its name
 
 MAX_ARGUMENTS = 2_000  # characters; what has more is no part of a sentence
 MAX_TEXT = 300
 _LOOK = 60  # characters on either side that tell
-_BARE, _GIVEN = "bare", "given"  # whether a template was given anything by place
+# Whether a template was given anything by place; flags, and pronunciations.
+_BARE, _GIVEN, _FLAG, _BESIDE = "bare", "given", "flag", "beside"
 
 # Names that tell: notes and icons say nothing; what is looked up elsewhere is not among the arguments.
 _SILENT = re.compile(
@@ -31,12 +34,13 @@ _SILENT = re.compile(
     r"|annotated image|quote box|anmerkung|nota|fn|sources?|bron|källa|kilde|lähde|webarchive"
     r"|dead link|toter link|lien brisé|архив|wayback|hauptartikel|main|see also|vedi anche|siehe auch|article détaillé"
     r"|требуется|нет источника|要出典|出典|脚注|refnote|referencia|#tag:ref|anchor|r from)\b.*"
-    r"|[a-z]{2,3} icon|ref[- ][a-z]{2,3}|ipac?-[a-z-]+.*"
+    r"|[a-z]{2,3} icon|ref[- ][a-z]{2,3}"
 )
-_ICON = re.compile(
+_SHOWS_FLAG = re.compile(
     r"flag|drapeau|bandi?era|bandeira|bannera|bandiere|vlag|zastav|lippu|lipp\b|steag|flaga|флаг|прапор|знаме|сцяг|застава"
-    r"|旗|پرچم|علم|σημαία|bayrak|bayraq|icon|ikon|piktogram|logo"
+    r"|旗|پرچم|علم|σημαία|bayrak|bayraq"
 )
+_ICON = re.compile(r"icon|ikon|piktogram|logo")
 _LOOKED_UP = re.compile(
     r"wikidata|einwohner|ewz|inwoner|popula[tcz]|abitanti|habit?ant|насел|人口|metadat|statisti|inflation|current|\bage\b"
     r"|\bage in|alter\b|età\b|edad\b|возраст|number ?of|anzahl|nombre de|^#|pagename"
@@ -63,26 +67,41 @@ _SHORTENED = frozenset(
     " сан тыс млн млрд руб стр обл род гос проф акад".split()
 )
 _BRACKET = re.compile(r"\s?(?:\(([^()]{0,400}+)\)|（([^（）]{0,400}+)）)")
-_PART = re.compile(r"(?<=[;；])\s*|(?<=[,،])\s+|(?<=[，、])")
+_PART = re.compile(r"(?<=[;；，、])|(?<=[,،])(?=\s)")
 
 
 def silent(name: str) -> bool:
     """Whether a template's name tells that it says nothing of what an article is about."""
-    return bool(_NO_NAME.search(name) or _SILENT.fullmatch(name) or _ICON.search(name))
+    return bool(_NO_NAME.search(name) or _SILENT.fullmatch(name) or _ICON.search(name) or _SHOWS_FLAG.search(name))
 
 
 def marked(name: str, rest: str) -> str:
     """What stands for a template that is not known until the line that it lies in is read: see settled()."""
-    if len(rest) > MAX_ARGUMENTS or silent(name) or not rest and _LANGUAGE_ICON.fullmatch(name):
+    if len(rest) > MAX_ARGUMENTS or not rest and _LANGUAGE_ICON.fullmatch(name):
         return ""
+    if BEGIN in rest:
+        rest = _FLAG_MARKED.sub("", rest)
     placed, named = template_arguments(rest)
     words = [word for word in placed if word]
+    if _SHOWS_FLAG.search(name) and not _NO_NAME.search(name):
+        return _mark(name, _FLAG, _text(name, words, named))
+    if silent(name):
+        return ""
     if words and all(map(_LANGUAGE_ICON.fullmatch, words)):
         return ""
     if name in _UNITS and words and _NUMBER.fullmatch(words[0]):
         return f"{words[0]} {name}"
     text = "" if _LOOKED_UP.search(name) else _text(name, words, named)
-    return _MIDDLE.join((BEGIN + name, _GIVEN if words else _BARE, text)) + _END
+    return _mark(name, _GIVEN if words else _BARE, text)
+
+
+def pronounced(name: str, text: str) -> str:
+    """What stands for a pronunciation, or for a sound, whose text is ""."""
+    return _mark(name, _BESIDE, text)
+
+
+def _mark(name: str, given: str, text: str) -> str:
+    return _MIDDLE.join((BEGIN + name, given, text)) + _END
 
 
 def _text(name: str, words: list[str], named: dict[str, str]) -> str:
@@ -115,34 +134,44 @@ def without_boxes(text: str) -> str:
 
 
 def value(text: str, left_out: Counter[str]) -> str:
-    """What a cell of a table or a fact says; "" where a template in it would have to be known."""
+    """What a cell of a table or a fact says; "", and counted, where a template in it would have to be known."""
     if BEGIN not in text:
         return text
     if any(map(str.isalnum, _MARKED.sub("", text))):
         return settled(text, left_out)
-    found = _MARKED.findall(text)
-    return plain(text) if all(given for _, _, given in found) else ""
+    text = _MARKED.sub(_code, text)
+    unknown = [name for name, given, said in _MARKED.findall(text) if given in (_BARE, _GIVEN) and not said]
+    left_out.update(unknown)
+    return "" if unknown else _MARKED.sub(lambda match: match[3], text)
+
+
+def _code(match: re.Match[str]) -> str:
+    """{{FRA}} alone in a cell is the flag of a country with its name, {{DNF}} means itself."""
+    return match[1].upper() if match[2] == _BARE and _COUNTRY.fullmatch(match[1]) else match[0]
 
 
 def plain(text: str) -> str:
     """A heading and the like: with the texts of its templates, and without the others."""
-    return _MARKED.sub(lambda match: match[3], text) if BEGIN in text else text
+    return _MARKED.sub(lambda match: match[3] * (match[2] != _FLAG), text) if BEGIN in text else text
 
 
 def settled(paragraph: str, left_out: Counter[str]) -> str:
     """A paragraph in which every template says something or nothing; counts, by names of templates, the sentences and
     brackets that are left out since one is not known."""
-    pieces, place, holes, before = [], 0, [], ""
+    pieces, place, before = [], 0, ""
+    holes: list[tuple[str, str | None]] = []  # names, and texts of pronunciations
     for match in _MARKED.finditer(paragraph):
         said = paragraph[place : match.start()]
         place = match.end()
         name, given, text = match.groups()
         before = (before + said)[-_LOOK:]
         after = paragraph[place : place + _LOOK]
-        flag = given == _BARE and _COUNTRY.fullmatch(name) and after.lstrip()[:1].isupper()
-        found = "" if flag else _in_place(before, after, given == _BARE, text)
+        flag = given == _FLAG or given == _BARE and _COUNTRY.fullmatch(name) and after.lstrip()[:1].isupper()
+        found = "" if flag else None
+        if not flag and given != _BESIDE:
+            found = _in_place(before, after, given == _BARE, text)
         if found is None:
-            holes.append(name)
+            holes.append((name, text if given == _BESIDE else None))
             found = f"{BEGIN}{len(holes) - 1}{_END}"
         pieces += (said, found)
         before += found
@@ -151,12 +180,16 @@ def settled(paragraph: str, left_out: Counter[str]) -> str:
         return said
 
     def whole(part: str) -> bool:
-        hole = _HOLE.search(part)
-        if hole is not None:
-            left_out[holes[int(hole[1])]] += 1
-        return hole is None
+        unknown = (holes[int(number)] for number in _HOLE.findall(part))
+        name = next((name for name, text in unknown if text is None), None)
+        if name is not None:
+            left_out[name] += 1
+        return name is None
 
     said = _BRACKET.sub(lambda bracket: _bracket(bracket, whole), said)
+    if BEGIN not in said:
+        return said
+    said = _HOLE.sub(lambda hole: hole[0] if (text := holes[int(hole[1])][1]) is None else text, said)
     return "".join(filter(whole, _sentences(said))) if BEGIN in said else said
 
 
@@ -184,11 +217,16 @@ def _in_place(before: str, after: str, bare: bool, text: str) -> str | None:
 
 
 def _bracket(match: re.Match[str], whole: Callable[[str], bool]) -> str:
-    """Brackets without the parts that have a hole."""
+    """Brackets without the parts that have a hole, and without pronunciations."""
     inner = match[1] if match[1] is not None else match[2]
     if BEGIN not in inner:
         return match[0]
-    kept = "".join(filter(whole, _PART.split(inner))).rstrip(" ;,；，、")
+    parts = []
+    for part in filter(whole, _PART.split(inner)):
+        rest = _HOLE.sub("", part)
+        if rest == part or not introduces(rest):
+            parts.append(rest)
+    kept = "".join(parts).rstrip(" ;,；，、")
     if not any(map(str.isalnum, kept)):
         return ""
     return match[0].replace(inner, kept)

@@ -51,12 +51,12 @@ def _rows(body: str) -> tuple[str, list[list[_Written]]]:
     """(caption, the cells of each row) as they are written."""
     caption: list[str] = []
     rows: list[list[_Written]] = [[]]
-    lines = caption  # what a line that begins no cell goes on with
+    lines: list[str] | None = caption  # what a line that begins no cell goes on with
     for line in body.split("\n"):
         stripped = line.lstrip(" \t:")
         if stripped.startswith("|-"):
             rows.append([])
-            lines = []
+            lines = None
         elif stripped.startswith("|+"):
             caption[:] = [_parted(stripped[2:])[1]]
             lines = caption
@@ -66,8 +66,11 @@ def _rows(body: str) -> tuple[str, list[list[_Written]]]:
                 attributes, text = _parted(said)
                 rows[-1].append(_Written(head, attributes, [text]))
             lines = rows[-1][-1].lines
-        else:
+        elif lines is not None:
             lines.append(line)
+        elif stripped:  # a template that makes a row, perhaps
+            rows[-1].append(_Written(False, "", [line]))
+            lines = rows[-1][-1].lines
     return " ".join(caption), [cells for cells in rows if cells]
 
 

@@ -11,8 +11,10 @@ from itertools import takewhile
 
 from kb.sources import template_quantities as q
 from kb.sources.template_arguments import Saying, template_arguments
+from kb.sources.template_cells import CELLS
 
 _MONTHS = "January February March April May June July August September October November December".split()
+_MONTH_NUMBERS = {name: str(at) for at, month in enumerate(_MONTHS, 1) for name in (month.lower(), month[:3].lower())}
 _ORDINAL = re.compile(r"(\d{1,3}|[ivxl]{1,7})?(er|re|e|ème)( siècle)?")
 _CODE = re.compile(r"[a-z]{2,3}")
 
@@ -39,6 +41,23 @@ def template_text(name: str, rest: str, language: str) -> str | None:
 def _first(placed: list[str], named: dict[str, str], language: str) -> str:
     given = next((named[key] for key in ("lt", "text", "texte", "quote") if named.get(key)), "")
     return given or "".join(placed[:1])
+
+
+_TEXT_BY_NAME = re.compile(r"(?:col|colonne|column)\d{0,2}|quote|text|texte?|content|contenu|liste?|inhalt")
+_WIDTH = re.compile(r"\d*(?:\.\d+)?\s*(?:em|px|%)?")
+
+
+def _columns(placed: list[str], named: dict[str, str], language: str) -> str:
+    """Lists and verses that are set side by side, a paragraph each."""
+    told = [word for word in placed if word and not _WIDTH.fullmatch(word)]
+    told += [word for key, word in named.items() if word and _TEXT_BY_NAME.fullmatch(key)]
+    return "\n\n".join(["", *told, ""])
+
+
+def _block(placed: list[str], named: dict[str, str], language: str) -> str:
+    """A quotation or poem that stands by itself; who said it is left out."""
+    named_so = (word for key, word in named.items() if word and _TEXT_BY_NAME.fullmatch(key))
+    return f"\n\n{next(named_so, ''.join(placed[:1]))}\n\n"
 
 
 def _second(placed: list[str], named: dict[str, str], language: str) -> str:
@@ -86,7 +105,8 @@ def _subscript(placed: list[str], named: dict[str, str], language: str) -> str:
 
 def _date(placed: list[str], named: dict[str, str], language: str) -> str:
     """{{birth date|1950|5|12}} is "12 May 1950", in other languages 1950-05-12; words stay as they are."""
-    numbers = list(takewhile(str.isdecimal, placed[:3]))  # what follows a word is not known to be a month or a day
+    placed = [*placed[:1], *(_MONTH_NUMBERS.get(word.lower(), word) for word in placed[1:2]), *placed[2:3]]
+    numbers = list(takewhile(str.isdecimal, placed))  # what follows a word is not known to be a month or a day
     if not numbers or max(map(len, numbers)) > 4:
         return placed[0] if placed else ""
     if len(numbers) > 1 and 1 <= int(numbers[1]) <= 12:
@@ -207,11 +227,13 @@ def _nothing(placed: list[str], named: dict[str, str], language: str) -> str:
 
 
 # The templates that carry text of a sentence, by what they say; with the language where the name is common.
-_SAYING: dict[str, Saying] = {
+_SAYING: dict[str, Saying] = CELLS | {
     name: saying
     for saying, names in (
         (q.convert, "convert|cvt|convert/spell|conversie|converti|konvertera|omregn|تحويل|تبدیل|換算|換算單位"),
-        (_second, "lang|langue|langx|langi|لغة|color|colour|font color|fontcolor|couleur|v jazyku"),
+        (_second,
+         "lang|langue|langx|langi|rtl-lang|ety|wikt-lang|wiktlang|لغة|color|colour|font color|fontcolor|couleur"
+         "|v jazyku|rquote"),
         (_last, "transl|transliteration|translit|colore|langr|script|lv:val"),
         (_third, "tsl|translink"),
         (_foreign,
@@ -222,16 +244,22 @@ _SAYING: dict[str, Saying] = {
         (_first,
          "nowrap|nobr|nobreak|no wrap|small|smaller|big|em|strong|abbr|tooltip|hover|smallcaps|sc|sc2|ruby|ruby-ja"
          "|quote|blockquote|block quote|quotation|cquote|zitat|cita|citaat|citazione|цитата|birth-date|death-date"
-         "|birth year and age|mvar|var|angbr|sic|w|unicode|rtl-lang|s|num|nts|юл|lj|flag|flagu"
+         "|birth year and age|mvar|var|angbr|sic|w|unicode|s|num|formatnum|юл|lj|flag|flagu"
          "|flagcountry"
          "|math|mono|code|tt|kbd|keypress|key|samp|not a typo|visible anchor|vanchor|overline|underline|midsize"
-         "|larger|resize|center|polytonic|ipa|api|angle bracket|vr|track gauge|railgauge|sronly|linktext|ordinal"
-         "|citation needed span|cn span|ety|nihongo krt|grec ancien|maiuscoletto|boxarrotondato|cas|numero|ta"
+         "|larger|resize|center|polytonic|angle bracket|vr|track gauge|railgauge|sronly|linktext|ordinal"
+         "|citation needed span|cn span|nihongo krt|grec ancien|maiuscoletto|boxarrotondato|cas|numero|ta"
          "|tutto attaccato|nowiki|citazione necessaria|senza fonte|chiarire|cn-span|abréviation|abréviation discrète"
          "|petites capitales|petite capitale|pc|guil|incise|référence nécessaire|référence souhaitée|refnec|refsou"
-         "|pas clair|passage évasif|quand|citation étrangère|japonais|phon|variable|terme défini|comment|comm|число"
+         "|pas clair|passage évasif|quand|citation étrangère|japonais|variable|terme défini|comment|comm|число"
          "|nobr1|rom-maj|ルビ|ふりがな|флагификация|текст|要出典範囲|by|補助漢字フォント|cp932フォント|jis2004フォント|jis90フォント|黑幕|刪除線|僻字|拼音"
          "|إنج|إنجليزية|فرنسية|خط عربي|نص|رمز|aut|esp.|textanlaß|schriftgröße"),
+        (_columns,
+         "columns-list|columnslist|column list|div col|columns|multicol|fr:colonnes|fr:début de colonnes"
+         "|mehrspaltige liste|wielokolumnowe|verse translation|de:spaltenliste"),
+        (_block,
+         "poem|poemquote|poem quote|poème|vers|verse|quote box|quotebox|pull quote|pullquote|centered pull quote|bq"
+         "|epigraph|citation bloc|cytat|citat|sitat|sitaatti"),
         (_date,
          "birth date|birth date and age|death date|death date and age|start date|end date|start date and age|film date"
          "|dts|bda|dob|release date|launch date|生年月日と年齢|生年月日|死亡年月日と没年齢"
@@ -243,7 +271,7 @@ _SAYING: dict[str, Saying] = {
         (_day_first,
          "date|date-|fecha|data|date de naissance|date de décès|dtlink|dtext|d-|дата"),
         (_old_style, "oldstyledate|oldstyledatedy|oldstyledatedmy|сс"),
-        (q.quantity, "nombre|unité|unit|unidad|unidade|unità|nb|fr:tmp|fmtn|formatnum|formatar número"),
+        (q.quantity, "nombre|unité|unit|unidad|unidade|unità|nb|fr:tmp|fmtn|formatar número"),
         (q.prefixed, "it:m"),
         (q.scientific, "it:exp"),
         (q.height, "höhe"),
@@ -293,8 +321,8 @@ _SAYING: dict[str, Saying] = {
         *((_named_ship(name.upper()), name) for name in "hms uss ss mv rms usns hmcs hmas sms ins".split()),
         (_tone, "music"),
         (_nothing,
-         "ipac-en|ipac-fr|ipac-de|respell|0|anchor|ancora|ancre|ancla|anker|якорь|sfn|sfnp|harvnb|refn|efn|rp|r"
-         "|ref label|note label|audio|link audio|listen|noisbn|bots|decrease|it:cita"),
+         "0|anchor|ancora|ancre|ancla|anker|якорь|sfn|sfnp|harvnb|refn|efn|rp|r"
+         "|ref label|note label|noisbn|bots|it:cita"),
     )
     for name in names.split("|")
 }  # fmt: skip

@@ -46,7 +46,7 @@ def test_a_wikitable_is_told_row_by_row():
             "Year: 1928; Film: Wings",
             "Year: 1928; Film: Seventh Heaven; Winner: Harry Oliver",
             "The thirties",
-            "Year: 1930",
+            "Year: 1930; Winner: Cedric Gibbons",
         ],
     }
 
@@ -78,6 +78,46 @@ def test_a_wikitable_is_told_row_by_row():
 def test_forms_of_wikitables(text, lines):
     found = [line for section in read_article(f"Text.\n\n{text}\n").sections[1:] for line in section.text.split("\n")]
     assert found == lines
+
+
+@pytest.mark.parametrize(
+    ("language", "cell", "said"),
+    [
+        ("en", "{{sort|5|five}}", "five"),
+        ("en", "{{sort|FR|{{flagicon|FRA}} [[France]]}}", "France"),
+        ("de", "{{SortKey|5|fünf}}", "fünf"),
+        ("de", "{{SortKeyName|Ada|Ay}}, {{SortKey|5}}6", "Ada Ay, 6"),
+        ("en", "{{dts|1928|5|16}}", "16 May 1928"),
+        ("en", "{{nts|1234}} {{nts|5|prefix=$}} {{ntsp|40||€}} {{ntsh|7}}8 {{hs|9}}", "1234 $5 €40 8"),
+        ("en", "{{yes}}", "Yes"),
+        ("en", "{{no|Never}}", "Never"),
+        ("en", "{{yes2}}Win", "Win"),
+        ("de", "{{Ja}}, {{Nein}}, {{yes}}", "Ja, Nein, Ja"),
+        ("de", "{{no}}", ""),
+        ("ru", "{{Да}} {{нет|12}}", "Да 12"),
+        ("en", "{{n/a}} {{dunno}} {{won|place=1}} {{nom}} {{loss}}", "N/A Unknown Won Nominated Loss"),
+        ("en", "{{flag|France}}, {{flagathlete|[[Ann Ay]]|FRA}}, {{flagIOC|ITA}}", "France, Ann Ay (FRA), ITA"),
+        ("en", "{{flagicon|France}}", "France"),
+        ("en", "{{flagicon|FRA}} [[Paris]]", "Paris"),
+        ("de", "{{FRA}}, {{DNF}}", "FRA, DNF"),
+        ("en", "{{increase}} 5 {{duration|m=3|s=5}} {{duration|1:02:03}}", "5 3:05 1:02:03"),
+        ("en", "{{center|text}} {{small|more}}", "text more"),
+        ("en", "{{IPA|fr|mo}} {{audio|a.ogg}}", "[mo]"),
+    ],
+)  # fmt: skip
+def test_templates_in_cells(language, cell, said):
+    article = read_article(f"Text.\n{{|\n! A !! B\n|-\n| x || {cell}\n|}}", language)
+    assert article.sections[1].text == (f"A: x; B: {said}" if said else "A: x")
+    assert not article.unknown
+
+
+def test_a_cell_that_cannot_be_read_is_left_out_and_counted():
+    article = read_article(
+        "{{Infobox x|a={{nobody|1|2}}|b=1}}\n{|\n! A !! B\n|-\n| x || {{nobody|1|2}}\n|-\n| y || 5 {{ells|1|2}}\n|-\n"
+        "| z || {{age|1950|1|1}} {{audio|a.ogg}} {{cite|a|b}}\n|-\n{{A row|a|b}}\n|}"
+    )
+    assert article.sections[1].text == "A: x\nA: y\nA: z"
+    assert article.unknown == {"nobody": 2, "ells": 1, "age": 1, "a row": 1}
 
 
 def test_tables_of_sections_that_are_dropped_are_dropped():

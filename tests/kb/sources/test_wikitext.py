@@ -69,7 +69,8 @@ def prose(text: str, language: str = "en") -> str:
         ("{{cvt|about 5|km|mi}}, {{cvt|5|ft|11+1/2|in}}, {{cvt||km}}", "about 5 km, 5 ft 11 1/2 in,"),
         ("{{cvt|9|kgCO2/L}}, {{cvt|9|MPa.m1/2}}, {{cvt|9|m/s2}}", "9 kgCO2/L, 9 MPa.m1/2, 9 m/s²"),
         ("{{lang|²=x|fr|mot}} {{val|²=3|1}} {{birth date|²|5|1}}", "mot 1 ²"),
-        ("{{start date|1950|May|12}} {{dts|1950|00013|5}} {{dts|1950|5|" + "9" * 5000 + "}}", "1950 1950 1950"),
+        ("{{start date|1950|May|12}} {{dts|1950|00013|5}} {{dts|1950|5|" + "9" * 5000 + "}}", "12 May 1950 1950 1950"),
+        ("on {{dts|1950|Sept|12}}, {{dts|1950|sep|12}}", "on 1950, 12 September 1950"),
         ("As of {{as of|2015|lc=y}}, {{frac|1|2}} of {{formatnum:1200}}", "As of as of 2015, 1/2 of 1200"),
     ],
 )

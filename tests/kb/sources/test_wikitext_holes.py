@@ -50,6 +50,39 @@ def test_templates_of_many_wikipedias(language, text, said):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("It ({{IPA|en|dʒɪˈrɑːf}}; ''Giraffa'') is", "It (Giraffa) is"),
+        ("It ({{IPAc-en|UK|m|ɪ|l}} or {{IPA|/y/}}, {{respell|MIL}}; US: {{IPA-en|mɪl}}; x) is", "It (x) is"),
+        ("It ({{audio|a.ogg|listen}}; Greek: {{lang|el|μύλος}} {{IPA|el|m}}, a, b) is", "It (Greek: μύλος, a, b) is"),
+        ("It ({{transl|ru|Mel}}, {{IPA-ru|mel|}}) is said {{IPA|ru|mel}}.", "It (Mel) is said [mel]."),
+        ("It ({{IPAc-en|m}}) is said {{IPAc-en|UK|ˈ|m|ɪ|l}} or {{respell|MIL|ee}}.", "It is said /ˈmɪl/ or MIL-ee."),
+        ("It is {{rtl-lang|fa|نان}} and {{audio|a.ogg|listen}} {{FormatNum|1234|de}}.", "It is نان and 1234."),
+    ],
+)
+def test_pronunciations_and_codes_of_languages(text, said):
+    assert prose(text) == said
+    assert not read_article(text).unknown
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{{columns-list|colwidth=20em|\n* one\n* [[two]]\n}}After.", "one\ntwo\nAfter."),
+        ("{{div col|2}}\n* one\n* two\n{{div col end}}\nAfter.", "one\ntwo\nAfter."),
+        ("{{columns|col1=* one|col2=* two}}", "one\ntwo"),
+        ("He wrote:\n{{poem|first\nsecond|Who}}\nAfter.", "He wrote:\nfirst second\nAfter."),
+        ("He wrote:\n{{quote box|quote=Words.|source=Who|align=left}}\nAfter.", "He wrote:\nWords.\nAfter."),
+        ("{{verse translation|lang=fr|mot|word}}", "mot\nword"),
+        ("{{blockquote|text=Words.|author=Who}}", "Words."),
+        ("{{hlist|a|b}} {{plainlist|\n* a\n* b\n}} {{ubl|a|b}} {{nowrap|5 km}}", "a, b a, b a, b 5 km"),
+    ],
+)
+def test_lists_poems_and_quotations_are_kept(text, said):
+    assert prose(text) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
         ("The mill is called {{name of it|Old Wheel}} by all.", "The mill is called Old Wheel by all."),
         ("The word {{in tongue|de|Mühle}} is old.", "The word Mühle is old."),
         ("It has {{number shown|1 200}} wheels.", "It has 1 200 wheels."),
