@@ -54,6 +54,8 @@ _NO_FACT = re.compile(
     r"image|caption|alt|width|size|map|logo|colou?r|style|pushpin|footnote|url|website|signature|bild|foto"
 )
 _SIZE = re.compile(r"\d+(?:x\d+)? ?px")
+_HEADING, _ROW = re.compile(r"^=[^\n]*=[ \t]*$", re.MULTILINE), re.compile(r"^[ \t:]*+[|!]", re.MULTILINE)
+_EMPTY_LINE = re.compile(r"\n[ \t]*+\n")
 _INFOBOX = re.compile(
     r"infobox|.+ infobox$|ficha de |info/|infocaja|карточка|基礎情報|taxobox|automatic taxobox|speciesbox|chembox"
     r"|infobo?ks|infokutija|infotaula|infocaseta|картка|инфокутия|صندوق معلومات|جعبه|.+ bilgi kutusu$|kotak info"
@@ -125,11 +127,14 @@ def _without_elements(text: str) -> str:
         if match[2].endswith("/"):
             continue
         name = match[1].lower()
-        if name in missing:
-            continue
-        closing = _closing(name).search(text, place)
+        closing = None if name in missing else _closing(name).search(text, place)
         if closing is None:
             missing.add(name)  # looked for once, so that a thousand open tags stay cheap
+            if name == "table":
+                heading = _HEADING.search(text, place)
+                end = heading.start() if heading else len(text)
+                kept.append(table_of_html(match[2], text[place:end]))
+                place = end
             continue
         inside, place = text[place : closing.start()], closing.end()
         if name == "nowiki":
@@ -154,6 +159,16 @@ def _gallery_links(lines: str) -> list[str]:
     names = (line.partition("|")[0].strip() for line in lines.splitlines())
     bare = (name.rpartition(":")[2].strip() for name in names)
     return [f"[[File:{name}]]" for name in bare if _PICTURE.fullmatch(name)]
+
+
+def _end_of_rows(text: str) -> int:
+    """Where a table ends that is not closed: before a heading, or at the first empty line after its last row; 0 where
+    it has no rows."""
+    heading = _HEADING.search(text)
+    end = heading.start() if heading else len(text)
+    last = max((match.end() for match in _ROW.finditer(text, 0, end)), default=0)
+    empty = _EMPTY_LINE.search(text, last, end)
+    return last and (empty.start() if empty else end)
 
 
 class _Scan:
@@ -190,9 +205,8 @@ class _Scan:
                     pieces.append(match[0])
                 continue
             while stack[-1][0] != token:  # what was never closed is text of what it lies in
-                closing, inner = stack.pop()
-                waiting[closing] -= 1
-                stack[-1][1].extend(inner)
+                waiting[stack[-1][0]] -= 1
+                self._give_back(stack)
             inner = stack.pop()[1]
             waiting[token] -= 1
             pieces = stack[-1][1]
@@ -201,10 +215,23 @@ class _Scan:
             elif token == "}}":
                 pieces.append(self._template("".join(inner)))
             else:
-                self._waiting.append("".join(inner))
-                pieces.append(f"\n\x05{len(self._waiting) - 1}\x05\n")
-        rest = [text[place:]]
-        return "".join([piece for _, inner in stack for piece in inner] + rest)
+                pieces.append(self._table("".join(inner)))
+        stack[-1][1].append(text[place:])
+        while len(stack) > 1:
+            self._give_back(stack)
+        return "".join(stack[0][1])
+
+    def _give_back(self, stack: list[tuple[str, list[str]]]) -> None:
+        """Make what was opened last and never closed text of what it lies in, but a table up to its last row."""
+        closing, inner = stack.pop()
+        if closing == "|}" and (end := _end_of_rows(text := "".join(inner))):
+            inner = [self._table(text[:end]), text[end:]]
+        stack[-1][1].extend(inner)
+
+    def _table(self, text: str) -> str:
+        """What stands for a table until it is known in which section it lies."""
+        self._waiting.append(text)
+        return f"\n\x05{len(self._waiting) - 1}\x05\n"
 
     def _link(self, inner: str) -> str:
         target, piped, shown = inner.partition("|")

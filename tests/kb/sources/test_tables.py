@@ -120,6 +120,26 @@ def test_a_cell_that_cannot_be_read_is_left_out_and_counted():
     assert article.unknown == {"nobody": 2, "ells": 1, "age": 1, "a row": 1}
 
 
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("{|class=x\n! A !! B\n|-\n| 1 || 2\n|-\n| 3 || 4", ["A: 1; B: 2", "A: 3; B: 4"]),
+        ("{|\n! A !! B\n|-\n| 1 || 2\n== Next ==\nMore.", ["A: 1; B: 2", "More."]),
+        ("{|\n! A !! B\n|-\n| 1 || 2\n\nMore [[text]].", ["More text.", "A: 1; B: 2"]),
+        ("{|\n! A !! B\n|-\n| 1 || 2\n\n{|\n! A !! B\n|-\n| 3 || 4\n|}\nMore.", ["More.", "A: 1; B: 2", "A: 3; B: 4"]),
+        ("{{hidden|\n{|\n! A !! B\n|-\n| 1 || 2\n}}\nMore.", ["More.", "A: 1; B: 2"]),
+        ("<table><tr><th>A<th>B<tr><td>1<td>2\n== Next ==\nMore.", ["A: 1; B: 2", "More."]),
+        ("<table><tr><th>A<th>B<tr><td>1<td>2", ["A: 1; B: 2"]),
+        ("{| is no table.", ["is no table."]),
+    ],
+)  # fmt: skip
+def test_a_table_without_its_end(text, lines):
+    sections = read_article(f"Text.\n\n{text}").sections
+    assert sections[0].text.startswith("Text.")
+    found = [line for section in sections for line in section.text.split("\n")][1:]
+    assert sorted(found) == sorted(lines)
+
+
 def test_tables_of_sections_that_are_dropped_are_dropped():
     assert rows("Text.\n== References ==\n{|\n! A !! B\n|-\n| 1 || 2\n|}\n") == {}
 
@@ -175,7 +195,8 @@ def test_tables_of_markdown():
 @pytest.mark.parametrize(
     "unit",
     ["{|\n! a !! b\n|-\n| 1 || 2\n", "| colspan=999 rowspan=999 | x\n|-\n", "|-\n| a || b\n", "! a !! b\n", "|+ a\n",
-     "<table><tr><td>", "{|\n|\n", "\n|a=b|"],
+     "<table><tr><td>", "{|\n|\n", "\n|a=b|",
+     "<table><tr><td>a\n=b=\n"],
 )  # fmt: skip
 def test_time_grows_with_the_length_only(unit):
     text = unit * (80_000 // len(unit))
