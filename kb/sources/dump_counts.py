@@ -37,8 +37,8 @@ def told(counts: Counter[str]) -> Iterator[str]:
     if names:
         most = ", ".join(f"{name} {number:,}" for name, number in names.most_common(_TOLD_NAMES))
         yield (
-            f"{names.total():,} sentences, parts in brackets and values in tables are left out, since it is not known what "
-            f"a template in them says: {most}{', and others' if len(names) > _TOLD_NAMES else ''}."
+            f"{names.total():,} sentences, parts in brackets and values in tables are left out, since it is not known "
+            f"what a template in them says: {most}{', and others' if len(names) > _TOLD_NAMES else ''}."
         )
     if counts[ROWS]:
         yield f"{counts[ROWS]:,} rows of tables are left out, of long tables and of articles with many."
