@@ -276,6 +276,11 @@ class Settings(BaseSettings):
         """Where fetched model and corpus files are kept."""
         return self.data_dir / "cache"
 
+    @property
+    def pictures_dir(self) -> Path:
+        """Where the pictures of documents are kept."""
+        return self.data_dir / "pictures"
+
 
 def load_settings(**overrides: Any) -> Settings:
     """Read the settings; `overrides` (from a command line) go before everything, None ones are left out.

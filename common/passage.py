@@ -13,6 +13,23 @@ TABLE, FACTS = "Table", "Facts"
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A picture that stands beside a text. `content_hash`: the SHA-256 of its file, by which it is kept; "" where only
+    its name is known, with `width` and `height`, in pixels, 0.
+
+    name: what its source calls it, a file or an address. url: where it can be seen, "" where that is not known."""
+
+    name: str
+    caption: str = ""
+    licence: str = ""
+    author: str = ""
+    url: str = ""
+    content_hash: str = ""
+    width: int = 0
+    height: int = 0
+
+
+@dataclass(frozen=True)
 class Passage:
     """A piece of text that can be found; `id` is `<corpus>:<key of the document>#<position>`, for good."""
 
@@ -29,6 +46,7 @@ class Passage:
     description: str = ""  # a few words on what its document is about; empty where the corpus has none
     content_hash: str = ""  # of what it says: it changes when an index has to learn it anew
     tokens: int | None = None  # of its text, where it was cut by them
+    pictures: tuple[Picture, ...] = ()  # those that are kept
 
     @property
     def tabular(self) -> bool:

@@ -38,29 +38,31 @@ class Cutting:
 
 @dataclass(frozen=True)
 class Piece:
-    """A passage: the titles of the sections it lies in, outermost first, its text and how many tokens that has."""
+    """A passage: the titles of the sections it lies in, outermost first, its text and how many tokens that has, and
+    which of its document's pictures stand beside it, by their numbers from 0."""
 
     path: tuple[str, ...]
     text: str
     tokens: int | None  # None where nobody counted them
+    pictures: tuple[int, ...] = ()
 
 
 def pieces_of(records: Sequence[DocumentRecord], cutting: Cutting) -> list[list[Piece]]:
     """The passages that the sections of each document are cut into, in order. Tokens are counted all at once."""
     sections = [
-        (number, section.path, _parts(section, cutting))
+        (number, section, _parts(section, cutting))
         for number, record in enumerate(records)
         for section in record.sections
     ]
     texts = []
-    for number, path, sentences in sections:
-        texts += [BETWEEN_SECTIONS.join((records[number].title, *path)), *sentences]
+    for number, section, sentences in sections:
+        texts += [BETWEEN_SECTIONS.join((records[number].title, *section.path)), *sentences]
     counts = iter(cutting.count(texts))
     pieces: list[list[Piece]] = [[] for _ in records]
-    for number, path, sentences in sections:
+    for number, section, sentences in sections:
         room = max(1, cutting.most - next(counts))
         counted = [(sentence, next(counts)) for sentence in sentences]
-        pieces[number] += _cut(path, counted, room, cutting)
+        pieces[number] += _cut(section, counted, room, cutting)
     return pieces
 
 
@@ -76,18 +78,18 @@ def _has_rows(path: tuple[str, ...]) -> bool:
 
 
 def _cut(
-    path: tuple[str, ...], sentences: Sequence[tuple[str, int]], room: int, cutting: Cutting
+    section: Section, sentences: Sequence[tuple[str, int]], room: int, cutting: Cutting
 ) -> Iterator[Piece]:
     """The passages of a section from its sentences and their tokens; room is for that of a passage's text."""
     parts = [part for s, n in sentences for part in _fitting(s, n, room, cutting)]
-    between = "\n" if _has_rows(path) else " "
+    between = "\n" if _has_rows(section.path) else " "
     first = 0
     while first < len(parts):
         end, held = first, 0
         while end < len(parts) and (end == first or held + parts[end][1] <= room):
             held += parts[end][1]
             end += 1
-        yield Piece(path, between.join(text for text, _ in parts[first:end]), held)
+        yield Piece(section.path, between.join(text for text, _ in parts[first:end]), held, section.pictures)
         if end == len(parts):
             return
         again, repeated = end, 0

@@ -23,6 +23,8 @@ from kb.catalogue.alive import held
 from kb.catalogue.ingestion_runs import Run, begin_run, record_progress, record_stop, remember, seen, signs_of_life
 from kb.catalogue.writing import Pieces, changed, remove_others, store
 from kb.chunking import Cutting, Piece, pieces_of
+from kb.illustrated import beside, illustrated
+from kb.pictures import Pictures
 from kb.records import DocumentRecord, Item, Note, RunReport, RunState, Skipped, Source
 
 _BATCH = 2_000  # documents written together at most,
@@ -42,6 +44,7 @@ def ingest(
     cutting: Cutting | None = None,
     request: str = "",
     emptied: bool = False,
+    pictures: Pictures | None = None,
 ) -> RunReport:
     """Bring the first `limit` documents of a source (all when None) into the catalogue as it gives them now.
 
@@ -50,7 +53,7 @@ def ingest(
     corpus has begins a new version of it, which nobody is given before kb/catalogue/corpora.py is told to serve it. A
     run is recorded whatever happens, with what it skipped, its notes and `request`, what was asked for as JSON; it ends
     early where it is asked to pause. `emptied` says that what a source should give, and does not, was taken away.
-    Raises Problem, of the database or the source.
+    `pictures` is where those of documents are kept; None: nowhere. Raises Problem, of the database or the source.
     """
     if limit is not None and limit < 1:
         raise ValueError("limit must be at least 1")
@@ -61,6 +64,8 @@ def ingest(
         try:
             with signs_of_life(catalogue, run):
                 total, given = source.read(cache_dir)
+                if pictures is not None:
+                    given = illustrated(given, pictures)
                 if total == 0 and source.nothing and not emptied:
                     raise Problem(source.nothing)
                 total = total if limit is None or total is None else min(limit, total)
@@ -194,10 +199,10 @@ def _passages(records: Sequence[DocumentRecord], cutting: Cutting | None) -> Pie
     if cutting is None and any(record.sections for record in records):
         raise ValueError("a source that gives sections needs a cutting")
     given = {record.key: [Piece((), text, None) for text in record.texts] for record in records}
-    if cutting is None:
-        return given
-    cut = pieces_of(records, cutting)
-    return {record.key: given[record.key] or pieces for record, pieces in zip(records, cut, strict=True)}
+    cut = pieces_of(records, cutting) if cutting is not None else [[] for _ in records]
+    return {
+        record.key: beside(record, given[record.key] or pieces) for record, pieces in zip(records, cut, strict=True)
+    }
 
 
 def _write(

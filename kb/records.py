@@ -9,13 +9,13 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 
-from common.passage import Passage
+from common.passage import Passage, Picture
 
 UNKNOWN_LICENCE = "unknown"
 UNKNOWN_LANGUAGE = "und"  # BCP 47: undetermined
@@ -43,7 +43,7 @@ class Document:
     description: str
     topic: str
     content_hash: str
-    images: tuple[str, ...] = ()
+    pictures: tuple[Picture, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,20 @@ class TextHit:
 @dataclass(frozen=True)
 class Section:
     """A part of a document's text: the titles of the sections it lies in, outermost first (none for what stands before
-    the first title), and its paragraphs, a line each."""
+    the first title), and its paragraphs, a line each. `pictures`: those of the document's that stand in it, by their
+    numbers from 0."""
 
     path: tuple[str, ...]
     text: str
+    pictures: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class GivenPicture(Picture):
+    """A picture as a source gives it. `read` gives the bytes of its file, or raises Problem; None where the source
+    knows no more than its name."""
+
+    read: Callable[[], bytes] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -101,7 +111,7 @@ class DocumentRecord:
     """One document as a source gives it. `key` is its stable name within the source, without white space.
 
     `texts` are its passages where the source says what they are; else `sections` hold its text, to be cut into
-    passages. `images` are the addresses or names of its pictures, in order.
+    passages. Those of its `pictures` that stand in no section stand beside all of it.
     """
 
     key: str
@@ -113,14 +123,21 @@ class DocumentRecord:
     description: str = ""
     topic: str = ""
     sections: tuple[Section, ...] = ()
-    images: tuple[str, ...] = ()
+    pictures: tuple[GivenPicture, ...] = ()
 
     @cached_property
     def content_hash(self) -> str:
         """SHA-256 in hexadecimal of everything the record says."""
         told: dict[str, object] = dict(vars(self))  # asdict would copy all of it
-        told["sections"] = [vars(section) for section in self.sections]
-        for name in ("sections", "images"):
+        # What there is none of is not told, as it was not before records could have it.
+        told["sections"] = [
+            {name: said for name, said in vars(section).items() if said or name != "pictures"}
+            for section in self.sections
+        ]
+        told["pictures"] = [
+            {name: said for name, said in vars(picture).items() if name != "read"} for picture in self.pictures
+        ]
+        for name in ("sections", "pictures"):
             if not told[name]:
                 del told[name]
         said = json.dumps(told, ensure_ascii=True, sort_keys=True)
@@ -186,9 +203,10 @@ def version_name(corpus: str, version: int) -> str:
     return corpus if version == 1 else f"{corpus}@{version}"
 
 
-def passage_hash(title: str, section: str, text: str) -> str:
-    """The first 32 hexadecimal digits of the SHA-256 of all that an index keeps of a passage."""
-    return hashlib.sha256("\0".join((title, section, text)).encode()).hexdigest()[:32]
+def passage_hash(title: str, section: str, text: str, pictures: Sequence[str] = ()) -> str:
+    """The first 32 hexadecimal digits of the SHA-256 of all that an index keeps of a passage; its pictures are given by
+    their hashes."""
+    return hashlib.sha256("\0".join((title, section, text, *pictures)).encode()).hexdigest()[:32]
 
 
 def _fewer_marks(run: re.Match[str]) -> str:

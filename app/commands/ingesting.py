@@ -22,6 +22,7 @@ from kb.catalogue.twins import link_twins
 from kb.chunking import CHUNK_OVERLAP, CHUNK_TOKENS, Cutting
 from kb.folder_watching import watch_folder
 from kb.ingest import ingest
+from kb.pictures import Pictures
 from kb.records import Source
 from kb.sources.kinds import COMMON
 from kb.sources.registry import KINDS, Asked, as_request, kind_called, same_place, settled, source_for
@@ -113,7 +114,8 @@ def _ingest_once(
                 bars.append(stack.enter_context(bar))
             bars[0].update(done - bars[0].n)
 
-        report = ingest(catalogue, source, settings.cache_dir, limit, progress, cutting, request, emptied)
+        pictures = Pictures(settings.pictures_dir)
+        report = ingest(catalogue, source, settings.cache_dir, limit, progress, cutting, request, emptied, pictures)
     removed = f", {report.removed} removed" if report.removed else ""
     print(
         f"{report.source}: {report.added} new, {report.updated} updated, {report.unchanged} unchanged{removed} "

@@ -27,6 +27,7 @@ from app.settings import Settings, load_settings
 from common.problems import Problem
 from kb.catalogue import Catalogue
 from kb.catalogue.ingestion_runs import some_notes
+from kb.pictures import Pictures
 from kb.records import TextHit
 
 _SHOWN = 10  # of what a run skipped, and of its notes
@@ -128,8 +129,10 @@ def _seconds(value: str) -> float:
 def _check(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> int:
     from app.service.index_check import check_indexes, waiting  # with the index, which takes seconds to import
     from kb.catalogue.checking import check
+    from kb.catalogue.kept_pictures import check_pictures
 
-    faults = [*check(catalogue), *check_indexes(catalogue, settings.data_dir)]
+    pictures = check_pictures(catalogue, Pictures(settings.pictures_dir))
+    faults = [*check(catalogue), *pictures, *check_indexes(catalogue, settings.data_dir)]
     behind = waiting(catalogue)
     if args.json:
         found = [{"what": fault.what, "mend": fault.mend} for fault in faults]
@@ -146,8 +149,11 @@ def _check(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -
 def _repair(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
     from app.service.index_check import repair_indexes
     from kb.catalogue.checking import repair
+    from kb.catalogue.kept_pictures import repair_pictures
 
-    mended = [*repair(catalogue), *repair_indexes(catalogue, settings.data_dir)]
+    mended = repair(catalogue)
+    mended += repair_pictures(catalogue, Pictures(settings.pictures_dir))
+    mended += repair_indexes(catalogue, settings.data_dir)
     if args.json:
         found = [{"what": fault.what, "mend": fault.mend} for fault in mended]
         print(json.dumps({"mended": found}, ensure_ascii=False, indent=2))

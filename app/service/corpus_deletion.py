@@ -1,4 +1,4 @@
-"""Deleting what belongs to a corpus: its indexes, its documents, the files uploaded for it.
+"""Deleting what belongs to a corpus: its indexes, its documents, the pictures that no other has, uploaded files.
 
 Nobody may be at work on the corpus meanwhile. Knows nothing of who asked for it, or of how an index works.
 """
@@ -16,6 +16,8 @@ from common.problems import BadRequest
 from kb.catalogue import Catalogue
 from kb.catalogue.corpora import ask_to_pause, delete_corpus
 from kb.catalogue.indexed import records
+from kb.catalogue.kept_pictures import remove_unnamed
+from kb.pictures import Pictures
 
 
 def pause_runs(
@@ -50,6 +52,7 @@ def delete_all_of(catalogue: Catalogue, data_dir: Path, corpus: str) -> None:
         if place.name.partition("@")[0] == corpus:
             remove_folder(indexes, place.name)
     delete_corpus(catalogue, corpus)
+    remove_unnamed(catalogue, Pictures(data_dir / "pictures"))
     remove_folder(data_dir / "uploads", corpus)
 
 

@@ -14,6 +14,7 @@ from app.settings import Settings
 from common.jobs import Progress
 from kb.catalogue import Catalogue
 from kb.ingest import ingest
+from kb.pictures import Pictures
 from kb.records import RunState
 from kb.sources.registry import KINDS
 from retriever.encoders.registry import load_word_pieces
@@ -35,7 +36,8 @@ def fetch(catalogue: Catalogue, settings: Settings, corpus: str, progress: Progr
         progress(run["seen"], run["total"] or 0)
         time.sleep(LOOK)
     if not _is_whole(catalogue, corpus):
-        ingest(catalogue, kind.fixed, settings.cache_dir, progress=progress, cutting=cutting)
+        pictures = Pictures(settings.pictures_dir)
+        ingest(catalogue, kind.fixed, settings.cache_dir, progress=progress, cutting=cutting, pictures=pictures)
 
 
 def _is_whole(catalogue: Catalogue, corpus: str) -> bool:

@@ -36,6 +36,7 @@ from kb.catalogue.corpora import ask_to_pause
 from kb.catalogue.ingestion_runs import some_notes
 from kb.catalogue.twins import link_twins
 from kb.ingest import ingest
+from kb.pictures import Pictures
 from kb.records import Item, Note, Skipped, Source
 from kb.sources.registry import (
     KINDS,
@@ -244,7 +245,9 @@ class Ingestions:
                 if job.pausing:  # perhaps before there was a run that could be asked
                     self._ask_to_pause(corpus)
 
-            report = ingest(self.catalogue, source, self.settings.cache_dir, limit, progress, cutting, job.request)
+            pictures = Pictures(self.settings.pictures_dir)
+            how = {"cutting": cutting, "request": job.request, "pictures": pictures}
+            report = ingest(self.catalogue, source, self.settings.cache_dir, limit, progress, **how)
             if not report.paused and (report.added or report.updated):
                 job.to(IngestionState.COMPARING)
                 link_twins(self.catalogue, corpus)

@@ -10,18 +10,28 @@ served is found here, unless a version is named.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
-from common.passage import Passage
+from common.passage import Passage, Picture
 from kb.catalogue import text_search
 from kb.catalogue.alive import is_lost
 from kb.catalogue.database import Database
-from kb.catalogue.tables import CorpusRow, DocumentRow, IngestionRunRow, NoteRow, PassageRow, SkipRow, TwinRow
+from kb.catalogue.tables import (
+    CorpusRow,
+    DocumentRow,
+    IngestionRunRow,
+    NoteRow,
+    PassageRow,
+    PictureRow,
+    SkipRow,
+    TwinRow,
+)
 from kb.records import CorpusInfo, Document, RunState, TextHit
 
 _IDS_AT_ONCE = 500
@@ -71,8 +81,8 @@ class Catalogue:
         with self.database.reading() as session:
             for start in range(0, len(wanted), _IDS_AT_ONCE):
                 names = wanted[start : start + _IDS_AT_ONCE]
-                for row in session.execute(_passages().where(PassageRow.name.in_(names))):
-                    found[row[0].name] = _passage(*row)
+                for passage in _read(session, _passages().where(PassageRow.name.in_(names))):
+                    found[passage.id] = passage
         return [found[name] for name in ids if name in found]
 
     def documents(self, ids: Sequence[str]) -> list[Document]:
@@ -83,8 +93,8 @@ class Catalogue:
             for start in range(0, len(wanted), _IDS_AT_ONCE):
                 names = wanted[start : start + _IDS_AT_ONCE]
                 chosen = select(DocumentRow, CorpusRow.called).join(DocumentRow.corpus)
-                for row, corpus in session.execute(chosen.where(DocumentRow.name.in_(names))):
-                    found[row.name] = _document(row, corpus)
+                for document in _read_documents(session, chosen.where(DocumentRow.name.in_(names))):
+                    found[document.id] = document
         return [found[name] for name in ids if name in found]
 
     def stream(self, corpus: str, batch: int = 512, version: int | None = None) -> Iterator[list[Passage]]:
@@ -106,8 +116,9 @@ class Catalogue:
             )
             with self.database.reading() as session:
                 rows = session.execute(following).all()
+                passages = _with_pictures(session, rows)
             if rows:
-                yield [_passage(*row) for row in rows]
+                yield passages
             if len(rows) < batch:
                 return
             after = (rows[-1][0].document_id, rows[-1][0].position)
@@ -125,9 +136,11 @@ class Catalogue:
             for scores in text_search.searches(self.database.dialect, terms):
                 match = scores.subquery("match")
                 chosen = _passages().add_columns(match.c.score).join(match, match.c.id == PassageRow.id).where(*served)
-                for *row, score in session.execute(chosen.order_by(match.c.score.desc(), PassageRow.id).limit(limit)):
-                    if row[0].id not in found or score > found[row[0].id].score:
-                        found[row[0].id] = TextHit(_passage(*row), float(score))
+                rows = session.execute(chosen.order_by(match.c.score.desc(), PassageRow.id).limit(limit)).all()
+                passages = _with_pictures(session, [row[:3] for row in rows])
+                for (row, *_, score), passage in zip(rows, passages, strict=True):
+                    if row.id not in found or score > found[row.id].score:
+                        found[row.id] = TextHit(passage, float(score))
         return [hit for _, hit in sorted(found.items(), key=lambda each: (-each[1].score, each[0]))[:limit]]
 
     def browse(self, corpus: str, after: str = "", limit: int = 20) -> list[Document]:
@@ -137,13 +150,13 @@ class Catalogue:
             place = select(DocumentRow.id).where(DocumentRow.name == after).scalar_subquery()
             chosen = chosen.where(DocumentRow.id > place)
         with self.database.reading() as session:
-            return [_document(*row) for row in session.execute(chosen.order_by(DocumentRow.id).limit(limit))]
+            return _read_documents(session, chosen.order_by(DocumentRow.id).limit(limit))
 
     def passages_of(self, document_id: str, limit: int = 1000) -> list[Passage]:
         """The first passages of a document, in order; [] when there is no such document."""
         theirs = _passages().where(DocumentRow.name == document_id).order_by(PassageRow.position).limit(limit)
         with self.database.reading() as session:
-            return [_passage(*row) for row in session.execute(theirs)]
+            return _read(session, theirs)
 
     def titled(self, titles: Sequence[str], corpora: Sequence[str], limit: int = 2000) -> dict[str, list[str]]:
         """The ids of the passages of documents with exactly these titles in those corpora, by title; titles of no
@@ -276,7 +289,41 @@ def _passages() -> Select[tuple[PassageRow, DocumentRow, str]]:
     return select(PassageRow, DocumentRow, CorpusRow.called).join(PassageRow.document).join(DocumentRow.corpus)
 
 
-def _passage(row: PassageRow, document: DocumentRow, corpus: str) -> Passage:
+def _read(session: Session, chosen: Select[tuple[PassageRow, DocumentRow, str]]) -> list[Passage]:
+    return _with_pictures(session, session.execute(chosen).all())
+
+
+def _with_pictures(session: Session, rows: Sequence[tuple[PassageRow, DocumentRow, str]]) -> list[Passage]:
+    """The passages in these rows. Most corpora have no pictures, and then nothing more is read."""
+    theirs = _pictures(session, {row.document_id for row, _, _ in rows if row.pictures})
+    passages = []
+    for row, document, corpus in rows:
+        wanted = row.pictures.splitlines()
+        by_hash = {each.content_hash: each for each in reversed(theirs.get(row.document_id, ()))} if wanted else {}
+        pictures = tuple(by_hash[each] for each in wanted if each in by_hash)
+        passages.append(_passage(row, document, corpus, pictures))
+    return passages
+
+
+def _read_documents(session: Session, chosen: Select[tuple[DocumentRow, str]]) -> list[Document]:
+    rows = session.execute(chosen).all()
+    theirs = _pictures(session, {row.id for row, _ in rows})
+    return [_document(row, corpus, tuple(theirs.get(row.id, ()))) for row, corpus in rows]
+
+
+def _pictures(session: Session, documents: Collection[int]) -> dict[int, list[Picture]]:
+    """The pictures of documents by their numbers, in order."""
+    found: dict[int, list[Picture]] = {}
+    numbers = sorted(documents)
+    for start in range(0, len(numbers), _IDS_AT_ONCE):
+        theirs = select(PictureRow).where(PictureRow.document_id.in_(numbers[start : start + _IDS_AT_ONCE]))
+        for row in session.scalars(theirs.order_by(PictureRow.document_id, PictureRow.position)):
+            picture = Picture(**{each.name: getattr(row, each.name) for each in fields(Picture)})
+            found.setdefault(row.document_id, []).append(picture)
+    return found
+
+
+def _passage(row: PassageRow, document: DocumentRow, corpus: str, pictures: tuple[Picture, ...]) -> Passage:
     return Passage(
         id=row.name,
         document_id=document.name,
@@ -291,10 +338,11 @@ def _passage(row: PassageRow, document: DocumentRow, corpus: str) -> Passage:
         description=document.description,
         content_hash=row.content_hash,
         tokens=row.tokens,
+        pictures=pictures,
     )
 
 
-def _document(row: DocumentRow, corpus: str) -> Document:
+def _document(row: DocumentRow, corpus: str, pictures: tuple[Picture, ...]) -> Document:
     return Document(
         id=row.name,
         corpus=corpus,
@@ -305,7 +353,7 @@ def _document(row: DocumentRow, corpus: str) -> Document:
         description=row.description,
         topic=row.topic,
         content_hash=row.content_hash,
-        images=tuple(row.images.splitlines()),
+        pictures=pictures,
     )
 
 

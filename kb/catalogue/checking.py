@@ -111,15 +111,16 @@ def _passages(catalogue: Catalogue) -> _Found:
     documents: set[int] = set()
     columns = (
         PassageRow.id, PassageRow.name, PassageRow.title, PassageRow.section, PassageRow.text, PassageRow.text_bytes,
+        PassageRow.pictures,
         PassageRow.content_hash, PassageRow.position, PassageRow.document_id, DocumentRow.name,
         PairsRow.title, PairsRow.text,
     )  # fmt: skip
     for row in _rows(catalogue, select(*columns).join(DocumentRow).outerjoin(PairsRow)):
-        number, name, title, section, said, size, content_hash, position, document_id, document, *pairs = row
+        number, name, title, section, said, size, beside, content_hash, position, document_id, document, *pairs = row
         right = {
             "name": f"{document}#{position}",
             "text_bytes": len(said.encode()),
-            "content_hash": passage_hash(title, section, said),
+            "content_hash": passage_hash(title, section, said, beside.splitlines()),
         }
         learnt = tuple(pairs) == (spelt(title, said) or (None, None))
         if right != {"name": name, "text_bytes": size, "content_hash": content_hash} or not learnt:

@@ -70,10 +70,8 @@ class CorpusRow(Base):
 
 
 class DocumentRow(Base):
-    """`name` is the public id, `<corpus>:<key>`; `id` only gives the order in which documents came.
-
-    `images` are the names or addresses of its pictures, a line each; `run_id` is the run that wrote it as it is now.
-    """
+    """`name` is the public id, `<corpus>:<key>`; `id` only gives the order in which documents came; `run_id` is the run
+    that wrote it as it is now."""
 
     __tablename__ = "document"
     __table_args__ = (Index("ix_document_title", "title", postgresql_using="hash"),)
@@ -88,7 +86,6 @@ class DocumentRow(Base):
     description: Mapped[str] = mapped_column(Text)
     topic: Mapped[str] = mapped_column(Text)
     content_hash: Mapped[str] = mapped_column(String(64))
-    images: Mapped[str] = mapped_column(Text, server_default="")
     run_id: Mapped[int | None]
 
     corpus: Mapped[CorpusRow] = relationship()
@@ -99,7 +96,8 @@ class PassageRow(Base):
 
     `section` is the titles of the sections it lies in, joined as readers see them; `text_bytes` is the size of `text`
     in UTF-8, kept because databases count it each in its own way; `tokens` those of the tokenizer it was cut with,
-    None where its source said what the passages are; `content_hash` is passage_hash of what an index keeps of it.
+    None where its source said what the passages are; `pictures` the hashes of those that stand beside it, a line each;
+    `content_hash` is passage_hash of what an index keeps of it.
     """
 
     __tablename__ = "passage"
@@ -114,9 +112,28 @@ class PassageRow(Base):
     text_bytes: Mapped[int]
     section: Mapped[str] = mapped_column(Text, server_default="")
     tokens: Mapped[int | None]
+    pictures: Mapped[str] = mapped_column(Text, server_default="")
     content_hash: Mapped[str] = mapped_column(String(32), server_default="")
 
     document: Mapped[DocumentRow] = relationship()
+
+
+class PictureRow(Base):
+    """A picture of a document: `content_hash` is the name under which kb/pictures.py keeps it, "" where only its own
+    name is known."""
+
+    __tablename__ = "picture"
+
+    document_id: Mapped[int] = mapped_column(ForeignKey("document.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    caption: Mapped[str] = mapped_column(Text)
+    licence: Mapped[str] = mapped_column(Text)
+    author: Mapped[str] = mapped_column(Text)
+    url: Mapped[str] = mapped_column(Text)
+    content_hash: Mapped[str] = mapped_column(String(64), index=True)
+    width: Mapped[int]
+    height: Mapped[int]
 
 
 class PairsRow(Base):

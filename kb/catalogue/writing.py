@@ -15,13 +15,13 @@ from common.problems import Problem
 from kb.catalogue.bulk import insert_many
 from kb.catalogue.catalogue import Catalogue
 from kb.catalogue.ingestion_runs import Run
-from kb.catalogue.tables import CorpusRow, DocumentRow, PassageRow
+from kb.catalogue.tables import CorpusRow, DocumentRow, PassageRow, PictureRow
 from kb.catalogue.text_search import learn_pairs
 from kb.chunking import BETWEEN_SECTIONS, Piece
 from kb.records import DocumentRecord, passage_hash
 
 # The tables themselves: rows of their objects would take twice the time.
-_DOCUMENT, _PASSAGE = DocumentRow.__table__, PassageRow.__table__
+_DOCUMENT, _PASSAGE, _PICTURE = DocumentRow.__table__, PassageRow.__table__, PictureRow.__table__
 _READ = 2_000  # documents looked at together
 
 Pieces = dict[str, list[Piece]]  # the passages of documents, by their keys
@@ -68,6 +68,7 @@ def store(
         rows = [{"number": there[name][0]} | _document(record, run) for name, record in others.items()]
         session.execute(update(_DOCUMENT).where(_DOCUMENT.c.id == bindparam("number")), rows)
         gone = _delete_passages(session, [row["number"] for row in rows])
+        session.execute(delete(_PICTURE).where(_PICTURE.c.document_id.in_([row["number"] for row in rows])))
     # Another run may have changed since what was there as it is now when this one looked.
     late = [record for record in (new | others).values() if record.key not in pieces]
     come = _store_passages(session, new | others, pieces | cut(late))
@@ -102,13 +103,18 @@ def _count(session: Session, run: Run, documents: int, passages: int, octets: in
 def _store_passages(
     session: Session, records: dict[str, DocumentRecord], pieces: Pieces
 ) -> tuple[int, int]:
-    """Write the passages of documents that have none; how many there are, and the bytes of their texts."""
+    """Write the passages and pictures of documents that have none; how many passages there are, and the bytes of their
+    texts."""
     found = session.execute(select(DocumentRow.name, DocumentRow.id).where(DocumentRow.name.in_(records)))
     numbers = {name: number for name, number in found}
-    values = []
+    values, pictures = [], []
     for name, record in records.items():
+        for position, picture in enumerate(record.pictures):
+            fields = {column.name: getattr(picture, column.name, None) for column in _PICTURE.c}
+            pictures.append(fields | {"document_id": numbers[name], "position": position})
         for position, piece in enumerate(pieces[record.key]):
             section = BETWEEN_SECTIONS.join(piece.path)
+            beside = [kept for number in piece.pictures if (kept := record.pictures[number].content_hash)]
             values.append(
                 {
                     "document_id": numbers[name],
@@ -119,9 +125,11 @@ def _store_passages(
                     "text_bytes": len(piece.text.encode()),
                     "section": section,
                     "tokens": piece.tokens,
-                    "content_hash": passage_hash(record.title, section, piece.text),
+                    "pictures": "\n".join(beside),
+                    "content_hash": passage_hash(record.title, section, piece.text, beside),
                 }
             )
+    insert_many(session, _PICTURE, pictures)
     insert_many(session, _PASSAGE, values)
     learn_pairs(session, ((row["name"], row["title"], row["text"]) for row in values))
     return len(values), sum(row["text_bytes"] for row in values)
@@ -130,7 +138,7 @@ def _store_passages(
 def _document(record: DocumentRecord, run: Run) -> dict[str, str | int]:
     fields = ("title", "url", "language", "licence", "description", "topic", "content_hash")
     values: dict[str, str | int] = {name: getattr(record, name) for name in fields}
-    return values | {"images": "\n".join(record.images), "run_id": run.id}
+    return values | {"run_id": run.id}
 
 
 def remove_others(catalogue: Catalogue, run: Run, keys: set[int], below: tuple[str, ...]) -> int:

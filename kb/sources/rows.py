@@ -18,6 +18,7 @@ from kb.records import (
     UNKNOWN_LANGUAGE,
     UNKNOWN_LICENCE,
     DocumentRecord,
+    GivenPicture,
     Item,
     Note,
     Section,
@@ -165,7 +166,7 @@ def document(row: Mapping[str, object], licence: str, language: str) -> Document
         description=told["description"],
         topic=told["topic"],
         sections=(Section((), text),),
-        images=_images(row),
+        pictures=_pictures(row),
     )
     if key:
         return record
@@ -194,7 +195,7 @@ def web_address(url: str) -> str:
     return url if len(url) <= _MOST_URL and url.isprintable() and _WEB.fullmatch(url) else ""
 
 
-def _images(row: Mapping[str, object]) -> tuple[str, ...]:
+def _pictures(row: Mapping[str, object]) -> tuple[GivenPicture, ...]:
     several = row.get("images")
     # In a cell they stand with spaces between.
     names = several.split() if isinstance(several, str) else several or []
@@ -206,7 +207,7 @@ def _images(row: Mapping[str, object]) -> tuple[str, ...]:
     for name in filter(None, names):
         if not (web_address(name) or _inside(name)):
             raise Problem(f"Its image {shown(name)!r} is neither an address of the web nor a file in the folder.")
-    return tuple(dict.fromkeys(filter(None, names)))
+    return tuple(GivenPicture(name, url=web_address(name)) for name in dict.fromkeys(filter(None, names)))
 
 
 def _inside(name: str) -> bool:

@@ -27,7 +27,7 @@ from typing import BinaryIO
 from xml.parsers import expat
 
 from common.problems import Problem
-from kb.records import UNKNOWN_LANGUAGE, DocumentRecord, Note, Skipped, Source, clean_text
+from kb.records import UNKNOWN_LANGUAGE, DocumentRecord, GivenPicture, Note, Skipped, Source, clean_text
 from kb.sources.dump_counts import LISTS, REDIRECTS, ROWS, Seen, add, template, told
 from kb.sources.dump_pages import (
     MAX_HEAD,
@@ -222,7 +222,7 @@ def _record(page: Page, site: Site, counts: Counter[str]) -> DocumentRecord | Sk
         texts=(),
         description=article.description,
         sections=article.sections,
-        images=article.images,
+        pictures=tuple(map(GivenPicture, article.images)),
     )
 
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from common.problems import Problem
-from kb.records import DocumentRecord, Item, Section, Skipped, clean_text
+from kb.records import DocumentRecord, GivenPicture, Item, Section, Skipped, clean_text
 from kb.sources import csv_file, jsonl, lines, okvqa
 from kb.sources.rows import safe_key
 from tests import ROOT
@@ -64,7 +64,12 @@ def test_everything_that_a_json_line_can_say(path):
     assert list(source.read(path.parent)[1]) == [
         DocumentRecord(
             "7", "Zebra", "https://example.org/zebra", "de", "CC0", (), "an animal", "Animals",
-            (Section((), "Striped.\nLives in herds."),), ("zebra.png", "https://example.org/z.jpg", "more/z 2.png"),
+            (Section((), "Striped.\nLives in herds."),),
+            (
+                GivenPicture("zebra.png"),
+                GivenPicture("https://example.org/z.jpg", url="https://example.org/z.jpg"),
+                GivenPicture("more/z 2.png"),
+            ),
         ),
         DocumentRecord("b", "", "", "en", "CC BY 4.0", (), sections=(Section((), "Plain."),)),
     ]  # fmt: skip
@@ -215,7 +220,8 @@ def test_csv_with_each_delimiter_quotes_and_line_ends_within(tmp_path):
         found = given_by(csv_file, path, content.replace(";", delimiter))
         assert keys(found) == ["1", "2"]
         assert found[0].title == clean_text(f'a{delimiter}b "c"')
-        assert found[0].sections[0].text == "line\none\ntwo" and found[0].images == ("x.png", "y.png")
+        assert found[0].sections[0].text == "line\none\ntwo"
+        assert found[0].pictures == (GivenPicture("x.png"), GivenPicture("y.png"))
         assert found[1].sections[0].text == '5" pipe'
 
 

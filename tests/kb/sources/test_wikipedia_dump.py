@@ -19,7 +19,7 @@ import pytest
 
 from benchmarks.wikipedia_dump import dump_head, dump_page, made_up_article, measure, multistream
 from common.problems import Problem
-from kb.records import DocumentRecord, Section, Skipped
+from kb.records import DocumentRecord, GivenPicture, Section, Skipped
 from kb.sources import dump_pages, wikipedia_dump
 from kb.sources.wikipedia_dump import read_dump, source
 from tests import ROOT
@@ -75,7 +75,7 @@ def test_a_page_becomes_a_document(tmp_path):
             licence="CC BY-SA 4.0",
             texts=(),
             sections=(Section((), "Öl & Mühle steht."), Section(("Lage",), "Am Fluss.")),
-            images=("A.jpg",),
+            pictures=(GivenPicture("A.jpg"),),
         )
     ]
 

@@ -1,0 +1,109 @@
+"""Whether the pictures that the catalogue names are kept as files, and no others; and mending it where not.
+
+Knows nothing of how they are kept (kb/pictures.py) or of where they come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+
+from sqlalchemy import select, update
+
+from common.problems import Problem
+from kb.catalogue.alive import is_lost
+from kb.catalogue.catalogue import Catalogue
+from kb.catalogue.checking import Fault
+from kb.catalogue.tables import DocumentRow, IngestionRunRow, PassageRow, PictureRow
+from kb.pictures import Pictures
+from kb.records import RunState, passage_hash
+
+_AT_ONCE = 500
+
+
+def remove_unnamed(catalogue: Catalogue, pictures: Pictures) -> int:
+    """Remove the files of pictures that no document has any more; how many there were. None while a run goes on, which
+    may be about to name one. Raises Problem."""
+    removed = 0
+    try:
+        for content_hash in () if _is_written(catalogue) else _unnamed(catalogue, pictures):
+            pictures.remove(content_hash)
+            removed += 1
+    except OSError as problem:
+        raise Problem(f"A picture cannot be removed ({problem.strerror or problem}).") from None
+    return removed
+
+
+def check_pictures(catalogue: Catalogue, pictures: Pictures) -> list[Fault]:
+    """What is wrong with the files of pictures. Raises Problem when the database fails."""
+    faults = []
+    if lost := sum(not pictures.has(each) for each in _named(catalogue)):
+        faults.append(
+            Fault(
+                f"{lost:,} pictures of documents are not there.",
+                "Their passages are indexed anew without them; ingesting again brings them back.",
+            )
+        )
+    unnamed = [] if _is_written(catalogue) else _unnamed(catalogue, pictures)
+    if unnamed:
+        faults.append(Fault(f"{len(unnamed):,} pictures are kept that no document has.", "They are removed."))
+    return faults
+
+
+def repair_pictures(catalogue: Catalogue, pictures: Pictures) -> list[Fault]:
+    """Mend what check_pictures finds, and say what that was. Raises Problem."""
+    faults = check_pictures(catalogue, pictures)
+    if faults:
+        lost = [each for each in _named(catalogue) if not pictures.has(each)]
+        for some in _parts(lost):
+            _forget(catalogue, some)
+        remove_unnamed(catalogue, pictures)
+    return faults
+
+
+def _named(catalogue: Catalogue) -> Iterator[str]:
+    """The hash of every picture that a document has, in order."""
+    last = ""
+    while True:
+        some = select(PictureRow.content_hash).where(PictureRow.content_hash > last).distinct()
+        with catalogue.database.reading() as session:
+            found = session.scalars(some.order_by(PictureRow.content_hash).limit(_AT_ONCE)).all()
+        yield from found
+        if len(found) < _AT_ONCE:
+            return
+        last = found[-1]
+
+
+def _unnamed(catalogue: Catalogue, pictures: Pictures) -> list[str]:
+    found: list[str] = []
+    for some in _parts(list(pictures.hashes())):
+        named = select(PictureRow.content_hash).where(PictureRow.content_hash.in_(some))
+        with catalogue.database.reading() as session:
+            there = set(session.scalars(named))
+        found += (each for each in some if each not in there)
+    return found
+
+
+def _is_written(catalogue: Catalogue) -> bool:
+    running = select(IngestionRunRow).where(IngestionRunRow.state == RunState.RUNNING)
+    with catalogue.database.reading() as session:
+        return not all(map(is_lost, session.scalars(running)))
+
+
+def _forget(catalogue: Catalogue, lost: Collection[str]) -> None:
+    """That documents and passages have these pictures; the next ingestion writes the documents anew."""
+    with catalogue.database.writing() as session:
+        theirs = select(PictureRow.document_id).where(PictureRow.content_hash.in_(lost)).distinct()
+        documents = session.scalars(theirs).all()
+        for some in _parts(documents):
+            for passage in session.scalars(select(PassageRow).where(PassageRow.document_id.in_(some))):
+                left = [each for each in passage.pictures.splitlines() if each not in lost]
+                passage.pictures = "\n".join(left)
+                passage.content_hash = passage_hash(passage.title, passage.section, passage.text, left)
+            session.execute(update(DocumentRow).where(DocumentRow.id.in_(some)).values(content_hash=""))
+        gone = {"content_hash": "", "width": 0, "height": 0}
+        session.execute(update(PictureRow).where(PictureRow.content_hash.in_(lost)).values(gone))
+
+
+def _parts(things: Sequence) -> Iterator[Sequence]:
+    for start in range(0, len(things), _AT_ONCE):
+        yield things[start : start + _AT_ONCE]

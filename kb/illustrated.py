@@ -1,0 +1,73 @@
+"""The pictures of documents on their way into the catalogue: kept as files, and told beside which passages they stand.
+
+What cannot be kept is told and the document comes without it. Knows nothing of SQL, nor of where documents come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from common.problems import Problem
+from common.text import shown
+from kb.chunking import Piece
+from kb.pictures import Pictures
+from kb.records import DocumentRecord, GivenPicture, Item, Note
+
+MOST_KEPT = 64  # pictures of a document
+MOST_BESIDE = 4  # pictures that stand beside a passage
+MOST_PASSAGES = 16  # beside which a picture stands
+
+
+def illustrated(given: Iterable[Item], pictures: Pictures) -> Iterator[Item]:
+    """What a source gives, with those pictures kept that it can read; after a document, what was wrong with its own."""
+    for each in given:
+        if not isinstance(each, DocumentRecord) or not any(picture.read for picture in each.pictures):
+            yield each
+            continue
+        record, faults = _with_kept(each, pictures)
+        yield record
+        if faults:
+            of = len(record.pictures)
+            some = f"{len(faults)} of its {of} pictures" if of > 1 else "Its picture"
+            yield Note(shown(record.title or record.key, 400), f"{some} cannot be taken: {faults[0]}")
+
+
+def _with_kept(record: DocumentRecord, pictures: Pictures) -> tuple[DocumentRecord, list[str]]:
+    found, faults, kept = [], [], 0
+    for picture in record.pictures:
+        if picture.read is not None:
+            try:
+                if kept == MOST_KEPT:
+                    raise Problem(f"A document may have {MOST_KEPT} pictures.")
+                picture = _kept(picture, pictures)
+                kept += 1
+            except Problem as problem:
+                faults.append(f"{shown(picture.name)}: {problem}")
+        found.append(picture)
+    return replace(record, pictures=tuple(found)), faults
+
+
+def _kept(picture: GivenPicture, pictures: Pictures) -> GivenPicture:
+    kept = pictures.keep(picture.read())
+    return replace(picture, content_hash=kept.content_hash, width=kept.width, height=kept.height)
+
+
+def beside(record: DocumentRecord, pieces: Sequence[Piece]) -> list[Piece]:
+    """The passages of a document, with those of its kept pictures that stand beside each: its section's, then those
+    that stand in none."""
+    kept = {number for number, picture in enumerate(record.pictures) if picture.content_hash}
+    if not kept:
+        return list(pieces)
+    placed = {number for section in record.sections for number in section.pictures}
+    everywhere = tuple(sorted(kept - placed))
+    stood: dict[int, int] = dict.fromkeys(kept, 0)
+    found = []
+    for piece in pieces:
+        mine: dict[str, int] = {}  # a picture that comes twice stands once
+        for number in (*piece.pictures, *everywhere):
+            if number in kept and len(mine) < MOST_BESIDE and stood[number] < MOST_PASSAGES:
+                if mine.setdefault(record.pictures[number].content_hash, number) == number:
+                    stood[number] += 1
+        found.append(replace(piece, pictures=tuple(mine.values())))
+    return found
