@@ -46,13 +46,7 @@ _READ_AS = {
     "iso8859-1": "cp1252", "ascii": "cp1252", "iso8859-9": "cp1254", "shift_jis": "cp932", "gb2312": "gb18030",
     "gbk": "gb18030", "euc_kr": "cp949", "big5": "big5hkscs",
 }  # fmt: skip
-# UTF-8 that was read as Windows-1252 and saved: a Â, Ã, Å, Ä or â and what its other bytes look like there.
-_TWICE = re.compile(
-    "[\u00c2-\u00c5][\u0080-\u00bf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2013-\u203a\u20ac\u2122]"
-    "|\u00e2[\u0080\u20ac\u2020\u201a\u201e\u2026][\u0080-\u00bf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6"
-    "\u02dc\u2013-\u203a\u20ac\u2122]"
-)
-_OFTEN = 300  # characters; in fewer of them than that for each of these, they are no exception
+_OFTEN = 300  # characters; in fewer of them than that for each spoilt letter, it is no exception
 _OTHER = re.compile(r"[^\x00-\x7f]+")
 _BYTES, _LETTERS = re.compile("[\udc80-\udcff]"), re.compile("[^\x00-\x7f\udc80-\udcff]")
 
@@ -127,23 +121,24 @@ def spoilt(text: str) -> str:
     lost = text.count("\ufffd")
     if lost >= 3 and lost * 50 > len(text):
         return "Many of its letters are lost (\ufffd); get it anew, and save it as UTF-8."
-    found = _TWICE.findall(text)
-    others = _OTHER.findall(text)
-    many = len(found) >= 3 and len(found) * 2 > len(others)
-    if not many and not (found and len(text) < _OFTEN * len(found) and all(map(_reads_twice, others))):
+    found = [fault for line in text.split("\n") for fault in _read_twice(line)]
+    many = len(found) >= 3 and len(found) * 2 > len(_OTHER.findall(text))
+    if not found or not (many or len(text) < _OFTEN * len(found)):
         return ""
-    example = f"({shown(found[0])} where one letter is meant)"
+    example = f"({shown(found[0])} where another letter is meant)"
     return f"It was once read in a wrong encoding and saved so {example}; get it anew, and save it as UTF-8."
 
 
-def _reads_twice(letters: str) -> bool:
-    """Whether they are UTF-8 that was read as Windows-1252."""
-    try:
-        # Browsers and editors leave bytes that it does not have as they are.
-        data = b"".join(letter.encode("latin-1" if letter < "\xa0" else "cp1252") for letter in letters)
-        return len(data.decode("utf-8")) < len(letters)
-    except UnicodeError:
-        return False
+def _read_twice(line: str) -> list[str]:
+    """What in a line looks as UTF-8 does that was read in another encoding, if reading it back makes sense of it."""
+    if line.isascii():
+        return []
+    from ftfy import fix_encoding
+    from ftfy.badness import BADNESS_RE
+
+    found = BADNESS_RE.findall(line)
+    # Control characters that it would take for letters of Windows-1252 are dropped later on, and spoil no more.
+    return found if found and fix_encoding(line, fix_c1_controls=False) != line else []
 
 
 def _is_utf8(data: bytes) -> bool:

@@ -57,6 +57,13 @@ def test_a_beginning_may_end_within_a_character():
         (GERMAN.encode("cp1252").decode("utf-8", "replace").encode(), "letters are lost"),
         ("München ist schön.".encode().decode("cp1252").encode(), "wrong encoding"),
         ("a 5 € coin".encode().decode("cp1252").encode(), "wrong encoding"),
+        ("SÃ£o Paulo é a maior cidade.".encode(), r"\(Ã£ where another letter is meant\)"),
+        ("BrÃ¼cke – heute".encode(), "wrong encoding"),
+        ("MÃ¼nchen\nKöln, Düsseldorf und Würzburg".encode(), "wrong encoding"),
+        ("Москва".encode().decode("cp1252", "ignore").encode(), "wrong encoding"),
+        ("æ—¥æœ¬".encode(), "wrong encoding"),
+        (RUSSIAN.encode().decode("cp1251", "replace").encode(), "wrong encoding"),
+        *((text.encode().decode("latin-1").encode(), "wrong encoding") for text in (GREEK, JAPANESE, CHINESE, KOREAN)),
         (bytes(range(1, 256)) * 40, "encoding is not known"),
     ],
 )
@@ -68,7 +75,8 @@ def test_what_is_spoilt_is_refused(data, says):
 @pytest.mark.parametrize(
     "text",
     ["»Ä«", "Ä« heißt es", "NÃO", "In a long text one Ã© is an accident. " + "Words. " * 100, "5 Â", "Å–Ö",
-     "»Fuß« »Gruß« »Spaß« »Maß«", "AÇÃO É AÇÃO, NÃO Â", "Das »Ä«, das »Å« und größere Übel – überall", "naïve Ång"],
+     "»Fuß« »Gruß« »Spaß« »Maß«", "AÇÃO É AÇÃO, NÃO Â", "Das »Ä«, das »Å« und größere Übel – überall", "naïve Ång",
+     "29–30 October\x96. Summarized in", "平成 ™— 年 › 月 ™œ 日", RUSSIAN, GERMAN, POLISH, GREEK, KOREAN],
 )  # fmt: skip
 def test_what_only_looks_spoilt_is_taken(text):
     assert decoded(text.encode())[0] == text
