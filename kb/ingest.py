@@ -67,7 +67,7 @@ def ingest(
                 if pictures is not None:
                     given = illustrated(given, pictures)
                 if total == 0 and source.nothing and not emptied:
-                    raise Problem(source.nothing)
+                    raise Problem(" ".join([source.nothing, *(each.said for each in given if isinstance(each, Note))]))
                 total = total if limit is None or total is None else min(limit, total)
                 with catalogue.database.writing() as session:
                     record_progress(session, run, counts, total=total)

@@ -25,7 +25,7 @@ from kb.annotations.texts import named
 from kb.catalogue.database import Database
 from kb.records import Note, Skipped
 from kb.sources.csv_file import read_rows
-from kb.sources.lines import check_file, json_value, read_lines
+from kb.sources.lines import check_file, check_no_list, json_value, read_lines
 
 Read = Callable[[str], bytes]  # of the photo that a row names; raises Problem
 
@@ -133,9 +133,13 @@ def json_rows(path: Path) -> Iterator[tuple[str, Mapping[str, object] | str] | N
     guess, lines = read_lines(path)
     if guess:
         yield Note(named(path), guess)
+    first = True
     for line in lines:
         if not line.fault and not line.text.strip():
             continue
+        if first:
+            check_no_list(path, line.text)
+        first = False
         row: Mapping[str, object] | str = line.fault or _object(line.text)
         yield f"{named(path)}, line {line.number}", row
 

@@ -7,6 +7,7 @@ searched in a table of their own, in pairs of letters (kb/catalogue/spaceless.py
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import reduce
@@ -23,6 +24,7 @@ _MOST_WORDS = 64
 _MOST_PAIRS = 128
 _MOST_CHARACTERS = 10_000
 _BETWEEN = frozenset('/|\\:;,()[]{}<>"')
+_CLINGING = re.compile(r"^[cdjlmnst]['’](?=\w)|(?<=\w)['’]s$", re.IGNORECASE)  # l'homme, keeper's
 _TITLE_WEIGHT = 4.0
 _NAMES_AT_ONCE = 500
 
@@ -32,10 +34,12 @@ Scores = Select[tuple[int, float]]  # passage ids and their scores, not yet orde
 def split_words(typed: str) -> list[str]:
     """The different words of `typed`, at most 64, as typed but without characters no database can take.
 
-    A word may hold marks, as in AT&T or lion's; a database takes its parts for a phrase.
+    A word may hold marks, as in AT&T or O'Brien; a database takes its parts for a phrase. What clings to one with an
+    apostrophe, as in lion's or l'homme, is left out: texts have the word without it too.
     """
     kept = (" " if c in _BETWEEN else c for c in clean_text(typed[:_MOST_CHARACTERS]))
-    words = [word for word in "".join(kept).split() if any(unicodedata.category(c)[0] in "LN" for c in word)]
+    words = [_CLINGING.sub("", word) for word in "".join(kept).split()]
+    words = [word for word in words if any(unicodedata.category(c)[0] in "LN" for c in word)]
     return list({word.lower(): word for word in words}.values())[:_MOST_WORDS]
 
 

@@ -1,12 +1,14 @@
 """Documents in a CSV file whose header names at least "text"; see kb/sources/rows.py for the other columns.
 
-Fields are separated by commas, semicolons or tabs, whichever makes sense of the header, and may hold line ends between
-quotation marks. The file may be packed with gzip. Knows nothing of the database.
+Fields are separated by commas, semicolons or tabs, whichever makes sense of the header, or what a line `sep=;` says
+before it, and may hold line ends between quotation marks. The file may be packed with gzip. Knows nothing of the
+database.
 """
 
 from __future__ import annotations
 
 import csv
+import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +21,10 @@ from kb.sources.rows import document, file_kind, make_source, records
 
 _MOST_LINES = 10_000  # of a row
 _READ_AGAIN = 64_000_000  # characters in all, after quotation marks that nothing closes
+_DELIMITERS = ",;\t"
+_SAID = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # the delimiter, in a line before the header, as Excel reads it
+# What programs write for a cell without a value, pandas among them.
+_NO_VALUE = frozenset({"NaN", "nan", "NaT", "null", "NULL", "None", "<NA>"})
 csv.field_size_limit(MOST_CHARACTERS)  # the module has one limit for the whole process; its own is 131,072
 
 
@@ -36,9 +42,13 @@ def source(
     """
 
     def read(_cache_dir: Path):
-        return None, records(read_rows(path, ("text",)), lambda row: document(row, licence, language))
+        return None, records(read_rows(path, ("text",)), lambda row: document(_valued(row), licence, language))
 
     return make_source(corpus, title, licence, language, "", read)
+
+
+def _valued(row: Mapping[str, object]) -> Mapping[str, object]:
+    return {name: "" if cell in _NO_VALUE else cell for name, cell in row.items()}
 
 
 def read_rows(path: Path, needed: Sequence[str]) -> Iterator[tuple[str, Mapping[str, str] | str] | Note]:
@@ -74,14 +84,17 @@ def _rows(
 
 def _header(path: Path, feed: _Feed, needed: Sequence[str]) -> tuple[str, list[str]]:
     """The delimiter and the names of the columns."""
-    line = next(feed.lines, Line(1, "", "It is empty."))
+    empty = Line(1, "", "It is empty.")
+    line, delimiters = next(feed.lines, empty), _DELIMITERS
+    if said := _SAID.fullmatch(line.text):
+        line, delimiters = next(feed.lines, empty), said[1]
     if line.fault or len(line.text) > 100_000:
         raise Problem(
             f"{shown(path.name)} has no header: {line.fault or 'Its first line is too long.'} "
             f"Its first line must name the columns, at least {' and '.join(needed)}."
         )
     best: tuple[str, list[str]] = (",", [])
-    for delimiter in ",;\t":
+    for delimiter in delimiters:
         try:
             names = [name.strip().lower() for name in next(csv.reader([line.text], delimiter=delimiter), [])]
         except csv.Error:

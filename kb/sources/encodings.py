@@ -34,6 +34,9 @@ _LIKELY = (
     "big5", "cp949", "cp874", "iso8859_2",
 )  # fmt: skip
 _SINGLE = re.compile(r"iso8859-\d+|cp(125\d|437|85\d|86\d|874)|koi8-[rut]|mac-[a-z]+|tis-620")  # a byte, a letter
+# Seven bits, and says itself where which letters begin. By what such a text holds; Korean is the one of which all is
+# said in its first line.
+_SHIFTING = ((re.compile(rb"\x1b\$\)C"), "iso2022_kr"), (re.compile(rb"\x1b(?:\$[@AB]|\(J|\$\([CD])"), "iso2022_jp_2"))
 _TYPED = re.compile(rb"[\t\n\r -~]")
 _ENOUGH = 4  # bytes of other letters than English ones; fewer say nothing
 # Encodings that are a matter of bytes and characters; Python knows others, such as idna, which cost much time.
@@ -78,6 +81,8 @@ def encoding_of(data: bytes, declared: Iterable[str] = ()) -> Encoding:
                 return Encoding(known)
     if b"\0" in data:
         return Encoding(_wide(data))
+    if b"\x1b" in data and (shifting := _shifting(data)):
+        return Encoding(shifting)
     return Encoding("utf-8") if _is_utf8(data) else _guessed(data)
 
 
@@ -88,7 +93,8 @@ def decoded(data: bytes, declared: Iterable[str] = (), strict: bool = True) -> t
     try:
         text = data.decode(encoding.name, "replace" if encoding.guessed or not strict else "strict")
     except UnicodeDecodeError as problem:
-        raise Problem(f"It is UTF-8 but for byte {problem.start + 1:,}; save it anew as UTF-8.") from None
+        name = str(encoding).upper().removesuffix("-SIG")
+        raise Problem(f"It is {name} but for byte {problem.start + 1:,}; save it anew as UTF-8.") from None
     if strict and "\0" in text:
         raise Problem(NOT_TEXT)
     if fault := spoilt(text):
@@ -156,6 +162,18 @@ def _is_utf8_all_the_same(data: bytes, declared: str) -> bool:
     except UnicodeDecodeError:
         return False
     return sum(map(len, _OTHER.findall(text))) >= (1 if _SINGLE.fullmatch(declared) else _ENOUGH)
+
+
+def _shifting(data: bytes) -> str:
+    """ISO-2022-JP or ISO-2022-KR, where it is; it may end within a character."""
+    for begins, name in _SHIFTING:
+        if begins.search(data):
+            try:
+                codecs.getincrementaldecoder(name)().decode(data)
+                return name
+            except UnicodeDecodeError:
+                pass
+    return ""
 
 
 def _wide(data: bytes) -> str:

@@ -23,7 +23,9 @@ SECONDS = 120.0  # for a document
 MEMORY = 4 << 30  # bytes of addresses
 MOST_CHARACTERS = 5_000_000  # of a document's text
 
-_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)?(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
+_BETWEEN_RULES = re.compile(r"\A---[ \t]*\n(.*?\n)?(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
+_YAML_KEY = re.compile(r"""(["']?)[\w.-]+\1[ \t]*:(?:[ \t].*)?""")
+_YAML_MORE = re.compile(r"#.*|[ \t].*|-[ \t].*|[\])}].*|")  # a comment, or more of a key's value
 _RAISED_TAG = re.compile(r"</?su[pb]\b[^<>]*>", re.IGNORECASE)
 _BREAK_TAG = re.compile(r"<br\b", re.IGNORECASE)
 
@@ -88,11 +90,14 @@ def _markdown(data: bytes) -> Parsed:
     from markdown_it import MarkdownIt
 
     text, encoding = decoded(data)
-    text, title = text.replace("\r\n", "\n"), ""
-    if front := _FRONT_MATTER.match(text):
-        text = text[front.end() :]
-        named = re.search(r"^title:[ \t]*(.+)$", front[1] or "", re.MULTILINE)
-        title = clean_text(named[1]).strip("\"'") if named else ""
+    text, title = text.replace("\r\n", "\n").replace("\r", "\n"), ""
+    if front := _BETWEEN_RULES.match(text):
+        text, said = text[front.end() :], front[1] or ""
+        if _is_front_matter(said):
+            named = re.search(r"^title:[ \t]*(.+)$", said, re.MULTILINE)
+            title = clean_text(named[1]).strip("\"'") if named else ""
+        else:  # text; with the rule below it, it would be a heading
+            text = f"{said}\n{text}"
     blocks: list[tuple[int, str | Grid]] = []
     level, rows = 0, None
     for token in MarkdownIt("commonmark").enable("table").parse(text):
@@ -128,6 +133,15 @@ def _markdown(data: bytes) -> Parsed:
                 rows[-1].append(Cell(clean_text(said), head=len(rows) == 1))
             level = 0
     return _parsed(title, blocks, encoding)
+
+
+def _is_front_matter(said: str) -> bool:
+    """Whether lines are YAML's keys and values, as far as front matter goes, or none; and no text between two rules."""
+    lines = [line for line in said.split("\n") if line.strip() and not line.startswith("#")]
+    keys = [bool(_YAML_KEY.fullmatch(line)) for line in lines]
+    if not said.strip():
+        return True
+    return any(keys[:1]) and all(key or _YAML_MORE.fullmatch(line) for key, line in zip(keys, lines, strict=True))
 
 
 def _parsed(title: str, blocks: Blocks, encoding: Encoding) -> Parsed:

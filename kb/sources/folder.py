@@ -1,6 +1,7 @@
 """Documents in a folder and the folders below it: text, Markdown, web pages and PDFs, a file each.
 
-Links are not followed, so nothing outside the folder is read; files with other endings and hidden ones are left alone.
+Links are not followed, so nothing outside the folder is read; hidden files are left alone, and those with other endings
+passed over and counted.
 Knows nothing of the database, nor of what is in the files (kb/sources/file_text.py).
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -22,11 +24,14 @@ from kb.sources.file_text import SECONDS, Parser, parse
 from kb.sources.kinds import LANGUAGE, LICENCE, NAMED, Field, SourceKind
 from kb.sources.rows import key_like, made_by, make_source, safe_key
 
-FILES = {".txt": "txt", ".md": "md", ".markdown": "md", ".html": "html", ".htm": "html", ".pdf": "pdf"}
+FILES = {
+    ".txt": "txt", ".md": "md", ".markdown": "md", ".html": "html", ".htm": "html", ".xhtml": "html", ".pdf": "pdf",
+}  # fmt: skip
 MOST_BYTES = {"txt": 16 << 20, "md": 16 << 20, "html": 16 << 20, "pdf": 128 << 20}
 _MOST_FILES = 1_000_000
 _MOST_DEEP = 64
 _PREVIEW_SECONDS = 10.0  # for a document
+_TOLD_ENDINGS = 8  # of files that are passed over
 
 
 def source(
@@ -44,10 +49,11 @@ def source(
     """
 
     def read(_cache_dir: Path):
-        files = list(islice(_files(folder), _MOST_FILES + 1))
+        passed: Counter[str] = Counter()
+        files = list(islice(_files(folder, passed), _MOST_FILES + 1))
         if len(files) > _MOST_FILES:
             raise Problem(f"{shown(folder)} holds more than {_MOST_FILES:,} files; divide it.")
-        return len(files), _documents(folder, files, licence, language, SECONDS)
+        return len(files), _documents(folder, files, licence, language, SECONDS, passed)
 
     nothing = f"{shown(folder)} holds no file of the kinds {', '.join(FILES)}."
     return replace(make_source(corpus, title, licence, language, "", read), whole=True, nothing=nothing)
@@ -79,7 +85,12 @@ def look(folder: Path) -> str:
 
 
 def _documents(
-    folder: Path, files: Iterable[tuple[str, str]], licence: str, language: str, seconds: float
+    folder: Path,
+    files: Iterable[tuple[str, str]],
+    licence: str,
+    language: str,
+    seconds: float,
+    passed: Counter[str] | None = None,
 ) -> Iterator[Item]:
     with closing(Parser(seconds)) as parser:
         for place, fault in files:
@@ -106,10 +117,22 @@ def _documents(
             )
             for said in parsed.notes:
                 yield Note(where, said)
+    if passed:
+        yield Note(shown(folder), _passed_over(passed), whole=True)
 
 
-def _files(folder: Path) -> Iterator[tuple[str, str]]:
-    """(path below the folder with slashes, "" or what is wrong with it), in order, found as they are asked for."""
+def _passed_over(passed: Counter[str]) -> str:
+    most = [f"{number:,} {ending or 'without one'}" for ending, number in passed.most_common(_TOLD_ENDINGS)]
+    most += ["others"] * (len(passed) > _TOLD_ENDINGS)
+    return (
+        f"Files with other endings are passed over ({', '.join(most)}); taken are {', '.join(FILES)}. Save what is to "
+        "be read as one of them."
+    )
+
+
+def _files(folder: Path, passed: Counter[str] | None = None) -> Iterator[tuple[str, str]]:
+    """(path below the folder with slashes, "" or what is wrong with it), in order, found as they are asked for; endings
+    of files that are passed over are counted."""
     if not folder.is_dir():
         what = "is not a folder" if folder.exists() else "does not exist"
         raise Problem(f"{shown(folder)} {what}; give the path of a folder with documents.")
@@ -129,15 +152,19 @@ def _files(folder: Path) -> Iterator[tuple[str, str]]:
             continue
         for entry in found:
             below = f"{place}/{entry.name}" if place else entry.name
-            wanted = os.path.splitext(entry.name)[1].lower() in FILES
+            ending = os.path.splitext(entry.name)[1].lower()
+            wanted = ending in FILES
             if entry.is_dir(follow_symlinks=False):
                 fault = f"It lies more than {_MOST_DEEP} folders deep." if depth == _MOST_DEEP else ""
                 todo.append((below, depth + 1, fault))
             elif entry.is_symlink() and (wanted or _leads_to_folder(entry)):
                 fault = "It is a link, and links are not followed; put what it leads to into the folder."
                 todo.append((below, None, fault))
-            elif entry.is_file(follow_symlinks=False) and wanted:
-                todo.append((below, None, ""))
+            elif entry.is_file(follow_symlinks=False):
+                if wanted:
+                    todo.append((below, None, ""))
+                elif passed is not None:
+                    passed[shown(ending, 20)] += 1
 
 
 def _leads_to_folder(entry: os.DirEntry[str]) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from common.problems import Problem
 from common.text import shown
 from kb.records import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, Note, Source
-from kb.sources.lines import check_file, json_value, read_lines
+from kb.sources.lines import check_file, check_no_list, json_value, read_lines
 from kb.sources.rows import document, file_kind, make_source, records
 
 _STRANGE_LINES = 1000  # after so many and no object among them, the file is something else
@@ -46,6 +46,8 @@ def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, object] | str] | Note]
         fault = line.fault
         if not fault and not line.text.strip():
             continue
+        if not objects and not strange:
+            check_no_list(path, line.text)
         if not fault:
             try:
                 row = json_value(line.text)

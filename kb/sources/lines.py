@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import io
 import json
 import re
 import zlib
@@ -71,6 +72,15 @@ def _lines(texts: Iterable[str]) -> Iterator[Line]:
         yield _line(number, parts, size)
 
 
+def check_no_list(path: Path, line: str) -> None:
+    """Raises Problem where what should be the first of JSON lines begins a list, which all of the file is then."""
+    if line.lstrip().startswith("["):
+        raise Problem(
+            f"{shown(path.name)} is a list of JSON and not JSON lines; write each of its objects on a line of its own, "
+            "as `jq -c '.[]'` does."
+        )
+
+
 def json_value(text: str) -> Any:
     """What a line of JSON holds. Raises ValueError, for NaN and Infinity too, which JSON does not know and databases do
     not keep, and RecursionError."""
@@ -84,7 +94,7 @@ def json_value(text: str) -> Any:
 def _line(number: int, parts: list[str], size: int) -> Line:
     if size > MOST_CHARACTERS:
         return Line(number, "", f"It has more than {MOST_CHARACTERS:,} characters.")
-    text = "".join(parts).removesuffix("\r")
+    text = "".join(parts)
     fault = ""
     if "\0" in text:
         fault = NOT_TEXT
@@ -96,7 +106,8 @@ def _line(number: int, parts: list[str], size: int) -> Line:
 def _decoded(blocks: Iterable[bytes], encoding: Encoding) -> Iterator[str]:
     # Bytes that are no text become lone surrogates, which text never holds.
     wide = encoding.name.startswith(("utf-16", "utf-32"))
-    decoder = codecs.getincrementaldecoder(encoding.name)("surrogatepass" if wide else "surrogateescape")
+    plain = codecs.getincrementaldecoder(encoding.name)("surrogatepass" if wide else "surrogateescape")
+    decoder = io.IncrementalNewlineDecoder(plain, translate=True)
     for block in blocks:
         try:
             yield decoder.decode(block, final=not block)

@@ -134,6 +134,9 @@ def test_files_that_are_none_are_said(cats, photos, tmp_path):
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     with pytest.raises(Problem, match="lacks the column question"):
         add(cats, photos, tmp_path / "other.csv")
+    (tmp_path / "items.jsonl").write_text('[{"question": "q"}]')
+    with pytest.raises(Problem, match="is a list of JSON"):
+        add(cats, photos, tmp_path / "items.jsonl")
     (tmp_path / "items.jsonl").write_text('{"question": "q"}\n')
     with pytest.raises(BadRequest, match="is not a folder"):
         add(cats, photos, tmp_path / "items.jsonl", tmp_path / "nowhere")

@@ -18,7 +18,8 @@ LANGUAGES = {
         [("Berlin", "Berlin is the capital of Germany. About 3.7 million people live there."),
          ("Lion", "The lion lives in Africa and hunts zebras at night."),
          ("Water", "Water boils at 100 degrees and freezes at 0 degrees.")],
-        [["capital", "Germany", "What is the capital of Germany?"], ["zebra", "Where do lions live?"], ["boils"]],
+        [["capital", "Germany", "What is the capital of Germany?"],
+         ["zebra", "lion’s", "l'Africa", "Where do lions live?"], ["boils"]],
     ),
     "de": (
         [("Berlin", "Berlin ist die Hauptstadt Deutschlands. Dort leben etwa 3,7 Millionen Menschen."),

@@ -91,6 +91,20 @@ def test_an_encoding_is_read_as_the_larger_one_that_it_is_part_of(text, encoding
     assert decoded(text.encode(encoding), [declared])[0] == text
 
 
+@pytest.mark.parametrize(
+    ("text", "encoding"), [(JAPANESE, "iso2022_jp"), (JAPANESE + " 가", "iso2022_jp_2"), (KOREAN, "iso2022_kr")]
+)
+def test_encodings_that_say_themselves_where_letters_begin(text, encoding):
+    data = (text + " abc\n").encode(encoding)
+    said, found = decoded(data * 2 if encoding != "iso2022_kr" else data)
+    assert said.startswith(text + " abc\n") and not found.guessed
+    assert encoding_of(data[:40]) == found
+
+
+def test_escapes_of_a_terminal_are_no_encoding():
+    assert decoded("\x1b[31mgrün\x1b[0m".encode())[1] == Encoding("utf-8")
+
+
 def test_what_is_declared_goes_before_a_guess_and_after_a_mark():
     assert decoded(RUSSIAN.encode("koi8_r"), ["koi8-r"]) == (RUSSIAN, Encoding("koi8-r"))
     assert decoded(b"\xef\xbb\xbf" + RUSSIAN.encode(), ["koi8-r"])[0] == RUSSIAN

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from common.problems import Problem
 from kb.records import DocumentRecord, GivenPicture, Item, Section, Skipped, clean_text
 from kb.sources import csv_file, jsonl, lines, okvqa
+from kb.sources.encodings import spoilt
 from kb.sources.rows import safe_key
 from tests import ROOT
 from tests.support.waiting import without_blow_up
@@ -161,6 +162,8 @@ def test_keys_are_kept_or_made_safe_and_stay_apart():
 def test_another_kind_of_file_is_refused_as_a_whole(path, tmp_path):
     assert "lacks the column text and has id, body" in refused(jsonl, path, '{"id": 1, "body": "x"}\n' * 3)
     assert "none of its first 1,000 lines" in refused(jsonl, path, "word\n" * 2000)
+    for listed in ('[{"text": "a"}, {"text": "b"}]', '\n[\n  {"text": "a"}\n]\n'):
+        assert "is a list of JSON and not JSON lines" in refused(jsonl, path, listed)
     assert "does not exist" in refused(jsonl, tmp_path / "none.jsonl")
     assert "is not a file" in refused(jsonl, tmp_path)
     assert "is not a file" in refused(jsonl, Path("/dev/zero"))
@@ -225,6 +228,23 @@ def test_csv_with_each_delimiter_quotes_and_line_ends_within(tmp_path):
         assert found[1].sections[0].text == '5" pipe'
 
 
+@pytest.mark.parametrize("end", ["\r", "\r\n", "\n"])
+@pytest.mark.parametrize("delimiter", ["|", ";", ","])
+def test_csv_as_spreadsheets_write_it(tmp_path, end, delimiter, monkeypatch):
+    monkeypatch.setattr(lines, "SAMPLE", 9)  # a block ends within a line's end
+    rows = [f"sep={delimiter}", "id;text;title".replace(";", delimiter), *(f"{n}{delimiter}t{delimiter}" for n in "ab")]
+    found = given_by(csv_file, tmp_path / "c.csv", end.join(rows) + end)
+    assert keys(found) == ["a", "b"] and [each.sections[0].text for each in found] == ["t", "t"]
+
+
+def test_what_pandas_writes_for_no_value_is_none(tmp_path):
+    rows = "id,text,title,url\n1,Nan is a town.,NaN,null\n2,NaN,x,\nNone,null and void,nan,<NA>\n"
+    found = given_by(csv_file, tmp_path / "c.csv", rows)
+    assert [each.title for each in found if isinstance(each, DocumentRecord)] == ["", ""]
+    assert keys(found)[0] == "1" and keys(found)[1].startswith("sha256-")
+    assert skipped(found) == {"c.csv, line 3": "It has no text."}
+
+
 def test_what_is_wrong_in_csv_is_named_and_the_rest_is_given(tmp_path):
     path = tmp_path / "c.csv"
     content = 'id,text\n1,größer über\n2,bäö,c\n3\n\n4,\n5,"x"y\n6,caf'.encode() + b"\xe9\n7,n\0\n1,again\n"
@@ -270,8 +290,10 @@ def test_okvqa_passages_keep_their_ids_and_texts(tmp_path):
     }
 
 
-words = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=40)
-said = st.tuples(words, words.filter(clean_text))
+words = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=40).filter(
+    lambda word: word not in csv_file._NO_VALUE
+)
+said = st.tuples(words, words.filter(clean_text)).filter(lambda both: not spoilt("\n".join(both)))
 
 
 @OFTEN

@@ -42,6 +42,7 @@ def taken(base: Path, **named) -> dict[str, DocumentRecord | str]:
     total, found = folder.source(base, "mine", **named).read(base)
     found = list(found)
     assert total <= len(found) and all(each.why.endswith(".") for each in found if isinstance(each, Skipped))
+    found = [each for each in found if not isinstance(each, Note)]
     return {each.key if isinstance(each, DocumentRecord) else each.where: getattr(each, "why", each) for each in found}
 
 
@@ -84,6 +85,18 @@ def test_a_folder_with_each_kind_of_document(base):
     assert html.sections[3].text == "animal: zebra; weight: 300"
     assert "secret" not in str(html) and "color" not in str(html) and "Home" not in str(html)
     assert taken(base, licence="CC0", language="en") == found
+
+
+def test_files_of_other_kinds_are_counted_in_a_note_at_the_end(base, catalogue):
+    page = '<?xml version="1.0" encoding="UTF-8"?><html xmlns="http://www.w3.org/1999/xhtml"><p>Größe.</p></html>'
+    write(base, {"a.docx": b"PK", "b/c.DOCX": b"PK", "d.epub": b"PK", ".hidden.rtf": "", "LICENSE": "x"})
+    with pytest.raises(Problem, match=r"holds no file of the kinds .* \(2 \.docx, 1 \.epub, 1 without one\); t"):
+        ingest(catalogue, folder.source(base, "mine"), base)
+    write(base, {"e.xhtml": page})
+    document, note = folder.source(base, "mine").read(base)[1]
+    assert document.sections == (Section((), "Größe."),)
+    assert note.whole and "2 .docx" in note.said and "taken are .txt, .md," in note.said
+    assert folder.preview(base, 5) == [document]
 
 
 def test_nothing_outside_the_folder_is_read(base, tmp_path):
@@ -238,6 +251,22 @@ def test_web_pages_in_other_encodings_and_small_ones():
         assert "Panthera" not in str(parse("html", packed))
     except Problem:
         pass
+
+
+@pytest.mark.parametrize(
+    ("markdown", "title", "text"),
+    [
+        ("---\nProse, of more\nlines.\n---\nRest.", "", "Prose, of more lines.\nRest."),
+        ("---\n\nHours: 9 to 5, and\nmore.\n\n---\nRest.", "", "Hours: 9 to 5, and more.\nRest."),
+        ("---\n# Cats\n\nPurr.\n---\nRest.", "Cats", "Purr.\nRest."),
+        ("---\n- one\n- two\n---\nRest.", "", "one\ntwo\nRest."),
+        ("---\n---\nRest.", "", "Rest."),
+        ("---\n# of: a program\ntitle: Cats\ntags:\n- a\nabout: >\n  long\n\nof: [a,\n]\n---\nRest.", "Cats", "Rest."),
+    ],
+)  # fmt: skip
+def test_text_between_two_rules_is_no_front_matter(markdown, title, text):
+    found = parse("md", markdown.encode())
+    assert (found.title, "\n".join(section.text for section in found.sections)) == (title, text)
 
 
 def test_exponents_in_web_pages_and_markdown():
