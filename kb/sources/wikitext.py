@@ -55,6 +55,7 @@ _NO_FACT = re.compile(
 )
 _SIZE = re.compile(r"\d+(?:x\d+)? ?px")
 _HEADING, _ROW = re.compile(r"^=[^\n]*=[ \t]*$", re.MULTILINE), re.compile(r"^[ \t:]*+[|!]", re.MULTILINE)
+_COMMAS = re.compile(r",(?: ?,)++")
 _EMPTY_LINE = re.compile(r"\n[ \t]*+\n")
 _INFOBOX = re.compile(
     r"infobox|.+ infobox$|ficha de |info/|infocaja|карточка|基礎情報|taxobox|automatic taxobox|speciesbox|chembox"
@@ -314,7 +315,7 @@ class _Scan:
         if holes.BEGIN in text:
             text = holes.value(text, self.unknown)
         said = tidy(html.unescape(text) if "&" in text else text)
-        return said.replace(", (", " (").strip(" ,") if "," in said else said
+        return _COMMAS.sub(",", said).replace(", (", " (").strip(" ,") if "," in said else said
 
 
 def _is_box(rest: str) -> bool:

@@ -43,14 +43,14 @@ _SHOWS_FLAG = re.compile(
 _ICON = re.compile(r"icon|ikon|piktogram|logo")
 _LOOKED_UP = re.compile(
     r"wikidata|einwohner|ewz|inwoner|popula[tcz]|abitanti|habit?ant|насел|人口|metadat|statisti|inflation|current|\bage\b"
-    r"|\bage in|alter\b|età\b|edad\b|возраст|number ?of|anzahl|nombre de|^#|pagename"
+    r"|\bage in|alter\b|età\b|edad\b|возраст|number ?of|anzahl|nombre de|^#|pagename|^data\b"
 )
 _FORMATS = re.compile(
     r"n[uú]m|nombre|zahl|число|liczb|szám|sayı|luku|antal|\btal|数|數|عدد|رقم|form|fmt|nowrap|nobr|no wrap|attaccat"
 )
 _UNITS = frozenset("km km² km2 cm mm kg ha".split())
 _NUMBER = re.compile(r"[-−]?\d[\d., ]*")
-_LANGUAGE_ICON, _COUNTRY = re.compile(r"[a-z]{2}"), re.compile(r"[a-z]{3}")
+_LANGUAGE_ICON, _COUNTRY = re.compile(r"[a-z]{2}"), re.compile(r"[a-z]{3}|[a-z]{2}-[a-z]{2,3}")  # or a part of one
 _NO_NAME = re.compile(r"[\[\]{}<>]|^.{80,}|^$")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z]{2,8})?")
 _NOT_TEXT = re.compile(

@@ -233,7 +233,7 @@ _SAYING: dict[str, Saying] = CELLS | {
         (q.convert, "convert|cvt|convert/spell|conversie|converti|konvertera|omregn|تحويل|تبدیل|換算|換算單位"),
         (_second,
          "lang|langue|langx|langi|rtl-lang|ety|wikt-lang|wiktlang|لغة|color|colour|font color|fontcolor|couleur"
-         "|v jazyku|rquote"),
+         "|v jazyku|rquote|native name|native name"),
         (_last, "transl|transliteration|translit|colore|langr|script|lv:val"),
         (_third, "tsl|translink"),
         (_foreign,
@@ -243,8 +243,7 @@ _SAYING: dict[str, Saying] = CELLS | {
          "нп|нп1|нп2|нп3|нп4|нп5|не переведено|не переведено 2|не переведено 3|не переведено 5|iw|iw2"),
         (_first,
          "nowrap|nobr|nobreak|no wrap|small|smaller|big|em|strong|abbr|tooltip|hover|smallcaps|sc|sc2|ruby|ruby-ja"
-         "|quote|blockquote|block quote|quotation|cquote|zitat|cita|citaat|citazione|цитата|birth-date|death-date"
-         "|birth year and age|mvar|var|angbr|sic|w|unicode|s|num|formatnum|юл|lj|flag|flagu"
+         "|birth-date|death-date|url|birth year and age|mvar|var|angbr|sic|w|unicode|s|num|formatnum|юл|lj|flag|flagu"
          "|flagcountry"
          "|math|mono|code|tt|kbd|keypress|key|samp|not a typo|visible anchor|vanchor|overline|underline|midsize"
          "|larger|resize|center|polytonic|angle bracket|vr|track gauge|railgauge|sronly|linktext|ordinal"
@@ -258,8 +257,9 @@ _SAYING: dict[str, Saying] = CELLS | {
          "columns-list|columnslist|column list|div col|columns|multicol|fr:colonnes|fr:début de colonnes"
          "|mehrspaltige liste|wielokolumnowe|verse translation|de:spaltenliste"),
         (_block,
-         "poem|poemquote|poem quote|poème|vers|verse|quote box|quotebox|pull quote|pullquote|centered pull quote|bq"
-         "|epigraph|citation bloc|cytat|citat|sitat|sitaatti"),
+         "quote|blockquote|block quote|quotation|cquote|zitat|cita|citaat|citazione|цитата|bq|epigraph|citation bloc"
+         "|cytat|citat|sitat|sitaatti|quote box|quotebox|pull quote|pullquote|centered pull quote|poem|poemquote"
+         "|poem quote|poème|vers|verse"),
         (_date,
          "birth date|birth date and age|death date|death date and age|start date|end date|start date and age|film date"
          "|dts|bda|dob|release date|launch date|生年月日と年齢|生年月日|死亡年月日と没年齢"
@@ -315,7 +315,9 @@ _SAYING: dict[str, Saying] = CELLS | {
         (_with("nº"), "fr:n°|fr:numéro|fr:n"),
         (_with("p."), "fr:p.|fr:p"),
         (_paragraph, "de:§|de:§§"),
-        (_list, "ubl|unbulleted list|plainlist|plain list|hlist|flatlist|flowlist|collapsible list|bulleted list"),
+        (_list,
+         "ubl|unbulleted list|vunblist|ublist|blist|plainlist|plain list|hlist|flatlist|flowlist|collapsible list"
+         "|bulleted list"),
         (_flag_with_name, "it:bandiera"),
         (_ship, "ship"),
         *((_named_ship(name.upper()), name) for name in "hms uss ss mv rms usns hmcs hmas sms ins".split()),

@@ -71,6 +71,7 @@ def test_pronunciations_and_codes_of_languages(text, said):
         ("{{columns|col1=* one|col2=* two}}", "one\ntwo"),
         ("He wrote:\n{{poem|first\nsecond|Who}}\nAfter.", "He wrote:\nfirst second\nAfter."),
         ("He wrote:\n{{quote box|quote=Words.|source=Who|align=left}}\nAfter.", "He wrote:\nWords.\nAfter."),
+        ("{{quote|Words.|Who}}\n'''Mill''' is it.", "Words.\nMill is it."),
         ("{{verse translation|lang=fr|mot|word}}", "mot\nword"),
         ("{{blockquote|text=Words.|author=Who}}", "Words."),
         ("{{hlist|a|b}} {{plainlist|\n* a\n* b\n}} {{ubl|a|b}} {{nowrap|5 km}}", "a, b a, b a, b 5 km"),
