@@ -4,9 +4,10 @@
 
 The sentences of an article, and where templates stand in them, are told from its wikitext by plain means that neither
 reader shares. A sentence counts as read when its words follow each other in what was read, those between two templates
-each for themselves; it has a hole where the words on both sides of a template follow each other there. Templates that
-hang on a word or a mark are notes, and those that show a flag or an icon are known by their names: they leave no hole.
-What a template says is not compared, since nobody here expands it. Beside ours stands mwparserfromhell's strip_code().
+each for themselves; it has a hole where the words on both sides of a template follow each other there. Formulas
+count as templates. Templates that hang on a word or a mark are notes, and those that show a flag or an icon are known
+by their names: they leave no hole. What a template says is not compared, since nobody here expands it. Beside ours
+stands mwparserfromhell's strip_code().
 
 Half of the articles, told by their language and title, is what the reader may be tuned on; the other is measured alone.
 """
@@ -33,9 +34,10 @@ _BESIDE = 4  # words on either side of a template that tell its place
 
 _WORD = re.compile(r"\w+")
 _APART = re.compile(
-    r"<!--.*?-->|<ref[^<>]*/>|<(ref|math|gallery|timeline|score|source|syntaxhighlight|table)\b[^<>]*>.*?</\1\s*>",
+    r"<!--.*?-->|<ref[^<>]*/>|<(ref|gallery|timeline|score|source|syntaxhighlight|table)\b[^<>]*>.*?</\1\s*>",
     re.DOTALL,
 )
+_FORMULA = re.compile(r"<(math|ce|chem)\b[^<>]*>.*?</\1\s*>", re.DOTALL)
 _TEMPLATE = re.compile(r"\{\{([^{}]*)\}\}")
 _TABLE = re.compile(r"^[ :]*\{\|(?:(?!^[ :]*\{\|).)*?^\s*\|\}", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\[\[([^\[\]]*)\]\]")
@@ -145,7 +147,7 @@ def _plain(wikitext: str) -> tuple[list[str], list[str]]:
         templates.append(match[1])
         return f"\ue000{len(templates) - 1}\ue001"
 
-    text = _APART.sub("", wikitext)
+    text = _FORMULA.sub("{{math|formula}}", _APART.sub("", wikitext))
     for _ in range(8):
         text, found = _TEMPLATE.subn(place, text)
         if not found:

@@ -14,8 +14,8 @@ _TOLD_NAMES = 12
 
 
 def template(name: str) -> str:
-    """What sentences are counted by that are left out for a template."""
-    return f"{{{{{name[:60]}}}}}"
+    """What sentences are counted by that are left out for a template, or for a formula, "<math>"."""
+    return name if name.startswith("<") else f"{{{{{name[:60]}}}}}"
 
 
 def add(counts: Counter[str], some: Counter[str]) -> None:
@@ -33,12 +33,12 @@ def told(counts: Counter[str]) -> Iterator[str]:
             f"No articles of their own: {counts[REDIRECTS]:,} redirects to others, and {counts[LISTS]:,} pages that "
             "list what a name may mean."
         )
-    names = Counter({name: number for name, number in counts.items() if name.startswith("{{")})
+    names = Counter({name: number for name, number in counts.items() if name.startswith(("{{", "<"))})
     if names:
         most = ", ".join(f"{name} {number:,}" for name, number in names.most_common(_TOLD_NAMES))
         yield (
             f"{names.total():,} sentences, parts in brackets and values in tables are left out, since it is not known "
-            f"what a template in them says: {most}{', and others' if len(names) > _TOLD_NAMES else ''}."
+            f"what a template or formula in them says: {most}{', and others' if len(names) > _TOLD_NAMES else ''}."
         )
     if counts[ROWS]:
         yield f"{counts[ROWS]:,} rows of tables are left out, of long tables and of articles with many."

@@ -19,6 +19,7 @@ from functools import cache
 from common.passage import FACTS
 from kb.records import Section, clean_text
 from kb.sources import wikitext_holes as holes
+from kb.sources.formulas import chemistry_text, formula_text
 from kb.sources.pronunciations import pronunciation
 from kb.sources.tables import Tables
 from kb.sources.template_arguments import template_name
@@ -116,7 +117,7 @@ def read_article(
 
 
 def _without_elements(text: str) -> str:
-    """`text` without comments, references, formulas and code; a gallery becomes links to its files."""
+    """`text` without comments, references and code; a gallery becomes links to its files, a formula a line of text."""
     kept, place, missing = [], 0, set()
     while match := _ELEMENT.search(text, place):
         kept.append(text[place : match.start()])
@@ -131,15 +132,16 @@ def _without_elements(text: str) -> str:
         closing = None if name in missing else _closing(name).search(text, place)
         if closing is None:
             missing.add(name)  # looked for once, so that a thousand open tags stay cheap
-            if name == "table":
-                heading = _HEADING.search(text, place)
-                end = heading.start() if heading else len(text)
-                kept.append(table_of_html(match[2], text[place:end]))
-                place = end
+            if name == "table" or name in _FORMULAS:
+                end = (_HEADING if name == "table" else _LINE_END).search(text, place)
+                inside, place = text[place : end.start()] if end else text[place:], end.start() if end else len(text)
+                kept.append(table_of_html(match[2], inside) if name == "table" else holes.formula(name))
             continue
         inside, place = text[place : closing.start()], closing.end()
         if name == "nowiki":
             kept.append(inside.translate(_INERT))
+        elif name in _FORMULAS:
+            kept.append(_formula(name, inside))
         elif name == "table":
             kept.append(table_of_html(match[2], inside))
         elif name in ("gallery", "imagemap"):
@@ -153,6 +155,13 @@ def _closing(name: str) -> re.Pattern[str]:
     return re.compile(rf"</{name}\s*+>", re.IGNORECASE)
 
 
+def _formula(name: str, source: str) -> str:
+    said = _FORMULAS[name](source)
+    return holes.formula(name) if said is None else said.translate(_INERT | {ord("&"): "&#38;"})
+
+
+_FORMULAS = {"math": formula_text, "ce": chemistry_text, "chem": chemistry_text}
+_LINE_END = re.compile(r"\n")
 _INERT = {ord(mark): f"&#{ord(mark)};" for mark in "[]{}|'<>=*#:;"}
 
 
@@ -255,6 +264,8 @@ class _Scan:
     def _template(self, inner: str) -> str:
         name, _, rest = inner.partition("|")
         name = template_name(name)
+        if name == "tmath":
+            return _formula("math", rest)
         if (said := pronunciation(name, rest)) is not None:
             return holes.pronounced(name, said)
         said = template_text(name, rest, self.language)

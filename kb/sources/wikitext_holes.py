@@ -1,4 +1,4 @@
-"""Templates that nobody here knows: what stands in their place in a sentence, or that the sentence is not told.
+"""Templates that nobody here knows, and formulas: what stands for them in a sentence, or that it is not told.
 
 Nothing is expanded, so what such a template shows is not known. Where it stands in a sentence it leaves the text it was
 given, if there is one text and that can be right; else the sentence would say something wrong in silence, a number or a
@@ -24,8 +24,8 @@ _HOLE = re.compile(r"\x02(\d+)\x03")  # one that stays, with the place of its na
 MAX_ARGUMENTS = 2_000  # characters; what has more is no part of a sentence
 MAX_TEXT = 300
 _LOOK = 60  # characters on either side that tell
-# Whether a template was given anything by place; flags, and pronunciations.
-_BARE, _GIVEN, _FLAG, _BESIDE = "bare", "given", "flag", "beside"
+# Whether a template was given anything by place; flags, pronunciations, and formulas.
+_BARE, _GIVEN, _FLAG, _BESIDE, _FORMULA = "bare", "given", "flag", "beside", "formula"
 
 # Names that tell: notes and icons say nothing; what is looked up elsewhere is not among the arguments.
 _SILENT = re.compile(
@@ -100,6 +100,11 @@ def pronounced(name: str, text: str) -> str:
     return _mark(name, _BESIDE, text)
 
 
+def formula(name: str) -> str:
+    """What stands for a formula that cannot be told in a line."""
+    return _mark(name, _FORMULA, "")
+
+
 def _mark(name: str, given: str, text: str) -> str:
     return _MIDDLE.join((BEGIN + name, given, text)) + _END
 
@@ -122,10 +127,13 @@ def _may_be_bare(name: str) -> bool:
     return _FORMATS.search(name) is not None
 
 
-def without_lone(line: str) -> str:
-    """A line without its templates where nothing else is said in it: boxes, notices, lists of links."""
+def without_lone(line: str, left_out: Counter[str]) -> str:
+    """A line without its templates where nothing else is said in it: boxes, notices, lists of links; counts formulas"""
     rest = _MARKED.sub("", line)
-    return line if any(map(str.isalnum, rest)) else rest
+    if any(map(str.isalnum, rest)):
+        return line
+    left_out.update(f"<{name}>" for name, given, _ in _MARKED.findall(line) if given == _FORMULA)
+    return rest
 
 
 def without_boxes(text: str) -> str:
@@ -140,9 +148,13 @@ def value(text: str, left_out: Counter[str]) -> str:
     if any(map(str.isalnum, _MARKED.sub("", text))):
         return settled(text, left_out)
     text = _MARKED.sub(_code, text)
-    unknown = [name for name, given, said in _MARKED.findall(text) if given in (_BARE, _GIVEN) and not said]
+    unknown = [_counted(*found) for found in _MARKED.findall(text) if found[1] not in (_FLAG, _BESIDE) and not found[2]]
     left_out.update(unknown)
     return "" if unknown else _MARKED.sub(lambda match: match[3], text)
+
+
+def _counted(name: str, given: str, _text: str) -> str:
+    return f"<{name}>" if given == _FORMULA else name
 
 
 def _code(match: re.Match[str]) -> str:
@@ -168,10 +180,10 @@ def settled(paragraph: str, left_out: Counter[str]) -> str:
         after = paragraph[place : place + _LOOK]
         flag = given == _FLAG or given == _BARE and _COUNTRY.fullmatch(name) and after.lstrip()[:1].isupper()
         found = "" if flag else None
-        if not flag and given != _BESIDE:
+        if not flag and given not in (_BESIDE, _FORMULA):
             found = _in_place(before, after, given == _BARE, text)
         if found is None:
-            holes.append((name, text if given == _BESIDE else None))
+            holes.append((_counted(name, given, text), text if given == _BESIDE else None))
             found = f"{BEGIN}{len(holes) - 1}{_END}"
         pieces += (said, found)
         before += found

@@ -14,7 +14,9 @@ from kb.sources.exponents import with_exponents
 
 _EXTERNAL = re.compile(r"\[(?:https?:|ftp:|mailto:)?//[^\s\[\]]*+[ \t]*+([^\[\]\n]*+)\]")
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
-BREAK = re.compile(r"<br\b[^<>]*>", re.IGNORECASE)
+BREAK = re.compile(r"<(?:br|li|dd|dt|p)\b[^<>]*>", re.IGNORECASE)
+_ITEM = re.compile(r"<(?:li|dd|dt)\b[^<>]*>", re.IGNORECASE)
+_BLOCK = re.compile(r"</?(?:p|div|center|blockquote|poem|ul|ol|dl|li|dd|dt|h[1-6]|td|th|tr)\b[^<>]*>", re.IGNORECASE)
 _SWITCH = re.compile(r"__[^\W\d_]{2,30}__")
 _VARIANT = re.compile(r"-\{([^{}]*+)\}-")
 _QUOTES = re.compile(r"'{2,}")
@@ -31,7 +33,7 @@ def plain(text: str) -> str:
         text = _EXTERNAL.sub(r"\1", text)
     if "<" in text:
         text = with_exponents(text)
-        text = _TAG.sub("", BREAK.sub(" ", text))
+        text = _TAG.sub("", _BLOCK.sub(" ", BREAK.sub(" ", text)))
     if "__" in text:
         text = _SWITCH.sub("", text)
     if "-{" in text:
@@ -45,13 +47,16 @@ def paragraphs(text: str, unknown: Counter[str] | None = None) -> list[str]:
     """The paragraphs and list items of text without links, as clean lines. unknown: counts templates that are not."""
     if holes.BEGIN in text:
         text = holes.without_boxes(text)
+    if "<" in text:
+        text = _BLOCK.sub("\n\n", _ITEM.sub("\n* ", text))
     text = plain(text)
     if "&" in text:
         text = html.unescape(text)
+    unknown = Counter() if unknown is None else unknown
     found: list[str] = []
     open_lines: list[str] = []
     for line in text.split("\n"):
-        line = holes.without_lone(line) if holes.BEGIN in line else line
+        line = holes.without_lone(line, unknown) if holes.BEGIN in line else line
         stripped = line.strip()
         if not stripped or line[0] in "*#:;|" or stripped.startswith(("{|", "----")):
             if open_lines:
@@ -64,7 +69,6 @@ def paragraphs(text: str, unknown: Counter[str] | None = None) -> list[str]:
     if open_lines:
         found.append(" ".join(open_lines))
     if holes.BEGIN in text:
-        unknown = Counter() if unknown is None else unknown
         found = [holes.settled(each, unknown) if holes.BEGIN in each else each for each in found]
     return [line for paragraph in found if (line := tidy(paragraph))]
 

@@ -233,7 +233,7 @@ _SAYING: dict[str, Saying] = CELLS | {
         (q.convert, "convert|cvt|convert/spell|conversie|converti|konvertera|omregn|تحويل|تبدیل|換算|換算單位"),
         (_second,
          "lang|langue|langx|langi|rtl-lang|ety|wikt-lang|wiktlang|لغة|color|colour|font color|fontcolor|couleur"
-         "|v jazyku|rquote|native name|native name"),
+         "|v jazyku|native name|native name"),
         (_last, "transl|transliteration|translit|colore|langr|script|lv:val"),
         (_third, "tsl|translink"),
         (_foreign,
@@ -260,6 +260,7 @@ _SAYING: dict[str, Saying] = CELLS | {
          "quote|blockquote|block quote|quotation|cquote|zitat|cita|citaat|citazione|цитата|bq|epigraph|citation bloc"
          "|cytat|citat|sitat|sitaatti|quote box|quotebox|pull quote|pullquote|centered pull quote|poem|poemquote"
          "|poem quote|poème|vers|verse"),
+        (lambda placed, named, language: _block(placed[1:], named, language), "rquote|numblk"),
         (_date,
          "birth date|birth date and age|death date|death date and age|start date|end date|start date and age|film date"
          "|dts|bda|dob|release date|launch date|生年月日と年齢|生年月日|死亡年月日と没年齢"

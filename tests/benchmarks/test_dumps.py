@@ -32,6 +32,13 @@ def test_holes_are_where_both_sides_of_a_template_meet(read, wholly, holes):
     assert (sum(whole for _, whole, _ in found), sum(map(len, (gone for _, _, gone in found)))) == (wholly, holes)
 
 
+def test_a_formula_that_is_gone_is_a_hole_too():
+    text = "The sum <math>a\n+ b</math> of it is five."
+    [(_, _, gone)] = holes_in(text, "The sum of it is five.")
+    assert gone == ["the sum {{math|formula}} of it is five"]
+    assert [found[1:] for found in holes_in(text, "The sum a + b of it is five.")] == [(True, [])]
+
+
 def test_the_halves_are_told_apart_for_good():
     assert [half_of("en", title) for title in ("Berlin", "Mill", "River")] == HALVES
 
