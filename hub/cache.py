@@ -115,7 +115,17 @@ def fetch_dataset(
     may hold files of other calls too. A set of patterns that was fetched completely is returned without the network.
     `progress` and safety are as for fetch_model. Raises Problem, also when nothing matches.
     """
-    source = repository("datasets", repo)
+    return _fetch_matching(repository("datasets", repo), patterns, cache_dir, progress)
+
+
+def fetch_model_files(
+    repo: str, patterns: Sequence[str], cache_dir: Path, progress: Progress = lambda done, total: None
+) -> Path:
+    """As fetch_dataset, of a model: for what is wanted of a checkpoint whose weights are not."""
+    return _fetch_matching(repository("models", repo), patterns, cache_dir, progress)
+
+
+def _fetch_matching(source: Repo, patterns: Sequence[str], cache_dir: Path, progress: Progress) -> Path:
     folder = _folder(source, cache_dir)
     wanted = sorted({pattern + "*" if pattern.endswith("/") else pattern for pattern in patterns})
     key = "files " + " ".join(map(quote, wanted))
@@ -131,7 +141,13 @@ def fetch_dataset(
             )
         return files
 
-    _fetch(source, folder, key, lambda: _recorded(folder, key) is True, choose, progress)
+    def complete() -> bool:
+        known = _recorded(folder, key)
+        # Files called by their names may have come with the whole checkpoint: what is there is right.
+        named = not any(set(each) & set("*?[") for each in wanted)
+        return known is True or (known is None and named and all((folder / each).is_file() for each in wanted))
+
+    _fetch(source, folder, key, complete, choose, progress)
     return folder
 
 

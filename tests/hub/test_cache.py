@@ -22,7 +22,7 @@ import pytest
 from common.problems import Problem
 from hub import cache as hubcache
 from hub import client as hubclient
-from hub.cache import fetch_dataset, fetch_vision_language
+from hub.cache import fetch_dataset, fetch_model_files, fetch_vision_language
 from retriever.encoders.checkpoints import FLMR_FILES
 from tests import ROOT
 from tests.fakes.hub_server import HubServer
@@ -393,6 +393,18 @@ def test_another_set_of_patterns_fetches_only_what_is_not_there(server, dataset,
     fetch_dataset(DATA, ["EVQA_data/*"], tmp_path)
     assert server.served() == 250_000
     assert tree(folder) == {name: content for name, content in tree(dataset).items() if "_data/" in name}
+
+
+def test_files_of_a_model_are_fetched_without_its_weights(server, checkpoint, tmp_path):
+    names = ["config.json", "context_tokenizer/vocab.txt"]
+    folder = fetch_model_files(MODEL, names, tmp_path)
+    assert tree(folder) == {name: (checkpoint / name).read_bytes() for name in names}
+    assert fetch_model(MODEL, tmp_path) == folder  # which brings the rest
+    before = len(server.requests)
+    assert fetch_model_files(MODEL, ["preprocessor_config.json"], tmp_path) == folder  # which came with it
+    assert len(server.requests) == before
+    with pytest.raises(Problem, match="no file that matches 'tokenizer.json'"):
+        fetch_model_files(MODEL, ["tokenizer.json"], tmp_path)
 
 
 def test_a_spoilt_record_costs_a_look_at_the_listing_but_no_file(server, tmp_path):
