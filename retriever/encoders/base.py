@@ -7,7 +7,7 @@ there are. Knows nothing of models, of indexes, or of where passages come from.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -52,6 +52,8 @@ class QueryVectors:
     grid: patches down and across the photo; (0, 0) without one.
     area: the part of the photo that the grid covers, as fractions of its width and height: left, top, right, bottom.
     recognition: None where the encoder has no classifier, or without a photo.
+    latent_rows: where rows lie that stand for the query as a whole, and for no word and no place; a model that makes
+    such makes no others. photo_alone: then, the query that the photo alone makes, whatever is asked; None without one.
     """
 
     vectors: np.ndarray
@@ -63,10 +65,14 @@ class QueryVectors:
     grid: tuple[int, int]
     area: tuple[float, float, float, float] = WHOLE
     recognition: Recognition | None = None
+    latent_rows: slice = field(default_factory=lambda: slice(0, 0))
+    photo_alone: QueryVectors | None = None
 
     def of_photo(self) -> QueryVectors:
         """The rows that the photo alone makes, whatever is asked: the prefix rows, or the patches where a model has
         none. Raises ValueError without a photo."""
+        if self.photo_alone is not None:
+            return self.photo_alone
         rows = self.prefix_rows if self.prefix_rows.stop > self.prefix_rows.start else self.patch_rows
         if rows.stop <= rows.start:
             raise ValueError("the query has no rows of a photo")

@@ -7,6 +7,11 @@ from collections.abc import Sequence
 import torch
 
 TOKEN_BUDGET = 4096  # padded tokens a batch: large enough for the cores, small enough to yield to a question
+GPU_TOKEN_BUDGET = 65_536
+
+
+def budget_on(device: torch.device) -> int:
+    return TOKEN_BUDGET if device.type == "cpu" else GPU_TOKEN_BUDGET
 
 
 def batches_by_length(lengths: Sequence[int], budget: int = TOKEN_BUDGET) -> list[list[int]]:

@@ -1,7 +1,7 @@
 """The profiles: which encoders there are, a row each, with what loads it.
 
-A profile is a row of the table, a folder with a checkpoint in FLMR's layout, the id of one on the Hugging Face Hub, or
-a file of weights that `mini` was fine-tuned to.
+A profile is a row of the table, a folder with a checkpoint of one of the KINDS of checkpoints.py, the id of one on the
+Hugging Face Hub, or a file of weights that `mini` was fine-tuned to.
 Importing this takes no model library, so that what only wants a vocabulary starts at once. Knows nothing of passages,
 indexes or questions.
 """
@@ -20,7 +20,7 @@ from retriever.encoders.base import Encoder
 from retriever.encoders.mini import towers
 from retriever.encoders.word_pieces import WordPieces
 
-_FLMR = "retriever.encoders.flmr.loading"
+_FLMR, _RET = (checkpoints.KINDS[each].loader for each in ("flmr", "retriever"))
 TUNED = ".safetensors"  # what the file of a fine-tuned mini ends in
 
 
@@ -30,7 +30,7 @@ class Profile:
 
     parameters: how many it has; None where only its files say. licence: of its weights. source: a folder or Hub id; ""
     where the loader knows. loader: the module whose `load(profile, cache_dir, progress)` gives the Encoder.
-    vocabulary(profile's source, cache_dir, progress): the file of the word pieces that it makes of passages.
+    vocabulary(profile's source, cache_dir, progress): the file of the pieces that it makes of passages.
     recognises: what its own classifier knows, a sentence for whoever asks about a photo."""
 
     name: str
@@ -61,6 +61,9 @@ PROFILES = {
         Profile("preflmr-vit-l", "PreFLMR, ViT-L/14", 543_170_176, "MIT", "LinWeizheDragon/PreFLMR_ViT-L"),
         Profile("preflmr-vit-g", "PreFLMR, ViT-bigG/14", 2_084_569_984, "MIT", "LinWeizheDragon/PreFLMR_ViT-G"),
         Profile("flmr", "FLMR, ViT-B/32", 207_004_160, "MIT", "LinWeizheDragon/FLMR"),
+        Profile("ret-vit-l", "ReT, ViT-L/14", 521_036_032, "Apache-2.0", "aimagelab/ReT-CLIP-ViT-L-14", _RET),
+        Profile("ret-vit-h", "ReT, ViT-H/14", 1_091_128_832, "Apache-2.0", "aimagelab/ReT-OpenCLIP-ViT-H-14", _RET),
+        Profile("ret-vit-g", "ReT, ViT-bigG/14", 2_683_039_744, "Apache-2.0", "aimagelab/ReT-OpenCLIP-ViT-G-14", _RET),
     )
 }
 
@@ -76,7 +79,7 @@ def profile_of(name: str) -> Profile:
             f"There is no profile {name!r}; it can be {', '.join(PROFILES)}, a folder with a checkpoint, the id of one "
             f"on the Hugging Face Hub, such as owner/name, or a file {TUNED} of a fine-tuned mini."
         )
-    return Profile(name, "a checkpoint in FLMR's layout", None, "", name)
+    return Profile(name, "a checkpoint", None, "", name, checkpoints.__name__)
 
 
 def load_encoder(name: str, cache_dir: Path, progress: Progress = lambda done, total: None) -> Encoder:

@@ -1,4 +1,4 @@
-"""Counts word pieces, as documents are cut by their number. Knows nothing of models."""
+"""Counts the pieces that texts are encoded in, as documents are cut by their number. Knows nothing of models."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _JOINING = re.compile("[\x0b\x0c\x1c-\x1f\x85]")  # white space to Python, and n
 
 
 class WordPieces:
-    """How many pieces a BERT tokenizer makes of texts. Not for several threads at once.
+    """How many pieces a tokenizer of BERT's or CLIP's kind makes of texts. Not for several threads at once.
 
     Its pieces never reach across white space, so what each word has is looked up once: ten times as fast.
     """
@@ -24,7 +24,10 @@ class WordPieces:
 
     @classmethod
     def read(cls, vocabulary: Path) -> WordPieces:
-        """With a `vocab.txt`, a piece a line, lower case, as all published checkpoints. Raises OSError, ValueError."""
+        """With a `vocab.txt`, a piece a line, lower case, as all published checkpoints of FLMR, or a `tokenizer.json`.
+        Raises OSError, ValueError."""
+        if vocabulary.suffix == ".json":
+            return cls(read_tokenizer(vocabulary))
         words = vocabulary.read_text(encoding="utf-8").splitlines()
         tokenizer = BertWordPieceTokenizer({word: i for i, word in enumerate(words)}, lowercase=True)
         return cls(Tokenizer.from_str(tokenizer.to_str()))
@@ -42,3 +45,15 @@ class WordPieces:
             pieces = self._tokenizer.encode_batch_fast(new, add_special_tokens=False)
             known.update(zip(new, map(len, pieces), strict=True))
         return [sum(map(known.__getitem__, words)) for words in split]
+
+
+def read_tokenizer(file: Path) -> Tokenizer:
+    """Of a `tokenizer.json`, which neither cuts nor fills up. Raises OSError, ValueError."""
+    text = file.read_text(encoding="utf-8")
+    try:
+        tokenizer = Tokenizer.from_str(text)
+    except Exception as problem:  # the library raises no narrower one
+        raise ValueError(f"{file.name} describes no tokenizer ({problem})") from problem
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer

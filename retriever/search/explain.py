@@ -97,7 +97,7 @@ def explain(
 
 def _kinds(query: QueryVectors) -> dict[str, slice]:
     """Where the rows of each of KINDS are."""
-    return dict(zip(KINDS, (query.text_rows, query.prefix_rows, query.patch_rows), strict=True))
+    return dict(zip(KINDS, (query.text_rows, query.prefix_rows, query.patch_rows, query.latent_rows), strict=True))
 
 
 def _rows(query: QueryVectors, best: np.ndarray, nearest: np.ndarray, parts: np.ndarray) -> Iterator[QueryRow]:

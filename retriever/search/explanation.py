@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-KINDS = ("text", "prefix", "patch")  # of query rows: the question, the photo as a whole, one patch of the photo
+# Of query rows: the question, the photo as a whole, one patch of the photo, the whole of what is asked.
+KINDS = ("text", "prefix", "patch", "latent")
 SCORE_DECIMALS = 7  # so that a few hundred rounded parts still sum to the score well within 1e-4
 SIMILARITY_DECIMALS = 4
 
@@ -53,10 +54,11 @@ class Won:
     text: float
     prefix: float
     patch: float
+    latent: float
 
     @property
     def all(self) -> float:
-        return self.text + self.prefix + self.patch
+        return self.text + self.prefix + self.patch + self.latent
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,16 @@ class Explanation:
     words: tuple[Word, ...]
     similarities: np.ndarray
 
+    @property
+    def whole(self) -> str:
+        """Where the model's vectors stand for no words and no places, what that means, in a sentence; else ""."""
+        if any(row.kind != "latent" for row in self.rows):
+            return ""
+        return (
+            f"This model makes {len(self.rows)} vectors of {self.kind_names()['latent']} and {len(self.tokens)} of the "
+            "passage as a whole; none stands for a word or a place, so the score has no such parts to show."
+        )
+
     def parts(self) -> dict[str, float]:
         """What each kind of query row adds to the score."""
         return {kind: sum(row.contribution for row in self.rows if row.kind == kind) for kind in KINDS}
@@ -133,7 +145,9 @@ class Explanation:
     def kind_names(self) -> dict[str, str]:
         """The kinds of query rows in plain words."""
         photo = "photo" if self.photo else "black stand-in photo"
-        return {"text": "question", "prefix": f"{photo} as a whole", "patch": f"patches of the {photo}"}
+        latent = "question and photo together" if self.photo else "the question as a whole"
+        names = {"text": "question", "prefix": f"{photo} as a whole", "patch": f"patches of the {photo}"}
+        return names | {"latent": latent}
 
     def patches(self) -> np.ndarray:
         """What each patch adds to the score, (down, across) float64; (0, 0) without patches."""
@@ -182,6 +196,8 @@ class Explanation:
 
     def summary(self) -> str:
         """A few lines for a terminal: the score, what it is made of, and the words that won most of it."""
+        if self.whole:
+            return f"{self.score:.4f}  {self.title}\n{self.whole}"
         present, parts = {row.kind for row in self.rows}, self.parts()
         made = ", ".join(
             f"{name} {_percent(parts[kind], self.score)}" for kind, name in self.kind_names().items() if kind in present
@@ -256,7 +272,7 @@ def _percent(part: float, whole: float) -> str:
 
 
 def _won(won: Won) -> dict[str, float]:
-    return _rounded({"all": won.all, "text": won.text, "prefix": won.prefix, "patch": won.patch})
+    return _rounded({"all": won.all} | {kind: getattr(won, kind) for kind in KINDS})
 
 
 def _rounded(parts: dict[str, float]) -> dict[str, float]:

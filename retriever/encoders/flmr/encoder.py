@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 
 from common.passage import Passage
 from retriever.encoders.base import WHOLE, PassageToken, Query, QueryVectors, Recognition, Takes, passage_text
-from retriever.encoders.batching import TOKEN_BUDGET, batches_by_length, padded
+from retriever.encoders.batching import batches_by_length, budget_on, padded
 from retriever.encoders.devices import memory_need
 from retriever.encoders.flmr.modeling import FLMRModelForRetrieval
 from retriever.encoders.flmr.photos import PreparedPhoto
@@ -25,7 +25,6 @@ from retriever.encoders.flmr.tokenization import document_ids, document_places, 
 from retriever.encoders.word_pieces import WordPieces
 
 PASSAGE_TOKENS = 512
-GPU_TOKEN_BUDGET = 65_536
 # On a CPU, passages are encoded in bfloat16 where the processor has instructions for it: about twice as fast.
 BFLOAT16 = torch.cpu._is_avx512_bf16_supported()
 # Part of fingerprints: raise it when the way passages are written or encoded changes.
@@ -77,7 +76,7 @@ class FLMREncoder:
         self._prepare = prepare
         self._recognise = recognise
         self._pieces = WordPieces(context_tokenizer.backend_tokenizer)
-        self._budget = TOKEN_BUDGET if model.device.type == "cpu" else GPU_TOKEN_BUDGET
+        self._budget = budget_on(model.device)
 
     @property
     def rounds_passages(self) -> bool:

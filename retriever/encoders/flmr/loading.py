@@ -5,25 +5,20 @@ Knows nothing of passages, indexes or questions.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
 from pathlib import Path
 
-import torch
-from accelerate import init_empty_weights
 from safetensors import SafetensorError
 
 from common.jobs import Progress
-from common.memory import in_memory
 from common.problems import Problem
-from common.quiet import without_bars
 from common.text import shown
-from retriever.encoders.checkpoints import checkpoint_folder
+from retriever.encoders.checkpoints import checkpoint_folder, configuration, digest
 from retriever.encoders.devices import device_for
 from retriever.encoders.flmr import FLMRConfig, FLMRModelForRetrieval, FLMRProcessor
 from retriever.encoders.flmr.encoder import ENCODING_VERSION, FLMREncoder, QueryStyle
 from retriever.encoders.flmr.photos import clip_preparation
 from retriever.encoders.registry import Profile
+from retriever.encoders.strict import load_model
 
 # What a question with and without a photo is introduced with; PreFLMR was trained on many such sentences.
 INSTRUCTIONS = (
@@ -49,17 +44,10 @@ def load(profile: Profile, cache_dir: Path, progress: Progress) -> FLMREncoder:
 
 
 def _checkpoint(profile: str, folder: Path) -> FLMREncoder:
-    if not (folder / "config.json").is_file():  # which transformers takes for a model of default sizes
-        raise Problem(f"The folder {folder} holds no checkpoint: it has no config.json; fetch or copy it again.")
+    configuration(folder)  # which has to be there
     config = FLMRConfig.from_pretrained(folder, name_or_path=str(folder))
-    with init_empty_weights():
-        parameters = sum(p.numel() for p in FLMRModelForRetrieval(config).parameters())
-    device = device_for(profile, parameters)
-    dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
-    with without_bars():
-        model = FLMRModelForRetrieval.from_pretrained(folder, dtype=dtype, device_map={"": device}).eval()
-        processor = FLMRProcessor.from_pretrained(folder)
-    in_memory(model)
+    model = load_model(profile, folder, config, FLMRModelForRetrieval)
+    processor = FLMRProcessor.from_pretrained(folder)
     style = QueryStyle(
         processor.query_length,
         INSTRUCTIONS,
@@ -75,14 +63,5 @@ def _checkpoint(profile: str, folder: Path) -> FLMREncoder:
         processor.context_tokenizer,
         clip_preparation(processor, config.vision_config.patch_size),
         style,
-        f"flmr-{ENCODING_VERSION}-{_digest(path for pattern in FILES for path in sorted(folder.glob(pattern)))}",
+        f"flmr-{ENCODING_VERSION}-{digest(path for pattern in FILES for path in sorted(folder.glob(pattern)))}",
     )
-
-
-def _digest(files: Iterable[Path]) -> str:
-    """Of all that the files hold: gigabytes, at a second or less each."""
-    whole = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
-            whole.update(hashlib.file_digest(file, "sha256").digest())
-    return whole.hexdigest()[:12]

@@ -12,13 +12,9 @@ import string
 from dataclasses import dataclass
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
-from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
-from common.problems import Problem
-from common.text import shown
 from retriever.encoders.flmr.configuration import FLMRConfig
 from retriever.encoders.flmr.layers import (
     FLMRMappingNetwork,
@@ -28,9 +24,8 @@ from retriever.encoders.flmr.layers import (
     vision_tower,
 )
 from retriever.encoders.flmr.tokenization import CONTEXT_TOKENIZER, QUERY_TOKENIZER, find_tokenizer
+from retriever.encoders.strict import StrictModel
 
-# Some files name the text tower otherwise.
-_OLD_NAMES = {r"^(query|context)_text_encoder\.text_model\.": r"\1_text_encoder.bert_model."}
 # What transformers itself looks a file up with; the tokenizers are looked up the same way.
 _LOOKUP_OPTIONS = ("cache_dir", "force_download", "local_files_only", "token", "revision")
 
@@ -62,13 +57,15 @@ class FLMRModelOutput(ModelOutput):
     scores: torch.Tensor | None = None
 
 
-class FLMRModelForRetrieval(PreTrainedModel):
+class FLMRModelForRetrieval(StrictModel):
     """Query and document encoders, and the late-interaction score between them."""
 
     config: FLMRConfig
     config_class = FLMRConfig
     base_model_prefix = "flmr"
     supports_gradient_checkpointing = True
+    # Some files name the text tower otherwise.
+    old_names = {r"^(query|context)_text_encoder\.text_model\.": r"\1_text_encoder.bert_model."}
     _supports_sdpa = True
     _no_split_modules = ["BertLayer", "CLIPEncoderLayer", "InvertedBottleneck"]
     # Older versions of transformers saved the positions' numbers with the text tower.
@@ -105,26 +102,12 @@ class FLMRModelForRetrieval(PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, *model_args, output_loading_info: bool = False, **kwargs):
-        """As in transformers, of a folder or a repository on the Hub, but strict.
-
-        Raises Problem for a missing, unknown or misshapen tensor, a damaged file or a configuration of
-        another model; OSError where there is no checkpoint. Which token ids documents drop is read from the
-        checkpoint's tokenizers if the configuration does not say."""
+        """As StrictModel.from_pretrained. Which token ids documents drop is read from the checkpoint's tokenizers if
+        the configuration does not say."""
+        model, info = super().from_pretrained(
+            pretrained_model_name_or_path, *model_args, output_loading_info=True, **kwargs
+        )
         place = str(pretrained_model_name_or_path)
-        advice = "fetch or copy it again, or choose another"
-        kwargs.setdefault("use_safetensors", True)  # never a pickle, which could run anything
-        kwargs["ignore_mismatched_sizes"] = True  # so that they are told of below, by name
-        kwargs["key_mapping"] = _OLD_NAMES | (kwargs.get("key_mapping") or {})
-        try:
-            model, info = super().from_pretrained(
-                pretrained_model_name_or_path, *model_args, output_loading_info=True, **kwargs
-            )
-        except SafetensorError as problem:
-            raise Problem(f"A weights file of {place} is damaged ({problem}); {advice}.") from problem
-        except (ValueError, RuntimeError, TypeError) as problem:
-            raise Problem(f"{place} is no checkpoint of this model ({shown(problem, 300)}); {advice}.") from problem
-        if info["missing_keys"] or info["unexpected_keys"] or info["mismatched_keys"]:
-            raise Problem(f"The checkpoint {place} does not fit the model ({_misfits(info)}); {advice}.")
         lookup = {k: kwargs[k] for k in _LOOKUP_OPTIONS if k in kwargs}
         if model.config.skip_token_ids is None and (words := find_tokenizer(place, CONTEXT_TOKENIZER, **lookup)):
             model.bind_context_tokenizer(words)
@@ -335,18 +318,6 @@ class FLMRModelForRetrieval(PreTrainedModel):
         target = torch.arange(queries, device=table.device) * group
         own = table.unflatten(1, (queries, group))[target // group, target // group]
         return FLMRModelOutput(loss=nn.functional.cross_entropy(table, target), scores=own)
-
-
-def _misfits(info: dict) -> str:
-    """The first few tensors that a checkpoint lacks, has too many or has in another shape."""
-    kinds = {"missing_keys": "missing", "unexpected_keys": "unknown", "mismatched_keys": "of another shape"}
-    said = []
-    for kind, words in kinds.items():
-        names = sorted(str(key[0] if isinstance(key, tuple) else key) for key in info[kind])
-        if names:
-            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            said.append(f"{words}: {', '.join(names[:3])}{more}")
-    return "; ".join(said)
 
 
 def _joined(parts: list[torch.Tensor]) -> torch.Tensor:

@@ -51,11 +51,17 @@ def heat_over(photo: Image.Image, shares: np.ndarray, area: Sequence[float]) -> 
     return picture
 
 
-def photo_panel(explanation: Explanation, photo: Image.Image) -> Image.Image:
-    """The photo with heat map, words named where they matched best, and a legend."""
+def scaled(photo: Image.Image) -> Image.Image:
+    """The photo, RGB, of the size that it is shown in."""
     scale = PHOTO_SIDE / max(photo.size)
     size = tuple(max(PHOTO_LEAST, round(side * scale)) for side in photo.size)
-    shown = photo.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+    return photo.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+
+
+def photo_panel(explanation: Explanation, photo: Image.Image) -> Image.Image:
+    """The photo with heat map, words named where they matched best, and a legend."""
+    shown = scaled(photo)
+    size = shown.size
     patches = explanation.patches()
     width = max(size[0], 400)  # room for the legend
     if not patches.size:

@@ -30,6 +30,7 @@ from retriever.search.drawing.passage import passage_panel
 from retriever.search.drawing.photo import photo_panel
 from retriever.search.drawing.question import question_table
 from retriever.search.drawing.text import clean, fitted, length_of, say, wrapped
+from retriever.search.drawing.whole import whole_panel
 from retriever.search.explanation import Explanation
 
 
@@ -61,6 +62,9 @@ def check_writable(path: Path) -> None:
 def draw_explanation(explanation: Explanation, photo: Image.Image | None) -> Image.Image:
     """The whole picture, RGB, WIDTH wide and as high as it needs. `photo`: RGB, the one that was explained."""
     parts = [_header(explanation)]
+    if explanation.whole:
+        parts.append(whole_panel(explanation, photo))
+        return _stacked(parts)
     if photo is None:
         parts.append(question_table(explanation, 2 * INSIDE // 3))
     else:
@@ -71,6 +75,10 @@ def draw_explanation(explanation: Explanation, photo: Image.Image | None) -> Ima
         both.paste(right, (left.width + 32, 0))
         parts.append(both)
     parts.append(passage_panel(explanation))
+    return _stacked(parts)
+
+
+def _stacked(parts: list[Image.Image]) -> Image.Image:
     gap = 26
     height = 2 * MARGIN + sum(part.height for part in parts) + gap * (len(parts) - 1)
     page = Image.new("RGB", (WIDTH, height), PAPER)

@@ -219,7 +219,7 @@ def test_memory_needs():
     assert memory_need(1_000_000_000, cpu) - memory_need(0, cpu) == 4_000_000_000
     assert memory_need(1_000_000_000, gpu) - memory_need(0, gpu) == 2_000_000_000
     assert free_bytes(cpu) > 100_000_000
-    assert set(PROFILES) == {"mini", "preflmr-vit-b", "preflmr-vit-l", "preflmr-vit-g", "flmr"}
+    assert {"mini", "preflmr-vit-b", "preflmr-vit-l", "preflmr-vit-g", "flmr"} < set(PROFILES)
 
 
 def test_a_gpu_without_room_is_left_alone(monkeypatch):

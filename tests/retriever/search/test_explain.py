@@ -69,7 +69,7 @@ def test_a_score_worked_out_by_hand():
     assert [row.similarity for row in made.rows] == pytest.approx([0.9, 0.9, 1.0])
     assert [row.contribution for row in made.rows] == pytest.approx([0.45, 0.225, 0.25])
     assert made.score == pytest.approx(0.925)
-    assert made.parts() == pytest.approx({"text": 0.45, "prefix": 0.225, "patch": 0.25})
+    assert made.parts() == pytest.approx({"text": 0.45, "prefix": 0.225, "patch": 0.25, "latent": 0})
     assert made.rows[2].patch == (0, 0) and made.rows[0].patch is None and made.rows[0].token == "game"
     expected = [[0, 0.9, 0, 0.6], [-1, 0, 0.9, 0.8], [-0.8, 0.54, 0.72, 1]]
     assert made.similarities == pytest.approx(np.array(expected), abs=1e-6)
@@ -244,7 +244,7 @@ def strictly(text: str) -> dict:
 def test_json_by_hand():
     said = strictly(by_hand().as_json())
     assert said == by_hand().as_dict()
-    assert said["score"] == 0.925 and said["parts"] == {"text": 0.45, "prefix": 0.225, "patch": 0.25}
+    assert said["score"] == 0.925 and said["parts"] == {"text": 0.45, "prefix": 0.225, "patch": 0.25, "latent": 0}
     assert said["passage"] == "things:1#0" and said["photo"] is True and said["area"] == [0, 0, 1, 1]
     assert said["query"][0] == {
         "kind": "text",
@@ -261,7 +261,7 @@ def test_json_by_hand():
         "start": 4,
         "end": 7,
         "word": 1,
-        "won": {"all": 0.225, "text": 0, "prefix": 0.225, "patch": 0},
+        "won": {"all": 0.225, "text": 0, "prefix": 0.225, "patch": 0, "latent": 0},
     }
     assert said["words"][1]["name"] == "playing" and said["words"][1]["won"]["all"] == 0.675
     assert said["similarities"][0] == [0, 0.9, 0, 0.6]
@@ -271,6 +271,29 @@ def test_json_has_a_line_for_each_row():
     lines = by_hand().as_json().splitlines()
     assert [line for line in lines if '"kind"' in line][2].strip().startswith('{"kind": "patch"')
     assert sum('"piece"' in line for line in lines) == 4 and sum('"kind"' in line for line in lines) == 3
+
+
+def of_wholes(photo: bool = True) -> Explanation:
+    """Of a model whose vectors stand for no words and no places: two of the query, two of the passage."""
+    query = replace(query_of([], [], [], [0.5, 0.5], [], (0, 0)), vectors=np.eye(2, dtype=np.float32))
+    query = replace(query, latent_rows=slice(0, 2))
+    tokens = [PassageToken("vector 1", 0, 0), PassageToken("vector 2", 0, 0)]
+    vectors = np.array([[0.6, 0.8], [1, 0]], np.float32)
+    return explain(query, vectors, tokens, **{**ABOUT, "photo": photo, "text": "Chess: playing chess"})
+
+
+def test_vectors_of_a_whole_are_told_of_as_such():
+    made = of_wholes()
+    rows = [(row.kind, row.best, row.patch, row.token) for row in made.rows]
+    assert rows == [("latent", 1, None, ""), ("latent", 0, None, "")]
+    assert made.score == pytest.approx(0.9) == made.parts()["latent"] and not made.question_words()
+    assert made.as_dict()["parts"] == {"text": 0, "prefix": 0, "patch": 0, "latent": 0.9}
+    said = made.summary()
+    assert said.startswith("0.9000  Chess\n")
+    assert "2 vectors of question and photo together and 2 of the passage" in said
+    assert "won by" not in said and "%" not in said and "vector 1" not in said
+    assert "of the question as a whole" in of_wholes(photo=False).summary()
+    assert not by_hand().whole
 
 
 # --- with the real encoder

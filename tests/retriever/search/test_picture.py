@@ -21,7 +21,7 @@ from retriever.search.drawing.picture import check_writable, draw_explanation, s
 from retriever.search.drawing.text import INK
 from retriever.search.explain import explain, explain_passage
 from retriever.search.explanation import Explanation
-from tests.retriever.search.test_explain import query_of
+from tests.retriever.search.test_explain import of_wholes, query_of
 
 CHEETAH = Path(importlib.util.find_spec("gradio").origin).parent / "media_assets" / "images" / "cheetah1.jpg"
 WHOLE = (0.0, 0.0, 1.0, 1.0)
@@ -154,6 +154,16 @@ def test_without_a_photo_there_is_no_map():
     page = draw_explanation(made(), None)
     photo = draw_explanation(made(patches=(2, 2)), Image.new("RGB", (200, 200), "blue"))
     assert page.width == photo.width == WIDTH and page.height < photo.height - 300
+
+
+@pytest.mark.parametrize("photo", [None, Image.new("RGB", (200, 100), (10, 200, 30))])
+def test_a_model_whose_vectors_stand_for_no_words_marks_none(photo):
+    page = draw_explanation(of_wholes(photo is not None), photo)
+    assert page.width == WIDTH and coloured(page, KIND_COLOURS["latent"]).sum() > 5000  # the bar: all of the score
+    assert not any(coloured(page, colour).any() for kind, colour in KIND_COLOURS.items() if kind != "latent")
+    assert not coloured(page, STRONGEST).any()
+    assert (coloured(page, (10, 200, 30)).sum() > 10_000) == (photo is not None)
+    assert np.argwhere(coloured(page, INK))[:, 0].max() > page.height // 2  # the passage itself
 
 
 def test_a_model_without_patches_shows_the_plain_photo():
