@@ -19,8 +19,11 @@ from common.images import load_image
 from generator.extractive.templates import NO_PERSONS, UNRECOGNISED
 from kb.catalogue import Catalogue
 from retriever.encoders.base import Query, Recognition
+from retriever.encoders.registry import load_encoder
 from retriever.index import LateInteractionIndex
+from retriever.search.explain import patch_contrasts
 from tests.fakes.small_encoder import SmallEncoder
+from tests.support.checkpoints import write_ret_checkpoint
 from tests.support.service import fill, photo, services
 from tests.support.waiting import wait_for
 
@@ -259,3 +262,20 @@ def test_a_lion_is_likely_one(shows):
 def test_what_shows_nothing_is_not_recognised(shows, name):
     subject = shows(NOTHING[name])
     assert subject.word == UNKNOWN and not any(guess.may for guess in subject.guesses)
+
+
+def test_a_model_whose_vectors_stand_for_no_places_is_asked_with_photos_too(tmp_path, catalogue, monkeypatch):
+    fill(catalogue, monkeypatch)
+    with services(tmp_path, catalogue) as make:
+        one = make(load_encoder(str(write_ret_checkpoint(tmp_path / "ret")), tmp_path), min_score=0.0)
+        one.start()
+        wait_for(lambda: one.status().state == "ready")
+        results = [one.ask_once(photo("red"), question) for question in ("What is this?", "How heavy is it?")]
+        for result in results:
+            assert {passage.title for passage in result.passages} == {"Cherry", "Emerald", "Sapphire", "Swan"}
+            assert all(0 <= passage.score <= 1 for passage in result.passages)
+            assert result.subject.probability is None
+            contributions = [each.contributions for each in result.alignments]
+            assert len(contributions) == 4 and not patch_contrasts(result.query, contributions).size  # no heat map
+        assert results[0].subject == results[1].subject  # found from the photo alone
+        assert len(one.ask_once(None, "Which gem is green?").passages) == 4
