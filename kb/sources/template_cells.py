@@ -104,7 +104,7 @@ CELLS: dict[str, Saying] = {
         # Keys to sort by, arrows and colours.
         (_nothing,
          "hs|hidden sort key|ntsh|dtsh|increase|decrease|steady|gain|increasenegative|decreasepositive|up|down"
-         "|nochange|no change|rise|fall|same position|party color cell|party colour cell"),
+         "|nochange|no change|rise|fall|same position"),
     )
     for name in names.split("|")
 }  # fmt: skip

@@ -142,6 +142,10 @@ def _without_elements(text: str) -> str:
             kept.append(inside.translate(_INERT))
         elif name in _FORMULAS:
             kept.append(_formula(name, inside))
+        elif name == "hiero":
+            kept.append(holes.formula(name))
+        elif name in ("syntaxhighlight", "source") and _INLINE.search(match[2]):
+            kept.append(inside.translate(_WHOLLY_INERT))
         elif name == "table":
             kept.append(table_of_html(match[2], inside))
         elif name in ("gallery", "imagemap"):
@@ -157,12 +161,14 @@ def _closing(name: str) -> re.Pattern[str]:
 
 def _formula(name: str, source: str) -> str:
     said = _FORMULAS[name](source)
-    return holes.formula(name) if said is None else said.translate(_INERT | {ord("&"): "&#38;"})
+    return holes.formula(name) if said is None else said.translate(_WHOLLY_INERT)
 
 
 _FORMULAS = {"math": formula_text, "ce": chemistry_text, "chem": chemistry_text}
 _LINE_END = re.compile(r"\n")
 _INERT = {ord(mark): f"&#{ord(mark)};" for mark in "[]{}|'<>=*#:;"}
+_WHOLLY_INERT = _INERT | {ord("&"): "&#38;"}
+_INLINE = re.compile(r"\binline\b", re.IGNORECASE)
 
 
 def _gallery_links(lines: str) -> list[str]:
@@ -220,10 +226,10 @@ class _Scan:
             inner = stack.pop()[1]
             waiting[token] -= 1
             pieces = stack[-1][1]
-            if token == "]]":
-                pieces.append(self._link("".join(inner)))
-            elif token == "}}":
-                pieces.append(self._template("".join(inner)))
+            if token != "|}":
+                said = (self._link if token == "]]" else self._template)("".join(inner))
+                # Within a template it must not look like the name of an argument.
+                pieces.append(said.replace("=", "&#61;") if waiting["}}"] and "=" in said else said)
             else:
                 pieces.append(self._table("".join(inner)))
         stack[-1][1].append(text[place:])
@@ -266,6 +272,8 @@ class _Scan:
         name = template_name(name)
         if name == "tmath":
             return _formula("math", rest)
+        if name == "hiero":
+            return holes.formula(name)
         if (said := pronunciation(name, rest)) is not None:
             return holes.pronounced(name, said)
         said = template_text(name, rest, self.language)

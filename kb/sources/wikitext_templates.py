@@ -16,6 +16,7 @@ from kb.sources.template_cells import CELLS
 _MONTHS = "January February March April May June July August September October November December".split()
 _MONTH_NUMBERS = {name: str(at) for at, month in enumerate(_MONTHS, 1) for name in (month.lower(), month[:3].lower())}
 _ORDINAL = re.compile(r"(\d{1,3}|[ivxl]{1,7})?(er|re|e|ème)( siècle)?")
+_COLOUR = re.compile(r"(?:.* )?party (?:colou?r|style|shading)(?: cell|/.*)?")  # for a cell's attributes
 _CODE = re.compile(r"[a-z]{2,3}")
 
 
@@ -30,6 +31,8 @@ def template_text(name: str, rest: str, language: str) -> str | None:
         return fixed
     if name.startswith("lang-"):
         return _first(*template_arguments(rest), language)
+    if _COLOUR.fullmatch(name):
+        return ""
     if name.startswith("formatnum:"):
         return name.partition(":")[2].strip()
     if language == "fr" and (ordinal := _ORDINAL.fullmatch(name)):
@@ -43,7 +46,7 @@ def _first(placed: list[str], named: dict[str, str], language: str) -> str:
     return given or "".join(placed[:1])
 
 
-_TEXT_BY_NAME = re.compile(r"(?:col|colonne|column)\d{0,2}|quote|text|texte?|content|contenu|liste?|inhalt")
+_TEXT_BY_NAME = re.compile(r"(?:col|colonne|column)\d{0,2}|quote|texte?|testo|content|contenu|contenuto|liste?|inhalt")
 _WIDTH = re.compile(r"\d*(?:\.\d+)?\s*(?:em|px|%)?")
 
 
@@ -92,6 +95,11 @@ def _spaced(placed: list[str], named: dict[str, str], language: str) -> str:
 def _list(placed: list[str], named: dict[str, str], language: str) -> str:
     items = (line.strip("*# \t") for item in placed for line in item.splitlines())
     return ", ".join(item for item in items if item)
+
+
+def _items(placed: list[str], named: dict[str, str], language: str) -> str:
+    """A list that stands by itself, a line for each."""
+    return "".join(["\n", *(f"* {word.lstrip('*# ')}\n" for word in placed if word)])
 
 
 def _superscript(placed: list[str], named: dict[str, str], language: str) -> str:
@@ -255,12 +263,13 @@ _SAYING: dict[str, Saying] = CELLS | {
          "|إنج|إنجليزية|فرنسية|خط عربي|نص|رمز|aut|esp.|textanlaß|schriftgröße"),
         (_columns,
          "columns-list|columnslist|column list|div col|columns|multicol|fr:colonnes|fr:début de colonnes"
-         "|mehrspaltige liste|wielokolumnowe|verse translation|de:spaltenliste"),
+         "|mehrspaltige liste|wielokolumnowe|verse translation|de:spaltenliste"
+         "|veergude loend"),
         (_block,
          "quote|blockquote|block quote|quotation|cquote|zitat|cita|citaat|citazione|цитата|bq|epigraph|citation bloc"
          "|cytat|citat|sitat|sitaatti|quote box|quotebox|pull quote|pullquote|centered pull quote|poem|poemquote"
-         "|poem quote|poème|vers|verse"),
-        (lambda placed, named, language: _block(placed[1:], named, language), "rquote|numblk"),
+         "|poem quote|poème|vers|verse|bquote|it:q|it:cassetto|it:nota"),
+        (lambda placed, named, language: _block(placed[1:], named, language), "rquote|numblk|hidden"),
         (_date,
          "birth date|birth date and age|death date|death date and age|start date|end date|start date and age|film date"
          "|dts|bda|dob|release date|launch date|生年月日と年齢|生年月日|死亡年月日と没年齢"
@@ -317,8 +326,8 @@ _SAYING: dict[str, Saying] = CELLS | {
         (_with("p."), "fr:p.|fr:p"),
         (_paragraph, "de:§|de:§§"),
         (_list,
-         "ubl|unbulleted list|vunblist|ublist|blist|plainlist|plain list|hlist|flatlist|flowlist|collapsible list"
-         "|bulleted list"),
+         "ubl|unbulleted list|vunblist|ublist|plainlist|plain list|hlist|flatlist|flowlist|collapsible list"),
+        (_items, "ordered list|bulleted list|unordered list|olist|ulist|blist"),
         (_flag_with_name, "it:bandiera"),
         (_ship, "ship"),
         *((_named_ship(name.upper()), name) for name in "hms uss ss mv rms usns hmcs hmas sms ins".split()),

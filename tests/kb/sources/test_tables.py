@@ -101,6 +101,7 @@ def test_forms_of_wikitables(text, lines):
         ("en", "{{flagicon|FRA}} [[Paris]]", "Paris"),
         ("de", "{{FRA}}, {{DNF}}, {{IT-TOS}}", "FRA, DNF, IT-TOS"),
         ("en", "<ul><li>a</li><li>b</li></ul>", "a, b"),
+        ("en", "{{Party color|X}} | [[Labour]]", "Labour"),
         ("en", "<center>5</center>km", "5 km"),
         ("en", "{{vunblist|a|b}},<br>{{native name|fr|mot}}", "a, b, mot"),
         ("en", "{{increase}} 5 {{duration|m=3|s=5}} {{duration|1:02:03}}", "5 3:05 1:02:03"),

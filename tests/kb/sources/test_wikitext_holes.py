@@ -72,6 +72,7 @@ def test_pronunciations_and_codes_of_languages(text, said):
         ("He wrote:\n{{poem|first\nsecond|Who}}\nAfter.", "He wrote:\nfirst second\nAfter."),
         ("He wrote:\n{{quote box|quote=Words.|source=Who|align=left}}\nAfter.", "He wrote:\nWords.\nAfter."),
         ("{{quote|Words.|Who}}\n'''Mill''' is it.", "Words.\nMill is it."),
+        ("So:\n{{ordered list|one|[[two]]}}\n{{hidden|Title|Content.}}", "So:\none\ntwo\nContent."),
         ("{{verse translation|lang=fr|mot|word}}", "mot\nword"),
         ("{{blockquote|text=Words.|author=Who}}", "Words."),
         ("{{hlist|a|b}} {{plainlist|\n* a\n* b\n}} {{ubl|a|b}} {{nowrap|5 km}}", "a, b a, b a, b 5 km"),
@@ -87,6 +88,11 @@ def test_lists_poems_and_quotations_are_kept(text, said):
         ("The mill is called {{name of it|Old Wheel}} by all.", "The mill is called Old Wheel by all."),
         ("The word {{in tongue|de|Mühle}} is old.", "The word Mühle is old."),
         ("It has {{number shown|1 200}} wheels.", "It has 1 200 wheels."),
+        # What another template or a link says is no name of an argument.
+        ("It is {{nowrap|1 {{=}} 2}} and {{small|{{mvar|a}} {{=}} [[b|c=d]]}} now.", "It is 1 = 2 and a = c=d now."),
+        ("It is {{named so|x {{=}} [[y]]}} here.", "It is x = y here."),
+        ("It is big. The sign <hiero>A1</hiero> is {{hiero|A1}}. It is old.", "It is big. It is old."),
+        ("So <syntaxhighlight lang=c inline>a = b[1];</syntaxhighlight> is.", "So a = b[1]; is."),
         # What the number counts, or the number itself, would be gone.
         ("It is big. It has a height of {{ells|12}} there. It is old.", "It is big. It is old."),
         ("It is big. It lies {{lll|12|k|m}} off. It is old.", "It is big. It is old."),
