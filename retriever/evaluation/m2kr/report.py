@@ -9,13 +9,14 @@ import hashlib
 import json
 import platform
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
 from common.whole_files import write_whole
-from retriever.evaluation.m2kr.published import MODELS, PUBLISHED_SPLIT, task_called
+from retriever.evaluation.m2kr.published import MODELS, PUBLISHED_SPLIT, RET_MODELS, Task, task_called
 
 _PACKAGES = ("torch", "transformers", "numpy", "faiss-cpu", "pyarrow", "pillow")
 
@@ -58,6 +59,9 @@ def as_json(report: Report, profile: str) -> dict:
         "percent": {name: round(value, 4) for name, value in report.measures().items()},
         **asdict(report),
         "published": {name: dict(zip(MODELS, values, strict=True)) for name, values in task.figures.items()},
+        "published_on_ret_m2kr": {
+            name: dict(zip(RET_MODELS, values, strict=True)) for name, values in task.with_images.items()
+        },
         "versions": {"python": platform.python_version(), **_versions()},
     }
 
@@ -66,8 +70,7 @@ def as_markdown(report: Report, profile: str) -> str:
     """A table of the figures, the published rows below, and what a reader must know to compare them."""
     task = task_called(report.dataset)
     measures = report.measures()
-    rows = [["model", *(name.replace("Pseudo Recall", "PR").replace("Recall", "R") for name in measures)]]
-    rows.append(["---"] + ["---:"] * len(measures))
+    rows = _head(measures)
     rows.append([_plain(profile), *(f"{value:.1f}" for value in measures.values())])
     if report.split == PUBLISHED_SPLIT and task.figures:
         for n, model in enumerate(MODELS):
@@ -100,9 +103,29 @@ def as_markdown(report: Report, profile: str) -> str:
     ):
         if counts[name]:
             notes.append(f"{name[0].upper()}{name[1:]}: {counts[name]:,}; {so}.")
-    table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
     listed = "\n".join(f"- {note}" for note in notes)
-    return f"# M2KR: {task.title}, {report.split}\n\n{table}\n\n{listed}\n"
+    others = _with_images(task) if report.split == PUBLISHED_SPLIT and task.with_images else ""
+    return f"# M2KR: {task.title}, {report.split}\n\n{_table(rows)}\n\n{listed}\n{others}"
+
+
+def _with_images(task: Task) -> str:
+    """What was published of models on the other version of the task, in a table of its own."""
+    rows = _head(task.with_images)
+    for n, model in enumerate(RET_MODELS):
+        rows.append([f"{model}, published", *(f"{values[n]:.1f}" for values in task.with_images.values())])
+    return (
+        f"\nOn ReT-M2KR, another version of the benchmark, whose passages have images: not comparable with the table "
+        f"above.\n\n{_table(rows)}\n"
+    )
+
+
+def _head(measures: Iterable[str]) -> list[list[str]]:
+    names = [name.replace("Pseudo Recall", "PR").replace("Recall", "R") for name in measures]
+    return [["model", *names], ["---", *("---:" for _ in names)]]
+
+
+def _table(rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 def write_report(report: Report, profile: str, folder: Path) -> tuple[Path, Path]:
