@@ -16,6 +16,7 @@ from transformers import BatchFeature, CLIPImageProcessorPil, PreTrainedTokenize
 from transformers.image_processing_utils import BaseImageProcessor
 from transformers.utils import cached_file
 
+from retriever.encoders.clip_pixels import clip_pixels
 from retriever.encoders.flmr.configuration import FLMRConfig
 from retriever.encoders.flmr.tokenization import (
     CONTEXT_TOKENIZER,
@@ -77,7 +78,7 @@ class FLMRProcessor(ProcessorMixin):
 
     def photos(self, images: Sequence[Image.Image]) -> torch.Tensor:
         """(B, 3, H, W) float32."""
-        return self.image_processor([image.convert("RGB") for image in images], return_tensors="pt")["pixel_values"]
+        return clip_pixels(self.image_processor, images)
 
     def documents(self, texts: Sequence[str]) -> BatchFeature:
         """Documents as `FLMRModelForRetrieval.doc` takes them: `input_ids`, `attention_mask` (B, longest)."""

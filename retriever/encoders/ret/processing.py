@@ -16,10 +16,13 @@ from tokenizers import Tokenizer
 from transformers import BatchFeature, CLIPImageProcessorPil
 
 from retriever.encoders.batching import padded
+from retriever.encoders.clip_pixels import clip_pixels
 from retriever.encoders.ret.configuration import RetSideConfig
 from retriever.encoders.word_pieces import read_tokenizer
 
 BLANK = Image.new("RGB", (336, 336))  # what the authors give where there is no picture
+OBLONG = Image.new("RGB", (40, 30))
+MOST_TIMES = 4  # the side of what the tower sees, that a picture is enlarged to before it is cut
 BEGIN, END = "<|startoftext|>", "<|endoftext|>"
 
 
@@ -47,8 +50,11 @@ class RetProcessor:
         # Pillow's, with torchvision or without: the same picture gives the same vectors everywhere.
         pictures = CLIPImageProcessorPil(**{k: v for k, v in described.items() if not k.endswith(("_type", "_class"))})
         made = cls(words, pictures, text.max_position_embeddings)
-        if (shape := tuple(made.pixels([BLANK]).shape[-2:])) != (side, side):
-            raise ValueError(f"{preprocessor} makes pictures of {shape[0]} by {shape[1]}, the vision tower sees {side}")
+        if max(*dict(pictures.size).values(), *dict(pictures.crop_size).values()) > MOST_TIMES * side:
+            raise ValueError(f"{preprocessor} makes pictures far larger than {side} by {side}, which the tower sees")
+        down, across = made.pixels([OBLONG]).shape[-2:]
+        if (down, across) != (side, side):
+            raise ValueError(f"{preprocessor} makes pictures of {down} by {across}, the tower sees {side} by {side}")
         return made
 
     def __call__(self, texts: Sequence[str], pictures: Sequence[Image.Image | None] = ()) -> BatchFeature:
@@ -75,5 +81,4 @@ class RetProcessor:
 
     def pixels(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
         """(B, 3, H, W) float32."""
-        rgb = [picture.convert("RGB") for picture in pictures]
-        return self.image_processor(rgb, return_tensors="pt")["pixel_values"]
+        return clip_pixels(self.image_processor, pictures)

@@ -63,6 +63,11 @@ def reconfigure(folder: Path, change) -> None:
     (folder / "config.json").write_text(json.dumps(fields))
 
 
+def prepare(folder: Path, **how) -> None:
+    file = folder / "preprocessor_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **how}))
+
+
 def refusal(profile, tmp_path) -> str:
     with pytest.raises(Problem) as caught:
         load_encoder(str(profile), tmp_path)
@@ -148,6 +153,12 @@ def test_every_row_of_a_passage_has_its_token(encoder):
         tokens = encoder.passage_tokens(passage)
         assert len(tokens) == len(encoder.encode_passages([passage])[0])
         assert all(token.start == token.end == 0 for token in tokens)
+
+
+def test_how_pictures_are_prepared_may_be_written_the_old_way(encoder, folder, tmp_path):
+    prepare(folder, size=28, crop_size=28, resample=3)
+    again = load_encoder(str(folder), tmp_path)
+    assert torch.equal(again.processor.pixels([PHOTO]), encoder.processor.pixels([PHOTO]))
 
 
 def test_tokens_are_counted_without_the_model(encoder, checkpoint, tmp_path):
@@ -242,7 +253,11 @@ def test_a_tower_that_names_a_path_of_a_machine_is_not_followed(folder, tmp_path
         (lambda f: (f / "tokenizer.json").write_text("{}"), "tokenizer"),
         (lambda f: (f / "tokenizer.json").write_bytes(b"\xff\xfe"), "cannot be used"),
         (lambda f: (f / "preprocessor_config.json").write_text("[]"), "preparation of pictures"),
-        (lambda f: write_clip_files(f, side=56), "56 by 56, the vision tower sees 28"),
+        (lambda f: write_clip_files(f, side=56), "56 by 56, the tower sees 28 by 28"),
+        (lambda f: write_clip_files(f, side=1_000_000), "far larger than 28"),
+        (lambda f: prepare(f, do_center_crop=False), "28 by 37"),
+        (lambda f: prepare(f, image_mean="none"), "cannot be used"),
+        (lambda f: prepare(f, size="large"), "cannot be used"),
         (lambda f: reconfigure(f, lambda c: c["passage_config"]["vision_config"].update(image_size=56)), "sizes"),
         (lambda f: reconfigure(f, lambda c: c["query_config"]["text_config"].update(vocab_size=9)), "the text tower 9"),
     ],
