@@ -176,6 +176,24 @@ def formula(placed: list[str], named: dict[str, str], language: str) -> str:
     return "".join(raised(part) if at and _CHARGE.fullmatch(part) else part for at, part in enumerate(placed))
 
 
+def around(before: str, after: str) -> Saying:
+    """{{abs|x}} is "|x|"."""
+    return lambda placed, named, language: f"{before}{', '.join(placed[:2])}{after}" if any(placed) else ""
+
+
+def root(placed: list[str], named: dict[str, str], language: str) -> str:
+    """{{sqrt|2}} is "√2", {{sqrt|a + b}} "√(a + b)", {{radic|x|3}} "∛x"."""
+    number, which = (*placed, "", "")[:2]
+    sign = {"": "√", "2": "√", "3": "∛", "4": "∜"}.get(which)
+    said = number if number.isalnum() else f"({number})"
+    return (f"{sign}{said}" if sign else f"{said}{raised('1/' + which)}") if number else ""
+
+
+def nuclide(placed: list[str], named: dict[str, str], language: str) -> str:
+    """{{nuclide|carbon|14}} is "carbon-14"."""
+    return "-".join(word for word in placed[:2] if word)
+
+
 def joined(placed: list[str], named: dict[str, str], language: str) -> str:
     """{{gaps|1|234|567}} is "1234567", which is searched for so."""
     return "".join(placed) + named.get("u", "")

@@ -17,6 +17,7 @@ _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 BREAK = re.compile(r"<(?:br|li|dd|dt|p)\b[^<>]*>", re.IGNORECASE)
 _ITEM = re.compile(r"<(?:li|dd|dt)\b[^<>]*>", re.IGNORECASE)
 _BLOCK = re.compile(r"</?(?:p|div|center|blockquote|poem|ul|ol|dl|li|dd|dt|h[1-6]|td|th|tr)\b[^<>]*>", re.IGNORECASE)
+_ITSELF = re.compile(r"^(?=&#(?:35|42|58|59|123|124);)", re.MULTILINE)  # a mark that begins no list, nor a table
 _SWITCH = re.compile(r"__[^\W\d_]{2,30}__")
 _VARIANT = re.compile(r"-\{([^{}]*+)\}-")
 _QUOTES = re.compile(r"'{2,}")
@@ -51,7 +52,7 @@ def paragraphs(text: str, unknown: Counter[str] | None = None) -> list[str]:
         text = _BLOCK.sub("\n\n", _ITEM.sub("\n* ", text))
     text = plain(text)
     if "&" in text:
-        text = html.unescape(text)
+        text = html.unescape(_ITSELF.sub("\u200b", text))
     unknown = Counter() if unknown is None else unknown
     found: list[str] = []
     open_lines: list[str] = []

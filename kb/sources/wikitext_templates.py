@@ -207,6 +207,23 @@ def _script(placed: list[str], named: dict[str, str], language: str) -> str:
     return ", ".join(word for word in placed[:2] if word)
 
 
+def _twin(placed: list[str], named: dict[str, str], language: str) -> str:
+    """{{gemellaggio|Polonia|Varsavia|1990}}: a land, a town, and since when."""
+    return ", ".join(word for word in (*placed[1:2], *placed[:1], *placed[2:3]) if word)
+
+
+def _marriage(placed: list[str], named: dict[str, str], language: str) -> str:
+    """{{marriage|Ann Ay|1956|1963}} is "Ann Ay (1956–1963)"."""
+    years = "–".join(word for word in placed[1:] if word and "=" not in word)
+    return f"{placed[0]} ({years})" if years else "".join(placed[:1])
+
+
+def _verse(placed: list[str], named: dict[str, str], language: str) -> str:
+    """{{bibleverse|1|Kings|3:5|KJV}} is "1 Kings 3:5"."""
+    numbered = not placed or not placed[0] or placed[0].isdecimal()
+    return " ".join(word for word in placed[: 3 if numbered else 2] if word)
+
+
 def _flag_with_name(placed: list[str], named: dict[str, str], language: str) -> str:
     """{{Bandiera|Francia|nome}} names the country; without that there is only its flag."""
     return placed[0] if len(placed) > 1 and placed[1] else ""
@@ -241,7 +258,7 @@ _SAYING: dict[str, Saying] = CELLS | {
         (q.convert, "convert|cvt|convert/spell|conversie|converti|konvertera|omregn|تحويل|تبدیل|換算|換算單位"),
         (_second,
          "lang|langue|langx|langi|rtl-lang|ety|wikt-lang|wiktlang|لغة|color|colour|font color|fontcolor|couleur"
-         "|v jazyku|native name|native name"),
+         "|v jazyku|native name|llang|cizojazyčně|vjazyce2|språk|it:naz|it:nazba|it:naznb"),
         (_last, "transl|transliteration|translit|colore|langr|script|lv:val"),
         (_third, "tsl|translink"),
         (_foreign,
@@ -251,10 +268,11 @@ _SAYING: dict[str, Saying] = CELLS | {
          "нп|нп1|нп2|нп3|нп4|нп5|не переведено|не переведено 2|не переведено 3|не переведено 5|iw|iw2"),
         (_first,
          "nowrap|nobr|nobreak|no wrap|small|smaller|big|em|strong|abbr|tooltip|hover|smallcaps|sc|sc2|ruby|ruby-ja"
-         "|birth-date|death-date|url|birth year and age|mvar|var|angbr|sic|w|unicode|s|num|formatnum|юл|lj|flag|flagu"
+         "|birth-date|death-date|url|birth year and age|mvar|var|sic|w|unicode|s|num|formatnum|юл|lj|flag|flagu"
          "|flagcountry"
          "|math|mono|code|tt|kbd|keypress|key|samp|not a typo|visible anchor|vanchor|overline|underline|midsize"
-         "|larger|resize|center|polytonic|angle bracket|vr|track gauge|railgauge|sronly|linktext|ordinal"
+         "|larger|resize|center|polytonic|noitalic|nobold|longitem|bartable|vr|track gauge|railgauge"
+         "|sronly|linktext|ordinal"
          "|citation needed span|cn span|nihongo krt|grec ancien|maiuscoletto|boxarrotondato|cas|numero|ta"
          "|tutto attaccato|nowiki|citazione necessaria|senza fonte|chiarire|cn-span|abréviation|abréviation discrète"
          "|petites capitales|petite capitale|pc|guil|incise|référence nécessaire|référence souhaitée|refnec|refsou"
@@ -290,6 +308,14 @@ _SAYING: dict[str, Saying] = CELLS | {
         (q.hours, "heure|durée"),
         (q.formula, "chem|chem2|fchim"),
         (q.joined, "gaps"),
+        (q.root, "sqrt|radic"),
+        (q.nuclide, "nuclide|nuclide2|simplenuclide|simplenuclide2|isotope"),
+        *((q.around(before, after), name) for before, name, after in (
+            ("&#124;", "abs", "&#124;"), ("‖", "norm", "‖"), ("⌈", "ceil", "⌉"), ("⌊", "floor", "⌋"),
+            ("&#123;", "mset", "&#125;"), ("&#124;", "ket", "⟩"), ("⟨", "bra", "&#124;"), ("(", "open-open", ")"),
+            ("&#91;", "closed-closed", "&#93;"), ("&#91;", "closed-open", ")"), ("(", "open-closed", "&#93;"),
+            ("⟨", "angle bracket", "⟩"), ("⟨", "angbr", "⟩"),
+        )),
         (q.coordinates, "coord|koord|coordinates"),
         (q.money("€"), "euro|eur|€|евро"),
         (q.money("$"), "dollar"),
@@ -304,7 +330,11 @@ _SAYING: dict[str, Saying] = CELLS | {
         (q.money("NT$", True), "nt$|ntd|twd"),
         (q.money("HK$", True), "hk$|hkd"),
         (_nihongo, "nihongo|nihongo2|nihongo3|読み仮名|korean"),
-        (_script, "de:ar|arabe|hébreu|russo|russe|grec|chinois|greco|cinese|giapponese"),
+        (_twin, "it:gemellaggio|vec:xemełajo"),
+        (_marriage, "marriage"),
+        (_verse, "bibleref|bibleverse|bibleref2|bibleverse-nb"),
+        (_with("U.S. Patent"), "us patent|us patent reference"),
+        (_script, "tr:kardeş şehir|de:ar|arabe|hébreu|russo|russe|grec|chinois|greco|cinese|giapponese"),
         (q.fraction, "frac|sfrac|fraction|vulgar fraction|bruch"),
         (q.value, "val"),
         (_as_of, "as of"),

@@ -54,6 +54,7 @@ def prose(text: str, language: str = "en") -> str:
         ("first line\nsame paragraph\n\nsecond", "first line same paragraph\nsecond"),
         ("__NOTOC__\nText [[Category:Mills]] [[de:Mühle]]", "Text"),
         ("<nowiki>a ''b'' c</nowiki> end", "a b c end"),
+        ("<nowiki>|a| * b</nowiki> end\n<nowiki># c</nowiki>", "|a| * b end # c"),
         ("open {{unclosed and [[more", "open unclosed and more"),
         ("closed }} here ]] now", "closed here now"),
         ("one{{mixed [[a }} b]] c", "one b c"),

@@ -40,6 +40,13 @@ def prose(text: str, language: str = "en") -> str:
         ("en", "{{HMS|Ajax|22|6}} cost {{US$|5 million}} in B{{music|flat}}", "HMS Ajax cost US$5 million in B♭"),
         ("en", "at {{coord|48|10|N|100|10|W|type:city}}, {{height|ft=5|in=11}}", "at 48° 10′ N 100° 10′ W, 5 ft 11 in"),
         ("en", "near 20{{convert|20|C|F}}, {{gaps|1|234}}", "near 2020 °C, 1234"),
+        ("en", "{{math|{{abs|x}} + {{sqrt|2}} {{=}} {{radic|a + b|3}}}}, {{floor|x}}, {{closed-open|0, 1}}",
+         "|x| + √2 = ∛(a + b), ⌊x⌋, [0, 1)"),
+        ("en", "{{SimpleNuclide|carbon|14}}, {{bibleverse||Mark|3:25|KJV}}, {{bibleref|Mark|3:25}}",
+         "carbon-14, Mark 3:25, Mark 3:25"),
+        ("it", "con {{Gemellaggio|Polonia|Varsavia|1990}} e {{Naz|CA|ESP}}", "con Varsavia, Polonia, 1990 e ESP"),
+        ("en", "wed {{marriage|Ann Ay|1956|1963|()=small}}, {{US patent|1781541}}",
+         "wed Ann Ay (1956–1963), U.S. Patent 1781541"),
         ("ro", "sunt de {{conversie|22|–|25|C|F}} vara", "sunt de 22–25 °C vara"),
     ],
 )  # fmt: skip
