@@ -92,7 +92,7 @@ class QueryVectors:
 @dataclass(frozen=True)
 class PassageToken:
     """What one row of a passage's vectors stands for: a word piece, and where it stands in the text (characters
-    `start` to `end`; both 0 for the marks that every passage has)."""
+    `start` to `end`; both 0 for the marks that every passage has, and for rows that stand for the whole)."""
 
     text: str
     start: int

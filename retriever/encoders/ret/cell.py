@@ -1,4 +1,4 @@
-"""ReT's recurrent cell (arXiv 2503.01980, section 3.2): one step for each pair of layers of the two towers.
+"""ReT's recurrent cell (arXiv 2503.01980): one step for each pair of layers of the two towers.
 
 Parameter names are those of the published checkpoints. Knows nothing of towers, queries or passages.
 """

@@ -9,8 +9,8 @@ from __future__ import annotations
 from transformers import CLIPTextConfig, CLIPVisionConfig, PreTrainedConfig
 from transformers.activations import ACT2FN
 
-# Which layers of the towers the cell reads, one step each, counted from 0 after the first (arXiv 2503.01980, section
-# 4.1; for the larger towers as the published code chooses).
+# Which layers of the text and of the vision tower the cell reads, one step each, counted from 0 after the first, as the
+# published checkpoints were trained.
 LAYERS = {
     "clip_vit_b": (tuple(range(12)), tuple(range(12))),
     "clip_vit_l": (tuple(range(12)), tuple(range(0, 24, 2))),
