@@ -13,19 +13,27 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from common.problems import Problem
 from kb.catalogue import Catalogue
 from kb.catalogue.alive import held
-from kb.catalogue.ingestion_runs import Run, begin_run, record_progress, record_stop, remember, seen, signs_of_life
-from kb.catalogue.writing import Pieces, changed, remove_others, store
+from kb.catalogue.ingestion_runs import (
+    Run,
+    begin_run,
+    end_run,
+    record_progress,
+    record_stop,
+    remember,
+    seen,
+    signs_of_life,
+)
+from kb.catalogue.writing import Pieces, changed, remove_others, store, take_turn
 from kb.chunking import Cutting, Piece, pieces_of
 from kb.illustrated import beside, illustrated
 from kb.pictures import Pictures
-from kb.records import DocumentRecord, Item, Note, RunReport, RunState, Skipped, Source
+from kb.records import DocumentRecord, Item, Note, RunReport, Skipped, Source
 
 _BATCH = 2_000  # documents written together at most,
 _BATCH_CHARACTERS = 4_000_000  # fewer where they are long,
@@ -53,7 +61,8 @@ def ingest(
     corpus has begins a new version of it, which nobody is given before kb/catalogue/corpora.py is told to serve it. A
     run is recorded whatever happens, with what it skipped, its notes and `request`, what was asked for as JSON; it ends
     early where it is asked to pause. `emptied` says that what a source should give, and does not, was taken away.
-    `pictures` is where those of documents are kept; None: nowhere. Raises Problem, of the database or the source.
+    `pictures` is where those of documents are kept; None: nowhere. Raises Problem, of the database or the source, and
+    GoingOn while another run takes the corpus in.
     """
     if limit is not None and limit < 1:
         raise ValueError("limit must be at least 1")
@@ -82,16 +91,14 @@ def ingest(
                 if there is not None and not paused:
                     counts["removed"] = remove_others(catalogue, run, there.keys, tuple(there.below))
             with catalogue.database.writing() as session:
-                state = RunState.PAUSED if paused else RunState.FINISHED
-                record_progress(
-                    session, run, counts, state=state, finished=datetime.now(UTC), error="", pausing=False
-                )
+                take_turn(session, run)
+                why = end_run(session, run, counts, paused)
         except BaseException as problem:
             record_stop(catalogue, run.id, problem)
             raise
     numbers = {name: counts[name] for name in ("added", "updated", "unchanged", "skipped", "noted", "removed")}
     seconds = time.monotonic() - began
-    return RunReport(run.id, source.name, seen=seen(counts), seconds=seconds, paused=paused, **numbers)
+    return RunReport(run.id, source.name, seen=seen(counts), seconds=seconds, paused=paused, why=why, **numbers)
 
 
 @dataclass

@@ -183,7 +183,7 @@ class RunState(StrEnum):
 class RunReport:
     """What one ingestion did: `seen` = `added` + `updated` + `unchanged` documents; `skipped` is what it could not
     take, `noted` what is to be known of what it took, `removed` the documents that are no more. A `paused` one stopped
-    before its end because it was asked to."""
+    before its end because it was asked to, and `why`, if that was said."""
 
     run_id: int
     source: str
@@ -196,6 +196,7 @@ class RunReport:
     seconds: float
     removed: int = 0
     paused: bool = False
+    why: str = ""
 
 
 def version_name(corpus: str, version: int) -> str:

@@ -24,6 +24,7 @@ from app.commands.arguments import place
 from app.commands.printing import printable
 from app.commands.terminal import prepare, refuse
 from app.service.ask import AnswerService, build_service
+from app.service.opening import check_beginning
 from app.service.questions import checked_question
 from app.service.results import Result
 from app.settings import Settings, add_answer_options, add_common_options, settings_from
@@ -107,6 +108,7 @@ def _ask(args: argparse.Namespace) -> int:
 
 @contextmanager
 def _prepared(settings: Settings) -> Iterator[AnswerService]:
+    check_beginning(settings)
     service = build_service(settings)
     try:
         prepare(service)

@@ -9,14 +9,19 @@ import signal
 import sys
 from importlib import import_module
 
-from common.problems import lacks_memory, too_little_memory
-from common.proxies import spare_loopback
+
+def end_quietly() -> None:
+    """From now on Ctrl-C ends the program, where it would end in a traceback out of what is being imported."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def begin(name: str) -> int:
     """Runs the command that a module beside this one has the name of; returns its exit code."""
+    end_quietly()
+    from common.problems import lacks_memory, too_little_memory
+    from common.proxies import spare_loopback
+
     spare_loopback()
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C would end in a traceback out of what is being imported
     try:
         main = import_module(f"app.commands.{name}").main
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
-from app.commands.beginning import begin
+from app.commands.beginning import begin, end_quietly
 
 COMMANDS = ("app", "kb", "retriever", "generator")
 
@@ -16,6 +16,7 @@ def run() -> NoReturn:
     if name in COMMANDS:
         del sys.argv[1]
         sys.exit(begin(name))
+    end_quietly()
     from app.web.serve import run as serve
 
     serve()

@@ -25,7 +25,7 @@ from kb.ingest import ingest
 from kb.pictures import Pictures
 from kb.records import Source
 from kb.sources.kinds import COMMON
-from kb.sources.registry import KINDS, Asked, as_request, kind_called, same_place, settled, source_for
+from kb.sources.registry import KINDS, Asked, as_request, kind_called, missing_path, same_place, settled, source_for
 
 _LINKED = "{}: {:,} passages say what an earlier one says"
 
@@ -71,6 +71,8 @@ def ingest_source(args: argparse.Namespace, catalogue: Catalogue, settings: Sett
     asked = settled(Asked(args.source, given))
     kind = kind_called(args.source)
     source = source_for(asked, settings.plain(kind.settings))
+    if path := missing_path(asked):
+        raise Problem(f"{path} does not exist; give the path of what is to be read.")
     if source.whole:
         _check_whole(catalogue, source.name, asked)
     cutting = _cutting(settings, catalogue, source.name, args) if kind.cut else None
@@ -88,8 +90,7 @@ def ingest_source(args: argparse.Namespace, catalogue: Catalogue, settings: Sett
 def _check_whole(catalogue: Catalogue, corpus: str, asked: Asked) -> None:
     """A source that gives all there is removes what else its corpus holds. Raises Problem if it may do so."""
     last = catalogue.runs(corpus, 1)
-    there = bool(last) or bool(catalogue.versions(corpus))
-    if there and not same_place(asked, corpus, last[0]["request"] if last else ""):
+    if catalogue.holds(corpus) and not same_place(asked, corpus, last[0]["request"] if last else ""):
         raise Problem(
             f"The corpus {corpus} comes from elsewhere, and what is in it would be removed; choose another name, or "
             f"delete it first: python -m kb delete {corpus}."
@@ -128,7 +129,7 @@ def _ingest_once(
         said = "1 note" if report.noted == 1 else f"{report.noted} notes"
         print(f"{said} on what was taken; python -m kb runs tells more", file=sys.stderr)
     if report.paused:
-        print("paused; the same command goes on where this one ended", file=sys.stderr)
+        print(report.why or "paused; the same command goes on where this one ended", file=sys.stderr)
     elif (report.added or report.updated) and (linked := _linked(catalogue, report.source)):
         print(_LINKED.format(report.source, linked))
 

@@ -21,6 +21,7 @@ from app.service.asked_language import explained, for_the_search
 from app.service.encoder_lock import SharedEncoder
 from app.service.fixed_corpora import fetch
 from app.service.indexes import Indexes
+from app.service.opening import open_catalogue
 from app.service.photo_subject import find_subject
 from app.service.question_subject import asks_of_another, helped_by, said_kind, said_to_be, taken_over
 from app.service.questions import checked_count, checked_question, fingerprint_of, opened
@@ -31,7 +32,7 @@ from app.service.trace import Clock, Trace, answered, answered_alone
 from app.settings import ANSWERS_KEPT, MAX_TURNS, Settings
 from common.jobs import Progress
 from common.memory import give_back_large_blocks
-from common.problems import BadRequest, Problem
+from common.problems import BadRequest
 from common.recently_used import RecentlyUsed
 from common.worker_thread import Worker
 from generator.answers import Turn
@@ -361,13 +362,7 @@ class AnswerService:
 
 def build_service(settings: Settings) -> AnswerService:
     """The service with the real catalogue, encoder and answerer; not started. Raises Problem."""
-    try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        raise Problem(
-            f"The data folder {settings.data_dir} cannot be made ({problem.strerror}); choose another one."
-        ) from problem
-    catalogue = Catalogue(settings.catalogue_place)
+    catalogue = open_catalogue(settings)
     give_back_large_blocks()
     # Read when a model first works. Torch keeps operations prepared for the shapes of photos and texts that it has met,
     # 1,024 of them if not told, which fill up over hundreds of questions; 64 took 160 MB less after 150 questions, and

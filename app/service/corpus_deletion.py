@@ -37,7 +37,7 @@ def pause_runs(
         if not told:
             waiting()
             told = True
-        ask_to_pause(catalogue, last["id"])
+        ask_to_pause(catalogue, last["id"], f"The corpus {corpus} is to be deleted, so its ingestion was stopped.")
         time.sleep(0.1)
 
 

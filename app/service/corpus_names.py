@@ -20,17 +20,19 @@ def last_run(catalogue: Catalogue, corpus: str) -> dict[str, Any] | None:
 
 def check_place(catalogue: Catalogue, corpus: str, asked: Asked) -> None:
     """Raises BadRequest where there is a corpus of that name which was not read from the place that is asked for."""
-    before = _asked_before(catalogue, corpus)
-    if before is not None and not same_place(asked, corpus, before):
+    last = last_run(catalogue, corpus)
+    # One that holds nothing may be what is left of a path that was mistyped.
+    if catalogue.holds(corpus) and not same_place(asked, corpus, "" if last is None else last["request"]):
         raise _taken(corpus)
 
 
 def check_upload(catalogue: Catalogue, corpus: str, uploads: Path) -> bool:
     """Whether files uploaded for a corpus would be its first. Raises BadRequest where it came from elsewhere."""
-    before = _asked_before(catalogue, corpus)
-    if before is not None and not is_uploaded(before, corpus, uploads):
+    last = last_run(catalogue, corpus)
+    uploaded = last is not None and is_uploaded(last["request"], corpus, uploads)
+    if not uploaded and catalogue.holds(corpus):
         raise _taken(corpus)
-    return before is None
+    return not uploaded
 
 
 def is_uploaded(request: str, corpus: str, uploads: Path) -> bool:
@@ -38,14 +40,6 @@ def is_uploaded(request: str, corpus: str, uploads: Path) -> bool:
     what = from_request(request).values.get("what") if request else None
     folder = uploads.absolute() / corpus
     return what is not None and folder in (Path(what), Path(what).parent)
-
-
-def _asked_before(catalogue: Catalogue, corpus: str) -> str | None:
-    """The request of the last run of a corpus, "" where there is none to be known; None without such a corpus."""
-    last = last_run(catalogue, corpus)
-    if last is not None:
-        return last["request"]
-    return "" if catalogue.versions(corpus) else None
 
 
 def _taken(corpus: str) -> BadRequest:

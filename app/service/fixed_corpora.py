@@ -6,6 +6,7 @@ Where another process is at it, that one is waited for. Knows nothing of indexes
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 from app.service.corpus_names import last_run
 from app.service.corpus_state import going_on
@@ -13,6 +14,7 @@ from app.service.cutting import cutting_for
 from app.settings import Settings
 from common.jobs import Progress
 from kb.catalogue import Catalogue
+from kb.catalogue.ingestion_runs import GoingOn
 from kb.ingest import ingest
 from kb.pictures import Pictures
 from kb.records import RunState
@@ -32,12 +34,15 @@ def fetch(catalogue: Catalogue, settings: Settings, corpus: str, progress: Progr
     if kind.cut:
         words = load_word_pieces(settings.profile, settings.cache_dir)
         cutting = cutting_for(words, *(catalogue.cutting(corpus) or ()))
-    while going_on(run := last_run(catalogue, corpus)):
-        progress(run["seen"], run["total"] or 0)
-        time.sleep(LOOK)
-    if not _is_whole(catalogue, corpus):
-        pictures = Pictures(settings.pictures_dir)
-        ingest(catalogue, kind.fixed, settings.cache_dir, progress=progress, cutting=cutting, pictures=pictures)
+    pictures = Pictures(settings.pictures_dir)
+    while not _is_whole(catalogue, corpus):
+        if going_on(run := last_run(catalogue, corpus)):
+            progress(run["seen"], run["total"] or 0)
+            time.sleep(LOOK)
+            continue
+        with suppress(GoingOn):  # another process was quicker
+            ingest(catalogue, kind.fixed, settings.cache_dir, progress=progress, cutting=cutting, pictures=pictures)
+            return
 
 
 def _is_whole(catalogue: Catalogue, corpus: str) -> bool:

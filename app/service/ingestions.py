@@ -45,6 +45,7 @@ from kb.sources.registry import (
     from_request,
     in_words,
     kind_called,
+    missing_path,
     previewed,
     settled,
     source_for,
@@ -208,10 +209,8 @@ class Ingestions:
 
     def _named(self, asked: Asked) -> str:
         """The name of the corpus that is asked for. Raises Problem where it cannot be begun."""
-        for each in kind_called(asked.kind).fields:
-            place = asked.values.get(each.name)
-            if each.value == "path" and place and not Path(place).exists():
-                raise BadRequest(f"{place} does not exist on the machine that runs this page.")
+        if place := missing_path(asked):
+            raise BadRequest(f"{place} does not exist on the machine that runs this page.")
         name = self._source(asked).name
         check_place(self.catalogue, name, asked)
         return name

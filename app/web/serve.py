@@ -59,9 +59,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def begin(settings: Settings, service: StartingService) -> None:
     """Serve the page and load the service. Raises Problem."""
+    from app.service.opening import check_beginning
     from app.web.upload_limits import upload_folder
     from common.proxies import no_proxies, spare_loopback
 
+    check_beginning(settings)  # before an address is told at which nothing would be answered
     # Gradio reads these when it is imported: where all goes that it writes, and, in its own way, what is set already.
     os.environ["GRADIO_TEMP_DIR"] = str(upload_folder())
     for name in ("GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT", "GRADIO_ROOT_PATH"):

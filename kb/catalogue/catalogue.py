@@ -74,6 +74,12 @@ class Catalogue:
         with self.database.reading() as session:
             return session.scalar(select(CorpusRow.passages).where(*_is(corpus, version))) or 0
 
+    def holds(self, corpus: str) -> bool:
+        """Whether any version of a corpus has a document."""
+        theirs = select(DocumentRow.id).join(CorpusRow, CorpusRow.id == DocumentRow.corpus_id)
+        with self.database.reading() as session:
+            return session.scalar(theirs.where(CorpusRow.called == corpus).limit(1)) is not None
+
     def passages(self, ids: Sequence[str]) -> list[Passage]:
         """The passages called `ids`, in the order asked; unknown ids are left out."""
         found: dict[str, Passage] = {}

@@ -48,13 +48,14 @@ def delete_corpus(catalogue: Catalogue, corpus: str) -> None:
         _delete(catalogue, number)
 
 
-def ask_to_pause(catalogue: Catalogue, run_id: int) -> None:
-    """Have a run, in whatever process, end after the batch under way. One that is not running is left alone."""
+def ask_to_pause(catalogue: Catalogue, run_id: int, why: str = "") -> None:
+    """Have a run, in whatever process, end after the batch under way, and tell why, as a sentence. One that is not
+    running is left alone."""
     with catalogue.database.writing() as session:
         session.execute(
             update(IngestionRunRow)
             .where(IngestionRunRow.id == run_id, IngestionRunRow.state == RunState.RUNNING)
-            .values(pausing=True)
+            .values(pausing=True, **({"error": why} if why else {}))
         )
 
 

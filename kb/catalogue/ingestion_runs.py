@@ -16,7 +16,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from common.problems import Problem
+from common.problems import BadRequest, Problem
 from kb.catalogue import alive
 from kb.catalogue.catalogue import Catalogue
 from kb.catalogue.tables import CorpusRow, IngestionRunRow, NoteRow, SkipRow
@@ -25,6 +25,10 @@ from kb.records import Note, RunState, Skipped, Source, version_name
 ENDED = "The process ended without a word."  # of a run that could not say why itself
 _LAST = 3  # of a run's notes that are shown
 _ALIVE_SECONDS = 20.0  # between two signs of life, also while a source is long silent
+
+
+class GoingOn(BadRequest):
+    """Another run takes the corpus in."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Run:
 
 def begin_run(catalogue: Catalogue, source: Source, limit: int | None, label: str, request: str, lock: str) -> Run:
     """A new run, and the version of the corpus that it writes, made or brought up to date; `label` says how the corpus
-    is cut, "" that it is not, and `lock` by what the run is known to go on."""
+    is cut, "" that it is not, and `lock` by what the run is known to go on. Raises GoingOn while another one does."""
     with catalogue.database.writing() as session:
         details = {name: getattr(source, name) for name in ("title", "licence", "language", "homepage")}
         corpus = _newest(session, source.name)
@@ -51,11 +55,11 @@ def begin_run(catalogue: Catalogue, source: Source, limit: int | None, label: st
             except IntegrityError:
                 pass  # another ingestion was quicker
             corpus = _newest(session, source.name)
+        # Whoever else begins now waits here, and sees this run then.
+        session.execute(select(CorpusRow.id).where(CorpusRow.called == source.name).with_for_update())
+        _end_others(session, source.name)
         more = {"cutting": label} if label else {}
         session.execute(update(CorpusRow).where(CorpusRow.id == corpus.id).values(**details, **more))
-        # A run that was killed could not say so itself. One that is still at work says "finished" at its end.
-        before = (IngestionRunRow.corpus_id == corpus.id, IngestionRunRow.state == RunState.RUNNING)
-        end(session, session.scalars(select(IngestionRunRow).where(*before)).all())
         now = datetime.now(UTC)
         run = IngestionRunRow(
             corpus_id=corpus.id, state=RunState.RUNNING, started=now, alive=now, asked=limit, request=request,
@@ -64,6 +68,18 @@ def begin_run(catalogue: Catalogue, source: Source, limit: int | None, label: st
         session.add(run)
         session.flush()
         return Run(run.id, corpus.id, corpus.name)
+
+
+def _end_others(session: Session, called: str) -> None:
+    """A run that was killed could not say so itself. One that is at work all the same says "finished" at its end."""
+    theirs = select(IngestionRunRow).join(CorpusRow, CorpusRow.id == IngestionRunRow.corpus_id)
+    running = session.scalars(theirs.where(CorpusRow.called == called, IngestionRunRow.state == RunState.RUNNING)).all()
+    if not all(map(alive.is_lost, running)):
+        raise GoingOn(
+            f"The corpus {called} is being ingested already, by another run; wait for its end, or stop it, and start "
+            "this again."
+        )
+    end(session, running)
 
 
 def end(session: Session, runs: Sequence[IngestionRunRow]) -> None:
@@ -111,6 +127,14 @@ def remember(session: Session, run_id: int, skips: Sequence[Skipped], notes: Seq
 def some_notes(notes: Sequence[dict[str, str]], most: int) -> list[dict[str, str]]:
     """At most so many of a run's notes: the first, and the last, since there a source sums up."""
     return list(notes) if len(notes) <= most else [*notes[: most - _LAST], *notes[-_LAST:]]
+
+
+def end_run(session: Session, run: Run, counts: Counter[str], paused: bool) -> str:
+    """Write down that a run has ended; why it was asked to pause, if that was said, and else ""."""
+    why = session.scalar(select(IngestionRunRow.error).where(IngestionRunRow.id == run.id)) if paused else ""
+    state = RunState.PAUSED if paused else RunState.FINISHED
+    record_progress(session, run, counts, state=state, finished=datetime.now(UTC), error=why, pausing=False)
+    return why
 
 
 @contextmanager

@@ -148,7 +148,7 @@ class PairsRow(Base):
 
 
 class IngestionRunRow(Base):
-    """`state` is a RunState (of one that failed, `error` says why); counters are true at every batch.
+    """`state` is a RunState (of one that failed or was paused, `error` says why); counters are true at every batch.
 
     `request` is what was asked for, as JSON, so that it can be asked for again; `total` the number of documents, where
     it is known; `alive` when the run last said that it goes on, and `lock` the path of what it holds as long as it does

@@ -45,7 +45,7 @@ def store(
 ) -> Counter[str]:
     """Write what is new or changed in `batch`; how many documents were added, updated, unchanged. `cut` gives the
     passages of those that `pieces` lacks. Raises Problem for a document that comes twice."""
-    _take_turn(session, run)
+    take_turn(session, run)
     names = {f"{run.corpus}:{record.key}": record for record in batch}
     known = select(DocumentRow.name, DocumentRow.id, DocumentRow.content_hash, DocumentRow.run_id)
     found = session.execute(known.where(DocumentRow.name.in_(names))).all()
@@ -76,11 +76,15 @@ def store(
     return Counter(added=len(new), updated=len(others), unchanged=len(batch) - len(new) - len(others))
 
 
-def _take_turn(session: Session, run: Run) -> None:
+def take_turn(session: Session, run: Run) -> None:
     """Wait until no other ingestion is in the middle of a batch of this corpus (SQLite has but one writer anyway).
 
-    Before anything else is locked, so that no two wait for each other."""
-    session.execute(select(CorpusRow.id).where(CorpusRow.id == run.corpus_id).with_for_update())
+    Before anything else is locked, so that no two wait for each other. Raises Problem for a corpus that is no more."""
+    mine = (CorpusRow.id == run.corpus_id, CorpusRow.name == run.corpus)  # numbers are given again
+    if session.scalar(select(CorpusRow.id).where(*mine).with_for_update()) is None:
+        raise Problem(
+            f"The corpus {run.corpus} was deleted while it was being ingested; to have it again, start this again."
+        )
 
 
 def _delete_passages(session: Session, documents: Sequence[int]) -> tuple[int, int]:
@@ -147,7 +151,7 @@ def remove_others(catalogue: Catalogue, run: Run, keys: set[int], below: tuple[s
     begin = len(run.corpus) + 1
     while True:
         with catalogue.database.writing() as session:
-            _take_turn(session, run)
+            take_turn(session, run)
             some = (
                 select(DocumentRow.id, DocumentRow.name)
                 .where(DocumentRow.corpus_id == run.corpus_id, DocumentRow.id > last)

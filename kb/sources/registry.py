@@ -56,6 +56,15 @@ def settled(asked: Asked) -> Asked:
     return replace(asked, values=values)
 
 
+def missing_path(asked: Asked) -> Path | None:
+    """A path that is asked for and is not there, if any."""
+    for each in kind_called(asked.kind).fields:
+        value = asked.values.get(each.name)
+        if each.value == "path" and value and not Path(value).exists():
+            return Path(value)
+    return None
+
+
 def as_request(asked: Asked) -> str:
     """What was asked for, as JSON for the record of the run."""
     told = {"kind": asked.kind} | {name: value for name, value in asked.values.items() if value}

@@ -16,8 +16,9 @@ from sqlalchemy import text
 
 import kb.ingest
 from common.problems import Problem
-from kb.catalogue import Catalogue, ingestion_runs, writing
+from kb.catalogue import Catalogue, alive, ingestion_runs, writing
 from kb.catalogue.corpora import ask_to_pause, delete_corpus, serve
+from kb.catalogue.ingestion_runs import GoingOn
 from kb.catalogue.tables import IngestionRunRow
 from kb.chunking import Cutting
 from kb.records import Note, RunReport, Section, Skipped, Source
@@ -205,7 +206,13 @@ def test_a_killed_process_is_made_good(url, offered, tmp_path):
     catalogue.close()
 
 
-def test_a_run_believed_dead_still_finishes(catalogue, offered, tmp_path):
+@pytest.fixture
+def believed_dead(monkeypatch):
+    """As a run is of which nothing can be seen, on another machine."""
+    monkeypatch.setattr(alive, "is_lost", lambda run: True)
+
+
+def test_a_run_believed_dead_still_finishes(catalogue, offered, tmp_path, believed_dead):
     offered([record(n) for n in range(25)])
 
     def another_begins(done, _total):
@@ -218,7 +225,38 @@ def test_a_run_believed_dead_still_finishes(catalogue, offered, tmp_path):
         assert (run.state, run.error, run.added) == ("finished", "", 25)
 
 
-def test_two_at_once_take_turns(url, offered, tmp_path):
+def test_a_second_run_is_told_of_the_first_and_leaves_it_alone(catalogue, offered, tmp_path):
+    offered([record(n) for n in range(25)])
+    refused = []
+
+    def another_begins(done, _total):
+        if done == 10:
+            for cutting in (None, words(3)):  # another version is of the same corpus
+                with pytest.raises(GoingOn) as problem:
+                    ingest(catalogue, "made-up", tmp_path, cutting=cutting)
+                refused.append(str(problem.value))
+
+    report = ingest(catalogue, "made-up", tmp_path, progress=another_begins)
+    assert report.added == 25 and len(refused) == 2
+    assert refused[0].startswith("The corpus made-up is being ingested already, by another run;")
+    assert [run["state"] for run in catalogue.runs()] == ["finished"]
+    assert ingest(catalogue, "made-up", tmp_path).unchanged == 25
+
+
+@pytest.mark.parametrize("place", [0, 10, 25])
+def test_a_corpus_that_is_deleted_meanwhile_is_told_as_such(catalogue, offered, tmp_path, place):
+    offered([record(n) for n in range(25)])
+
+    def delete(done, _total):
+        if done == place:
+            delete_corpus(catalogue, "made-up")
+
+    with pytest.raises(Problem, match="The corpus made-up was deleted while it was being ingested"):
+        ingest(catalogue, "made-up", tmp_path, progress=delete)
+    assert catalogue.corpora() == [] and contents(catalogue) == []
+
+
+def test_two_at_once_take_turns(url, offered, tmp_path, believed_dead):
     records = [record(n) for n in range(200)]
     expected = other_copy(tmp_path, offered, records)
     Catalogue(url).close()
@@ -395,7 +433,7 @@ def test_two_folders_ingestions_do_not_wait_for_each_other(tmp_path):
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         )
         with catalogue.database.writing() as session:
-            writing._take_turn(session, run)
+            writing.take_turn(session, run)
             work.start()
             with catalogue.database.engine.connect() as other:
                 wait_for(lambda: other.scalar(waiting) or other.rollback())
@@ -490,16 +528,16 @@ def test_a_run_that_is_asked_to_pause_ends_and_goes_on_later(catalogue, offered,
 
     def pause(done, _total):
         if done == 10:
-            ask_to_pause(catalogue, catalogue.runs()[0]["id"])
+            ask_to_pause(catalogue, catalogue.runs()[0]["id"], "It is to be deleted.")
 
     report = ingest(catalogue, "made-up", tmp_path, progress=pause, request='{"kind": "made-up"}')
-    assert report.paused and 10 < report.added < 45
+    assert report.paused and report.why == "It is to be deleted." and 10 < report.added < 45
     run = runs(catalogue)
     assert (run["state"], run["pausing"], run["seen"], run["total"]) == ("paused", False, report.added, 45)
     assert run["request"] == '{"kind": "made-up"}' and run["alive"] >= run["started"]
     ask_to_pause(catalogue, run["id"])  # one that has ended does not mind
     again = ingest(catalogue, "made-up", tmp_path)
-    assert not again.paused and again.added == 45 - report.added
+    assert not again.paused and again.why == "" and again.added == 45 - report.added
     assert contents(catalogue) == other_copy(tmp_path, offered, [record(n) for n in range(45)])
 
 

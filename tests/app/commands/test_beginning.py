@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from app.commands import beginning
+from app.commands import beginning, citesight
 from common.problems import lacks_memory
 from tests import ROOT
 
@@ -69,6 +69,16 @@ def test_no_command_asks_this_machine_through_a_proxy(monkeypatch):
         monkeypatch.setenv(name, "")
     monkeypatch.setattr(beginning, "import_module", lambda name: SimpleNamespace(main=lambda: 0))
     assert beginning.begin("kb") == 0 and "127.0.0.1" in os.environ["NO_PROXY"]
+
+
+@pytest.mark.parametrize("start", ["app.py", "citesight"])
+def test_an_interrupt_while_the_page_is_loaded_ends_it_without_a_word(monkeypatch, start):
+    heard = []
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    monkeypatch.setattr("app.web.serve.run", lambda: heard.append(signal.getsignal(signal.SIGINT)))
+    monkeypatch.setattr(sys, "argv", [start])
+    runpy.run_path(str(ROOT / "app.py"), run_name="__main__") if start == "app.py" else citesight.run()
+    assert heard == [signal.SIG_DFL]
 
 
 def test_an_interrupt_while_libraries_are_loaded_ends_it_without_a_word(monkeypatch):

@@ -10,12 +10,14 @@ import threading
 
 import pytest
 
+from app.commands import ingesting
 from app.commands.kb import main
 from app.settings import load_settings
 from common.problems import Problem
 from hub.wheels import fetch_wheel
 from kb import ingest as ingestion
 from kb.catalogue import Catalogue
+from kb.chunking import Cutting
 from kb.records import Note, Skipped
 from kb.sources.kinds import fixed_collection
 from kb.sources.registry import KINDS
@@ -59,6 +61,23 @@ def test_stats(command):
     assert out.splitlines()[2].split()[:3] == ["made-up", "7", "7"]
 
 
+def test_a_path_that_holds_nothing_does_not_take_the_name(command, tmp_path, monkeypatch):
+    monkeypatch.setattr(ingesting, "_cutting", lambda *_: Cutting(lambda texts: [1] * len(texts), lambda text: [text]))
+    for kind in ("folder", "csv"):
+        code, _, err = command("ingest", kind, str(tmp_path / "none"), "--corpus", "notes")
+        assert (code, err) == (2, f"error: {tmp_path / 'none'} does not exist; give the path of what is to be read.\n")
+    assert json.loads(command("stats", "--json")[1])["corpora"] == []
+    for name in ("empty", "notes", "others"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / ("picture.png" if name == "empty" else "a.txt")).write_text(name)
+    code, _, err = command("ingest", "folder", str(tmp_path / "empty"), "--corpus", "notes")
+    assert code == 2 and "holds no file of the kinds" in err and "(1 .png)" in err
+    code, out, _ = command("ingest", "folder", str(tmp_path / "notes"), "--corpus", "notes")
+    assert code == 0 and out.startswith("notes: 1 new")
+    code, _, err = command("ingest", "folder", str(tmp_path / "others"), "--corpus", "notes")
+    assert code == 2 and "comes from elsewhere" in err
+
+
 def test_delete(command, tmp_path):
     command("ingest", "made-up")
     for folder in ("index/made-up/mini-1", "index/made-up@2/mini-1", "index/other/mini-1", "uploads/made-up"):
@@ -88,7 +107,8 @@ def test_delete_waits_for_an_ingestion_to_pause(command, tmp_path, monkeypatch):
     monkeypatch.setitem(KINDS, "made-up", fixed_collection(source([record(n) for n in range(7)], stop)))
     catalogue = Catalogue(given.catalogue_place)
     _, _, err = command("ingest", "made-up")
-    assert "paused" in err and "waiting for an ingestion into made-up to pause" in err and ended(deleted[0])
+    assert "to be deleted, so its ingestion was stopped." in err
+    assert "waiting for an ingestion into made-up to pause" in err and ended(deleted[0])
     assert deleted[1] == 0 and catalogue.corpora() == []
     catalogue.close()
 

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -259,8 +260,9 @@ class TestRunning:
 
     def test_the_parts_that_could_not_be_taken_are_listed(self, ingestions: Ingestions, monkeypatch) -> None:
         given = [record(1), *(Skipped(f"line {n}", "It is no JSON.") for n in range(60))]
-        given += [Note(f"note {n}", "It is a guess.") for n in range(70)]
-        monkeypatch.setitem(KINDS, "made-up", fixed_collection(source(given)))
+        notes = [Note(f"note {n}", "It is a guess.") for n in range(70)]
+        noted = replace(source([]), read=lambda _: (len(given), iter([*given, *notes])))
+        monkeypatch.setitem(KINDS, "made-up", fixed_collection(noted))
         ingestions.start(Asked("made-up"))
         wait_for(lambda: state(ingestions, "made-up").state == "finished")
         now = state(ingestions, "made-up")

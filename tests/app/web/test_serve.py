@@ -106,6 +106,20 @@ def test_what_fails_while_it_is_loaded_is_told(monkeypatch, capsys, tmp_path):
         serve.main(["--data-dir", str(tmp_path)])
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [({"corpus": "nosuch"}, r"no corpus called 'nosuch'; choose one of wikipedia-vital, or make it"),
+     ({"data_dir": "file/data"}, "data folder .* cannot be made")],
+)  # fmt: skip
+def test_what_cannot_begin_is_told_before_an_address(monkeypatch, tmp_path, capsys, given, told):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setitem(sys.modules, "app.web.page", None)  # which would launch it
+    with pytest.raises(Problem, match=told):
+        serve.begin(load_settings(**{"data_dir": tmp_path} | given), None)
+    assert capsys.readouterr().out == ""
+
+
 def test_a_service_that_is_closed_while_it_is_loaded_does_not_start(monkeypatch, tmp_path):
     done = []
 

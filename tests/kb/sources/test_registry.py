@@ -159,7 +159,7 @@ def test_every_kind_leads_to_a_source(tmp_path):
         try:
             names[name] = source_for(Asked(name, given | paths), settings).name
         except Problem as problem:
-            assert name == "wikipedia-dump" and "no dump" in str(problem)
+            assert name == "wikipedia-dump" and "of a dump" in str(problem)
     fixed = {name for name, kind in KINDS.items() if kind.fixed}
     assert set(names) == set(KINDS) - {"wikipedia-dump"} and fixed == {"wikipedia-vital"}
     assert all(name == ("mine" if kind not in fixed else kind) for kind, name in names.items())
