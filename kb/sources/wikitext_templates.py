@@ -224,6 +224,19 @@ def _verse(placed: list[str], named: dict[str, str], language: str) -> str:
     return " ".join(word for word in placed[: 3 if numbered else 2] if word)
 
 
+def _keys(placed: list[str], named: dict[str, str], language: str) -> str:
+    return named.get("chain", "+").join(word for word in placed if word)
+
+
+def _nth(placed: list[str], named: dict[str, str], language: str) -> str:
+    """{{ordinal|22}} is "22nd"."""
+    number = "".join(placed[:1])
+    if language != "en" or not number.isdecimal():
+        return number
+    endings = {"1": "st", "2": "nd", "3": "rd"}
+    return number + ("th" if number[-2:-1] == "1" else endings.get(number[-1:], "th"))
+
+
 def _flag_with_name(placed: list[str], named: dict[str, str], language: str) -> str:
     """{{Bandiera|Francia|nome}} names the country; without that there is only its flag."""
     return placed[0] if len(placed) > 1 and placed[1] else ""
@@ -259,7 +272,9 @@ _SAYING: dict[str, Saying] = CELLS | {
         (_second,
          "lang|langue|langx|langi|rtl-lang|ety|wikt-lang|wiktlang|لغة|color|colour|font color|fontcolor|couleur"
          "|v jazyku|native name|llang|cizojazyčně|vjazyce2|språk|it:naz|it:nazba|it:naznb"),
-        (_last, "transl|transliteration|translit|colore|langr|script|lv:val"),
+        (_last, "transl|transliteration|translit|colore|langr|script|lv:val|resize|longitem|schriftgröße"),
+        (_keys, "keypress|key|key press"),
+        (_nth, "ordinal"),
         (_third, "tsl|translink"),
         (_foreign,
          "ill|interlanguage link|lien|仮リンク|ill2|link-en|link-ja|internal link helper/en|le|link-de|link-fr"
@@ -270,15 +285,15 @@ _SAYING: dict[str, Saying] = CELLS | {
          "nowrap|nobr|nobreak|no wrap|small|smaller|big|em|strong|abbr|tooltip|hover|smallcaps|sc|sc2|ruby|ruby-ja"
          "|birth-date|death-date|url|birth year and age|mvar|var|sic|w|unicode|s|num|formatnum|юл|lj|flag|flagu"
          "|flagcountry"
-         "|math|mono|code|tt|kbd|keypress|key|samp|not a typo|visible anchor|vanchor|overline|underline|midsize"
-         "|larger|resize|center|polytonic|noitalic|nobold|longitem|bartable|vr|track gauge|railgauge"
-         "|sronly|linktext|ordinal"
+         "|math|mono|code|tt|kbd|samp|not a typo|visible anchor|vanchor|overline|underline|midsize"
+         "|larger|center|polytonic|noitalic|nobold|bartable|vr|track gauge|railgauge"
+         "|sronly|linktext"
          "|citation needed span|cn span|nihongo krt|grec ancien|maiuscoletto|boxarrotondato|cas|numero|ta"
          "|tutto attaccato|nowiki|citazione necessaria|senza fonte|chiarire|cn-span|abréviation|abréviation discrète"
          "|petites capitales|petite capitale|pc|guil|incise|référence nécessaire|référence souhaitée|refnec|refsou"
          "|pas clair|passage évasif|quand|citation étrangère|japonais|variable|terme défini|comment|comm|число"
          "|nobr1|rom-maj|ルビ|ふりがな|флагификация|текст|要出典範囲|by|補助漢字フォント|cp932フォント|jis2004フォント|jis90フォント|黑幕|刪除線|僻字|拼音"
-         "|إنج|إنجليزية|فرنسية|خط عربي|نص|رمز|aut|esp.|textanlaß|schriftgröße"),
+         "|إنج|إنجليزية|فرنسية|خط عربي|نص|رمز|aut|esp.|textanlaß"),
         (_columns,
          "columns-list|columnslist|column list|div col|columns|multicol|fr:colonnes|fr:début de colonnes"
          "|mehrspaltige liste|wielokolumnowe|verse translation|de:spaltenliste"

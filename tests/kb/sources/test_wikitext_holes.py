@@ -47,6 +47,8 @@ def prose(text: str, language: str = "en") -> str:
         ("it", "con {{Gemellaggio|Polonia|Varsavia|1990}} e {{Naz|CA|ESP}}", "con Varsavia, Polonia, 1990 e ESP"),
         ("en", "wed {{marriage|Ann Ay|1956|1963|()=small}}, {{US patent|1781541}}",
          "wed Ann Ay (1956–1963), U.S. Patent 1781541"),
+        ("en", "{{resize|120%|big}} {{longitem|style|text}}, {{keypress|Ctrl|C}}, the {{ordinal|11}}, {{ordinal|22}}",
+         "big text, Ctrl+C, the 11th, 22nd"),
         ("ro", "sunt de {{conversie|22|–|25|C|F}} vara", "sunt de 22–25 °C vara"),
     ],
 )  # fmt: skip
