@@ -33,6 +33,10 @@ def _amount(placed: list[str], named: dict[str, str], language: str) -> str:
     return "".join(placed[2:3]) + "".join(placed[:1])
 
 
+def _rating(placed: list[str], named: dict[str, str], language: str) -> str:
+    return "/".join(word for word in placed[:2] if word)
+
+
 def _athlete(placed: list[str], named: dict[str, str], language: str) -> str:
     """{{flagathlete|Ann Ay|FRA}} is "Ann Ay (FRA)"."""
     return f"{placed[0]} ({placed[1]})" if len(placed) > 1 and placed[1] else "".join(placed[:1])
@@ -71,7 +75,7 @@ _ANSWERS = {
     "Nominated": "nom|nominated",
     "Shortlisted": "sho|shortlisted",
     "Runner-up": "runner-up|runner up",
-    "TBA": "tba",
+    "TBA": "tba|tabletba",
     "TBD": "tbd",
     "Failed": "fail|failed|failure",
     "Success": "success|successful",
@@ -98,13 +102,14 @@ CELLS: dict[str, Saying] = {
         (_name, "sortname|sortkeyname|personenzelle"),
         (_number, "nts|number table sorting"),
         (_amount, "ntsp"),
+        (_rating, "rating"),
         (_athlete, "flagathlete|flagiocathlete|flagioc2athlete|flagiocmedalist"),
-        (_or(""), "yes2|no2|flagioc|flagioc2|flagteam|datumzelle"),
+        (_or(""), "yes2|no2|flagioc|flagioc2|flagteam|datumzelle|right|left|rh|decimal cell"),
         (_minutes, "duration|dur"),
         # Keys to sort by, arrows and colours.
         (_nothing,
          "hs|hidden sort key|ntsh|dtsh|increase|decrease|steady|gain|increasenegative|decreasepositive|up|down"
-         "|nochange|no change|rise|fall|same position"),
+         "|nochange|no change|rise|fall|same position|sort dash|dash|sdash|figure space"),
     )
     for name in names.split("|")
 }  # fmt: skip

@@ -18,6 +18,12 @@ _LAYOUT = re.compile(r"navbox|metadata|mbox|\btoc\b|noprint|succession|navigatio
 _DATA = re.compile(r"wikitable|prettytable|sortable|infobox|bellezza|bonita|standard", re.IGNORECASE)
 _SPAN = re.compile(r"\b(row|col)span\s*=\s*[\"']?\s*(\d{1,4})", re.IGNORECASE)
 _ATTRIBUTES = re.compile(r"[^|\[{]*=[^|\[{]*|\s*")
+# Attributes that a template goes on with, which brings the bar behind them: rowspan=2 {{yes}}.
+_BEFORE_TEMPLATE = re.compile(
+    r"\s*+(?:(?:rowspan|colspan|style|class|align|valign|bgcolor|width|height|scope|data-sort-value)\s*+=\s*+"
+    r"(?:\"[^\"|]*+\"|'[^'|]*+'|[^\s\"'|]++)\s*+)++",
+    re.IGNORECASE,
+)
 _HEADS = re.compile(r"!!|\|\|")
 _TAG = re.compile(r"<(/?)(table|caption|tr|td|th|thead|tbody|tfoot)\b([^<>]*)>", re.IGNORECASE)
 
@@ -77,7 +83,10 @@ def _rows(body: str) -> tuple[str, list[list[_Written]]]:
 def _parted(said: str) -> tuple[str, str]:
     """(attributes, text) of a cell."""
     before, bar, after = said.partition("|")
-    return (before, after) if bar and _ATTRIBUTES.fullmatch(before) else ("", said)
+    if bar and _ATTRIBUTES.fullmatch(before):
+        return before, after
+    begins = _BEFORE_TEMPLATE.match(said) if "=" in said else None
+    return (begins[0], said[begins.end() :]) if begins else ("", said)
 
 
 def _grid(rows: list[list[_Written]], clean: Callable[[str], str]) -> list[list[Cell]]:

@@ -7,14 +7,12 @@ are the matter of kb/sources/wikitext_holes.py. Quantities are written as kb/sou
 from __future__ import annotations
 
 import re
-from itertools import takewhile
 
+from kb.sources import template_dates as d
 from kb.sources import template_quantities as q
 from kb.sources.template_arguments import Saying, template_arguments
 from kb.sources.template_cells import CELLS
 
-_MONTHS = "January February March April May June July August September October November December".split()
-_MONTH_NUMBERS = {name: str(at) for at, month in enumerate(_MONTHS, 1) for name in (month.lower(), month[:3].lower())}
 _ORDINAL = re.compile(r"(\d{1,3}|[ivxl]{1,7})?(er|re|e|ème)( siècle)?")
 _COLOUR = re.compile(r"(?:.* )?party (?:colou?r|style|shading)(?: cell|/.*)?")  # for a cell's attributes
 _CODE = re.compile(r"[a-z]{2,3}")
@@ -111,76 +109,9 @@ def _subscript(placed: list[str], named: dict[str, str], language: str) -> str:
     return f"<sub>{_first(placed, named, language)}</sub>"
 
 
-def _date(placed: list[str], named: dict[str, str], language: str) -> str:
-    """{{birth date|1950|5|12}} is "12 May 1950", in other languages 1950-05-12; words stay as they are."""
-    placed = [*placed[:1], *(_MONTH_NUMBERS.get(word.lower(), word) for word in placed[1:2]), *placed[2:3]]
-    numbers = list(takewhile(str.isdecimal, placed))  # what follows a word is not known to be a month or a day
-    if not numbers or max(map(len, numbers)) > 4:
-        return placed[0] if placed else ""
-    if len(numbers) > 1 and 1 <= int(numbers[1]) <= 12:
-        if language == "en":
-            return " ".join([*(str(int(day)) for day in numbers[2:]), _MONTHS[int(numbers[1]) - 1], numbers[0]])
-        return "-".join([numbers[0], *(number.zfill(2) for number in numbers[1:])])
-    return numbers[0]
-
-
-def _day_first(placed: list[str], named: dict[str, str], language: str) -> str:
-    """{{dtext|12|5|1950}} is 1950-05-12, {{date|12|mai|1950}} "12 mai 1950"."""
-    words = [word for word in placed[:3] if word]
-    if len(words) == 3 and all(map(str.isdecimal, words)):
-        return _date(words[::-1], {}, language)
-    return " ".join(words)
-
-
-def _old_style(placed: list[str], named: dict[str, str], language: str) -> str:
-    """{{OldStyleDate|February 2|1905|January 20}}: a day, its year, and the day in the calendar of before."""
-    day, year, old = (*placed, "", "", "")[:3]
-    before = "O.S. " if language == "en" else ""
-    return f"{day} ({before}{old}) {year}".strip() if old else f"{day} {year}".strip()
-
-
-def _as_of(placed: list[str], named: dict[str, str], language: str) -> str:
-    return ("as of " if named.get("lc") else "As of ") + _date(placed, named, language)
-
-
 def _nihongo(placed: list[str], named: dict[str, str], language: str) -> str:
     rest = ", ".join(word for each in placed[1:3] if (word := each.strip(" ,")))
     return f"{placed[0] if placed else ''} ({rest})" if rest else _first(placed, named, language)
-
-
-def _century(placed: list[str], named: dict[str, str], language: str) -> str:
-    """{{s-|XIX|e}} is "XIXe siècle", and {{s|XIX}} too; what such names mean elsewhere is its first."""
-    if language != "fr":
-        return _first(placed, named, language)
-    number, ending = (*placed, "", "")[:2]
-    return f"{number}{ending or ('er' if number in ('I', 'Ier') else 'e')} siècle" if number else ""
-
-
-def _century_before(placed: list[str], named: dict[str, str], language: str) -> str:
-    return f"{_century(placed, named, 'fr')} av. J.-C."
-
-
-def _centuries(placed: list[str], named: dict[str, str], language: str) -> str:
-    """{{sp|XIX|e|et|XX|e}} is "XIXe et XXe siècles"."""
-    said = "".join(f" {word} " if word in ("et", "au", "à", "ou", "-", "–") else word for word in placed)
-    return f"{said} siècles" if said else ""
-
-
-def _century_in_portuguese(placed: list[str], named: dict[str, str], language: str) -> str:
-    before = "século" if named.get("c", "1") != "0" else ""
-    return " ".join(word for word in (before, *placed[:1]) if word)
-
-
-def _century_in_spanish(placed: list[str], named: dict[str, str], language: str) -> str:
-    """{{siglo|IV|a|s}} is "siglo IV a. C."."""
-    number, era = (*placed, "", "")[:2]
-    return " ".join(filter(None, ("siglo", number, {"a": "a. C.", "d": "d. C."}.get(era, "")))) if number else ""
-
-
-def _life(placed: list[str], named: dict[str, str], language: str) -> str:
-    """{{bd|1950年|5月12日|2000年|1月1日}} in Chinese."""
-    born, died = "".join(placed[:2]), "".join(placed[2:4])
-    return f"（{born}－{died}）" if born or died else ""
 
 
 def _quoted(placed: list[str], named: dict[str, str], language: str) -> str:
@@ -272,7 +203,8 @@ _SAYING: dict[str, Saying] = CELLS | {
         (_second,
          "lang|langue|langx|langi|rtl-lang|ety|wikt-lang|wiktlang|لغة|color|colour|font color|fontcolor|couleur"
          "|v jazyku|native name|llang|cizojazyčně|vjazyce2|språk|it:naz|it:nazba|it:naznb"),
-        (_last, "transl|transliteration|translit|colore|langr|script|lv:val|resize|longitem|schriftgröße"),
+        (_last,
+         "transl|transliteration|translit|colore|langr|script|lv:val|resize|longitem|schriftgröße|align|aligned"),
         (_keys, "keypress|key|key press"),
         (_nth, "ordinal"),
         (_third, "tsl|translink"),
@@ -303,7 +235,7 @@ _SAYING: dict[str, Saying] = CELLS | {
          "|cytat|citat|sitat|sitaatti|quote box|quotebox|pull quote|pullquote|centered pull quote|poem|poemquote"
          "|poem quote|poème|vers|verse|bquote|it:q|it:cassetto|it:nota"),
         (lambda placed, named, language: _block(placed[1:], named, language), "rquote|numblk|hidden"),
-        (_date,
+        (d.date,
          "birth date|birth date and age|death date|death date and age|start date|end date|start date and age|film date"
          "|dts|bda|dob|release date|launch date|生年月日と年齢|生年月日|死亡年月日と没年齢"
          "|출생일|출생일과 나이|사망일과 나이"),
@@ -311,9 +243,9 @@ _SAYING: dict[str, Saying] = CELLS | {
         (_subscript, "sub|fr:ind"),
         (q.ten_to_the(" × "), "en:e|en:esp|es:e|it:e|fr:x10"),
         (q.ten_to_the(""), "10^"),
-        (_day_first,
+        (d.day_first,
          "date|date-|fecha|data|date de naissance|date de décès|dtlink|dtext|d-|дата"),
-        (_old_style, "oldstyledate|oldstyledatedy|oldstyledatedmy|сс"),
+        (d.old_style, "oldstyledate|oldstyledatedy|oldstyledatedmy|сс"),
         (q.quantity, "nombre|unité|unit|unidad|unidade|unità|nb|fr:tmp|fmtn|formatar número"),
         (q.prefixed, "it:m"),
         (q.scientific, "it:exp"),
@@ -352,14 +284,14 @@ _SAYING: dict[str, Saying] = CELLS | {
         (_script, "tr:kardeş şehir|de:ar|arabe|hébreu|russo|russe|grec|chinois|greco|cinese|giapponese"),
         (q.fraction, "frac|sfrac|fraction|vulgar fraction|bruch"),
         (q.value, "val"),
-        (_as_of, "as of"),
-        (_century, "s-|sav|siècle|fr:s|fr:s2"),
-        (_century_before, "fr:-s|fr:-s-"),
-        (_centuries, "fr:sp|fr:sp-"),
-        (_century_in_portuguese, "séc|século|pt:sec|séc."),
-        (_century_in_spanish, "siglo"),
+        (d.as_of, "as of"),
+        (d.century, "s-|sav|siècle|fr:s|fr:s2"),
+        (d.century_before, "fr:-s|fr:-s-"),
+        (d.centuries, "fr:sp|fr:sp-"),
+        (d.century_in_portuguese, "séc|século|pt:sec|séc."),
+        (d.century_in_spanish, "siglo"),
         (_with("segle"), "segle"),
-        (_life, "zh:bd"),
+        (d.life, "zh:bd"),
         (_quoted, '"'),
         (_quotation, "citation"),
         (_chinese, "zh|zh-full"),
@@ -390,7 +322,8 @@ _FIXED = {
     "·": " · ", "•": " · ", "dot": " · ", "*": "*", "pi": "π", "minus": "−", "times": "×", "colon": ":", "zwsp": "",
     "clear": "", "br": " ", "deg": "°", "esd": " ", "nnbsp": " ", "fr:esp": " ", "fr:espaces": " ", "fr:nb": " ",
     "de:nb": " ", "سخ": " ", "m s.l.m.": "m s.l.m.", "msnm": "m s. n. m.", "es:m s. n. m.": "m s. n. m.", "tex": "TeX",
-    "latex": "LaTeX", "extinct": "†", "dagger": "†", "solar mass": "M☉", "dunque": "⇒", "fr:av jc": "av. J.-C.",
+    "latex": "LaTeX", "extinct": "†", "dagger": "†", "double-dagger": "‡", "ddagger": "‡",
+    "asterisk": "*", "solar mass": "M☉", "dunque": "⇒", "fr:av jc": "av. J.-C.",
     "fr:ap jc": "apr. J.-C.", "fr:av. j.-c.": "av. J.-C.", "fr:ap. j.-c.": "apr. J.-C.", "fr:m.": "M.",
     "fr:mm.": "MM.", "fr:mme": "Mme", "fr:mmes": "Mmes", "fr:mlle": "Mlle", "fr:dr": "Dr", "fr:pr": "Pr",
     "fr:mgr": "Mgr", "fr:me": "Me", "fr:st": "St", "fr:ste": "Ste", "a.c.": "a.C.", "d.c.": "d.C.", "pt:ac": "a.C.",

@@ -66,6 +66,8 @@ def test_a_wikitable_is_told_row_by_row():
         ("{|\n! A !! B\n|-\n| &lt;b&gt; &amp; c<br>d || <i>x</i>{{!}}y\n|}", ["A: <b> & c, d; B: x|y"]),
         ("<table><tr><th>Name</th><th>Height</th></tr><tr><td>Everest</td><td rowspan=2>8849 m</td></tr></table>",
          ["Name: Everest; Height: 8849 m"]),
+        ("{|\n! A !! B\n|-\n| rowspan=2 {{yes}} || style=\"width: 5em\" {{no|Never}}\n|-\n| align=right {{dunno}}\n|}",
+         ["A: Yes; B: Never", "A: Yes; B: Unknown"]),
         # One in another stands by itself.
         ("{|\n! A !! B\n|-\n| 1 || \n{|\n! C !! D\n|-\n| 2 || 3\n|}\n|}", ["A: 1", "C: 2; D: 3"]),
         ("{{hidden|x|\n{|\n! A !! B\n|-\n| 1 || 2\n|}\n}}", ["A: 1; B: 2"]),
@@ -88,6 +90,8 @@ def test_forms_of_wikitables(text, lines):
         ("de", "{{SortKey|5|fünf}}", "fünf"),
         ("de", "{{SortKeyName|Ada|Ay}}, {{SortKey|5}}6", "Ada Ay, 6"),
         ("en", "{{dts|1928|5|16}}", "16 May 1928"),
+        ("en", "{{dts|16|May|1928}}{{sort dash}} {{right|12}} {{align|right|13}}", "16 May 1928 12 13"),
+        ("en", "{{rating|4|5}} {{TableTBA}}", "4/5 TBA"),
         ("en", "{{nts|1234}} {{nts|5|prefix=$}} {{ntsp|40||€}} {{ntsh|7}}8 {{hs|9}}", "1234 $5 €40 8"),
         ("en", "{{yes}}", "Yes"),
         ("en", "{{no|Never}}", "Never"),
