@@ -17,7 +17,7 @@ from retriever.encoders.registry import load_encoder
 from retriever.encoders.sentences import SentenceEncoder, load_sentence_encoder
 from tests import ARTEFACTS
 from tests.support.browser import CHROMIUM, FLAGS
-from tests.support.kb import NO_SERVER, postgresql
+from tests.support.databases import NO_SERVER, postgresql, sqlite
 from tests.support.waiting import LONG
 
 settings.register_profile("any machine", deadline=None)  # how long one case takes says something about the machine
@@ -69,18 +69,28 @@ def plain_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
     """An empty catalogue in a file."""
-    catalogue = Catalogue(f"sqlite:///{tmp_path}/catalogue.sqlite")
+    catalogue = Catalogue(sqlite(tmp_path / "catalogue.sqlite"))
     yield catalogue
     catalogue.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request, tmp_path):
-    """An empty database's URL; what asks for it runs on each kind of database."""
+    """The URL of a database with the catalogue's tables and nothing in them; what asks for it runs on each kind."""
+    if request.param == "sqlite":
+        yield sqlite(tmp_path / "catalogue.sqlite")
+    else:
+        with postgresql() as server_url:
+            yield server_url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def bare_url(request, tmp_path):
+    """The URL of a database in which there is nothing at all, for what migrating does; on each kind of database."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'catalogue.sqlite'}"
     else:
-        with postgresql() as server_url:
+        with postgresql(bare=True) as server_url:
             yield server_url
 
 

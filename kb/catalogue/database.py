@@ -11,6 +11,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -77,24 +78,21 @@ class Database:
 
     def migrate(self, revision: str = "head") -> None:
         """Bring the schema up or down to `revision` ("head", "base" or a number), all of it or nothing."""
-        config = Config()
-        config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-        scripts = ScriptDirectory.from_config(config)
         with self._plainly(), _migrating:
+            known = _revisions()
             if self.dialect == "sqlite":
                 _use_wal(self.engine)
             with self.engine.connect() as connection:
                 at = MigrationContext.configure(connection).get_current_revision()
-            oldest_first = reversed(list(scripts.walk_revisions()))
-            known = {script.revision: place for place, script in enumerate(oldest_first)}
             if at is not None and at not in known:
                 raise Problem(
                     f"The database {self} was made by a newer version of this program (schema {at}); "
                     "update the program or use another database."
                 )
-            if revision == "head" and at == scripts.get_current_head():
+            if revision == "head" and known.get(at) == len(known) - 1:
                 return  # without asking for the write lock, which an ingestion may hold
             down = revision == "base" or known.get(revision, len(known)) < known.get(at, -1)
+            config = _config()
             with self.engine.execution_options(writes=True).begin() as connection:
                 if self.dialect == "postgresql":
                     connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _MIGRATION_LOCK})
@@ -138,6 +136,19 @@ class Database:
         if "not a database" in reason or "malformed" in reason:
             return f"The file of {self} is not a sound SQLite database; move it away and ingest again."
         return f"The database {self} cannot be used: {reason}."
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    return config
+
+
+@cache
+def _revisions() -> dict[str, int]:
+    """The place of each migration, of the oldest 0. Read once: a database is opened far more often than one is made."""
+    oldest_first = reversed(list(ScriptDirectory.from_config(_config()).walk_revisions()))
+    return {script.revision: place for place, script in enumerate(oldest_first)}
 
 
 def _file(path: Path) -> URL:

@@ -1,30 +1,18 @@
-"""What the tests of kb share: made-up sources, databases of their own, a catalogue written out to compare."""
+"""What the tests of kb share: made-up sources, catalogues filled with them, a catalogue written out to compare."""
 
 from __future__ import annotations
 
-import atexit
-import os
-import shutil
-import subprocess
-import tempfile
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from functools import cache
 from pathlib import Path
 
-import pytest
-from sqlalchemy import create_engine, func, select, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import func, select
 
 from kb.catalogue import Catalogue
 from kb.catalogue.tables import CorpusRow, DocumentRow, PassageRow
 from kb.ingest import ingest
 from kb.records import DocumentRecord, Source
-from tests.support.ports import free_port
-
-SERVER = "postgresql+psycopg://postgres@127.0.0.1:5432/"
-NO_SERVER = "no PostgreSQL answers on 127.0.0.1:5432, and none is installed that could be started"
+from tests.support.databases import postgresql, sqlite
 
 
 def record(number: int, *texts: str, title: str = "", **also: str) -> DocumentRecord:
@@ -58,8 +46,8 @@ def source(records: list[DocumentRecord], stop: Callable[[int], None] | None = N
 @contextmanager
 def filled(dialect: str, records: list[DocumentRecord], folder: Path) -> Iterator[Catalogue]:
     """A catalogue with the records, in a database of its own: SQLite's in the folder, or PostgreSQL's."""
-    file = f"sqlite:///{folder / 'a folder' / 'catalogue.sqlite'}"
-    with nullcontext(file) if dialect == "sqlite" else postgresql() as url:
+    file = folder / "a folder" / "catalogue.sqlite"
+    with nullcontext(sqlite(file)) if dialect == "sqlite" else postgresql() as url:
         opened = Catalogue(url)
         ingest(opened, source(records), folder)
         yield opened
@@ -89,63 +77,3 @@ def contents(catalogue: Catalogue) -> list[tuple]:
             counted = (session.scalar(documents), session.scalar(passages), octets)
             assert (corpus.documents, corpus.passages, corpus.text_bytes) == counted
         return [tuple(row) for row in session.execute(rows)]
-
-
-@contextmanager
-def postgresql() -> Iterator[str]:
-    """The URL of a PostgreSQL database made for one test and dropped after; skips where no server can be had."""
-    address = server()
-    if address is None:
-        pytest.skip(NO_SERVER)
-    name = f"catalogue_test_{uuid.uuid4().hex[:12]}"
-    engine = create_engine(f"{address}postgres", isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    try:
-        yield f"{address}{name}"
-    finally:
-        with engine.connect() as connection:
-            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-        engine.dispose()
-
-
-@cache
-def server(usual: str = SERVER) -> str | None:
-    """The URL, without a database, of the server that is running, else of one started for these tests; None where
-    PostgreSQL is not installed."""
-    engine = create_engine(f"{usual}postgres?connect_timeout=3")
-    try:
-        engine.connect().close()
-        return usual
-    except OperationalError:
-        return _started()
-    finally:
-        engine.dispose()
-
-
-def _started() -> str | None:
-    """A server in a folder of its own, stopped when the tests end."""
-    programs = max(Path("/usr/lib/postgresql").glob("*/bin/initdb"), default=None)
-    found = str(programs) if programs is not None else shutil.which("initdb")
-    if found is None:
-        return None
-    programs, folder = Path(found).parent, Path(tempfile.mkdtemp(prefix="postgresql-"))
-    # It refuses to run as root.
-    user = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
-    if user:
-        shutil.chown(folder, "postgres", "postgres")
-    port = free_port()
-
-    def run(program: str, *options: str) -> None:
-        command = [str(programs / program), "-D", str(folder / "data"), *options]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=folder, timeout=120, **user)
-
-    def stop() -> None:
-        run("pg_ctl", "stop", "-m", "immediate")
-        shutil.rmtree(folder, ignore_errors=True)
-
-    run("initdb", "-A", "trust", "-U", "postgres", "--no-sync")
-    listening = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-    run("pg_ctl", "start", "-w", "-l", str(folder / "log"), "-o", listening)
-    atexit.register(stop)
-    return f"postgresql+psycopg://postgres@127.0.0.1:{port}/"

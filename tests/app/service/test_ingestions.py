@@ -33,6 +33,7 @@ from kb.records import DocumentRecord, Note, Skipped, Source
 from kb.sources.kinds import fixed_collection
 from kb.sources.registry import KINDS, Asked, as_request, from_request, settled
 from tests.fakes.small_encoder import SmallEncoder
+from tests.support.databases import sqlite
 from tests.support.kb import record, source
 from tests.support.service import services
 from tests.support.waiting import LONG, ended, wait_for
@@ -88,7 +89,7 @@ def slow(monkeypatch) -> Iterator[Callable[..., Slow]]:
 @contextmanager
 def working(folder: Path, **settings) -> Iterator[Ingestions]:
     """Ingestions over a data folder, as a process has them; at the end the process ends."""
-    catalogue = Catalogue(f"sqlite:///{folder / 'catalogue.sqlite'}")
+    catalogue = Catalogue(sqlite(folder / "catalogue.sqlite"))
     with services(folder, catalogue) as build:
         made = Ingestions(build(SmallEncoder(), **settings))
         yield made

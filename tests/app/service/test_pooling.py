@@ -17,17 +17,9 @@ from kb.annotations.photos import Photos
 from kb.annotations.projects import create_project
 from kb.annotations.records import NewItem, Project, What
 from kb.annotations.removing import remove_item
-from kb.catalogue import Catalogue
 from tests.support.service import fill, photo, services
 
 QUESTION = "What is the colour of this gem?"
-
-
-@pytest.fixture
-def catalogue(tmp_path):
-    one = Catalogue(f"sqlite:///{tmp_path / 'catalogue.sqlite'}")
-    yield one
-    one.close()
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ from kb.records import Document, DocumentRecord, Note, Section, Skipped, TextHit
 from kb.sources.registry import KINDS
 from tests.app.service.test_ingestions import write
 from tests.fakes.small_encoder import SmallEncoder
+from tests.support.databases import sqlite
 from tests.support.kb import record, source
 from tests.support.page import HOSTILE, Birds, Seen, assert_harmless, call, handlers, queued
 from tests.support.ports import free_port
@@ -233,7 +234,7 @@ def ingestions(tmp_path: Path) -> Iterator[Ingestions]:
 def managed(folder: Path, **settings) -> Iterator[Ingestions]:
     """Ingestions over a catalogue with 50 documents, of the corpus made-up."""
     folder.mkdir()
-    catalogue = Catalogue(f"sqlite:///{folder / 'catalogue.sqlite'}")
+    catalogue = Catalogue(sqlite(folder / "catalogue.sqlite"))
     ingestion.ingest(catalogue, source([record(number) for number in range(50)]), Path("unused"))
     with services(folder, catalogue) as build:
         made = Ingestions(build(SmallEncoder(), **settings))

@@ -31,8 +31,8 @@ def tables(database: Database) -> set[str]:
     return set(inspect(database.engine).get_table_names())
 
 
-def test_down_and_up_again(url):
-    database = Database(url)
+def test_down_and_up_again(bare_url):
+    database = Database(bare_url)
     assert TABLES < tables(database)
     database.migrate("base")
     assert tables(database) == {"alembic_version"}
@@ -45,8 +45,8 @@ def test_down_and_up_again(url):
     database.close()
 
 
-def test_the_models_are_what_the_migrations_make(url):
-    database = Database(url)
+def test_the_models_are_what_the_migrations_make(bare_url):
+    database = Database(bare_url)
 
     def ours(thing, name, kind, reflected, _other):
         # Full-text search is made by SQL of its own and has no model.
@@ -122,26 +122,26 @@ def test_text_search_follows_every_change_of_a_row(url, tmp_path, monkeypatch):
     catalogue.close()
 
 
-def test_a_migration_that_fails_leaves_nothing(url, monkeypatch):
+def test_a_migration_that_fails_leaves_nothing(bare_url, monkeypatch):
     def broken(*_, **__):
         raise OSError("the power went out")
 
     with monkeypatch.context() as patch:
         patch.setattr(op, "create_index", broken)
         with pytest.raises(OSError):
-            Database(url)
-    database = Database(url)
+            Database(bare_url)
+    database = Database(bare_url)
     assert TABLES < tables(database)
     database.close()
 
 
-def test_opened_by_many_at_once(url):
+def test_opened_by_many_at_once(bare_url):
     problems, together = [], threading.Barrier(6)
 
     def work():
         try:
             together.wait()
-            Catalogue(url).close()
+            Catalogue(bare_url).close()
         except Exception as problem:
             problems.append(problem)
 
@@ -312,8 +312,8 @@ def test_a_full_disk_is_said_and_made_good(tmp_path, monkeypatch):
     catalogue.close()
 
 
-def test_a_server_is_told_to_count_rows(url):
-    database = Database(url)
+def test_a_server_is_told_to_count_rows(bare_url):
+    database = Database(bare_url)
     try:
         database.count_rows("document")
         if database.dialect == "postgresql":

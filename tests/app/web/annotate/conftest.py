@@ -11,12 +11,13 @@ from app.web.ask.answering import ShownAnswer
 from common.recently_used import RecentlyUsed
 from kb.catalogue import Catalogue
 from tests.support.annotation_pages import Browser
+from tests.support.databases import sqlite
 from tests.support.service import fill, services
 
 
 @pytest.fixture
 def build(tmp_path, monkeypatch):
-    catalogue = Catalogue(f"sqlite:///{tmp_path / 'catalogue.sqlite'}")
+    catalogue = Catalogue(sqlite(tmp_path / "catalogue.sqlite"))
     fill(catalogue, monkeypatch)
     try:
         with services(tmp_path, catalogue) as build:
