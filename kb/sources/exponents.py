@@ -37,6 +37,11 @@ def raised(exponent: str) -> str:
     return f"^{exponent}" if exponent.isalpha() else f"^({exponent})"
 
 
+def lowered(digits: str) -> str:
+    """₁₀ for "10"."""
+    return digits.translate(_LOW)
+
+
 def with_exponents(markup: str) -> str:
     """`markup` of HTML or wikitext, with exponents and fractions as characters instead of elements."""
     markup = _FRACTION.sub(_fraction, markup)
@@ -59,5 +64,5 @@ def _said(match: re.Match[str]) -> str:
     if not _EXPONENT.fullmatch(exponent):
         return match[0]
     if match[1] in "bB":
-        return exponent.translate(_LOW) if before.isdecimal() and exponent.isdecimal() else match[0]
+        return lowered(exponent) if before.isdecimal() and exponent.isdecimal() else match[0]
     return raised("".join(exponent.split())) if before and (before.isalnum() or before in ")]}") else match[0]

@@ -8,7 +8,8 @@ records.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from common.problems import Problem
 from kb.records import Section, clean_text
@@ -27,6 +28,7 @@ _BETWEEN_RULES = re.compile(r"\A---[ \t]*\n(.*?\n)?(?:---|\.\.\.)[ \t]*(?:\n|\Z)
 _YAML_KEY = re.compile(r"""(["']?)[\w.-]+\1[ \t]*:(?:[ \t].*)?""")
 _YAML_MORE = re.compile(r"#.*|[ \t].*|-[ \t].*|[\])}].*|")  # a comment, or more of a key's value
 _RAISED_TAG = re.compile(r"</?su[pb]\b[^<>]*>", re.IGNORECASE)
+_STRUCK_TAG = re.compile(r"<(/?)(?:del|s|strike)\b", re.IGNORECASE)
 _BREAK_TAG = re.compile(r"<br\b", re.IGNORECASE)
 
 
@@ -100,7 +102,7 @@ def _markdown(data: bytes) -> Parsed:
             text = f"{said}\n{text}"
     blocks: list[tuple[int, str | Grid]] = []
     level, rows = 0, None
-    for token in MarkdownIt("commonmark").enable("table").parse(text):
+    for token in MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text):
         if token.type == "heading_open":
             level = int(token.tag[1])
         elif token.type == "table_open":
@@ -118,7 +120,7 @@ def _markdown(data: bytes) -> Parsed:
         elif token.type in ("fence", "code_block"):
             blocks.append((0, token.content))
         elif token.type == "inline":
-            children = token.children or ()
+            children = _unstruck(token.children or [])
             said = "".join(
                 child.content
                 if child.type in ("text", "code_inline", "image") or _raises(child)
@@ -149,6 +151,23 @@ def _parsed(title: str, blocks: Blocks, encoding: Encoding) -> Parsed:
     return Parsed(title, found, (*_notes(encoding), *([note] if note else ())))
 
 
+def _unstruck(tokens: list) -> list:
+    """Without what is struck out, where that ends."""
+    edges = [_struck_edge(token) for token in tokens]
+    if sum(edges):
+        return tokens
+    within = accumulate(edges)
+    return [token for token, edge, depth in zip(tokens, edges, within, strict=True) if not edge and not depth]
+
+
+def _struck_edge(token) -> int:
+    """1 where what is struck out begins, -1 where it ends."""
+    if token.type in ("s_open", "s_close"):
+        return 1 if token.type == "s_open" else -1
+    tag = _STRUCK_TAG.match(token.content) if token.type == "html_inline" else None
+    return 0 if tag is None else -1 if tag[1] else 1
+
+
 def _raises(token) -> bool:
     return token.type == "html_inline" and _RAISED_TAG.match(token.content) is not None
 
@@ -161,7 +180,8 @@ def _web_page(data: bytes) -> Parsed:
     found = html_text(data, everything=True)
     if found is None:
         raise Problem("It is not a web page.")
-    return _parsed(found.title, found.blocks, found.encoding)
+    parsed = _parsed(found.title, found.blocks, found.encoding)
+    return replace(parsed, notes=(*parsed.notes, found.left_out)) if found.left_out else parsed
 
 
 def _pdf(data: bytes, seconds: float) -> Parsed:

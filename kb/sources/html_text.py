@@ -1,28 +1,32 @@
 """What a web page says, for whatever source: title, language, licence, and its text by headings.
 
-trafilatura tells the text of a page from what stands round it. What a page hides from its readers is left out, nothing
-is fetched and no script is run. A page is anybody's, so this is called in a process of its own
-(kb/sources/bounded_process.py). Knows nothing of files or of the network.
+trafilatura tells the text of a page from what stands round it, once the page is made plain (kb/sources/html_tree.py,
+html_tables.py) and without what it hides (html_hidden.py). Nothing is fetched and no script is run. A page is
+anybody's, so this is called in a process of its own (kb/sources/bounded_process.py). Knows nothing of files or of the
+network.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from copy import deepcopy
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from lxml.etree import Element, iterwalk
-from lxml.html import fragment_fromstring
 
 from kb.records import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, clean_text
 from kb.sources.encodings import Encoding, decoded
 from kb.sources.exponents import with_exponents
+from kb.sources.html_hidden import drop_unsaid
+from kb.sources.html_tables import drop_layout, lines_of, make_plain_tables
+from kb.sources.html_tree import CUT, fragment_tree, make_plain, page_tree
+from kb.sources.mathml import formulas_as_text
 from kb.sources.outline import MOST_TITLE
-from kb.sources.tables import MAX_CELL, MAX_COLUMNS, Cell, Grid, grid_of
+from kb.sources.tables import MAX_COLUMNS, Cell, Grid, grid_of
 
-MAX_SPAN = 100  # rows of a table that a cell stands in
+_LONG = 60  # characters of a paragraph that is not said twice
+_NO_CHARACTERS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")  # that no tree can hold
 
 _META_CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s{0,9}=\s{0,9}["']?\s{0,9}([\w:.-]{1,40})""", re.IGNORECASE)
 _XML_CHARSET = re.compile(rb"""^\s{0,9}<\?xml[^>]{0,200}?encoding\s{0,9}=\s{0,9}["']([\w:.-]{1,40})""")
@@ -32,12 +36,6 @@ _CC = re.compile(
     re.IGNORECASE,
 )
 _PARTS = re.compile(r"\s+[|\-–—·•»«/]+\s+|:\s+")  # between an article's title and its site's name
-_HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?![.\d])")
-_UNSEEN = frozenset({"script", "style", "template", "noscript", "iframe", "object", "svg"})
-_WITHIN_LINES = frozenset(
-    "a abbr b bdi bdo big cite code data del dfn em font i img ins kbd label mark q s samp small span strike strong "
-    "sub sup time tt u var wbr".split()
-)
 _INLINE = frozenset({"hi", "ref", "del", "span"})  # of what trafilatura makes; other elements part words
 
 
@@ -51,38 +49,48 @@ class HtmlText:
     licence: str
     blocks: tuple[tuple[int, str | Grid], ...]
     encoding: Encoding
+    left_out: str = ""  # a sentence
 
 
 def html_text(data: bytes, charset: str = "", everything: bool = False) -> HtmlText | None:
     """The text of the page in `data`; None for what is no page. charset: what the server said of the encoding, if
     anything. everything: take all that the page says where nothing stands out as its text. Raises Problem for a page
     whose letters are lost."""
-    from trafilatura import bare_extraction, html2txt  # slow to import, and needed in the process only
+    from trafilatura import bare_extraction  # slow to import, and needed in the process only
 
     text, encoding = decoded_html(data, charset)
-    text = with_exponents(text.replace("\0", ""))
-    tree = _tree(text, everything)
-    if tree is None:
+    text = with_exponents(_NO_CHARACTERS.sub("", text))
+    tree, whole = page_tree(text)
+    if tree is None or not everything and not _is_page(text, tree):
         return None
     title, language, licence = _title(tree), _language(tree), _licence(tree)
-    _drop_hidden(tree)
-    _fill_tables(tree)
+    drop_unsaid(tree)
+    formulas_as_text(tree)
+    drop_layout(tree)
+    make_plain(tree)
+    make_plain_tables(tree)
     # Without favor_recall, text that is in no paragraph of its own is lost where paragraphs stand beside it.
     found = bare_extraction(tree, include_comments=False, include_tables=True, favor_recall=True)
-    blocks = () if found is None or found.body is None else tuple(_levelled(found.body))
+    blocks = () if found is None or found.body is None else tuple(_once(_levelled(found.body)))
     if everything and all(level for level, _ in blocks):
-        tree = _tree(text, everything)  # anew, since it has been taken apart
-        _drop_hidden(tree)
-        blocks = tuple((0, said) for line in html2txt(tree).splitlines() if (said := clean_text(line)))
-    return HtmlText(title, language, licence, blocks, encoding)
+        body = tree.find("body")
+        blocks = tuple((0, line) for line in lines_of(tree if body is None else body))
+    return HtmlText(title, language, licence, blocks, encoding, "" if whole else CUT)
 
 
-def _tree(text: str, everything: bool) -> Any:
-    """None where there is no page; a mere piece of one counts where everything is wanted."""
-    from trafilatura import load_html
+def _is_page(text: str, tree: Any) -> bool:
+    """Whether it says that it is, or looks like one: a single piece of what may be no HTML at all is none."""
+    return "html" in text[:50].lower() or len(tree) > 1 or any(len(part) > 1 for part in tree)
 
-    tree = load_html(text)
-    return load_html(f"<html><body>{text}</body></html>") if tree is None and everything else tree
+
+def _once(blocks: Iterable[tuple[int, str | Grid]]) -> Iterator[tuple[int, str | Grid]]:
+    """Without long paragraphs that were there before: a page has them twice for narrow and wide screens."""
+    before: set[str] = set()
+    for level, said in blocks:
+        if level or isinstance(said, Grid) or len(said) < _LONG or said not in before:
+            yield level, said
+        if isinstance(said, str) and not level:
+            before.add(said)
 
 
 def decoded_html(data: bytes, charset: str = "") -> tuple[str, Encoding]:
@@ -99,9 +107,10 @@ def decoded_html(data: bytes, charset: str = "") -> tuple[str, Encoding]:
 
 def fragment_blocks(markup: str) -> list[str | Grid]:
     """What a piece of HTML says: lines as its blocks make them, then its tables of data."""
-    tree = fragment_fromstring(with_exponents(markup), create_parent="div")
-    _drop_hidden(tree)
-    _fill_tables(tree)
+    tree = fragment_tree(with_exponents(markup))
+    drop_unsaid(tree)
+    formulas_as_text(tree)
+    make_plain_tables(tree)
     tables = []
     for table in list(tree.iter("table")):
         rows = [[cell for cell in row if cell.tag in ("td", "th")] for row in table.iter("tr")]
@@ -110,19 +119,7 @@ def fragment_blocks(markup: str) -> list[str | Grid]:
         if grid is not None and table.getparent() is not None:
             tables.append(grid)
             table.drop_tree()
-    return [*_lines(tree), *tables]
-
-
-def _lines(tree: Any) -> list[str]:
-    pieces: list[str] = []
-    for event, inner in iterwalk(tree, events=("start", "end", "comment", "pi")):
-        if event in ("comment", "pi"):
-            pieces.append(inner.tail or "")
-            continue
-        apart = "" if inner.tag in _WITHIN_LINES else "\n"
-        said = inner.text if event == "start" else inner.tail if inner is not tree else ""
-        pieces += (apart, said or "")
-    return [line for each in "".join(pieces).split("\n") if (line := clean_text(each))]
+    return [*lines_of(tree), *tables]
 
 
 def _title(tree: Any) -> str:
@@ -186,39 +183,6 @@ def _licence_called(url: str) -> str:
     return f"CC {kind.upper()} {version}"
 
 
-def _drop_hidden(tree: Any) -> None:
-    """Take out what readers of the page do not see, as far as the elements themselves say so."""
-    hidden = [
-        element
-        for element in tree.iter("*")
-        if element.tag in _UNSEEN
-        or element.get("hidden") is not None
-        or element.get("aria-hidden", "").lower() == "true"
-        or _HIDDEN_STYLE.search(element.get("style", "").lower())
-    ]
-    for element in hidden:
-        # <html> and <body> themselves are hidden only until a script shows them.
-        if element.tag not in ("html", "body") and element.getparent() is not None:
-            element.drop_tree()
-
-
-def _fill_tables(tree: Any) -> None:
-    """Say in each row of a table with heads what stands there for several, and tell that cells of <thead> are heads."""
-    for cell in tree.xpath("//thead//td"):
-        cell.tag = "th"
-    for cell in tree.xpath("//table[.//th]//*[(self::td or self::th) and @rowspan]"):
-        number, row = cell.get("rowspan").strip(), cell.getparent()
-        if len(cell.text_content()) > MAX_CELL or cell.find(".//table") is not None:
-            continue
-        place = row.index(cell)
-        del cell.attrib["rowspan"]
-        below = row.itersiblings("tr")
-        for _, other in zip(range(min(int(number), MAX_SPAN) - 1 if number.isdecimal() else 0), below, strict=False):
-            copied = deepcopy(cell)
-            copied.tail = None
-            other.insert(min(place, len(other)), copied)
-
-
 def _headed(caption: str, rows: list[list[Cell]]) -> Grid | None:
     """A table of data; None where no words head its columns or rows, since it may be there for the look alone."""
     said = [cell for cell in rows[0] if cell.text] if rows else []
@@ -265,6 +229,9 @@ def _line(text: str | None) -> Any:
 
 def _table(element: Any) -> Grid | None:
     rows = [[Cell(_text(cell), cell.get("role") == "head") for cell in row][:MAX_COLUMNS] for row in element]
+    for row in rows:
+        if len(row) > 2 and not any(cell.text or cell.head for cell in row[1:]):
+            row[1:] = [Cell(None, False)] * (len(row) - 1)  # what stands over the rows below
     return _headed("", rows)
 
 

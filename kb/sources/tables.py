@@ -44,11 +44,7 @@ class Grid:
 def grid_of(caption: str, cells: Sequence[Sequence[Cell]], data: bool) -> Grid | None:
     """The table that rows of cells are; None for one that holds no data. `data` says that it does, whatever its look:
     without heads it may only lay out what stands side by side."""
-    head: list[str] = []
-    first = 0
-    while first < len(cells) and _heads(cells[first]):
-        head = _under(head, cells[first])
-        first += 1
+    head, first = heads_of(cells)
     if not head and data and _looks_like_heads(cells):
         head, first = [cell.text or "" for cell in cells[0]], 1
     rows = [tuple(cell.text for cell in row) for row in cells[first:]]
@@ -61,6 +57,16 @@ def grid_of(caption: str, cells: Sequence[Sequence[Cell]], data: bool) -> Grid |
     if not head and width == 2:
         rows = [(": ".join(cell for cell in row if cell), None) for row in rows]
     return Grid(caption, head, rows)
+
+
+def heads_of(cells: Sequence[Sequence[Cell]]) -> tuple[list[str], int]:
+    """The words that head the columns, all that stand over each; and in how many rows they stand."""
+    head: list[str] = []
+    first = 0
+    while first < len(cells) and _heads(cells[first]):
+        head = _under(head, cells[first])
+        first += 1
+    return head, first
 
 
 def _heads(row: Sequence[Cell]) -> bool:

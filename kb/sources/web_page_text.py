@@ -35,7 +35,7 @@ class PageText:
     language: str
     licence: str
     sections: tuple[Section, ...]
-    left_out: str = ""  # of tables, as a sentence
+    left_out: str = ""  # as sentences
 
     @property
     def length(self) -> int:
@@ -78,7 +78,7 @@ def extract(data: bytes, content_type: str, charset: str = "") -> PageText | Non
     if found is None:
         return None
     _, whole, left_out = outlined(found.title, found.blocks)
-    return _page(found.title, found.language, found.licence, whole, left_out)
+    return _page(found.title, found.language, found.licence, whole, " ".join(filter(None, (left_out, found.left_out))))
 
 
 def _page(

@@ -7,10 +7,14 @@ import pytest
 from kb.records import Section, clean_text
 from kb.sources.file_text import parse
 from kb.sources.html_text import html_text
+from kb.sources.html_tree import CUT
 from kb.sources.web_page_text import extract
 
 BEFORE = "This is the list that we give to everybody who comes along to the camp in the mountains every single year."
 AFTER = "Whoever has forgotten something can borrow it from the store in the village, which is open in the morning."
+
+
+MILL = "The mill of Xanten was built in the year 1811 by the people of the valley beside the quiet river."
 
 
 def page(inside: str, head: str = "<title>Camp</title>") -> bytes:
@@ -71,3 +75,89 @@ def test_text_in_no_paragraph_of_its_own_is_read_beside_paragraphs():
     article = "".join(f"<p>{one}</p>" if n % 2 else f"<div>{one}</div>" for n, one in enumerate(said))
     page = f"<html><body><article><h1>The mill</h1>{article}</article></body></html>"
     assert [text for level, text in html_text(page.encode()).blocks if not level] == said
+
+
+def lines(inside: str, head: str = "<title>Camp</title>") -> list[str]:
+    """Of the article, but for what stands at both of its ends."""
+    found = parse("html", page(inside, head))
+    said = [line for section in found.sections for line in (*section.path, *section.text.split("\n"))]
+    return [line for line in said if line not in (BEFORE, AFTER)]
+
+
+AROUND = "".join(f"<p>In the year {n} there was a mill of that name in the valley.</p>" for n in range(1820, 1840))
+
+
+@pytest.mark.parametrize(
+    "holder",
+    ["<figure><img src=a><figcaption>{}</figcaption></figure>", "<form><p>{}</p><input></form>", "<center>{}</center>",
+     "<aside><h3>Facts</h3><p>{}</p></aside>", "<details><summary>More</summary>{}</details>", "<section>{}</section>",
+     "<fieldset><legend>Mill</legend>{}</fieldset>", "<legend>{}</legend>", "<address>{}</address>",
+     "<dialog open>{}</dialog>",
+     "<menu><li>{}</li></menu>", "<my-box>{}</my-box>", "<div>{}</div>", "<marquee>{}</marquee>",
+     "<map><p>{}</p></map>",
+     "<font>{}</font>", "<xmp>{}</xmp>", "<noindex>{}</noindex>", "<blockquote>{}</blockquote>", "<pre>{}</pre>", "{}"],
+)  # fmt: skip
+@pytest.mark.parametrize("frame", ["<article>{}</article>", "<form id=aspnetForm>{}</form>", "{}"])
+def test_prose_is_read_wherever_it_stands(holder, frame):
+    body = frame.format(AROUND + holder.format(MILL) + AROUND)
+    data = f"<html><head><title>Camp</title></head><body>{body}</body></html>".encode()
+    said = "\n".join(section.text for section in parse("html", data).sections)
+    assert said.split("\n").count(MILL) == 1
+    assert MILL in "".join(section.text for section in extract(data, "text/html").sections)
+
+
+@pytest.mark.parametrize(
+    "inside",
+    ["<aside><ul><li><a href=a>Fifty more mills that are worth a visit.</a></li></ul></aside>",
+     "<template>{}</template>",
+     "<form><label>Your name</label><input><button>Send</button></form>", "<noscript><p>{}</p></noscript>",
+     "<video>{}</video>", "<dialog><p>{}</p></dialog>", "<figure><figcaption>Photo: A. Miller</figcaption></figure>",
+     "<p class='d-none'>{}</p>", "<select><option>{}</option></select>"],
+)  # fmt: skip
+def test_what_is_for_use_or_unseen_is_not_read(inside):
+    assert lines(AROUND + inside.format(MILL)) == lines(AROUND)
+
+
+def test_words_in_a_line_are_whole_and_all_there():
+    said = "<p>On <time>May 3</time> in <span class=c><time>1811</time></span> the <label>new</label> "
+    said += "<output>mill</output> b<b>ur</b>n<wbr>ed<ruby>!<rt>x</rt></ruby></p>"
+    assert lines(said) == ["On May 3 in 1811 the new mill burned!"]
+    said = "Visit us:<address>12 Mill Road</address>Open. It is open in the morning."
+    assert lines(said)[:2] == ["Visit us:", "12 Mill Road"]
+
+
+def test_what_stands_beside_prose_comes_with_it():
+    inside = f"<div>{MILL}</div><div>Height: 9 m</div><div>Wheels: 2</div>"
+    assert lines(AROUND + inside)[-3:] == [MILL, "Height: 9 m", "Wheels: 2"]
+
+
+def test_a_page_without_a_frame_keeps_its_headings():
+    data = f"<html><body><h1>Mills</h1>{AROUND}<h2>Xanten</h2><p>{MILL}</p></body></html>".encode()
+    assert parse("html", data).sections[-1] == Section(("Xanten",), MILL)
+
+
+def test_tables_that_only_lay_out_leave_paragraphs_and_headings():
+    data = f"<html><body><table><tr><td>Menu</td><td><h1>Mills</h1><p>{MILL}</p><h2>Then</h2>{AROUND}</td></tr></table>"
+    found = parse("html", data.encode()).sections
+    assert MILL in found[0].text.split("\n") and found[1].path == ("Then",) and len(found[1].text.split("\n")) == 20
+
+
+def test_long_text_that_a_page_has_twice_is_read_once():
+    assert lines(f"<p>{MILL}</p><p>Yes.</p><div><p>{MILL}</p></div><p>Yes.</p>") == [MILL, "Yes.", "Yes."]
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "times"),
+    [("<p><font>", "", 300), ("<div>", "</div>", 400), ("<p>a <font><b>", "", 1100), ("<div>", "", 2100),
+     ("<x-y>", "", 400),
+     ("<ul><li>", "</li></ul>", 400), ("<table><tr><td>", "</td></tr></table>", 300), ("<section><a>", "", 400)],
+)  # fmt: skip
+def test_text_is_read_however_deep_it_lies(begin, end, times):
+    data = f"<html><body><p>{BEFORE}</p>{begin * times}<h2>Mill</h2><p>{MILL}</p>{end * times}<p>{AFTER}</p>".encode()
+    said = [line for section in parse("html", data).sections for line in section.text.split("\n")]
+    assert said[0] == BEFORE and said[-2:] == [MILL, AFTER]
+
+
+def test_what_lies_too_deep_is_told():
+    data = f"<html><body><p>{BEFORE}</p>".encode() + b"<blockquote>" * 2100 + b"x"
+    assert parse("html", data).notes == (CUT,) and extract(data, "text/html").left_out == CUT

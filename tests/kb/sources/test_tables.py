@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from lxml.html import fragment_fromstring
 
 from kb.records import Section
 from kb.sources import tables
 from kb.sources.file_text import parse
+from kb.sources.html_tables import make_plain_tables
 from kb.sources.wikitext import read_article
 from tests.kb.sources.test_html_text import page
 from tests.support.waiting import without_blow_up
@@ -188,6 +190,40 @@ def test_tables_of_web_pages():
     assert found[1].text == "Name: Everest; Height: 8849 m; Land: Nepal\nName: Lhotse; Height: 8516 m; Land: Nepal"
 
 
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        # Heads over heads, which span rows and columns.
+        ("<thead><tr><th rowspan=2>City</th><th colspan=2>Population</th></tr>"
+         "<tr><th>2011</th><th>2021</th></tr></thead>"
+         "<tr><td>Ulm</td><td>1</td><td>2</td></tr>", ["City: Ulm; Population 2011: 1; Population 2021: 2"]),
+        ("<tr><th colspan=2>Population<th rowspan=2>City<tr><th>2011<th>2021<tr><td>1<td>2<td>Ulm",
+         ["Population 2011: 1; Population 2021: 2; City: Ulm"]),
+        ("<thead><tr><td>A</td><td colspan=2>B</td></tr><tr><td></td><td>C</td><td>D</td></tr></thead>"
+         "<tr><td>1</td><td>2</td><td>3</td></tr>", ["A: 1; B C: 2; B D: 3"]),
+        # A head over all is the title; a cell over all stands alone; spans of cells keep columns in their places.
+        ("<tr><th colspan=3>Results<tr><th>A<th>B<th>C<tr><td colspan=3>Then<tr><td colspan=2>1<td>3",
+         ["Then", "A: 1; C: 3"]),
+        ("<tr><th>A<th>B<th>C<tr><td rowspan=2>1<td>2<td rowspan=2>3<tr><td>4",
+         ["A: 1; B: 2; C: 3", "A: 1; B: 4; C: 3"]),
+        # Lists and lines within cells.
+        ("<tr><th>Name<th>Says<tr><td>Ulm<td><ul><li>a</li><li>b<ul><li>c</li></ul></li></ul>",
+         ["Name: Ulm; Says: a, b, c"]),
+        ("<tr><th>Name<th>Says<tr><td>Ulm<td><dl><dt>M</dt><dd>q</dd><dt>N:</dt><dd>r</dd></dl>",
+         ["Name: Ulm; Says: M: q, N: r"]),
+        ("<tr><th>Name<br>(old)<th>Says<tr><td>x<br>y<br>(z)<td><p>So.</p><p>Yes</p><div>No</div>",
+         ["Name (old): x, y (z); Says: So. Yes, No"]),
+        ("<tr><th colspan=2>Ulm<tr><th>Languages<td><ul><li>German</li><li>French</li></ul>"
+         "<tr><th>Area<td>12 km<sup>2</sup>",
+         ["Languages: German, French", "Area: 12 km²"]),
+        ("<tr><td>Languages<td><ul><li><a href=a>German</a></li><li>French</li></ul>", ["Languages | German, French"]),
+    ],
+)  # fmt: skip
+def test_forms_of_tables_of_web_pages(table, said):
+    found = parse("html", page(f"<table>{table}</table>")).sections
+    assert [line for section in found for line in section.text.split("\n")][1:-1] == said
+
+
 def test_tables_of_markdown():
     text = "# Peaks\n\nHigh.\n\n| Name | Height |\n| --- | --- |\n| **Everest** | 8849 m |\n| Lhotse | |\n\nAfter.\n"
     text += "\n<table><tr><th>River</th><th>Length</th></tr><tr><td>Nile</td><td>6650 km</td></tr></table>\n"
@@ -210,3 +246,10 @@ def test_time_grows_with_the_length_only(unit):
     text = unit * (80_000 // len(unit))
     with without_blow_up():
         read_article(f"{{|\n{text}\n|}}\n" + "|}\n" * 50)
+
+
+def test_spans_of_web_pages_are_bounded():
+    rows = "<tr><td rowspan=999 colspan=999>x<th colspan=9999999999>y" * 60
+    tree = fragment_fromstring(f"<table><tr><th>A<th>B{rows}</table>")
+    make_plain_tables(tree)
+    assert len(tree.findall(".//tr")) == 61 and len(tree.xpath(".//td|.//th")) < 60 * (tables.MAX_COLUMNS + 3)
