@@ -245,16 +245,17 @@ class FLMRModelForRetrieval(StrictModel):
 
     def doc(
         self,
-        input_ids: torch.Tensor,
-        attention_mask: torch.Tensor,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
         pixel_values: torch.Tensor | None = None,
         image_features: torch.Tensor | None = None,
     ) -> FLMRContextOutput:
-        """Encodes documents: `input_ids`, `attention_mask` (B, L) int64; where the configuration lets documents have
-        photos, `pixel_values` or `image_features` as in `query`."""
+        """Encodes documents of text, pictures or both: `input_ids`, `attention_mask` (B, L) int64; where the
+        configuration lets documents have pictures, `pixel_values` or `image_features` as in `query`. The rows of
+        pictures come first, `mapping_network_prefix_length` for each."""
         config = self.config
         rows, masks = [], []
-        if config.context_concat_output_from_text_encoder:
+        if config.context_concat_output_from_text_encoder and input_ids is not None:
             separate = config.separate_query_and_context_text_encoder
             encoder = self.context_text_encoder if separate else self.query_text_encoder
             linear = self.context_text_encoder_linear if separate else self.query_text_encoder_linear
@@ -267,8 +268,9 @@ class FLMRModelForRetrieval(StrictModel):
             projection = self.context_vision_projection if separate else self.query_vision_projection
             features = self.vision_features(pixel_values, image_features, separate=separate)
             if features is not None:
-                rows.append(projection(features[0]).reshape(len(features[0]), -1, config.dim))
-                masks.append(rows[-1].new_ones(rows[-1].shape[:2], dtype=torch.bool))
+                pictures = projection(features[0]).reshape(len(features[0]), -1, config.dim)
+                rows.insert(0, pictures)
+                masks.insert(0, pictures.new_ones(pictures.shape[:2], dtype=torch.bool))
         elif pixel_values is not None or image_features is not None:
             raise ValueError("by its configuration this model takes no photos with documents")
         if not rows:

@@ -128,6 +128,23 @@ def test_the_authors_small_checkpoints_give_the_authors_numbers(name):
     assert torch.allclose(both.loss, expected["loss"], rtol=0, atol=1e-5)
 
 
+@needs_shared
+@torch.no_grad()
+def test_documents_with_pictures_give_the_authors_numbers():
+    loaded = FLMRModelForRetrieval.from_pretrained(SHARED / "flmr_docimg").eval()
+    expected = load_file(SHARED / "flmr_docimg" / "expected.safetensors")
+    texts = json.loads((SHARED / "flmr_docimg" / "inputs.json").read_text())
+    words = load_tokenizer(SHARED / "flmr_docimg" / "context_tokenizer")
+    document = tokenize_documents(words, texts["documents"], 64, pad_to_max=True)
+    assert torch.equal(document[0], expected["context_input_ids"])
+    pictures = expected["context_pixel_values"]
+    of = {"both": (*document, pictures), "text": document, "image": (None, None, pictures)}
+    for name, given in of.items():
+        found = loaded.doc(*given)
+        assert torch.allclose(found.late_interaction_output, expected[name], rtol=0, atol=1e-5), name
+        assert torch.equal(found.context_mask, expected[f"{name}_mask"]), name
+
+
 @torch.no_grad()
 def test_the_full_size_gives_the_authors_numbers(wheel_cache):
     expected = load_file(GOLDEN / "real_B_expected.safetensors")
@@ -288,8 +305,8 @@ def test_documents_may_have_photos(folder, separate):
     out = made.doc(ids, mask, photo)
     plain = made.doc(ids, mask)
     assert out.late_interaction_output.shape == (2, ids.shape[1] + 4, 16)
-    assert torch.equal(out.late_interaction_output[:, : ids.shape[1]], plain.late_interaction_output)
-    assert out.context_mask[:, -4:].all() and torch.equal(out.context_mask[:, :-4], plain.context_mask)
+    assert torch.equal(out.late_interaction_output[:, 4:], plain.late_interaction_output)
+    assert out.context_mask[:, :4].all() and torch.equal(out.context_mask[:, 4:], plain.context_mask)
     tower = made.context_vision_encoder if separate else made.query_vision_encoder
     given_features = made.doc(ids, mask, image_features=tower(photo)[0])
     assert torch.allclose(given_features.late_interaction_output, out.late_interaction_output, atol=1e-6)
