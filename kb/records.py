@@ -85,6 +85,13 @@ class GivenPicture(Picture):
 
     read: Callable[[], bytes] | None = field(default=None, compare=False, repr=False)
 
+    @property
+    def told(self) -> str | dict[str, object]:
+        """What a record says of it: its name alone, as it was before pictures had more, where that and an address are
+        all that is known."""
+        more = {name: said for name, said in vars(self).items() if name not in ("name", "url", "read") and said}
+        return {"name": self.name, "url": self.url} | more if more else self.name
+
 
 @dataclass(frozen=True)
 class Skipped:
@@ -134,10 +141,9 @@ class DocumentRecord:
             {name: said for name, said in vars(section).items() if said or name != "pictures"}
             for section in self.sections
         ]
-        told["pictures"] = [
-            {name: said for name, said in vars(picture).items() if name != "read"} for picture in self.pictures
-        ]
-        for name in ("sections", "pictures"):
+        told["images"] = [picture.told for picture in self.pictures]
+        del told["pictures"]
+        for name in ("sections", "images"):
             if not told[name]:
                 del told[name]
         said = json.dumps(told, ensure_ascii=True, sort_keys=True)

@@ -42,7 +42,8 @@ def source(
     """
 
     def read(_cache_dir: Path):
-        return None, records(read_rows(path, ("text",)), lambda row: document(_valued(row), licence, language))
+        rows = read_rows(path, ("text",))
+        return None, records(rows, lambda row: document(_valued(row), licence, language, path.parent))
 
     return make_source(corpus, title, licence, language, "", read)
 

@@ -32,7 +32,7 @@ def source(
 
     def read(_cache_dir: Path):
         check_file(path)
-        return None, records(_rows(path), lambda row: document(row, licence, language))
+        return None, records(_rows(path), lambda row: document(row, licence, language, path.parent))
 
     return make_source(corpus, title, licence, language, "", read)
 

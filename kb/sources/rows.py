@@ -1,7 +1,8 @@
 """Rows with named columns, from whatever file, as records of documents.
 
-Columns: text; and where they are there id, title, url, language, licence, topic, description, image, images. Knows
-nothing of files: readers give (where, row), what is wrong with a row comes back as Skipped, and a Note as it is.
+Columns: text; and where they are there id, title, url, language, licence, topic, description, and those of
+kb/sources/row_pictures.py. Knows nothing of files: readers give (where, row), what is wrong with a row comes back as
+Skipped, and a Note as it is.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from kb.records import (
     UNKNOWN_LANGUAGE,
     UNKNOWN_LICENCE,
     DocumentRecord,
-    GivenPicture,
     Item,
     Note,
     Section,
@@ -29,11 +29,10 @@ from kb.records import (
 from kb.sources.encodings import spoilt
 from kb.sources.kinds import LANGUAGE, LICENCE, NAMED, Field, SourceKind, Values, first_documents
 from kb.sources.lines import MOST_CHARACTERS
+from kb.sources.row_pictures import pictures_in, web_address
 
 _MOST = {"title": 1000, "licence": 64, "topic": 1000, "description": 10_000}  # characters
-_MOST_URL, _MOST_IMAGES = 2000, 100
 _LONGEST_KEY = 400  # leaves room for the corpus and the position in the 512 characters of a passage's name
-_WEB = re.compile(r'https?://[^\s<>"]+', re.IGNORECASE)
 _LANGUAGE = re.compile(r"(?=.{1,16}\Z)[A-Za-z]+(?:[-_][A-Za-z0-9]+)*")  # BCP 47 and the like
 # A corpus's name is part of its passages' ids and of the names of index folders.
 _CORPUS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -137,8 +136,11 @@ def records(
             yield record
 
 
-def document(row: Mapping[str, object], licence: str, language: str) -> DocumentRecord:
-    """The document that a row tells of; `licence` and `language` are for rows that name none. Raises Problem.
+def document(
+    row: Mapping[str, object], licence: str, language: str, folder: Path | None = None
+) -> DocumentRecord:
+    """The document that a row tells of; `licence` and `language` are for rows that name none. Raises Problem. Files of
+    pictures that it names are read from `folder`; None: from nowhere.
 
     Without an id the key comes from what the row says. An address that is not one of the web is left out.
     """
@@ -166,7 +168,7 @@ def document(row: Mapping[str, object], licence: str, language: str) -> Document
         description=told["description"],
         topic=told["topic"],
         sections=(Section((), text),),
-        pictures=_pictures(row),
+        pictures=pictures_in(row, folder),
     )
     if key:
         return record
@@ -187,32 +189,6 @@ def passage(row: Mapping[str, object], id: str, text: str, licence: str, languag
     if not kept.strip():
         raise Problem(f"It has no {text}.")
     return DocumentRecord(safe_key(key), "", "", language, licence, (kept,))
-
-
-def web_address(url: str) -> str:
-    """`url` where it is one of the web, else ""."""
-    url = url.strip()
-    return url if len(url) <= _MOST_URL and url.isprintable() and _WEB.fullmatch(url) else ""
-
-
-def _pictures(row: Mapping[str, object]) -> tuple[GivenPicture, ...]:
-    several = row.get("images")
-    # In a cell they stand with spaces between.
-    names = several.split() if isinstance(several, str) else several or []
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise Problem("Its images are not a list of texts.")
-    names = [name.strip() for name in [*([_text(row, "image")] if row.get("image") else []), *names]]
-    if len(names) > _MOST_IMAGES:
-        raise Problem(f"It has more than {_MOST_IMAGES} images.")
-    for name in filter(None, names):
-        if not (web_address(name) or _inside(name)):
-            raise Problem(f"Its image {shown(name)!r} is neither an address of the web nor a file in the folder.")
-    return tuple(GivenPicture(name, url=web_address(name)) for name in dict.fromkeys(filter(None, names)))
-
-
-def _inside(name: str) -> bool:
-    plain = name.isprintable() and not re.search(r"[\\:]", name) and not name.startswith(("/", "~"))
-    return plain and len(name) <= _MOST_URL and ".." not in name.split("/")
 
 
 def _long_text(row: Mapping[str, object], name: str) -> str:
