@@ -17,7 +17,7 @@ from kb.sources.bounded_process import BoundedProcess, serve
 from kb.sources.encodings import Encoding, decoded, guess_told
 from kb.sources.exponents import with_exponents
 from kb.sources.html_text import fragment_blocks, html_text
-from kb.sources.outline import Blocks, outlined, sections
+from kb.sources.outline import Blocks, Shown, outlined, sections
 from kb.sources.tables import Cell, Grid, grid_of
 
 SECONDS = 120.0  # for a document
@@ -40,6 +40,7 @@ class Parsed:
     title: str
     sections: tuple[Section, ...]
     notes: tuple[str, ...] = ()
+    pictures: tuple[Shown, ...] = ()  # those that the sections have by their numbers
 
 
 class Parser:
@@ -58,8 +59,8 @@ class Parser:
             raise Problem("What reads it broke down over it; it is damaged or made to do that.") from None
         if "fault" in said:
             raise Problem(said["fault"])
-        sections = tuple(Section(tuple(path), text) for path, text in said["sections"])
-        return Parsed(said["title"], sections, tuple(said["notes"]))
+        sections = tuple(Section(tuple(path), text, tuple(shown)) for path, text, shown in said["sections"])
+        return Parsed(said["title"], sections, tuple(said["notes"]), tuple(Shown(*each) for each in said["pictures"]))
 
     def close(self) -> None:
         """End the process, if there is one."""
@@ -75,7 +76,7 @@ def parse(kind: str, data: bytes, seconds: float = SECONDS) -> Parsed:
         size += len(section.text)
         if size > MOST_CHARACTERS:
             notes = (*parsed.notes, f"What follows its first {MOST_CHARACTERS:,} characters is left out.")
-            parsed = Parsed(parsed.title, tuple(kept), notes)
+            parsed = replace(parsed, sections=tuple(kept), notes=notes)
             break
         kept.append(section)
     if not kept:
@@ -100,7 +101,7 @@ def _markdown(data: bytes) -> Parsed:
             title = clean_text(named[1]).strip("\"'") if named else ""
         else:  # text; with the rule below it, it would be a heading
             text = f"{said}\n{text}"
-    blocks: list[tuple[int, str | Grid]] = []
+    blocks: list[tuple[int, str | Grid | Shown]] = []
     level, rows = 0, None
     for token in MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text):
         if token.type == "heading_open":
@@ -121,6 +122,8 @@ def _markdown(data: bytes) -> Parsed:
             blocks.append((0, token.content))
         elif token.type == "inline":
             children = _unstruck(token.children or [])
+            images = [child for child in children if child.type == "image"]
+            blocks += ((0, Shown(str(each.attrs["src"]), clean_text(each.content))) for each in images)
             said = "".join(
                 child.content
                 if child.type in ("text", "code_inline", "image") or _raises(child)
@@ -147,8 +150,9 @@ def _is_front_matter(said: str) -> bool:
 
 
 def _parsed(title: str, blocks: Blocks, encoding: Encoding) -> Parsed:
-    title, found, note = outlined(title, blocks)
-    return Parsed(title, found, (*_notes(encoding), *([note] if note else ())))
+    found = outlined(title, blocks)
+    notes = (*_notes(encoding), *([found.note] if found.note else ()))
+    return Parsed(found.title, found.sections, notes, found.pictures)
 
 
 def _unstruck(tokens: list) -> list:
@@ -205,8 +209,9 @@ def _notes(encoding: Encoding) -> tuple[str, ...]:
 def _answer(about: dict[str, str], data: bytes) -> dict[str, object]:
     try:
         parsed = parse(about["kind"], data, float(about["seconds"]))
-        sections = [[section.path, section.text] for section in parsed.sections]
-        return {"title": parsed.title, "sections": sections, "notes": parsed.notes}
+        sections = [[section.path, section.text, section.pictures] for section in parsed.sections]
+        pictures = [[picture.name, picture.caption] for picture in parsed.pictures]
+        return {"title": parsed.title, "sections": sections, "notes": parsed.notes, "pictures": pictures}
     except Problem as problem:
         return {"fault": str(problem)}
     except ImportError:

@@ -1,4 +1,6 @@
-"""Documents in a folder and the folders below it: text, Markdown, web pages and PDFs, a file each.
+"""Documents in a folder and the folders below it: text, Markdown, web pages and PDFs, a file each, with the pictures
+that they refer to, and those that have a document's name. Of a folder that holds nothing but pictures each is a
+document, called as its file.
 
 Links are not followed, so nothing outside the folder is read; hidden files are left alone, and those with other endings
 passed over and counted.
@@ -11,17 +13,33 @@ import hashlib
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from posixpath import dirname, join, normpath
+from urllib.parse import unquote, urlsplit
 
+from common.photo_formats import ENDINGS
 from common.problems import Problem, unreadable
 from common.text import shown
-from kb.records import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, DocumentRecord, Item, Note, Skipped, Source
-from kb.sources.file_text import SECONDS, Parser, parse
+from kb.records import (
+    UNKNOWN_LANGUAGE,
+    UNKNOWN_LICENCE,
+    DocumentRecord,
+    GivenPicture,
+    Item,
+    Note,
+    Section,
+    Skipped,
+    Source,
+)
+from kb.sources.file_text import SECONDS, Parsed, Parser, parse
 from kb.sources.kinds import LANGUAGE, LICENCE, NAMED, Field, SourceKind
+from kb.sources.outline import Shown
+from kb.sources.picture_files import reader
+from kb.sources.row_pictures import web_address
 from kb.sources.rows import key_like, made_by, make_source, safe_key
 
 FILES = {
@@ -31,7 +49,23 @@ MOST_BYTES = {"txt": 16 << 20, "md": 16 << 20, "html": 16 << 20, "pdf": 128 << 2
 _MOST_FILES = 1_000_000
 _MOST_DEEP = 64
 _PREVIEW_SECONDS = 10.0  # for a document
+_PREVIEWED_FILES = 2_000  # looked at for a preview
 _TOLD_ENDINGS = 8  # of files that are passed over
+
+
+@dataclass(frozen=True)
+class _File:
+    """place: its path below the folder, with slashes. fault: what is wrong with it, or "". pictures: the files of those
+    that have its name."""
+
+    place: str
+    fault: str = ""
+    pictures: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """What reads it; "" for a picture, and for a folder that cannot be read."""
+        return FILES.get(_ending(self.place), "")
 
 
 def source(
@@ -50,12 +84,13 @@ def source(
 
     def read(_cache_dir: Path):
         passed: Counter[str] = Counter()
-        files = list(islice(_files(folder, passed), _MOST_FILES + 1))
-        if len(files) > _MOST_FILES:
+        found = list(islice(_files(folder, passed), _MOST_FILES + 1))
+        if len(found) > _MOST_FILES:
             raise Problem(f"{shown(folder)} holds more than {_MOST_FILES:,} files; divide it.")
+        files = _illustrated(found)
         return len(files), _documents(folder, files, licence, language, SECONDS, passed)
 
-    nothing = f"{shown(folder)} holds no file of the kinds {', '.join(FILES)}."
+    nothing = f"{shown(folder)} holds no file of the kinds {', '.join(FILES)}, and no picture."
     return replace(make_source(corpus, title, licence, language, "", read), whole=True, nothing=nothing)
 
 
@@ -64,7 +99,7 @@ def preview(folder: Path, count: int) -> list[Item]:
 
     A document gets ten seconds. Raises Problem when the folder cannot be read.
     """
-    files = _files(folder)
+    files = _illustrated(list(_first(_files(folder), count)))
     with closing(_documents(folder, files, UNKNOWN_LICENCE, UNKNOWN_LANGUAGE, _PREVIEW_SECONDS)) as found:
         return list(islice(found, count))
 
@@ -74,51 +109,96 @@ def look(folder: Path) -> str:
 
     Raises Problem when the folder cannot be read."""
     seen = hashlib.sha256()
-    for place, fault in _files(folder):
+    for file in _files(folder):
+        told = (file.place, file.fault)
         try:
-            about = os.lstat(folder / place)
-            told = (place, fault, about.st_size, about.st_mtime_ns, about.st_ino)
+            about = os.lstat(folder / file.place)
+            told += (about.st_size, about.st_mtime_ns, about.st_ino)
         except OSError:  # it is gone again
-            told = (place, fault)
+            pass
         seen.update(repr(told).encode("utf-8", "surrogatepass"))
     return seen.hexdigest()
 
 
 def _documents(
     folder: Path,
-    files: Iterable[tuple[str, str]],
+    files: Iterable[_File],
     licence: str,
     language: str,
     seconds: float,
     passed: Counter[str] | None = None,
 ) -> Iterator[Item]:
     with closing(Parser(seconds)) as parser:
-        for place, fault in files:
-            where = shown(place, 400)
-            kind = FILES.get(os.path.splitext(place)[1].lower(), "")
+        for file in files:
+            where = shown(file.place, 400)
+            name = os.path.splitext(os.path.basename(file.place))[0]
+            named = shown(name.replace("_", " ").strip())
             try:
-                if fault:
-                    raise Problem(fault)
-                content = _content(folder / place, MOST_BYTES[kind])
-                parsed = parse(kind, content) if kind == "txt" else parser.parse(kind, content)
+                if file.fault:
+                    raise Problem(file.fault)
+                if not file.kind:
+                    parsed = Parsed(named, (Section((), named),))
+                else:
+                    content = _content(folder / file.place, MOST_BYTES[file.kind])
+                    parsed = parse(file.kind, content) if file.kind == "txt" else parser.parse(file.kind, content)
             except Problem as problem:
                 # What was there of it, or below it, stays.
-                yield Skipped(where, str(problem), safe_key(place) if kind else key_like(place) + "/")
+                below = file.kind or _ending(file.place) in ENDINGS
+                yield Skipped(where, str(problem), safe_key(file.place) if below else key_like(file.place) + "/")
                 continue
-            name = os.path.splitext(os.path.basename(place))[0]
             yield DocumentRecord(
-                key=safe_key(place),
-                title=parsed.title or shown(name.replace("_", " ").strip()),
+                key=safe_key(file.place),
+                title=parsed.title or named,
                 url="",
                 language=language,
                 licence=licence,
                 texts=(),
                 sections=parsed.sections,
+                pictures=_pictures(folder, file, parsed.pictures),
             )
             for said in parsed.notes:
                 yield Note(where, said)
     if passed:
         yield Note(shown(folder), _passed_over(passed), whole=True)
+
+
+def _pictures(folder: Path, file: _File, referred: Iterable[Shown]) -> tuple[GivenPicture, ...]:
+    """Those that a document refers to, in their order, and those that have its name."""
+    found = []
+    for each in referred:
+        address = web_address(each.name)
+        # What leads out of the folder is refused where it is read.
+        name = each.name if address else normpath(join(dirname(file.place), unquote(urlsplit(each.name).path)))
+        found.append(GivenPicture(name, each.caption, url=address, read=None if address else reader(folder, name)))
+    return (*found, *(GivenPicture(place, read=reader(folder, place)) for place in file.pictures))
+
+
+def _first(files: Iterator[_File], count: int) -> Iterator[_File]:
+    """The files as far as so many documents and the pictures between them go."""
+    documents = 0
+    for file in islice(files, _PREVIEWED_FILES):
+        documents += bool(file.kind or file.fault)
+        if documents > count:
+            return
+        yield file
+
+
+def _illustrated(found: Sequence[_File]) -> list[_File]:
+    """The documents among the files, with the pictures that have their names; the pictures, where there is nothing
+    else."""
+    documents = [file for file in found if file.kind or file.fault]
+    pictures: dict[str, list[str]] = {}
+    for file in found:
+        if not file.kind and not file.fault:
+            pictures.setdefault(os.path.splitext(file.place)[0], []).append(file.place)
+    if not documents:
+        return [replace(file, pictures=(file.place,)) for file in found]
+    beside = (pictures.get(os.path.splitext(file.place)[0], ()) for file in documents)
+    return [replace(file, pictures=tuple(those)) for file, those in zip(documents, beside, strict=True)]
+
+
+def _ending(place: str) -> str:
+    return os.path.splitext(place)[1].lower()
 
 
 def _passed_over(passed: Counter[str]) -> str:
@@ -130,9 +210,9 @@ def _passed_over(passed: Counter[str]) -> str:
     )
 
 
-def _files(folder: Path, passed: Counter[str] | None = None) -> Iterator[tuple[str, str]]:
-    """(path below the folder with slashes, "" or what is wrong with it), in order, found as they are asked for; endings
-    of files that are passed over are counted."""
+def _files(folder: Path, passed: Counter[str] | None = None) -> Iterator[_File]:
+    """Documents, pictures and what is wrong, in order, found as they are asked for; endings of files that are passed
+    over are counted."""
     if not folder.is_dir():
         what = "is not a folder" if folder.exists() else "does not exist"
         raise Problem(f"{shown(folder)} {what}; give the path of a folder with documents.")
@@ -140,7 +220,7 @@ def _files(folder: Path, passed: Counter[str] | None = None) -> Iterator[tuple[s
     while todo:
         place, depth, fault = todo.pop()
         if depth is None or fault:
-            yield place, fault
+            yield _File(place, fault)
             continue
         try:
             with os.scandir(folder / place) as entries:
@@ -148,11 +228,11 @@ def _files(folder: Path, passed: Counter[str] | None = None) -> Iterator[tuple[s
         except OSError as problem:
             if not place:
                 raise unreadable(folder, problem) from None
-            yield place, f"The folder cannot be read ({problem.strerror or problem})."
+            yield _File(place, f"The folder cannot be read ({problem.strerror or problem}).")
             continue
         for entry in found:
             below = f"{place}/{entry.name}" if place else entry.name
-            ending = os.path.splitext(entry.name)[1].lower()
+            ending = _ending(entry.name)
             wanted = ending in FILES
             if entry.is_dir(follow_symlinks=False):
                 fault = f"It lies more than {_MOST_DEEP} folders deep." if depth == _MOST_DEEP else ""
@@ -161,7 +241,7 @@ def _files(folder: Path, passed: Counter[str] | None = None) -> Iterator[tuple[s
                 fault = "It is a link, and links are not followed; put what it leads to into the folder."
                 todo.append((below, None, fault))
             elif entry.is_file(follow_symlinks=False):
-                if wanted:
+                if wanted or ending in ENDINGS:
                     todo.append((below, None, ""))
                 elif passed is not None:
                     passed[shown(ending, 20)] += 1
@@ -194,7 +274,7 @@ KIND = SourceKind(
     "A folder on the machine that runs this page",
     (
         Field(
-            "what", "Folder", "DIR", "Its path there. Text, Markdown, web pages and PDFs in it and below it are read.",
+            "what", "Folder", "DIR", "Its path there. Texts, Markdown, web pages, PDFs and pictures below it are read.",
             value="path", required=True, where=True,
         ),
         NAMED, LICENCE, LANGUAGE,

@@ -1,23 +1,43 @@
-"""Documents as a title and sections, made of headings, paragraphs and tables in their order. Knows nothing of where
-those are from."""
+"""Documents as a title and sections, made of headings, paragraphs, tables and pictures in their order. Knows nothing of
+where those are from."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from kb.records import Section, clean_text
 from kb.sources.tables import Grid, Tables
 
 MOST_TITLE = 300  # characters, also of a heading
 
-# Headings of levels from 1 on, paragraphs of level 0, and tables, whose level counts for nothing.
-Blocks = Iterable[tuple[int, str | Grid]]
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture where it stands in a document: what the document calls its file, and what is said of it."""
+
+    name: str
+    caption: str = ""
 
 
-def outlined(title: str, blocks: Blocks) -> tuple[str, tuple[Section, ...], str]:
-    """The title, the sections, and a sentence on what of tables is left out, or "". Without a title the first heading
-    is it; a heading that says the title over the whole document is in no path."""
-    kept = [(level, said if isinstance(said, Grid) else clean_text(said)) for level, said in blocks]
+# Headings of levels from 1 on, paragraphs of level 0, and tables and pictures, whose level counts for nothing.
+Blocks = Iterable[tuple[int, str | Grid | Shown]]
+
+
+@dataclass(frozen=True)
+class Outline:
+    """title: "" where there is none. pictures: those that the sections have by their numbers, each once. note: a
+    sentence on what of tables is left out, or ""."""
+
+    title: str
+    sections: tuple[Section, ...]
+    pictures: tuple[Shown, ...] = ()
+    note: str = ""
+
+
+def outlined(title: str, blocks: Blocks) -> Outline:
+    """Without a title the first heading is it; a heading that says the title over the whole document is in no path."""
+    kept = [(level, clean_text(said) if isinstance(said, str) else said) for level, said in blocks]
     kept = [(level, said) for level, said in kept if said]
     levels = [level for level, _ in kept if level]
     if levels:
@@ -26,23 +46,33 @@ def outlined(title: str, blocks: Blocks) -> tuple[str, tuple[Section, ...], str]
         title = title or heading
         if heading.casefold() in title.casefold() and all(levels[0] < level for level in levels[1:]):
             del kept[first]
-    tables = Tables()
-    return title[:MOST_TITLE], sections(kept, tables), tables.note
+    tables, pictures = Tables(), {}
+    found = sections(kept, tables, pictures)
+    return Outline(title[:MOST_TITLE], found, tuple(pictures), tables.note)
 
 
-def sections(blocks: Blocks, tables: Tables | None = None) -> tuple[Section, ...]:
-    """The paragraphs by the headings over them, and the tables as sections of their own between them."""
+def sections(
+    blocks: Blocks, tables: Tables | None = None, pictures: dict[Shown, int] | None = None
+) -> tuple[Section, ...]:
+    """The paragraphs by the headings over them, and the tables as sections of their own between them. The pictures that
+    are met get their numbers in `pictures`; one under a heading with no text stands in the section before."""
     tables = tables or Tables()
+    pictures = {} if pictures is None else pictures
     found: list[Section] = []
     path: list[tuple[int, str]] = []
     lines: list[str] = []
+    seen: dict[int, None] = {}  # the pictures of the section
 
     def end() -> None:
         if lines:
-            found.append(Section(tuple(text for _, text in path), "\n".join(lines)))
+            found.append(Section(tuple(text for _, text in path), "\n".join(lines), tuple(seen)))
             lines.clear()
+            seen.clear()
 
     for level, said in blocks:
+        if isinstance(said, Shown):
+            seen[pictures.setdefault(said, len(pictures))] = None
+            continue
         if isinstance(said, Grid):
             end()
             table = tables.add(tuple(text for _, text in path), said)
@@ -55,6 +85,8 @@ def sections(blocks: Blocks, tables: Tables | None = None) -> tuple[Section, ...
         elif text:
             lines.append(text)
     end()
+    if seen and found:
+        found[-1] = replace(found[-1], pictures=tuple(dict.fromkeys((*found[-1].pictures, *seen))))
     return tuple(found)
 
 
@@ -64,6 +96,6 @@ def bounded(whole: Iterable[Section], most: int) -> tuple[Section, ...]:
     for section in whole:
         if most <= 0:
             break
-        kept.append(Section(section.path, section.text[:most]))
+        kept.append(replace(section, text=section.text[:most]))
         most -= len(section.text) + 1
     return tuple(kept)

@@ -77,8 +77,9 @@ def extract(data: bytes, content_type: str, charset: str = "") -> PageText | Non
     found = html_text(data, charset)
     if found is None:
         return None
-    _, whole, left_out = outlined(found.title, found.blocks)
-    return _page(found.title, found.language, found.licence, whole, " ".join(filter(None, (left_out, found.left_out))))
+    outline = outlined(found.title, found.blocks)
+    left_out = " ".join(filter(None, (outline.note, found.left_out)))
+    return _page(found.title, found.language, found.licence, outline.sections, left_out)
 
 
 def _page(

@@ -18,6 +18,7 @@ from kb.ingest import ingest
 from kb.records import DocumentRecord, Note, Section, Skipped
 from kb.sources import file_text, folder
 from kb.sources.file_text import Parsed, Parser, parse
+from kb.sources.outline import Shown
 from tests.support.pdf import pdf
 
 LION = """<!doctype html><html><head><title>Lions - A site</title><style>p {color: red}</style>
@@ -90,7 +91,7 @@ def test_a_folder_with_each_kind_of_document(base):
 def test_files_of_other_kinds_are_counted_in_a_note_at_the_end(base, catalogue):
     page = '<?xml version="1.0" encoding="UTF-8"?><html xmlns="http://www.w3.org/1999/xhtml"><p>Größe.</p></html>'
     write(base, {"a.docx": b"PK", "b/c.DOCX": b"PK", "d.epub": b"PK", ".hidden.rtf": "", "LICENSE": "x"})
-    with pytest.raises(Problem, match=r"holds no file of the kinds .* \(2 \.docx, 1 \.epub, 1 without one\); t"):
+    with pytest.raises(Problem, match=r"no file of .*, and no picture.* \(2 \.docx, 1 \.epub, 1 without one\); t"):
         ingest(catalogue, folder.source(base, "mine"), base)
     write(base, {"e.xhtml": page})
     document, note = folder.source(base, "mine").read(base)[1]
@@ -226,12 +227,13 @@ end
     assert parse("md", page.replace("\n", "\r\n").encode()) == Parsed(
         "The title",
         (
-            Section((), "Lead with code, a link and a picture."),
+            Section((), "Lead with code, a link and a picture.", (0,)),
             Section(("One", "Setext"), "quoted text\nfirst\nsecond bold"),
             Section(("One", "Setext", "Table"), "a: 1; b: 2"),
             Section(("One", "Setext"), "print(1)"),
             Section(("Two",), "end"),
         ),
+        pictures=(Shown("p.png", "a picture"),),
     )
     assert parse("md", b"## First\ntext\n## Second\nmore") == Parsed(
         "First", (Section(("First",), "text"), Section(("Second",), "more"))

@@ -1,0 +1,71 @@
+"""Pictures in a folder of documents: those referred to, those of a document's name, pictures alone; nothing outside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from common.problems import Problem
+from kb.records import DocumentRecord
+from kb.sources import folder
+from tests.kb.sources.test_folder import write
+
+
+def documents(base: Path) -> dict[str, DocumentRecord]:
+    total, found = folder.source(base, "mine").read(base)
+    found = [each for each in found if isinstance(each, DocumentRecord)]
+    assert total == len(found)
+    assert [each.key for each in folder.preview(base, 9) if isinstance(each, DocumentRecord)] == [e.key for e in found]
+    return {each.key: each for each in found}
+
+
+def test_what_markdown_refers_to_stands_in_its_section(tmp_path):
+    text = (
+        "# Zebra\n\nStriped.\n\n![A zebra](img/z%201.png)\n\n## Life\n\nIn herds ![herd](img/h.png?x=1#y).\n\n"
+        "## Seen\n\n![far](https://example.org/f.png) ![herd](img/h.png?x=1#y)\n\n## Empty\n\n![last](l.png)\n"
+    )
+    write(tmp_path, {"sub/zebra.md": text, "sub/img/z 1.png": b"z", "sub/img/h.png": b"h", "sub/l.png": b"l"})
+    [zebra] = documents(tmp_path).values()
+    assert [(each.name, each.caption, each.url) for each in zebra.pictures] == [
+        ("sub/img/z 1.png", "A zebra", ""), ("sub/img/h.png", "herd", ""),
+        ("https://example.org/f.png", "far", "https://example.org/f.png"), ("sub/l.png", "last", ""),
+    ]  # fmt: skip
+    assert [each.read and each.read() for each in zebra.pictures] == [b"z", b"h", None, b"l"]
+    assert [(section.path, section.pictures) for section in zebra.sections] == [
+        ((), (0,)), (("Life",), (1,)), (("Seen",), (2, 1)), (("Empty",), (3,)),
+    ]  # fmt: skip
+
+
+def test_a_picture_of_a_documents_name_is_the_documents(tmp_path):
+    write(tmp_path, {"a/vase.txt": "A vase.", "a/vase.jpg": b"v", "a/vase.PNG": b"w"})
+    write(tmp_path, {"b/vase.jpg": b"x", "a/jar.jpg": b"y"})
+    [vase] = documents(tmp_path).values()
+    assert [(each.name, each.read()) for each in vase.pictures] == [("a/vase.PNG", b"w"), ("a/vase.jpg", b"v")]
+    assert all(not section.pictures for section in vase.sections)
+
+
+def test_pictures_alone_are_documents_called_as_their_files(tmp_path):
+    write(tmp_path, {"Blue_vase.jpg": b"b", "sub/Jar.heic": b"j", "notes.docx": b"", ".hidden.jpg": b"h"})
+    found = documents(tmp_path)
+    assert {key: (each.title, each.sections[0].text) for key, each in found.items()} == {
+        "Blue_vase.jpg": ("Blue vase", "Blue vase"), "sub/Jar.heic": ("Jar", "Jar"),
+    }  # fmt: skip
+    assert [each.read() for document in found.values() for each in document.pictures] == [b"b", b"j"]
+
+
+@pytest.mark.parametrize("name", ["../secret.png", "%2e%2e/secret.png", "/secret.png", "link.png", "a/../../b.png"])
+def test_a_reference_never_leads_out_of_the_folder(tmp_path, name):
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    base = write(tmp_path / "documents", {"a.md": f"Text ![]({name})."})
+    (base / "link.png").symlink_to(tmp_path / "secret.png")
+    [picture] = documents(base)["a.md"].pictures
+    with pytest.raises(Problem):
+        picture.read()
+
+
+def test_a_changed_picture_is_seen(tmp_path):
+    write(tmp_path, {"a.txt": "A.", "a.png": b"1"})
+    before = folder.look(tmp_path)
+    write(tmp_path, {"a.png": b"12"})
+    assert folder.look(tmp_path) != before
