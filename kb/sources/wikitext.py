@@ -14,18 +14,17 @@ import html
 import re
 from collections import Counter
 from dataclasses import dataclass
-from functools import cache
 
 from common.passage import FACTS
 from kb.records import Section, clean_text
 from kb.sources import wikitext_holes as holes
-from kb.sources.formulas import chemistry_text, formula_text
 from kb.sources.pronunciations import pronunciation
 from kb.sources.tables import Tables
 from kb.sources.template_arguments import template_name
+from kb.sources.wikitext_elements import HEADING, PICTURE, formula, without_elements
 from kb.sources.wikitext_lines import BREAK, LEFTOVER, paragraphs, plain, tidy
 from kb.sources.wikitext_names import CATEGORY_WORDS, DISAMBIGUATION, DROPPED_SECTIONS, FILE_WORDS
-from kb.sources.wikitext_tables import read_table, table_of_html
+from kb.sources.wikitext_tables import read_table
 from kb.sources.wikitext_templates import template_text
 
 MAX_DEPTH = 40  # of templates, links and tables in each other, as MediaWiki has it; bounds the work
@@ -34,16 +33,9 @@ MAX_FACTS = 60
 MIN_BOX = 5
 MAX_FACT = 200  # characters of a fact's value
 
-# Elements that go with everything in them, and those whose text means itself.
-_ELEMENT = re.compile(
-    r"<!--|<(ref|references|math|chem|ce|gallery|timeline|score|syntaxhighlight|source|pre|nowiki|imagemap|graph"
-    r"|mapframe|maplink|hiero|templatestyles|section|inputbox|templatedata|indicator|script|style|table)\b([^<>]*)>",
-    re.IGNORECASE,
-)
 _TOKEN = re.compile(r"\{\{|\}\}|\[\[|\]\]|^[ \t:]*+\{\||^[ \t]*+\|\}(?!\})", re.MULTILINE)
 _OPENING = {"{{": "}}", "[[": "]]", "{|": "|}"}
 _LANGUAGE_PREFIX = re.compile(r"(?!(?:doi|hdl|voy|mw|rfc|wmf)$)(?:[a-z]{2,3}(?:-[a-z-]+)?|simple)$")
-_PICTURE = re.compile(r"[^|\n<>\[\]{}:]{1,240}\.(?:jpe?g|png|svg|gif|webp|tiff?)", re.IGNORECASE)
 _MEDIA = re.compile(
     r"[^|\n:]{1,240}\.(?:jpe?g|png|svg|gif|webp|tiff?|xcf|og[gva]|webm|mp[34]|wav|flac|pdf|djvu|stl)", re.IGNORECASE
 )
@@ -54,8 +46,9 @@ _MARKS = "\x02\x03\x04\x05"  # of this module and wikitext_holes.py
 _NO_FACT = re.compile(
     r"image|caption|alt|width|size|map|logo|colou?r|style|pushpin|footnote|url|website|signature|bild|foto"
 )
+_PICTURED = re.compile(r"image|photo|picture|map\b|chart|diagram|sister|portal|legend|css|clade|etichetta")
 _SIZE = re.compile(r"\d+(?:x\d+)? ?px")
-_HEADING, _ROW = re.compile(r"^=[^\n]*=[ \t]*$", re.MULTILINE), re.compile(r"^[ \t:]*+[|!]", re.MULTILINE)
+_ROW = re.compile(r"^[ \t:]*+[|!]", re.MULTILINE)
 _COMMAS = re.compile(r",(?: ?,)++")
 _EMPTY_LINE = re.compile(r"\n[ \t]*+\n")
 _INFOBOX = re.compile(
@@ -107,7 +100,7 @@ def read_article(
     scan = _Scan(language, file_words, category_words)
     if any(mark in wikitext for mark in _MARKS):
         wikitext = wikitext.translate({ord(mark): None for mark in _MARKS})
-    text = scan.run(_without_elements(wikitext))
+    text = scan.run(without_elements(wikitext))
     sections = _sections(text, language, scan)
     if scan.facts:
         sections.append(Section((FACTS,), "\n".join(scan.facts)))
@@ -116,71 +109,10 @@ def read_article(
     return Article(tuple(sections), tuple(scan.images), scan.description, scan.unknown, scan.tables.left_out)
 
 
-def _without_elements(text: str) -> str:
-    """`text` without comments, references and code; a gallery becomes links to its files, a formula a line of text."""
-    kept, place, missing = [], 0, set()
-    while match := _ELEMENT.search(text, place):
-        kept.append(text[place : match.start()])
-        place = match.end()
-        if match[1] is None:
-            end = text.find("-->", place)
-            place = end + 3 if end >= 0 else len(text)
-            continue
-        if match[2].endswith("/"):
-            continue
-        name = match[1].lower()
-        closing = None if name in missing else _closing(name).search(text, place)
-        if closing is None:
-            missing.add(name)  # looked for once, so that a thousand open tags stay cheap
-            if name == "table" or name in _FORMULAS:
-                end = (_HEADING if name == "table" else _LINE_END).search(text, place)
-                inside, place = text[place : end.start()] if end else text[place:], end.start() if end else len(text)
-                kept.append(table_of_html(match[2], inside) if name == "table" else holes.formula(name))
-            continue
-        inside, place = text[place : closing.start()], closing.end()
-        if name == "nowiki":
-            kept.append(inside.translate(_INERT))
-        elif name in _FORMULAS:
-            kept.append(_formula(name, inside))
-        elif name == "hiero":
-            kept.append(holes.formula(name))
-        elif name in ("syntaxhighlight", "source") and _INLINE.search(match[2]):
-            kept.append(inside.translate(_WHOLLY_INERT))
-        elif name == "table":
-            kept.append(table_of_html(match[2], inside))
-        elif name in ("gallery", "imagemap"):
-            kept.append("\n" + "".join(_gallery_links(inside)) + "\n")
-    kept.append(text[place:])
-    return "".join(kept)
-
-
-@cache
-def _closing(name: str) -> re.Pattern[str]:
-    return re.compile(rf"</{name}\s*+>", re.IGNORECASE)
-
-
-def _formula(name: str, source: str) -> str:
-    said = _FORMULAS[name](source)
-    return holes.formula(name) if said is None else said.translate(_WHOLLY_INERT)
-
-
-_FORMULAS = {"math": formula_text, "ce": chemistry_text, "chem": chemistry_text}
-_LINE_END = re.compile(r"\n")
-_INERT = {ord(mark): f"&#{ord(mark)};" for mark in "[]{}|'<>=*#:;"}
-_WHOLLY_INERT = _INERT | {ord("&"): "&#38;"}
-_INLINE = re.compile(r"\binline\b", re.IGNORECASE)
-
-
-def _gallery_links(lines: str) -> list[str]:
-    names = (line.partition("|")[0].strip() for line in lines.splitlines())
-    bare = (name.rpartition(":")[2].strip() for name in names)
-    return [f"[[File:{name}]]" for name in bare if _PICTURE.fullmatch(name)]
-
-
 def _end_of_rows(text: str) -> int:
     """Where a table ends that is not closed: before a heading, or at the first empty line after its last row; 0 where
     it has no rows."""
-    heading = _HEADING.search(text)
+    heading = HEADING.search(text)
     end = heading.start() if heading else len(text)
     last = max((match.end() for match in _ROW.finditer(text, 0, end)), default=0)
     empty = _EMPTY_LINE.search(text, last, end)
@@ -271,7 +203,7 @@ class _Scan:
         name, _, rest = inner.partition("|")
         name = template_name(name)
         if name == "tmath":
-            return _formula("math", rest)
+            return formula("math", rest)
         if name == "hiero":
             return holes.formula(name)
         if (said := pronunciation(name, rest)) is not None:
@@ -283,9 +215,18 @@ class _Scan:
             self.description = " ".join(paragraphs(rest.partition("|")[0]))[:MAX_FACT]
         elif _INFOBOX.match(name) or not self.facts and _is_box(rest) and not holes.silent(name):
             self._take_facts(rest)
+        elif _is_box(rest) and not holes.silent(name) and not _PICTURED.search(name):
+            return self._box(name, rest)
         else:
             return holes.marked(name, rest)
         return ""
+
+    def _box(self, name: str, rest: str) -> str:
+        """One more box of an article, of its weather or of a match, as a table that the box's name heads."""
+        parts = (part.partition("=") for part in rest.split("|"))
+        said = [(clean_text(key.replace("_", " ")), value.strip()) for key, _, value in parts if value.strip()]
+        rows = [f"|-\n! {key}\n| {value}" for key, value in said if _may_be_fact(key) and not PICTURE.fullmatch(value)]
+        return self._table("\n".join(["", f"|+ {name}", *rows]))
 
     def _take_facts(self, rest: str) -> None:
         for part in rest.split("|"):
@@ -297,13 +238,12 @@ class _Scan:
                 self.tables.left_out += 1
                 continue
             picture = value.partition(":")[2] if value.partition(":")[0].lower() in self.file_words else value
-            if _PICTURE.fullmatch(picture):
+            if PICTURE.fullmatch(picture):
                 self._image(picture)
                 continue
             value = holes.value(BREAK.sub("\n\n", value), self.unknown)
-            value = ", ".join(paragraphs(value))
-            wanted = key and len(key) <= 60 and not _NO_FACT.search(key.lower()) and not LEFTOVER.search(key)
-            if not wanted or not value or _SIZE.fullmatch(value):
+            value = ", ".join(line.rstrip(" ,") for line in paragraphs(value))
+            if not _may_be_fact(key) or not value or _SIZE.fullmatch(value):
                 continue
             if len(value) <= MAX_FACT and len(self.facts) < MAX_FACTS:
                 self.facts.append(f"{key}: {value}")
@@ -335,6 +275,10 @@ class _Scan:
             text = holes.value(text, self.unknown)
         said = tidy(html.unescape(text) if "&" in text else text)
         return _COMMAS.sub(",", said).replace(", (", " (").strip(" ,") if "," in said else said
+
+
+def _may_be_fact(key: str) -> bool:
+    return 0 < len(key) <= 60 and not _NO_FACT.search(key.lower()) and not LEFTOVER.search(key)
 
 
 def _is_box(rest: str) -> bool:

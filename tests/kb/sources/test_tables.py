@@ -154,6 +154,18 @@ def test_tables_of_sections_that_are_dropped_are_dropped():
     assert rows("Text.\n== References ==\n{|\n! A !! B\n|-\n| 1 || 2\n|}\n") == {}
 
 
+def test_other_boxes_of_an_article_are_tables_of_their_section():
+    months = "".join(f"\n| {month} high C = {{{{nts|{n}}}}}" for n, month in enumerate("Jan Feb Mar Apr".split(), -2))
+    box = "{{Weather box" + months + "\n| image = a.jpg\n| source = {{a|1|2}}\n}}"
+    text = f"{{{{Infobox x|a=b}}}}\nText.\n== Climate ==\n{box}\nHot."
+    article = read_article(text)
+    assert [section.path for section in article.sections][1:] == [
+        ("Climate",), ("Facts",), ("Climate", "Table: weather box"),
+    ]  # fmt: skip
+    assert article.sections[-1].text.split("\n")[:2] == ["Jan high C: -2", "Feb high C: -1"]
+    assert "jpg" not in article.sections[-1].text and article.unknown == {"a": 1}
+
+
 def test_the_facts_stay_before_the_tables():
     text = "{{Infobox x|a=b}}\nText.\n{|\n! A !! B\n|-\n| 1 || 2\n|}\n"
     assert [section.path for section in read_article(text).sections] == [(), ("Facts",), ("Table",)]

@@ -1,0 +1,84 @@
+"""The elements of wikitext that mean something of their own: formulas, galleries, tables in HTML, code, references.
+
+Gives text in which they are wikitext, plain text, or gone. Knows nothing of templates and links.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from kb.sources import wikitext_holes as holes
+from kb.sources.formulas import chemistry_text, formula_text
+from kb.sources.wikitext_tables import table_of_html
+
+# Elements that go with everything in them, and those whose text means itself.
+_ELEMENT = re.compile(
+    r"<!--|<(ref|references|math|chem|ce|gallery|timeline|score|syntaxhighlight|source|pre|nowiki|imagemap|graph"
+    r"|mapframe|maplink|hiero|templatestyles|section|inputbox|templatedata|indicator|script|style|table)\b([^<>]*)>",
+    re.IGNORECASE,
+)
+PICTURE = re.compile(r"[^|\n<>\[\]{}:]{1,240}\.(?:jpe?g|png|svg|gif|webp|tiff?)", re.IGNORECASE)
+HEADING = re.compile(r"^=[^\n]*=[ \t]*$", re.MULTILINE)
+
+
+def without_elements(text: str) -> str:
+    """`text` without comments, references and code; a gallery becomes links to its files, a formula a line of text."""
+    kept, place, missing = [], 0, set()
+    while match := _ELEMENT.search(text, place):
+        kept.append(text[place : match.start()])
+        place = match.end()
+        if match[1] is None:
+            end = text.find("-->", place)
+            place = end + 3 if end >= 0 else len(text)
+            continue
+        if match[2].endswith("/"):
+            continue
+        name = match[1].lower()
+        closing = None if name in missing else _closing(name).search(text, place)
+        if closing is None:
+            missing.add(name)  # looked for once, so that a thousand open tags stay cheap
+            if name == "table" or name in _FORMULAS:
+                end = (HEADING if name == "table" else _LINE_END).search(text, place)
+                inside, place = text[place : end.start()] if end else text[place:], end.start() if end else len(text)
+                kept.append(table_of_html(match[2], inside) if name == "table" else holes.formula(name))
+            continue
+        inside, place = text[place : closing.start()], closing.end()
+        if name == "nowiki":
+            kept.append(inside.translate(_INERT))
+        elif name in _FORMULAS:
+            kept.append(formula(name, inside))
+        elif name == "hiero":
+            kept.append(holes.formula(name))
+        elif name in ("syntaxhighlight", "source") and _INLINE.search(match[2]):
+            kept.append(inside.translate(_WHOLLY_INERT))
+        elif name == "table":
+            kept.append(table_of_html(match[2], inside))
+        elif name in ("gallery", "imagemap"):
+            kept.append("\n" + "".join(_gallery_links(inside)) + "\n")
+    kept.append(text[place:])
+    return "".join(kept)
+
+
+@cache
+def _closing(name: str) -> re.Pattern[str]:
+    return re.compile(rf"</{name}\s*+>", re.IGNORECASE)
+
+
+def formula(name: str, source: str) -> str:
+    """The text of a formula of <math>, <ce> or <chem>, which no mark of wikitext stands in, or what stands for it."""
+    said = _FORMULAS[name](source)
+    return holes.formula(name) if said is None else said.translate(_WHOLLY_INERT)
+
+
+_FORMULAS = {"math": formula_text, "ce": chemistry_text, "chem": chemistry_text}
+_LINE_END = re.compile(r"\n")
+_INERT = {ord(mark): f"&#{ord(mark)};" for mark in "[]{}|'<>=*#:;"}
+_WHOLLY_INERT = _INERT | {ord("&"): "&#38;"}
+_INLINE = re.compile(r"\binline\b", re.IGNORECASE)
+
+
+def _gallery_links(lines: str) -> list[str]:
+    names = (line.partition("|")[0].strip() for line in lines.splitlines())
+    bare = (name.rpartition(":")[2].strip() for name in names)
+    return [f"[[File:{name}]]" for name in bare if PICTURE.fullmatch(name)]
