@@ -36,6 +36,10 @@ def without_elements(text: str) -> str:
             continue
         name = match[1].lower()
         closing = None if name in missing else _closing(name).search(text, place)
+        if name == "table" and closing and "nested" not in missing:
+            whole = _table_end(text, place)
+            missing.update(() if whole else ("nested",))  # nor are ends of tables counted again and again
+            closing = whole or closing
         if closing is None:
             missing.add(name)  # looked for once, so that a thousand open tags stay cheap
             if name == "table" or name in _FORMULAS:
@@ -54,6 +58,8 @@ def without_elements(text: str) -> str:
             kept.append(inside.translate(_WHOLLY_INERT))
         elif name == "table":
             kept.append(table_of_html(match[2], inside))
+        elif name in _BLOCKS:
+            kept.append("\n\n")
         elif name in ("gallery", "imagemap"):
             kept.append("\n" + "".join(_gallery_links(inside)) + "\n")
     kept.append(text[place:])
@@ -65,6 +71,16 @@ def _closing(name: str) -> re.Pattern[str]:
     return re.compile(rf"</{name}\s*+>", re.IGNORECASE)
 
 
+def _table_end(text: str, place: int) -> re.Match[str] | None:
+    """The end of a table in HTML that may have others in its cells."""
+    depth = 1
+    for tag in _TABLE_TAG.finditer(text, place):
+        depth += -1 if tag[1] else 1
+        if depth == 0:
+            return tag
+    return None
+
+
 def formula(name: str, source: str) -> str:
     """The text of a formula of <math>, <ce> or <chem>, which no mark of wikitext stands in, or what stands for it."""
     said = _FORMULAS[name](source)
@@ -72,6 +88,8 @@ def formula(name: str, source: str) -> str:
 
 
 _FORMULAS = {"math": formula_text, "ce": chemistry_text, "chem": chemistry_text}
+_BLOCKS = frozenset(("pre", "syntaxhighlight", "source", "timeline", "graph"))
+_TABLE_TAG = re.compile(r"<(/)?table\b[^<>]*>", re.IGNORECASE)
 _LINE_END = re.compile(r"\n")
 _INERT = {ord(mark): f"&#{ord(mark)};" for mark in "[]{}|'<>=*#:;"}
 _WHOLLY_INERT = _INERT | {ord("&"): "&#38;"}

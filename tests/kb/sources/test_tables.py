@@ -70,6 +70,8 @@ def test_a_wikitable_is_told_row_by_row():
          ["Name: Everest; Height: 8849 m"]),
         ("{|\n! A !! B\n|-\n| rowspan=2 {{yes}} || style=\"width: 5em\" {{no|Never}}\n|-\n| align=right {{dunno}}\n|}",
          ["A: Yes; B: Never", "A: Yes; B: Unknown"]),
+        ("<table><tr><th>A<th>B<tr><td>1<td><table><tr><td>x</table></td></tr><tr><td>3</td><td>4</td></tr></table>",
+         ["A: 1", "A: x", "A: 3; B: 4"]),
         # One in another stands by itself.
         ("{|\n! A !! B\n|-\n| 1 || \n{|\n! C !! D\n|-\n| 2 || 3\n|}\n|}", ["A: 1", "C: 2; D: 3"]),
         ("{{hidden|x|\n{|\n! A !! B\n|-\n| 1 || 2\n|}\n}}", ["A: 1; B: 2"]),
@@ -252,7 +254,7 @@ def test_tables_of_markdown():
     "unit",
     ["{|\n! a !! b\n|-\n| 1 || 2\n", "| colspan=999 rowspan=999 | x\n|-\n", "|-\n| a || b\n", "! a !! b\n", "|+ a\n",
      "<table><tr><td>", "{|\n|\n", "\n|a=b|",
-     "<table><tr><td>a\n=b=\n"],
+     "<table><tr><td>a\n=b=\n", "<table><table></table>", "<table></table><table>"],
 )  # fmt: skip
 def test_time_grows_with_the_length_only(unit):
     text = unit * (80_000 // len(unit))

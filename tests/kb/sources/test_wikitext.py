@@ -44,6 +44,7 @@ def prose(text: str, language: str = "en") -> str:
         ("the sum <math>\\frac{a}{{b}}</math> is", "the sum a/b is"),
         ("so<p>is it<ul><li>one</li><li>[[two]]</ul><div class=x>three</div>four", "so\nis it\none\ntwo\nthree\nfour"),
         ("so:\n<poem>first\nsecond</poem>\nAfter", "so:\nfirst second\nAfter"),
+        ("so<pre>code</pre>it", "so\nit"),
         ("A<blockquote>b</blockquote>c", "A\nb\nc"),
         ("10&nbsp;m&sup2; &amp; more<br />so", "10 m² & more so"),
         ("The mill ({{IPAc-en|m}}; {{lang|fr|moulin}}) stood", "The mill (moulin) stood"),
