@@ -1,4 +1,5 @@
-"""The text of files: plain text, Markdown, web pages and PDFs as a title and sections.
+"""The text of files: plain text, Markdown, web pages, PDFs, documents of Word's and books in EPUB as a title and
+sections.
 
 Documents are untrusted, and a small one can keep a parser busy for days or fill the memory. `Parser` therefore has a
 second process do the work (kb/sources/bounded_process.py), which is given the bytes alone. Knows nothing of folders or
@@ -68,9 +69,12 @@ class Parser:
 
 
 def parse(kind: str, data: bytes, seconds: float = SECONDS) -> Parsed:
-    """The document of the kind "txt", "md", "html" or "pdf" that `data` holds. Of a PDF that takes longer the first
-    pages come. Raises Problem."""
-    parsed = _pdf(data, seconds) if kind == "pdf" else {"txt": _plain, "md": _markdown, "html": _web_page}[kind](data)
+    """The document of the kind "txt", "md", "html", "docx", "epub" or "pdf" that `data` holds. Of a PDF that takes
+    longer the first pages come. Raises Problem."""
+    if kind == "pdf":
+        parsed = _pdf(data, seconds)
+    else:
+        parsed = {"txt": _plain, "md": _markdown, "html": _web_page, "docx": _docx, "epub": _epub}[kind](data)
     size, kept = 0, []
     for section in parsed.sections:
         size += len(section.text)
@@ -149,9 +153,9 @@ def _is_front_matter(said: str) -> bool:
     return any(keys[:1]) and all(key or _YAML_MORE.fullmatch(line) for key, line in zip(keys, lines, strict=True))
 
 
-def _parsed(title: str, blocks: Blocks, encoding: Encoding) -> Parsed:
+def _parsed(title: str, blocks: Blocks, encoding: Encoding | None = None) -> Parsed:
     found = outlined(title, blocks)
-    notes = (*_notes(encoding), *([found.note] if found.note else ()))
+    notes = (*(_notes(encoding) if encoding else ()), *([found.note] if found.note else ()))
     return Parsed(found.title, found.sections, notes, found.pictures)
 
 
@@ -186,6 +190,18 @@ def _web_page(data: bytes) -> Parsed:
         raise Problem("It is not a web page.")
     parsed = _parsed(found.title, found.blocks, found.encoding)
     return replace(parsed, notes=(*parsed.notes, found.left_out)) if found.left_out else parsed
+
+
+def _docx(data: bytes) -> Parsed:
+    from kb.sources.zipped_text import docx_text
+
+    return _parsed(*docx_text(data))
+
+
+def _epub(data: bytes) -> Parsed:
+    from kb.sources.zipped_text import epub_text
+
+    return _parsed(*epub_text(data))
 
 
 def _pdf(data: bytes, seconds: float) -> Parsed:

@@ -1,6 +1,6 @@
-"""Documents in a folder and the folders below it: text, Markdown, web pages and PDFs, a file each, with the pictures
-that they refer to, and those that have a document's name. Of a folder that holds nothing but pictures each is a
-document, called as its file.
+"""Documents in a folder and the folders below it: text, Markdown, web pages, PDFs, Word and EPUB, a file each, with the
+pictures that they refer to, and those that have a document's name. Of a folder that holds nothing but pictures each is
+a document, called as its file.
 
 Links are not followed, so nothing outside the folder is read; hidden files are left alone, and those with other endings
 passed over and counted.
@@ -44,8 +44,9 @@ from kb.sources.rows import key_like, made_by, make_source, safe_key
 
 FILES = {
     ".txt": "txt", ".md": "md", ".markdown": "md", ".html": "html", ".htm": "html", ".xhtml": "html", ".pdf": "pdf",
+    ".docx": "docx", ".epub": "epub",
 }  # fmt: skip
-MOST_BYTES = {"txt": 16 << 20, "md": 16 << 20, "html": 16 << 20, "pdf": 128 << 20}
+MOST_BYTES = dict.fromkeys(("txt", "md", "html"), 16 << 20) | dict.fromkeys(("pdf", "docx", "epub"), 128 << 20)
 _MOST_FILES = 1_000_000
 _MOST_DEEP = 64
 _PREVIEW_SECONDS = 10.0  # for a document
@@ -274,7 +275,8 @@ KIND = SourceKind(
     "A folder on the machine that runs this page",
     (
         Field(
-            "what", "Folder", "DIR", "Its path there. Texts, Markdown, web pages, PDFs and pictures below it are read.",
+            "what", "Folder", "DIR",
+            "Its path there. Texts, Markdown, web pages, PDFs, Word, EPUB and pictures below it are read.",
             value="path", required=True, where=True,
         ),
         NAMED, LICENCE, LANGUAGE,

@@ -19,7 +19,10 @@ from kb.sources.kinds import COMMON, LANGUAGE, LICENCE, NAMED, Field, SourceKind
 from kb.sources.registry import KINDS, Asked
 
 UPLOAD = "Files from this device"
-TAKEN = "Text, Markdown, web pages and PDFs; or one JSONL or CSV file that has text, and perhaps id, title and url."
+TAKEN = (
+    "Text, Markdown, web pages, PDFs, Word and EPUB; or one JSONL or CSV file that has text, and perhaps id, title and "
+    "url."
+)
 MOST_TYPED = 2_000  # characters in a box; what is too long for a name is refused and not cut
 _UPLOADED = (NAMED, LICENCE, LANGUAGE)
 

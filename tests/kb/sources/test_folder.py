@@ -90,13 +90,13 @@ def test_a_folder_with_each_kind_of_document(base):
 
 def test_files_of_other_kinds_are_counted_in_a_note_at_the_end(base, catalogue):
     page = '<?xml version="1.0" encoding="UTF-8"?><html xmlns="http://www.w3.org/1999/xhtml"><p>Größe.</p></html>'
-    write(base, {"a.docx": b"PK", "b/c.DOCX": b"PK", "d.epub": b"PK", ".hidden.rtf": "", "LICENSE": "x"})
-    with pytest.raises(Problem, match=r"no file of .*, and no picture.* \(2 \.docx, 1 \.epub, 1 without one\); t"):
+    write(base, {"a.odt": b"PK", "b/c.ODT": b"PK", "d.rtf": b"{", ".hidden.rtf": "", "LICENSE": "x"})
+    with pytest.raises(Problem, match=r"no file of .*, and no picture.* \(2 \.odt, 1 \.rtf, 1 without one\); t"):
         ingest(catalogue, folder.source(base, "mine"), base)
     write(base, {"e.xhtml": page})
     document, note = folder.source(base, "mine").read(base)[1]
     assert document.sections == (Section((), "Größe."),)
-    assert note.whole and "2 .docx" in note.said and "taken are .txt, .md," in note.said
+    assert note.whole and "2 .odt" in note.said and "taken are .txt, .md," in note.said
     assert folder.preview(base, 5) == [document]
 
 
