@@ -30,11 +30,13 @@ _SYMBOLS = {
     "}": "}", "|": "‖", "langle": "⟨", "rangle": "⟩", "lfloor": "⌊", "rfloor": "⌋", "lceil": "⌈", "rceil": "⌉",
     "lbrace": "{", "rbrace": "}", "vert": "|", "forall": "∀", "exists": "∃", "neg": "¬", "angle": "∠", "Re": "Re",
     "Im": "Im", "sum": "∑", "prod": "∏", "int": "∫", "oint": "∮", "dagger": "†", "ast": "*", "triangle": "△",
+    "dotsc": "…", "dotsb": "⋯", "Box": "□", "bot": "⊥", "N": "ℕ", "Z": "ℤ", "R": "ℝ", "Q": "ℚ", "C": "ℂ",
     "euro": "€", "pounds": "£", "aleph": "ℵ",
 }  # fmt: skip
 _BETWEEN = {
     "times": "×", "cdot": "·", "pm": "±", "mp": "∓", "div": "÷", "le": "≤", "leq": "≤", "ge": "≥", "geq": "≥",
-    "leqslant": "≤", "geqslant": "≥", "ne": "≠", "neq": "≠", "approx": "≈", "sim": "∼", "simeq": "≃", "cong": "≅",
+    "leqslant": "≤", "geqslant": "≥", "ne": "≠", "neq": "≠", "approx": "≈", "sim": "∼", "thicksim": "∼", "simeq": "≃",
+    "cong": "≅",
     "equiv": "≡", "propto": "∝", "to": "→", "rightarrow": "→", "leftarrow": "←", "longrightarrow": "→", "mapsto": "↦",
     "Rightarrow": "⇒", "Leftarrow": "⇐", "implies": "⇒", "iff": "⇔", "Leftrightarrow": "⇔", "leftrightarrow": "↔",
     "rightleftharpoons": "⇌", "in": "∈", "notin": "∉", "ni": "∋", "subset": "⊂", "subseteq": "⊆", "supset": "⊃",
@@ -60,6 +62,7 @@ _ACCENTS = {"hat": "\u0302", "bar": "\u0304", "dot": "\u0307", "ddot": "\u0308",
 _DOUBLE = dict(zip("RNZQCPHF", "ℝℕℤℚℂℙℍ𝔽", strict=True))
 _LOW = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _FRACTION = "\0"  # on both sides of one
+_BRACKETS = re.compile(r"[\[\]{}] ?[\[\]{}]")  # would be taken for marks of wikitext
 _GROUPED = re.compile(rf"(?<=\d){_THIN}(?=\d)")  # 299 792 458
 _THOUSANDS = re.compile(r"(?<=\d), (?=\d{3}(?!\d))")
 # The sign of what it stands before, at the beginning or behind another sign.
@@ -78,13 +81,14 @@ class _Unknown(Exception):
 def formula_text(tex: str) -> str | None:
     """The text of a formula of TeX; None where that might be another formula."""
     tex = html.unescape(tex).strip()
+    tex += " " * tex.endswith("\\")  # the space of which was its own
     if not tex or len(tex) > MAX_SOURCE:
         return None if tex else ""
     try:
         said = " ".join(_Reader(tex).sequence("", 0).split())
     except _Unknown:
         return None
-    return said if said and len(said) <= MAX_TEXT else None
+    return said if said and len(said) <= MAX_TEXT and not _BRACKETS.search(said) else None
 
 
 def chemistry_text(source: str) -> str | None:
@@ -118,6 +122,10 @@ class _Reader:
         while token := self._next():
             if token == closing:
                 return _put_together(said)
+            if token == "\\over":
+                above = self._grouped(_PRODUCT, _put_together(said))
+                fraction = f"{_FRACTION}{above}/{self._grouped(_FACTOR, self.sequence(closing, depth + 1))}{_FRACTION}"
+                return fraction if closing else _put_together([fraction])
             if token not in ("^", "_"):
                 said.append(self._piece(token, depth))
                 continue
@@ -167,17 +175,19 @@ class _Reader:
         if name in _TEXTS and (text := _BARE_TEXT.match(self._tex, self._place)):
             while self._place < text.end():
                 self._next()
-            return text[1]
+            return text[1] if name == "mathrm" or len(text[1]) == 1 else f" {text[1]}"
         if name == "operatorname":
             return f" {self._argument(depth)} "
         if name in _FONTS:
             return "" if name in ("rm", "bf", "it", "cal") else self._argument(depth)
+        if name == "pmod":
+            return f" (mod {self._argument(depth)})"
         if name == "mathbb":
             return _DOUBLE.get(self._argument(depth)) or _unknown()
         if name in ("frac", "tfrac", "dfrac"):
-            return f"{_FRACTION}{self._grouped(_PRODUCT, depth)}/{self._grouped(_FACTOR, depth)}{_FRACTION}"
+            return f"{_FRACTION}{self._grouped(_PRODUCT, self._argument(depth))}/{self._below(depth)}{_FRACTION}"
         if name == "sqrt" and self._tex[self._place : self._place + 1] != "[":
-            return f"√{self._grouped(_FACTOR, depth)}"
+            return f"√{self._below(depth)}"
         if name in _ACCENTS and len(letter := self._argument(depth)) == 1:
             return unicodedata.normalize("NFC", letter + _ACCENTS[name])
         raise _Unknown
@@ -189,14 +199,21 @@ class _Reader:
             raise _Unknown
         return self._piece(token, depth + 1).replace(_FRACTION, "").strip()
 
-    def _grouped(self, plain: re.Pattern[str], depth: int) -> str:
-        said = self._argument(depth)
+    def _below(self, depth: int) -> str:
+        return self._grouped(_FACTOR, self._argument(depth))
+
+    def _grouped(self, plain: re.Pattern[str], said: str) -> str:
+        said = said.replace(_FRACTION, "").strip()
+        if not said:
+            raise _Unknown
         return said if plain.fullmatch(said) else f"({said})"
 
     def _script(self, mark: str, depth: int) -> str:
         said = "".join(self._argument(depth).split())
         if mark == "_":
-            return said.translate(_LOW) if said.isdecimal() else f"_{said}" if said.isalnum() else f"_({said})"
+            if said.isdecimal():
+                return said.translate(_LOW)
+            return f"_{said}" if said.isalnum() or len(said) == 1 else f"_({said})"
         if said in ("°", "′", "*", "†"):
             return said
         high = raised(said.replace("−", "-"))

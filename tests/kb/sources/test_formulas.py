@@ -26,6 +26,10 @@ from tests.support.waiting import without_blow_up
         (r"\frac{a+b}{2} = \tfrac12 mv^2", "(a + b)/2 = (1/2)mv²"),
         (r"\frac{1}{2\pi}\frac{\frac{a}{b}}{x_i}", "(1/(2π))((a/b)/(x_i))"),
         (r"\left(\frac{a}{b}\right)^n + \frac{dy}{dx}", "(a/b)ⁿ + dy/dx"),
+        (r"{a+b \over 2c} = {1\over2}x", "(a + b)/(2c) = (1/2)x"),
+        (r"n \over k!", "n/k!"),
+        (r"E[X] = a\text{cov}(X), A_\parallel", "E[X] = a cov(X), A_∥"),
+        (r"{n \over e}\R \pmod{5}, x_1,\dotsc,x_n\ ", "(n/e)ℝ (mod 5), x₁, …, x_n"),
         (r"\sqrt{2}x + \sqrt{x^2+1}", "√2 x + √(x² + 1)"),
         (r"\sin^2 x + \log_2 n, \lim_{x \to 0} f(x)", "sin² x + log₂ n, lim_(x→0) f(x)"),
         (r"\sum_{i=1}^n i \in \mathbb{N}", "∑_(i=1)ⁿ i ∈ ℕ"),
@@ -40,8 +44,9 @@ def test_what_can_be_told_in_a_line(tex, said):
 
 @pytest.mark.parametrize(
     "tex",
-    [r"\begin{matrix}a&b\end{matrix}", r"a \over b", r"\binom{n}{k}", r"\sqrt[n]{x}", r"\overline{AB}", r"\unknown",
-     "{", "}", "^", "x^", r"\frac", r"\frac{a}", "a & b", "{" * 99 + "x" + "}" * 99, "x" * (MAX_SOURCE + 1), "\1"],
+    [r"\begin{matrix}a&b\end{matrix}", r"\over b", r"a \over", r"\binom{n}{k}", r"\sqrt[n]{x}", r"\overline{AB}",
+     r"\unknown", "E[X E[Y]]", "{", "}", "^", "x^", r"\frac", r"\frac{a}", "a & b", "{" * 99 + "x" + "}" * 99,
+     "x" * (MAX_SOURCE + 1), "\1"],
 )  # fmt: skip
 def test_what_cannot_be_told_is_not(tex):
     assert formula_text(tex) is None
