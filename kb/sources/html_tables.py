@@ -12,7 +12,7 @@ from typing import Any
 from lxml.etree import iterwalk
 
 from kb.records import clean_text
-from kb.sources.html_tree import WITHIN_LINES
+from kb.sources.html_tree import APART, WITHIN_LINES
 from kb.sources.tables import MAX_CELL, MAX_COLUMNS, MAX_ROWS, Cell, heads_of
 
 _BLOCKS = ("p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "dl", "div", "table", "br", "hr", "pre", "blockquote")
@@ -20,15 +20,16 @@ MAX_SPAN = 100  # rows of a table that a cell stands in
 
 
 def lines_of(tree: Any) -> list[str]:
-    """What it says: lines as its blocks make them."""
+    """What it says: lines as its blocks make them, and as they stand in <pre>."""
     pieces: list[str] = []
+    kept = 0  # elements around that keep their lines
     for event, inner in iterwalk(tree, events=("start", "end", "comment", "pi")):
         if event in ("comment", "pi"):
             pieces.append(inner.tail or "")
             continue
-        apart = "" if inner.tag in WITHIN_LINES else "\n"
-        said = inner.text if event == "start" else inner.tail if inner is not tree else ""
-        pieces += (apart, said or "")
+        kept += (inner.tag == "pre") * (1 if event == "start" else -1)
+        said = (inner.text if event == "start" else inner.tail if inner is not tree else "") or ""
+        pieces += ("" if inner.tag in WITHIN_LINES else "\n", said if kept else said.replace("\n", " "))
     return [line for each in "".join(pieces).split("\n") if (line := clean_text(each))]
 
 
@@ -40,8 +41,10 @@ def drop_layout(tree: Any) -> None:
         if table.find("caption") is not None or any(cell.tag == "th" for row in cells for cell in row):
             continue
         if all(len(row) < 2 for row in cells) or any(_holds_much(cell) for row in cells for cell in row):
-            for element in (table, *table.iterchildren("thead", "tbody", "tfoot"), *rows, *chain(*cells)):
-                element.tag = "div"
+            for element in (table, *table.iterchildren("thead", "tbody", "tfoot"), *rows):
+                element.tag = "section"
+            for cell in chain(*cells):
+                cell.tag = APART
 
 
 def _rows_of(table: Any) -> tuple[list[Any], list[list[Any]]]:

@@ -84,12 +84,15 @@ def _is_page(text: str, tree: Any) -> bool:
 
 
 def _once(blocks: Iterable[tuple[int, str | Grid]]) -> Iterator[tuple[int, str | Grid]]:
-    """Without long paragraphs that were there before: a page has them twice for narrow and wide screens."""
+    """Without long paragraphs that were there before under the same heading: a page has them twice for narrow and wide
+    screens."""
     before: set[str] = set()
     for level, said in blocks:
+        if level:
+            before = set()
         if level or isinstance(said, Grid) or len(said) < _LONG or said not in before:
             yield level, said
-        if isinstance(said, str) and not level:
+        if isinstance(said, str):
             before.add(said)
 
 

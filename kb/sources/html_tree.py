@@ -19,6 +19,7 @@ CUT = "What lies in more than 2,048 elements, each within the next, is left out.
 
 # Elements that are for the look or the meaning of words, and part nothing. What is named "loose" or "apart" here goes
 # when all is done, and its text stays: of the first in its line, of the second in paragraphs.
+APART = "apart"
 _OF_WORDS = (
     "abbr acronym b bdi bdo big blink cite data dfn em font i ins kbd loose mark nobr rb ruby samp small strong sub "
     "sup tt u var wbr"
@@ -28,14 +29,14 @@ _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _LINES = frozenset(("a", "caption", "dd", "dt", "li", "p", "pre", "q", "span", "td", "th", *_HEADINGS))
 _FORMS = ("aside", "dialog", "fieldset", "form")  # which may hold what is said as well as what is for use
 _HOLDERS = frozenset(
-    ("apart", "article", "body", "div", "figcaption", "figure", "footer", "header", "main", "section", *_FORMS)
+    (APART, "article", "body", "div", "figcaption", "figure", "footer", "header", "main", "section", *_FORMS)
 )
 _KNOWN = (
     frozenset("blockquote br col colgroup dl hr link meta nav ol select table tbody tfoot thead tr ul".split())
     | WITHIN_LINES | _LINES | _HOLDERS
 )  # fmt: skip
-_FEWER = {"menu": "ul", "center": "div", "legend": "div", "summary": "div", "details": "div"}
-_SENTENCE = re.compile(r"[.!?…。！？؟।][\"'»«”“’)\]]*$")
+_SENTENCE = re.compile(r"[.!?…。！？؟।][\"'»«”“’)\]]*(?=\s|$)")  # where one ends
+_OF_SITE = re.compile(r"©|ⓒ|\(c\)|copyright\b", re.IGNORECASE)  # begins so
 _LEAST = 25  # characters of a sentence that makes prose of what it stands in
 _LAYOUT = re.compile(r"</?(?:a|b|big|center|div|em|font|i|p|small|span|strong|tt|u)\b[^<>]*+>", re.IGNORECASE)
 
@@ -67,20 +68,29 @@ def make_plain(tree: Any) -> None:
         return
     for element in body.iter("*"):
         if element.tag not in _KNOWN:
-            element.tag = _FEWER.get(element.tag, "div")
+            element.tag = _known_as(element)
         elif element.tag == "span" and not (element.get("class") or element.get("id")):
             element.tag = "loose"
+        elif element.tag == "a" and not said(element):
+            element.tag = "loose"  # what holds a link without words is no list of links
     _make_shallow(body)
     strip_tags(body, *_OF_WORDS)
     _make_paragraphs(body)
     _keep_words(body)
-    strip_tags(body, "apart", "loose")
+    strip_tags(body, APART, "loose")
     _keep_prose(body)
     # Where it finds no frame of an article it knows no headings: then all of the page is one.
     main = body.makeelement("main")
     main.text, body.text = body.text, None
     main[:] = list(body)
     body[:] = [main]
+
+
+def _known_as(element: Any) -> str:
+    """What stands over the hidden part of <details> is a heading, unless it is prose or holds one."""
+    if element.tag == "summary" and next(element.iter(*_HEADINGS), None) is None and not _is_prose(element):
+        return "h6"
+    return "ul" if element.tag == "menu" else "section"
 
 
 def said(element: Any) -> str:
@@ -96,16 +106,17 @@ def _make_shallow(body: Any) -> None:
             if element.tag in WITHIN_LINES:
                 element.tag = "loose"
             elif element.tag not in ("p", "br", *_HEADINGS):
-                element.tag = "apart"
+                element.tag = APART
 
 
 def _keep_words(body: Any) -> None:
-    """Elements that are for use as well as for words are words where they stand in a line with others."""
+    """Elements that are for use as well as for words are words where they stand in a line with others, but for what
+    copies a piece of code."""
     lengths: dict[Any, int] = {}
     for element in list(body.iter("time", "label", "output", "button")):
         line = next(above for above in element.iterancestors() if above.tag not in WITHIN_LINES)
         if line not in lengths:
-            lengths[line] = len(said(line)) if line.tag in _LINES else 0
+            lengths[line] = len(said(line)) if line.tag in _LINES and line.tag != "pre" else 0
         if lengths[line] > 2 * len(said(element)):
             element.tag = "loose"
 
@@ -116,14 +127,14 @@ def _make_paragraphs(body: Any) -> None:
     parting = _parting(body)
     for paragraph in body.iter("p"):
         if paragraph in parting:  # tags within it were never closed
-            paragraph.tag = "apart"
+            paragraph.tag = APART
     lines = {element: list(_gathered(element, parting)) for element in list(body.iter(*_HOLDERS))}
     prose = {element for element, found in lines.items() if any(map(_is_prose, found))}
     prose |= {element.getparent() for element in prose}
     for element, found in lines.items():
         beside = element in prose or element.getparent() in prose
         for line in found:
-            if not said(line) or element.tag != "apart" and (not beside or _is_linked(line)):
+            if not said(line) or element.tag != APART and (not beside or _is_linked(line)):
                 line.tag = "loose"
 
 
@@ -161,7 +172,7 @@ def _gathered(element: Any, parting: set[Any]) -> Iterator[Any]:
 
 def _is_prose(line: Any) -> bool:
     text = said(line)
-    if len(text) < _LEAST or not _SENTENCE.search(text) or _is_linked(line):
+    if len(text) < _LEAST or not _SENTENCE.search(text) or _OF_SITE.match(text) or _is_linked(line):
         return False
     return sum(part.get("itemprop") is not None for part in line.iter()) < 2  # what is there for search engines
 
@@ -173,7 +184,7 @@ def _is_linked(line: Any) -> bool:
 def _keep_prose(body: Any) -> None:
     """What holds prose is no longer what trafilatura takes away by its name."""
     for caption in list(body.iter("figcaption")):
-        if _holds_prose(caption):
+        if _holds_prose(caption) and _SENTENCE.split(said(caption))[-1] == "":  # not who took the picture
             caption.tag = "div"
         else:
             caption.drop_tree()

@@ -142,8 +142,25 @@ def test_tables_that_only_lay_out_leave_paragraphs_and_headings():
     assert MILL in found[0].text.split("\n") and found[1].path == ("Then",) and len(found[1].text.split("\n")) == 20
 
 
-def test_long_text_that_a_page_has_twice_is_read_once():
+    column = "".join(f"<tr><td>Mill {n} <code>&lt;a{n}&gt;</code></td></tr>" for n in range(3))
+    assert lines(f"{AROUND}<table>{column}</table>")[-3:] == ["Mill 0 <a0>", "Mill 1 <a1>", "Mill 2 <a2>"]
+
+
+def test_long_text_that_a_page_has_twice_is_read_once_under_its_heading():
     assert lines(f"<p>{MILL}</p><p>Yes.</p><div><p>{MILL}</p></div><p>Yes.</p>") == [MILL, "Yes.", "Yes."]
+    assert lines(f"<h2>A</h2><p>{MILL}</p><h2>B</h2><p>{MILL}</p>")[:4] == ["A", MILL, "B", MILL]
+
+
+def test_what_stands_over_details_is_a_heading():
+    inside = f"<details><summary>When was it built?</summary><p>{MILL}</p></details>"
+    assert lines(f"<h2>Questions</h2>{inside}")[:3] == ["Questions", "When was it built?", MILL]
+    inside = f"<details><summary><a>Source</a><h3>fn build()</h3></summary><div>{MILL}</div></details>"
+    assert lines(f"<h2>Functions</h2>{inside}")[:3] == ["Functions", "fn build()", MILL]
+
+
+@pytest.mark.parametrize("link", ["<a href=x></a>", "<a href=x><img></a>", "<button>copy</button>"])
+def test_a_piece_of_code_with_something_to_use_is_read_without_that(link):
+    assert lines(f"{AROUND}<div><pre><code>grind(corn)</code>{link}</pre>{link}</div>")[-1] == "grind(corn)"
 
 
 @pytest.mark.parametrize(

@@ -230,6 +230,7 @@ def test_tables_of_web_pages():
         ("<tr><th colspan=2>Ulm<tr><th>Languages<td><ul><li>German</li><li>French</li></ul>"
          "<tr><th>Area<td>12 km<sup>2</sup>",
          ["Languages: German, French", "Area: 12 km²"]),
+        ("<tr><th>Name<th>Says<tr><td>Ulm<td>a\nb<br>c\n d", ["Name: Ulm; Says: a b, c d"]),
         ("<tr><td>Languages<td><ul><li><a href=a>German</a></li><li>French</li></ul>", ["Languages | German, French"]),
     ],
 )  # fmt: skip
