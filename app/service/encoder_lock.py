@@ -15,7 +15,7 @@ import numpy as np
 
 from common.passage import Passage
 from common.worker_thread import Worker
-from retriever.encoders.base import Encoder, PassageToken, Query, QueryVectors
+from retriever.encoders.base import Beside, Encoder, PassageToken, Query, QueryVectors
 
 QUIET_AT_MOST = 30.0  # seconds for which an endless run of questions can hold up one batch
 
@@ -48,11 +48,11 @@ class SharedEncoder:
                 self._asked -= 1
                 self._changed.notify_all()
 
-    def encode_passages(self, passages: Sequence[Passage]) -> list[np.ndarray]:
+    def encode_passages(self, passages: Sequence[Passage], pictures: Beside = ()) -> list[np.ndarray]:
         """As Encoder.encode_passages, when no question is being answered."""
         with self._changed:
             self._changed.wait_for(lambda: not self._asked, QUIET_AT_MOST)
-        return self.worker.run(self._encoder.encode_passages, passages)
+        return self.worker.run(self._encoder.encode_passages, passages, pictures)
 
     def encode_queries(self, queries: Sequence[Query]) -> list[QueryVectors]:
         """As Encoder.encode_queries."""

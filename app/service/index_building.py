@@ -15,18 +15,21 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from common.jobs import Progress
 from common.passage import Passage
 from common.problems import Problem
 from kb.catalogue import Catalogue
 from kb.catalogue.indexed import IndexRecord
+from kb.pictures import Pictures
 from kb.records import version_name
 from retriever.encoders.base import Encoder
 from retriever.index import FORMAT_VERSION, Index
 from retriever.opening import open_index
 
 BATCH = 16  # passages encoded at a time, to begin with
+PICTURES_AT_ONCE = 32  # that are encoded together at most, each some megabytes of pixels
 BATCH_SECONDS = 0.3  # what a batch should take: a question waits for one at most
 COMMIT_PASSAGES = 512  # passages made lasting at a time; a crash loses these
 COMMIT_SECONDS = 10.0  # ... or as many as come in this time, so that a new index can soon be asked
@@ -69,9 +72,11 @@ def build_index(
     go_on: Callable[[], bool] = lambda: True,
     committed: Callable[[], None] = lambda: None,
     version: int | None = None,
+    pictures: Pictures | None = None,
 ) -> int:
     """Encode the passages of a corpus, in the version served or another, that the index at path does not keep as they
-    are now, and add them; returns how many. Those that are not in the corpus any more leave the index.
+    are now, and add them; returns how many. Those that are not in the corpus any more leave the index. `pictures` is
+    where those of documents are kept; None: they are left out.
 
     progress(done, total) is told of every batch, counting what was there already. go_on() is asked before
     every batch; when it says False the work stops, and what was encoded is kept. committed() is called when
@@ -104,9 +109,11 @@ def build_index(
                 if not go_on():
                     coming.commit()
                     return encoded
-                batch, waiting = waiting[:size], waiting[size:]
+                batch = _first(waiting, size)
+                waiting = waiting[len(batch) :]
                 began = time.perf_counter()
-                vectors = encoder.encode_passages(batch)
+                beside = _pictures_of(batch, pictures) if encoder.takes.pictures else ()
+                vectors = encoder.encode_passages(batch, beside)
                 size = _next_size(size, time.perf_counter() - began)
                 coming.add(batch, vectors)
                 encoded += len(batch)
@@ -152,6 +159,26 @@ def _state(index: Index, record: IndexRecord) -> tuple[int, list[str], list[str]
     lost, unknown = disagreements(index.ids(), record)
     leaving = set(record.outdated())
     return record.count() - len(leaving.union(lost)), lost, sorted(leaving.union(unknown))
+
+
+def _first(waiting: Sequence[Passage], size: int) -> list[Passage]:
+    """So many, or as many as have PICTURES_AT_ONCE pictures."""
+    batch, beside = [], 0
+    for passage in waiting[:size]:
+        beside += len(passage.pictures)
+        if batch and beside > PICTURES_AT_ONCE:
+            break
+        batch.append(passage)
+    return batch
+
+
+def _pictures_of(passages: Sequence[Passage], pictures: Pictures | None) -> list[list[Image.Image]]:
+    """Those that stand beside each passage; none beside one that lacks any, so that all rows have their pictures."""
+    shown = []
+    for passage in passages:
+        opened = [pictures and pictures.open(each.content_hash) for each in passage.pictures]
+        shown.append([] if None in opened else opened)
+    return shown
 
 
 def _next_size(size: int, seconds: float) -> int:

@@ -26,6 +26,7 @@ from app.settings import ENCODER_PATIENCE, Settings
 from common.jobs import Progress
 from common.problems import BadRequest, Problem
 from kb.catalogue import Catalogue
+from kb.pictures import Pictures
 from retriever.index import Index
 from retriever.opening import is_index
 
@@ -173,6 +174,7 @@ class Indexes:
                     self._encoder,
                     lambda encoder, version: self._place(corpus, encoder, version),
                     lambda progress: self._fetch(corpus, progress),
+                    Pictures(self._settings.pictures_dir),
                 )
             return self._indexers[corpus]
 

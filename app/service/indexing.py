@@ -24,6 +24,7 @@ from common.problems import Problem, problem_sentence
 from kb.catalogue import Catalogue
 from kb.catalogue.corpora import delete_older, serve
 from kb.catalogue.indexed import records
+from kb.pictures import Pictures
 from kb.records import version_name
 from retriever.encoders.base import Encoder
 from retriever.index import BeingWritten, Index, is_being_written
@@ -45,6 +46,7 @@ class Indexer:
     get_encoder: gives the encoder, loading it the first time and telling of bytes fetched for it.
     place: where that encoder's index of a version of the corpus is.
     fetch: brings the corpus into the catalogue if need be, telling its progress in documents.
+    pictures: where those of documents are kept; None: they are left out.
     """
 
     def __init__(
@@ -54,12 +56,14 @@ class Indexer:
         get_encoder: Callable[[Progress], Encoder],
         place: Callable[[Encoder, int], Path],
         fetch: Callable[[Progress], object],
+        pictures: Pictures | None = None,
     ) -> None:
         self.corpus = corpus
         self._catalogue = catalogue
         self._get_encoder = get_encoder
         self._place = place
         self._fetch = fetch
+        self._pictures = pictures
         self._listener: Callable[[IndexStatus], None] = lambda status: None
         self._index: Index | None = None
         self._status = IndexStatus(IndexState.STARTING, 0, 0, "Loading the encoder; the first start fetches it.")
@@ -164,7 +168,8 @@ class Indexer:
 
         while True:
             try:
-                build_index(self._catalogue, self.corpus, encoder, path, self._indexing, go_on, more, newest)
+                where = (self._catalogue, self.corpus, encoder, path)
+                build_index(*where, self._indexing, go_on, more, newest, self._pictures)
                 break
             except BeingWritten:
                 self._wait_for_other(path, newest, more)

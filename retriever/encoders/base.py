@@ -99,13 +99,19 @@ class PassageToken:
     end: int
 
 
+# Those that stand beside each of some passages, RGB, in the order of Passage.pictures; () beside none.
+Beside = Sequence[Sequence[Image.Image]]
+
+
 @dataclass(frozen=True)
 class Takes:
-    """What an encoder reads of a query beside its text. regions: whether it sees a region beside the whole photo."""
+    """What an encoder reads of a query beside its text. regions: whether it sees a region beside the whole photo.
+    pictures: whether it looks at the pictures of passages."""
 
     photos: bool = True
     regions: bool = False
     instructions: bool = False
+    pictures: bool = False
 
 
 @runtime_checkable
@@ -125,11 +131,13 @@ class Encoder(Protocol):
     def encode_queries(self, queries: Sequence[Query]) -> list[QueryVectors]:
         """The vectors of each."""
 
-    def encode_passages(self, passages: Sequence[Passage]) -> list[np.ndarray]:
-        """The vectors of each, (tokens, dim) float32 with unit rows; there may be none of odd characters alone."""
+    def encode_passages(self, passages: Sequence[Passage], pictures: Beside = ()) -> list[np.ndarray]:
+        """The vectors of each, (tokens, dim) float32 with unit rows; there may be none of odd characters alone. An
+        encoder that takes no pictures leaves them out."""
 
     def passage_tokens(self, passage: Passage) -> list[PassageToken]:
-        """What the rows of `encode_passages([passage])` stand for, one by one; places are in `passage_text`."""
+        """What the rows of `encode_passages([passage])` stand for, one by one; places are in `passage_text`. Rows of
+        pictures come after them."""
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """How many tokens each text has, however many are encoded."""

@@ -18,11 +18,18 @@ from common.problems import Problem
 from retriever.encoders.base import Encoder, PassageToken, Query, QueryVectors, passage_text
 from retriever.search.explanation import KINDS, PLAIN, Explanation, MatchedToken, QueryRow, Won, Word
 
+OF_PICTURE = "[picture]"  # instead of the token, of a row that a passage's picture makes
 FAINT = 0.05  # of the largest contribution of a patch
 
 
-def explain_passage(encoder: Encoder, question: str, photo: Image.Image | None, passage: Passage) -> Explanation:
-    """Encodes the query and this one passage, and accounts for its score.
+def explain_passage(
+    encoder: Encoder,
+    question: str,
+    photo: Image.Image | None,
+    passage: Passage,
+    pictures: Sequence[Image.Image] = (),
+) -> Explanation:
+    """Encodes the query and this one passage, with the pictures beside it, and accounts for its score.
 
     The passage's vectors are fresh ones: a score from an index, which stores them rounded, differs a little.
     Raises Problem when there is nothing to ask with, or what the model gives is no number."""
@@ -30,11 +37,13 @@ def explain_passage(encoder: Encoder, question: str, photo: Image.Image | None, 
         raise Problem("Give a photo, a question, or both; without either there is no score to explain.")
     question = question.encode("utf-8", "replace").decode("utf-8")  # lone surrogates, which no tokenizer takes
     [query] = encoder.encode_queries([Query(question, photo)])
-    vectors = encoder.encode_passages([passage])[0]
+    vectors = encoder.encode_passages([passage], [pictures])[0]
+    tokens = encoder.passage_tokens(passage)
+    tokens += [PassageToken(OF_PICTURE, 0, 0)] * (len(vectors) - len(tokens))
     return explain(
         query,
         vectors,
-        encoder.passage_tokens(passage),
+        tokens,
         question=question,
         passage_id=passage.id,
         title=passage.heading,

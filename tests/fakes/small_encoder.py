@@ -14,7 +14,7 @@ from PIL import Image
 
 from common.passage import Passage
 from kb.records import DocumentRecord, Source
-from retriever.encoders.base import PassageToken, PlainPassage, Query, QueryVectors, Takes, passage_text
+from retriever.encoders.base import Beside, PassageToken, PlainPassage, Query, QueryVectors, Takes, passage_text
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
 GRID = (2, 3)
@@ -46,17 +46,23 @@ def plain(*texts: str) -> list[Passage]:
 class SmallEncoder:
     dim = 128
     min_score = 0.5
-    takes = Takes()
+    takes = Takes(pictures=True)
     memory = 0
 
     def __init__(self, fingerprint: str = "small-1") -> None:
         self.fingerprint = fingerprint
         self.encoded: list[str] = []
 
-    def encode_passages(self, passages: Sequence[Passage]) -> list[np.ndarray]:
+    def encode_passages(self, passages: Sequence[Passage], pictures: Beside = ()) -> list[np.ndarray]:
         texts = [passage_text(passage) for passage in passages]
         self.encoded += texts
-        return [np.stack([direction(word) for word in words(text)]) for text in texts]
+        shown = [
+            [colour for each in beside for colour in self._colours(each)] for beside in pictures or [()] * len(texts)
+        ]
+        return [
+            np.stack([direction(word) for word in (*words(text), *colours)])
+            for text, colours in zip(texts, shown, strict=True)
+        ]
 
     def encode_queries(self, queries: Sequence[Query]) -> list[QueryVectors]:
         return [self._query(query) for query in queries]

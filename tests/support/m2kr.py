@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from common.passage import Passage
-from retriever.encoders.base import Query, QueryVectors, Takes, passage_text
+from retriever.encoders.base import Beside, Query, QueryVectors, Takes, passage_text
 from retriever.encoders.sample_queries import QUESTIONS
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
@@ -49,7 +49,7 @@ class WordEncoder:
         self.asked: list[tuple[str, str | None, str | None]] = []  # question, colour of the photo, instruction
         self.batches: list[int] = []
 
-    def encode_passages(self, passages: Sequence[Passage]) -> list[np.ndarray]:
+    def encode_passages(self, passages: Sequence[Passage], pictures: Beside = ()) -> list[np.ndarray]:
         texts = [passage_text(passage) for passage in passages]
         self.passages += texts
         return [_rows(words(text)) for text in texts]

@@ -15,7 +15,16 @@ from PIL import Image
 from transformers import PreTrainedTokenizerBase
 
 from common.passage import Passage
-from retriever.encoders.base import WHOLE, PassageToken, Query, QueryVectors, Recognition, Takes, passage_text
+from retriever.encoders.base import (
+    WHOLE,
+    Beside,
+    PassageToken,
+    Query,
+    QueryVectors,
+    Recognition,
+    Takes,
+    passage_text,
+)
 from retriever.encoders.batching import batches_by_length, budget_on, padded
 from retriever.encoders.devices import memory_need
 from retriever.encoders.flmr.modeling import FLMRModelForRetrieval
@@ -49,7 +58,7 @@ class QueryStyle:
 
 class FLMREncoder:
     """A loaded model. recognise: what the hidden layer of its vision projection says of a photo, given as (n,) float32,
-    for one that has a classifier there."""
+    for one that has a classifier there. Passages have vectors of their pictures where the model was trained on such."""
 
     def __init__(
         self,
@@ -70,7 +79,10 @@ class FLMREncoder:
         self.min_score = min_score
         self.dim: int = model.config.dim
         self.takes = Takes(
-            model.config.query_concat_output_from_vision_encoder, style.regions, style.instructions is not None
+            photos=model.config.query_concat_output_from_vision_encoder,
+            regions=style.regions,
+            instructions=style.instructions is not None,
+            pictures=model.config.context_concat_output_from_vision_encoder,
         )
         self.memory = memory_need(model.num_parameters(), model.device)
         self._prepare = prepare
@@ -84,8 +96,19 @@ class FLMREncoder:
         return BFLOAT16 and self.model.device.type == "cpu" and self.model.dtype == torch.float32
 
     @torch.inference_mode()
-    def encode_passages(self, passages: Sequence[Passage]) -> list[np.ndarray]:
+    def encode_passages(self, passages: Sequence[Passage], pictures: Beside = ()) -> list[np.ndarray]:
         """As Encoder.encode_passages; punctuation has no vectors."""
+        texts = self._encode_texts(passages)
+        if not self.takes.pictures or not any(pictures):
+            return texts
+        shown = [[self._encode_picture(each) for each in beside] for beside in pictures]
+        return [np.concatenate([rows, *beside]) for rows, beside in zip(texts, shown, strict=True)]
+
+    def _encode_picture(self, picture: Image.Image) -> np.ndarray:
+        pixels = self._prepare(picture).pixels[None].to(self.model.device, self.model.dtype)
+        return self.model.doc(pixel_values=pixels).late_interaction_output[0].cpu().numpy()
+
+    def _encode_texts(self, passages: Sequence[Passage]) -> list[np.ndarray]:
         result: list[np.ndarray] = [np.zeros((0, self.dim), np.float32)] * len(passages)
         # What counted tokens when a document was cut kept their number alone: ids are another model's tomorrow, and
         # larger than the text. Here each text is tokenised once, for the batches and for the model.

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from common.passage import Passage
-from retriever.encoders.base import PassageToken, Query, QueryVectors, Takes, passage_text
+from retriever.encoders.base import Beside, PassageToken, Query, QueryVectors, Takes, passage_text
 from retriever.encoders.batching import batches_by_length, budget_on
 from retriever.encoders.devices import memory_need
 from retriever.encoders.ret.modeling import RetModelForRetrieval, RetOutput
@@ -50,7 +50,7 @@ class RetEncoder:
         self.instructions = instructions
         self.fingerprint = fingerprint
         self.dim: int = model.config.dim
-        self.takes = Takes(instructions=True)
+        self.takes = Takes(instructions=True, pictures=True)
         self.memory = memory_need(model.num_parameters(), model.device)
         self._pieces = WordPieces(processor.tokenizer)
         self._budget = budget_on(model.device)
@@ -76,13 +76,9 @@ class RetEncoder:
         return result
 
     @torch.inference_mode()
-    def encode_passages(
-        self, passages: Sequence[Passage], pictures: Sequence[Sequence[Image.Image]] = ()
-    ) -> list[np.ndarray]:
-        """As Encoder.encode_passages, a set of vectors for each picture, with the text, or one of the text alone.
-
-        pictures: of each passage, RGB; none of any where left out. A passage with neither text nor picture has no
-        vectors."""
+    def encode_passages(self, passages: Sequence[Passage], pictures: Beside = ()) -> list[np.ndarray]:
+        """As Encoder.encode_passages, a set of vectors for each picture, with the text, or one of the text alone. A
+        passage with neither text nor picture has no vectors."""
         shown = pictures or [()] * len(passages)
         result: list[list[np.ndarray]] = [[] for _ in passages]
         texts, owners, beside = [], [], []

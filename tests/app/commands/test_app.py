@@ -78,7 +78,7 @@ def test_json_is_all_there_is_on_standard_output(small, photo, capsys):
 def test_an_interrupted_first_run_goes_on_and_asks_for_nothing_twice(small, photo, capsys, monkeypatch):
     encode = small.encode_passages
 
-    def interrupt(texts):
+    def interrupt(*_given):
         raise KeyboardInterrupt
 
     small.encode_passages = interrupt

@@ -743,7 +743,7 @@ def test_passages_that_left_the_corpus_leave_the_index(catalogue, monkeypatch, t
 
 def test_passages_without_a_token_are_left_out(catalogue, monkeypatch, tmp_path):
     class Picky(SmallEncoder):
-        def encode_passages(self, passages):
+        def encode_passages(self, passages, pictures=()):
             return [
                 rows[:0] if "green" in passage.text else rows
                 for passage, rows in zip(passages, super().encode_passages(passages), strict=True)

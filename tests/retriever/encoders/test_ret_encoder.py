@@ -80,7 +80,7 @@ def refusal(profile, tmp_path) -> str:
 
 
 def test_a_query_is_a_few_vectors_that_stand_for_no_word_and_no_place(encoder):
-    assert isinstance(encoder, Encoder) and encoder.takes == Takes(instructions=True)
+    assert isinstance(encoder, Encoder) and encoder.takes == Takes(instructions=True, pictures=True)
     for query in encoder.encode_queries([Query("the cat", PHOTO), Query("the cat")]):
         assert query.vectors.shape == (4, 16) and query.vectors.dtype == np.float32
         assert np.allclose(np.linalg.norm(query.vectors, axis=1), 1, atol=1e-5)

@@ -1,0 +1,96 @@
+"""Passages with pictures in an index: found by them, learnt anew when they change, encoded a few at a time."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.service.index_building import PICTURES_AT_ONCE, build_index, index_path
+from common.passage import Picture
+from kb.catalogue import Catalogue
+from kb.pictures import Pictures
+from retriever.encoders.base import Query
+from retriever.index import LateInteractionIndex
+from tests.fakes.small_encoder import GRID, SmallEncoder, words
+from tests.kb.test_pictures import BLUE, RED, brought, drawn, given, with_pictures
+
+CELLS = GRID[0] * GRID[1]
+
+
+@pytest.fixture
+def catalogue(tmp_path):
+    opened = Catalogue(tmp_path / "catalogue.sqlite")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    return Pictures(tmp_path / "pictures")
+
+
+def built(catalogue, encoder, pictures, folder) -> dict[str, int]:
+    """How many rows each passage has in the index, which is brought up to date."""
+    path = index_path(folder, "gems", "small", encoder.fingerprint)
+    build_index(catalogue, "gems", encoder, path, pictures=pictures)
+    with LateInteractionIndex.open(path) as index:
+        return {name: len(index.vectors(name)) for name in index.ids()}
+
+
+def test_what_a_photo_shows_is_found_by_the_pictures(catalogue, pictures, tmp_path):
+    red = with_pictures(given("r", RED), texts=("One gem.",))
+    blue = with_pictures(given("b", BLUE), number=2, texts=("One gem.",))
+    brought(catalogue, pictures, red, blue)
+    encoder = SmallEncoder()
+    rows = built(catalogue, encoder, pictures, tmp_path)
+    text = len(words("Document 1: One gem."))
+    assert rows == {"gems:doc_1#0": text + CELLS, "gems:doc_2#0": text + CELLS}
+    [picture] = catalogue.passages(["gems:doc_2#0"])[0].pictures
+    [query] = encoder.encode_queries([Query("gem", pictures.open(picture.content_hash))])
+    with LateInteractionIndex.open(index_path(tmp_path, "gems", "small", encoder.fingerprint)) as index:
+        first, second = index.search(query.vectors, k=2, weights=query.weights)
+    assert first.id == "gems:doc_2#0" and first.score > second.score + 0.2
+
+
+def test_a_changed_picture_is_learnt_anew_and_others_are_not(catalogue, pictures, tmp_path):
+    encoder = SmallEncoder()
+    plain = with_pictures(number=2)
+    brought(catalogue, pictures, with_pictures(given("r", RED)), plain)
+    built(catalogue, encoder, pictures, tmp_path)
+    encoder.encoded.clear()
+    brought(catalogue, pictures, with_pictures(given("r", BLUE)), plain)
+    built(catalogue, encoder, pictures, tmp_path)
+    assert len(encoder.encoded) == 1
+    brought(catalogue, pictures, with_pictures(), plain)
+    rows = built(catalogue, encoder, pictures, tmp_path)
+    assert len(encoder.encoded) == 2 and rows["gems:doc_1#0"] == rows["gems:doc_2#0"]
+
+
+def test_a_passage_that_lacks_a_picture_has_rows_of_none(catalogue, pictures, tmp_path):
+    brought(catalogue, pictures, with_pictures(given("r", RED), given("b", BLUE)))
+    [passage] = catalogue.passages(["gems:doc_1#0"])
+    pictures.remove(passage.pictures[0].content_hash)
+    rows = built(catalogue, SmallEncoder(), pictures, tmp_path)
+    assert rows == {"gems:doc_1#0": len(words(f"{passage.title}: {passage.text}"))}
+
+
+def test_few_pictures_are_opened_at_a_time(catalogue, pictures, tmp_path, monkeypatch):
+    own = [given(f"{n}", drawn("red", (n + 1, 1))) for n in range(PICTURES_AT_ONCE + 5)]
+    brought(catalogue, pictures, *(with_pictures(each, number=n) for n, each in enumerate(own)))
+    at_once = []
+
+    class Noting(SmallEncoder):
+        def encode_passages(self, passages, pictures=()):
+            at_once.append(sum(map(len, pictures)))
+            return super().encode_passages(passages, pictures)
+
+    monkeypatch.setattr("app.service.index_building.BATCH", 1000)
+    assert len(built(catalogue, Noting(), pictures, tmp_path)) == len(own)
+    assert max(at_once) == PICTURES_AT_ONCE and sum(at_once) == len(own)
+
+
+def test_an_encoder_that_takes_no_pictures_is_given_none(catalogue, pictures, tmp_path, monkeypatch):
+    brought(catalogue, pictures, with_pictures(given("r", RED)))
+    monkeypatch.setattr(SmallEncoder, "takes", type(SmallEncoder.takes)())
+    monkeypatch.setattr(Pictures, "open", lambda *_: pytest.fail("nobody looks at it"))
+    assert built(catalogue, SmallEncoder(), pictures, tmp_path)
+    assert isinstance(catalogue.passages(["gems:doc_1#0"])[0].pictures[0], Picture)
