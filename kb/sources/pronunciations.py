@@ -11,7 +11,9 @@ import re
 from kb.sources.template_arguments import template_arguments
 
 # Those that only play a sound, and those that are given a pronunciation.
-_SOUND = re.compile(r"audio|audio-nohelp|link audio|listen|hörbeispiel|écouter|прослушать|発音|lausunta")
+_SOUND = re.compile(
+    r"audio|audio-nohelp|link audio|pronunciation|pronunciación|listen|hörbeispiel|écouter|прослушать|発音|lausunta"
+)
 _SAID = re.compile(r"ipa|ipa[ -]?all|ipa3|ipa-[a-z-]+.*|api|api-[a-z-]+|afi|phon|lautschrift|мфа2?|pron-[a-z-]+")
 _LETTERS = re.compile(r"ipac-[a-z-]+.*")
 _RESPELT = re.compile(r"respell|usdict|pronunciation respelling")
