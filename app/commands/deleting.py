@@ -19,16 +19,17 @@ def delete(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -
     """Raises Problem; can be done again then."""
     from app.service.corpus_deletion import delete_all_of, pause_runs  # with what takes time to import
 
-    known = {each["name"]: each for each in catalogue.stats()["corpora"]}
+    known = [each.name for each in catalogue.corpora()]
     if args.name not in known:
         there = ", ".join(known) or "none"
         raise Problem(f"There is no corpus called {args.name!r}; there is: {there}.")
     told = f"waiting for an ingestion into {args.name} to pause; Ctrl-C ends that"
     pause_runs(catalogue, args.name, PATIENCE, waiting=lambda: print(told, file=sys.stderr, flush=True))
+    holds = next((each for each in catalogue.corpora() if each.name == args.name), None)  # what a run added last too
     try:
         delete_all_of(catalogue, settings.data_dir, args.name)
     except OSError as problem:
         reason = problem.strerror or problem
         raise Problem(f"Not all of {args.name} could be deleted ({reason}); mend that and delete it again.") from None
-    documents, passages = known[args.name]["documents"], known[args.name]["passages"]
+    documents, passages = (holds.documents, holds.passages) if holds else (0, 0)
     print(f"deleted {args.name}: {documents:,} documents with {passages:,} passages, and their indexes")

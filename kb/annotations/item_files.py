@@ -25,6 +25,7 @@ from kb.annotations.texts import named
 from kb.catalogue.database import Database
 from kb.records import Note, Skipped
 from kb.sources.csv_file import read_rows
+from kb.sources.encodings import spoilt
 from kb.sources.lines import check_file, check_no_list, json_value, read_lines
 
 Read = Callable[[str], bytes]  # of the photo that a row names; raises Problem
@@ -162,6 +163,8 @@ def _item(row: Mapping[str, object] | str, read: Read, photos: Photos, check: Ch
     if isinstance(row, str):
         raise BadRequest(row)
     said = {name: _text(row, name) for name in ("question", "id", "kind")}
+    if fault := spoilt("\n".join([said["question"], *_references(row)])):
+        raise BadRequest(fault)
     name = _text(row, "photo") or _text(row, "image")
     item = NewItem(said["question"], None, said["id"].strip(), said["kind"], _references(row), _gold(row))
     checked_item(item)  # before the photo is looked at
