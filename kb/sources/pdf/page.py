@@ -29,6 +29,7 @@ _ALL_LOST = re.compile("[\ufffd\ue000-\uf8ff\x00-\x08\x0e-\x1f\x7f-\x9f\U000f000
 _FEW = 50  # letters; so few say nothing about a page
 _TOGETHER = re.compile(r"[^\W\d_]{40,}")
 _DRAWN = 100  # lines and shapes; a page that is only ruled has fewer
+_COVERED, _STAMPED = 0.7, 200  # of a page by pictures, and letters: fewer are a stamp on a scan
 _PIECES = 5  # of a line; in fewer single letters may be words
 _SPACE, _VERTICAL_SPACE = 0.1, 0.7  # of the size of a letter, between words
 _SAME = 0.6  # of its size; nearer a letter is not to itself, but where it is printed twice to look bold
@@ -55,6 +56,11 @@ class PageReader:
     def pictured(self) -> bool:
         """Whether the last page shows a picture, or a drawing of so many lines as letters that are drawn have."""
         return self._printed.pictures > 0 or self._printed.paths >= _DRAWN
+
+    @property
+    def stamped(self) -> bool:
+        """Whether pictures cover the last page, and few words stand beside what they show."""
+        return self._printed.stamped
 
     def blocks(self, page: PDFPage | None) -> Blocks:
         """The paragraphs of a page in the order in which they are read. Raises Problem."""
@@ -114,11 +120,14 @@ class _Printed(PDFLayoutAnalyzer):
         self.vertical = False  # whether its lines run from the top down
         self.content = 0  # bytes
         self.pictures = self.paths = 0
+        self.covered = 0.0  # by pictures
+        self.stamped = False
 
     def begin_page(self, page, ctm) -> None:
         super().begin_page(page, ctm)
         self.cur_item = _Page(self.cur_item.pageid, self.cur_item.bbox)
         self.content = self.pictures = self.paths = 0
+        self.covered = 0.0
 
     def takes(self, stream: PDFStream) -> bool:
         """Whether there is room for it on the page under way."""
@@ -131,6 +140,7 @@ class _Printed(PDFLayoutAnalyzer):
     def end_page(self, page) -> None:
         found = self.cur_item
         self.vertical = found.is_vertical()
+        self.stamped = self.covered >= _COVERED * found.width * found.height and found.letters < _STAMPED
         space = _VERTICAL_SPACE if self.vertical else _SPACE
         self.laparams = LAParams(boxes_flow=None, detect_vertical=self.vertical, word_margin=space)
         super().end_page(page)
@@ -152,6 +162,8 @@ class _Printed(PDFLayoutAnalyzer):
 
     def render_image(self, name, stream) -> None:
         self.pictures += 1
+        across, up, left, down, *_ = self.ctm or (0.0,) * 6
+        self.covered += abs(across * down - up * left)  # a picture is a square that is stretched
 
     def paint_path(self, gstate, stroke, fill, evenodd, path) -> None:
         self.paths += 1
@@ -166,7 +178,7 @@ class _Page(LTPage):
         longest = max(self.width, self.height)
         self.turned = tuple(LTPage(pageid, (-longest, -longest, longest, longest)) for _ in range(3))
         self._there: set[tuple[str, float, float]] = set()
-        self._letters = 0
+        self.letters = 0
         self._last: LTChar | None = None
         self._down = 0  # letters below the one before them
 
@@ -180,8 +192,8 @@ class _Page(LTPage):
             between = (cell[0], int(x + 0.5) + 0.5, int(y + 0.5) + 0.5)
             if cell in self._there or between in self._there:
                 return
-            self._letters += 1
-            if self._letters > MOST_LETTERS:
+            self.letters += 1
+            if self.letters > MOST_LETTERS:
                 raise Problem(f"more than {MOST_LETTERS:,} letters.")
             self._there.update((cell, between))
             last, self._last = self._last, obj
@@ -193,7 +205,7 @@ class _Page(LTPage):
             super().add(obj)
 
     def is_vertical(self) -> bool:
-        return self._down * 2 > self._letters
+        return self._down * 2 > self.letters
 
 
 def _quarters(matrix: Matrix) -> int:

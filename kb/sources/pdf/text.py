@@ -29,6 +29,7 @@ from kb.sources.pdf.page import LOST, RECOGNISE, SPACELESS, Blocks, PageReader
 MOST_PAGES = 2000
 _SHOWN = 20  # of what is left out, and of the pages of each
 _PICTURES = f"{{show}} pictures and no text, and {{were}} not read; {RECOGNISE}, where it matters."
+_STAMPED = f"{{show}} pictures and few words, and what they show was not read; {RECOGNISE}, where it matters."
 _VERBS = ("are", "is"), ("show", "shows"), ("were", "was")
 
 _FILE_NAME = re.compile(r"\.(?:docx?|odt|rtf|tex|dvi|pdf|pptx?|indd|qxd|html?)\Z", re.IGNORECASE)
@@ -70,6 +71,8 @@ def pdf_text(data: bytes, most_characters: int, seconds: float) -> PdfText:
             without.setdefault("{are} left out in part: too large a drawing.", []).append(number)
         elif reader.pictured and not blocks:
             without.setdefault(_PICTURES, []).append(number)
+        elif reader.stamped:
+            without.setdefault(_STAMPED, []).append(number)
         size += sum(map(len, (line for lines in blocks for line in lines)))
         if size > most_characters:
             rest = f"Page {number:,} and what follows are left out; its text is too long."

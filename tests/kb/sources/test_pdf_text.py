@@ -50,6 +50,17 @@ def test_pages_that_are_pictures_between_pages_of_text_are_told():
     assert len(many) == 1 and "40 and more, 25 in all, show" in many[0]
 
 
+def test_scans_with_a_stamp_are_told_and_the_stamp_is_read():
+    scan = b"q 612 0 0 792 0 0 cm BI /W 1 /H 1 /BPC 8 /CS /G ID x EI Q "
+    stamp, words = shown_at((50, 700, "a stamp")), shown_at((50, 700, "a word and more " * 20))
+    found = parse("pdf", pdf(scan + stamp, scan + words))
+    assert [section.text[:7] for section in found.sections] == ["a stamp", "a word "]
+    [said] = found.notes
+    assert said.startswith("Page 1 shows pictures and few words, and what they show was not read;")
+    small = INLINE_IMAGE + shown_at((50, 700, "a logo"))
+    assert parse("pdf", pdf(small)).notes == ()
+
+
 def test_what_many_pages_are_left_out_for_is_told_once_and_hides_nothing(monkeypatch):
     together = "Thewordsofthispagestandtogethersincenobodyputspacesbetweenthem" * 3
     monkeypatch.setattr(pdf_text, "MOST_PAGES", 25)
