@@ -28,6 +28,8 @@ from app.web.corpora.page import build_corpora
 from app.web.listeners import Listeners
 from app.web.listening import check_listening
 from app.web.middleware import Beside, Bodies, Endpoints, Origins, Routes, SafeHeaders, SubPath
+from app.web.pictures import PATH as PICTURES
+from app.web.pictures import pictures_app
 from app.web.progress import POLL_SECONDS, Watched, looking
 from app.web.request_files import EXAMPLES, Page, placed
 from app.web.upload_limits import PATH, LimitedUploads, UploadLimits
@@ -35,6 +37,7 @@ from common.images import MAX_BYTES
 from common.photo_formats import CHOOSER
 from common.problems import Problem
 from common.text import shown
+from kb.pictures import Pictures
 
 if TYPE_CHECKING:
     from app.service.annotating import Annotating
@@ -148,6 +151,7 @@ def _middleware(page: Page, settings: Settings) -> list[Middleware]:
         # Gradio compresses its files, but not the page, its configuration and what it answers.
         Middleware(GZipMiddleware),
         Middleware(Beside, path="/annotation/", beside=page.annotation),
+        Middleware(Beside, path=PICTURES, beside=pictures_app(Pictures(settings.pictures_dir))),
     ]
 
 

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 from app.service.results import WHOLE, Region
 from app.web.escaping import escape, marked, question_stems, safe_link
 from app.web.notices import licence_said
-from common.passage import Evidence
+from app.web.pictures import address, small_size
+from common.passage import Evidence, Picture
 from generator.answers import Citation
 
 UNFOLDED, FIRST = 8, 5  # so many passages are shown as they are; of more, only the first ones, the others folded away
@@ -79,9 +80,28 @@ def _card(
         f'<span class="cs-score" title="Mean similarity of the question and photo to this passage, 0 to 1">'
         f'<span class="cs-sr">score </span>{passage.score:.2f}'
         f'<span class="cs-bar" aria-hidden="true"><i style="width:{share}%"></i></span></span></button></h3>'
-        f'<p class="cs-passage" dir="auto">{marked(passage.text, stems, quotes)}</p>'
+        f'{_pictures(passage)}<p class="cs-passage" dir="auto">{marked(passage.text, stems, quotes)}</p>'
         f'<p class="cs-source">{source}<span>{escape(licence_said(passage.licence))}</span>'
         f"<span>{escape(passage.corpus)}</span></p></article></li>"
+    )
+
+
+def _pictures(passage: Evidence) -> str:
+    """Those beside the passage, each with who made it and under which licence, as a link to it in full."""
+    if not passage.pictures:
+        return ""
+    return f'<ul class="cs-pictures">{"".join(_picture(each, passage.title) for each in passage.pictures)}</ul>'
+
+
+def _picture(picture: Picture, title: str) -> str:
+    width, height = small_size(picture)
+    alternative = escape(picture.caption or f"Picture of {title or picture.name}")
+    said = " · ".join(escape(each) for each in (picture.caption, picture.author, picture.licence) if each)
+    return (
+        f'<li><figure><a href="{address(picture)}" target="_blank" rel="noopener noreferrer nofollow">'
+        f'<img src="{address(picture, small=True)}" alt="{alternative}" width="{width}" height="{height}" '
+        f'loading="lazy"><span class="cs-sr">, in full, in a new tab</span></a>'
+        f"{f'<figcaption dir=auto>{said}</figcaption>' if said else ''}</figure></li>"
     )
 
 

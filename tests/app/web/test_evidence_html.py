@@ -12,6 +12,7 @@ from app.settings import MAX_TURNS
 from app.web import escaping, notices
 from app.web.ask import answer_html, evidence_html
 from app.web.ask.evidence_html import HeatMap
+from common.passage import Picture
 from generator.answers import (
     BROKE_OFF,
     DISAGREE,
@@ -41,10 +42,20 @@ class TestHtml:
         markup = evidence_html.evidence("run", (passage(1, licence=licence),), "How tall?", (), None, True)
         assert f"<span>{said}</span>" in markup
 
+    def test_pictures_stand_beside_their_passage_with_who_made_them(self) -> None:
+        picture = Picture("h.png", "A heron", "CC0", "Ada", content_hash="0" * 64, width=1600, height=800)
+        bare = replace(picture, caption="", author="", licence="", content_hash="1" * 64)
+        markup = evidence_html.evidence("run", (passage(1, pictures=(picture, bare)),), "How tall?", (), 1, True)
+        first, second = re.findall(r"<figure>.*?</figure>", markup)
+        assert f'href="pictures/{"0" * 64}.jpg"' in first and f'src="pictures/{"0" * 64}.small.jpg"' in first
+        assert 'alt="A heron" width="320" height="160" loading="lazy"' in first
+        assert "A heron · Ada · CC0</figcaption>" in first
+        assert 'alt="Picture of Grey heron"' in second and "figcaption" not in second
+
     def test_hostile_texts_stay_text_everywhere(self) -> None:
-        bad = passage(
-            1, title=HOSTILE, text=HOSTILE, url="javascript:alert(1)", licence=HOSTILE, corpus=HOSTILE
-        )
+        pictures = (Picture(HOSTILE, HOSTILE, HOSTILE, HOSTILE, "javascript:alert(1)", "0" * 64, 10, 10),)
+        bad = passage(1, title=HOSTILE, text=HOSTILE, url="javascript:alert(1)", licence=HOSTILE, corpus=HOSTILE)
+        bad = replace(bad, pictures=pictures)
         answer = result(f"{HOSTILE} [1]", passages=(bad,))
         answer = replace(
             answer, question=HOSTILE, searched=HOSTILE + "?", answerer=HOSTILE, own=HOSTILE, cached=True,
