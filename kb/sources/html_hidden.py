@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 MAX_STYLE = 1_000_000  # characters of a <style> that are looked at
 
 _UNSEEN = frozenset(
-    "script style template noscript iframe object svg audio video canvas datalist select textarea rt rp".split()
+    "script style template noscript noframes noembed iframe object svg audio video canvas datalist select textarea rt "
+    "rp".split()
 )
 _STRUCK = frozenset(("del", "s", "strike"))
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?![.\d])")

@@ -38,11 +38,15 @@ _KNOWN = (
 _SENTENCE = re.compile(r"[.!?…。！？؟।][\"'»«”“’)\]]*(?=\s|$)")  # where one ends
 _OF_SITE = re.compile(r"©|ⓒ|\(c\)|copyright\b", re.IGNORECASE)  # begins so
 _LEAST = 25  # characters of a sentence that makes prose of what it stands in
+_FRAMESET = re.compile(r"<frameset\b", re.IGNORECASE)
+_FRAMES = re.compile(r"</?(?:frame|frameset|noframes)\b[^<>]*+>", re.IGNORECASE)
 _LAYOUT = re.compile(r"</?(?:a|b|big|center|div|em|font|i|p|small|span|strong|tt|u)\b[^<>]*+>", re.IGNORECASE)
 
 
 def page_tree(markup: str) -> tuple[Any, bool]:
     """The page, its root <html>, or None for an empty one; and whether it is whole, see CUT."""
+    if _FRAMESET.search(markup):
+        markup = _FRAMES.sub("", markup)  # all that such a page has to say is in <noframes>
     tree, whole = _parsed(markup)
     return (tree, True) if whole else _parsed(_LAYOUT.sub(" <br> ", markup))
 
@@ -73,6 +77,8 @@ def make_plain(tree: Any) -> None:
             element.tag = "loose"
         elif element.tag == "a" and not said(element):
             element.tag = "loose"  # what holds a link without words is no list of links
+    for quoted in body.iter("q"):
+        _quote(quoted)
     _make_shallow(body)
     strip_tags(body, *_OF_WORDS)
     _make_paragraphs(body)
@@ -96,6 +102,19 @@ def _known_as(element: Any) -> str:
 def said(element: Any) -> str:
     """Its text in one line."""
     return " ".join(element.text_content().split())
+
+
+def _quote(element: Any) -> None:
+    """Write the marks that browsers put round a <q>; one that stands alone is a quotation without."""
+    around = element.getparent()
+    alone = len(around) == 1 and around.tag not in _LINES and said(around) == said(element)
+    element.tag = "blockquote" if alone else "loose"
+    if not alone and not said(element).startswith(("“", "„", "«", "»", "‘", "‹", '"', "'")):
+        element.text = f"“{element.text or ''}"
+        if len(element):
+            element[-1].tail = f"{element[-1].tail or ''}”"
+        else:
+            element.text += "”"
 
 
 def _make_shallow(body: Any) -> None:
@@ -191,11 +210,19 @@ def _keep_prose(body: Any) -> None:
     for figure in list(body.iter("figure")):
         figure.tag = "div"
     for element in list(body.iter(*_FORMS)):
-        if _holds_prose(element):
+        if _holds_prose(element) or element.tag == "aside" and _tells(element):
             element.tag = "div"
 
 
+def _tells(box: Any) -> bool:
+    """Whether there is nothing in it to use, and little to follow: a box of facts."""
+    return next(box.iter("button", "form", "input", "label"), None) is None and _has_few_links(box)
+
+
 def _holds_prose(element: Any) -> bool:
-    """Whether there are paragraphs in it of prose, and less than a third of all is links."""
-    linked = sum(len(said(link)) for link in element.iter("a"))
-    return any(map(_is_prose, element.iter("p"))) and linked * 3 < len(said(element))
+    """Whether there are paragraphs in it of prose, and not mainly links."""
+    return any(map(_is_prose, element.iter("p"))) and _has_few_links(element)
+
+
+def _has_few_links(element: Any) -> bool:
+    return 3 * sum(len(said(link)) for link in element.iter("a")) < len(said(element))

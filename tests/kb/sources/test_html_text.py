@@ -122,8 +122,20 @@ def test_words_in_a_line_are_whole_and_all_there():
     said = "<p>On <time>May 3</time> in <span class=c><time>1811</time></span> the <label>new</label> "
     said += "<output>mill</output> b<b>ur</b>n<wbr>ed<ruby>!<rt>x</rt></ruby></p>"
     assert lines(said) == ["On May 3 in 1811 the new mill burned!"]
+    assert lines("<p>She said <q>yes, <b>now</b></q>, and <q>„no“</q>.</p>") == ["She said “yes, now”, and „no“."]
     said = "Visit us:<address>12 Mill Road</address>Open. It is open in the morning."
     assert lines(said)[:2] == ["Visit us:", "12 Mill Road"]
+
+
+def test_a_page_of_frames_says_what_stands_for_them():
+    data = f"<html><frameset><frame src=a><noframes><body><p>{MILL}</p></body></noframes></frameset></html>"
+    assert parse("html", data.encode()).sections == (Section((), MILL),)
+    assert lines(f"<noframes><p>{MILL}</p></noframes>") == []
+
+
+def test_a_box_of_facts_is_read():
+    box = "<aside><h3>Facts</h3><ul><li>Height: 9 m</li><li>Wheels: <a href=x>two</a></li></ul></aside>"
+    assert lines(AROUND + box + AROUND)[20:23] == ["Facts", "Height: 9 m", "Wheels: two"]
 
 
 def test_what_stands_beside_prose_comes_with_it():
