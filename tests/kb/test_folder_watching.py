@@ -59,7 +59,7 @@ def test_what_is_a_change(folder: Path, change: Callable[[Path], object]) -> Non
 
 def test_what_is_none(folder: Path) -> None:
     before = look(folder)
-    (folder / "picture.png").write_bytes(b"x")
+    (folder / "archive.zip").write_bytes(b"x")
     (folder / ".one.txt.swp").write_text("x")
     (folder / ".git").mkdir()
     (folder / "one.txt").read_text()
