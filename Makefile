@@ -10,6 +10,8 @@ demo: .venv/app
 	$(BIN)/python -m kb ingest wikipedia-vital
 	$(BIN)/python app.py
 
+# What is compiled is kept, whatever the surroundings say: else every program that a test starts compiles all of it.
+test: export PYTHONDONTWRITEBYTECODE =
 test: .venv/dev lint
 	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile
 
