@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 import random
 import signal
 import time
@@ -25,6 +24,7 @@ from kb.records import DocumentRecord, Source
 from retriever.opening import is_index, open_index
 from tests.fakes.small_encoder import SmallEncoder
 from tests.support.kb import contents, postgresql
+from tests.support.processes import forked
 
 KILLS = 8
 def state(number: int) -> Source:
@@ -52,8 +52,7 @@ def live(url: str, folder: Path, telling: Connection) -> None:
 
 
 def test_kills_at_many_moments_leave_what_can_be_mended(url, tmp_path):
-    several = multiprocessing.get_context("forkserver")  # what takes long to import is imported once
-    several.set_forkserver_preload(["tests.app.service.test_kills"])
+    several = forked()
     path = index_path(tmp_path, "things", "mini", "small-1")
     rng = random.Random(4)
     seen = set()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import random
 import signal
 import time
 
+import pytest
 from sqlalchemy import select
 
 from kb.annotations.judging import history
@@ -14,19 +14,19 @@ from kb.annotations.recounting import recount
 from kb.annotations.tables import ProjectRow
 from kb.catalogue.database import Database
 from tests.support.annotations import derived, judge_on, project
+from tests.support.processes import forked
 
-KILLS = 50
 _AT_ONCE = 5  # processes at work together
 
 
-def test_nothing_that_was_saved_is_lost(url):
+@pytest.mark.parametrize("kills", [20, pytest.param(200, marks=pytest.mark.slow)])
+def test_nothing_that_was_saved_is_lost(url, kills):
     database = Database(url)
     people = [f"person-{number}" for number in range(_AT_ONCE)]
     project(database, items=8, passages=2, judges=2, people=tuple(people))
-    several = multiprocessing.get_context("forkserver")
-    several.set_forkserver_preload(["tests.support.annotations"])
+    several = forked()
     rng = random.Random(17)
-    for _ in range(KILLS // _AT_ONCE):
+    for _ in range(kills // _AT_ONCE):
         begun = []
         for person in people:
             told, telling = several.Pipe(duplex=False)

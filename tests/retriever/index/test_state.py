@@ -139,4 +139,9 @@ class Life(RuleBasedStateMachine):
 
 
 TestLife = Life.TestCase
-TestLife.settings = settings(deadline=None, max_examples=40, stateful_step_count=30)
+TestLife.settings = settings(deadline=None, max_examples=12, stateful_step_count=30)
+
+
+@pytest.mark.slow
+class TestLives(Life.TestCase):
+    settings = settings(deadline=None, max_examples=200, stateful_step_count=30)
