@@ -15,7 +15,7 @@ import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
@@ -156,6 +156,11 @@ class Settings(BaseSettings):
     passages: int = Field(5, ge=1, le=MAX_PASSAGES, description="how many passages to find for a question")
     hybrid: bool = Field(
         False, description="for a question without photo, search the catalogue by words as well and fuse the two"
+    )
+    read_photo: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="whether the text in a photo is read: always, never, or where the question or the photo calls for "
+        "it (auto)",
     )
     min_score: float | None = Field(
         None,

@@ -68,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     ask.add_argument("photo", metavar="PHOTO", help="the photo's file")
     ask.add_argument("question", metavar="QUESTION", help="the question, in quotation marks")
+    ask.add_argument("--text", help="what is written in the photo, instead of what is read in it")
     ask.add_argument(
         "--json", action="store_true", help="print answer, citations, passages and timings as JSON"
     )
@@ -101,7 +102,7 @@ def _ask(args: argparse.Namespace) -> int:
     question = checked_question(args.question, has_photo=True)
     load_image(args.photo)
     with _prepared(settings) as service:
-        result = _answered(service, args.photo, question)
+        result = _answered(service, args.photo, question, args.text)
     print(json.dumps(result.as_dict(), indent=2) if args.json else readable(result), flush=True)
     return 0
 
@@ -141,10 +142,10 @@ def _eval(args: argparse.Namespace) -> int:
     return 0
 
 
-def _answered(service: AnswerService, photo: str, question: str) -> Result:
+def _answered(service: AnswerService, photo: str, question: str, text: str | None) -> Result:
     """The result. What it waits for meanwhile, such as a model that is loaded, is said on standard error."""
     told = ""
-    with closing(cancellable(service.ask(photo, question), PAUSE)) as steps:
+    with closing(cancellable(service.ask(photo, question, text=text), PAUSE)) as steps:
         for step in steps:
             before, told = told, service.loading() if step is None else told
             if told and told != before:
@@ -157,6 +158,7 @@ def readable(result: Result) -> str:
     lines = [printable(result.answer.text), ""]
     if result.subject is not None and result.subject.word:
         lines += [printable(f"The photo: {result.subject.said()}"), ""]
+    lines += [line for told in _photo_text(result) for line in (*_paragraph("", told), "")]
     for sentence in result.answer.unsupported:
         lines += [*_paragraph("Not from the evidence: ", sentence), ""]
     for sentence in result.answer.unchecked:
@@ -175,6 +177,15 @@ def readable(result: Result) -> str:
         lines += ["", f"Only {result.indexed:,} of {result.total:,} passages were indexed."]
     steps = ", ".join(f"{step} {spent:.0f} ms" for step, spent in result.timings.items())
     return "\n".join([*lines, "", f"Times: {steps}"])
+
+
+def _photo_text(result: Result) -> list[str]:
+    """What was read in the photo, or why nothing was, as sentences."""
+    told = [result.unread] if result.unread else []
+    if result.text is not None and result.text.lines:
+        who = "Said to be written in the photo" if result.text.corrected else "Read from the photo"
+        told.append(f"{who}: {result.text.text}{' …' if result.text.cut else ''}")
+    return told
 
 
 def _paragraph(mark: str, text: str) -> list[str]:

@@ -24,6 +24,7 @@ from benchmarks import index as index_bench
 from benchmarks.encoding import bench_encoding, device_name, made_up_passages, seeded_encoder
 from benchmarks.everything import measure_everything, measure_index
 from benchmarks.load import measure_load
+from benchmarks.reading import measure_reading
 from common.images import load_image
 from common.jobs import Progress
 from common.passage import Evidence
@@ -34,6 +35,7 @@ from retriever.encoders.flmr.seeded import SIZES
 from retriever.encoders.mini.recognition import confidence
 from retriever.encoders.registry import load_encoder
 from retriever.evaluation.measures import DEPTHS, macro_recall, measures, rank_of
+from retriever.reading.rapid import MISSING, available
 from retriever.search.drawing.picture import check_writable, save_picture
 from retriever.search.explain import explain_passage
 
@@ -103,7 +105,7 @@ def _add_finding(add: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 def _add_measuring(add: Callable[..., argparse.ArgumentParser]) -> None:
-    """eval-photos, fit-recognition and eval-questions."""
+    """eval-photos, fit-recognition, eval-questions and eval-read."""
     photos = add("eval-photos", _eval_photos, "measure how well labelled photos find their articles")
     photos.add_argument("labels", type=place, help="JSON list of {file, title, maybe group}; files lie beside it")
     photos.add_argument("--apart", default="", metavar="TITLE", help="measure photos of this title apart")
@@ -113,7 +115,9 @@ def _add_measuring(add: Callable[..., argparse.ArgumentParser]) -> None:
     fitted.add_argument("labels", type=place, help="JSON list of {file, title}; files lie beside it")
     questions = add("eval-questions", _eval_questions, "measure how well questions find their articles")
     questions.add_argument("questions", type=place, help="JSON list of {question, title}")
-    for command in (photos, fitted, questions):
+    read = add("eval-read", _eval_read, "measure how well photographs of titles, drawn for it, find their articles")
+    read.add_argument("--half", choices=("tune", "report"), default="report", help="of them (default: report)")
+    for command in (photos, fitted, questions, read):
         _add_json(command)
     _add_hybrid(questions)
 
@@ -228,6 +232,16 @@ def _eval_photos(args: argparse.Namespace, settings: Settings) -> None:
 def _eval_questions(args: argparse.Namespace, settings: Settings) -> None:
     entries = [e for e in read_entries(args.questions, ("question", "title")) if e["title"] is not None]
     _evaluate(args, settings, [(entry["title"], None, entry["question"]) for entry in entries])
+
+
+def _eval_read(args: argparse.Namespace, settings: Settings) -> None:
+    if not available():
+        raise Problem(MISSING)
+    service = _ready(settings)
+    try:
+        _print_figures(measure_reading(service, args.half), args.json)
+    finally:
+        service.close()
 
 
 def _fit_recognition(args: argparse.Namespace, settings: Settings) -> None:

@@ -22,13 +22,15 @@ from app.service.encoder_lock import SharedEncoder
 from app.service.fixed_corpora import fetch
 from app.service.indexes import Indexes
 from app.service.opening import open_catalogue
+from app.service.photo_reading import PhotoReading
 from app.service.photo_subject import find_subject
-from app.service.question_subject import asks_of_another, helped_by, said_kind, said_to_be, taken_over
-from app.service.questions import checked_count, checked_question, fingerprint_of, opened
+from app.service.question_subject import asks_of_another, taken_over
+from app.service.questions import checked_count, checked_question, checked_text, fingerprint_of, opened
 from app.service.region import checked_region, cut_out, in_whole
-from app.service.results import LIKELY, NAMED, WHOLE, EvidenceFound, IndexStatus, PhotoInput, Result, Step, Subject
-from app.service.retrieval import Ranking, alignments_of, evidence_of, find, find_shown
-from app.service.trace import Clock, Trace, answered, answered_alone
+from app.service.results import WHOLE, EvidenceFound, IndexStatus, PhotoInput, Result, Step, Subject
+from app.service.retrieval import alignments_of, evidence_of, find_asked
+from app.service.text_in_photo import Looked, TextInPhotos
+from app.service.trace import Clock, Trace, answered, answered_alone, quoted
 from app.settings import ANSWERS_KEPT, MAX_TURNS, Settings
 from common.jobs import Progress
 from common.memory import give_back_large_blocks
@@ -52,7 +54,8 @@ class AnswerService:
 
     encoder_loader(progress): called once, in the background, for the encoder; progress is told of bytes fetched.
     answerers_factory(encoder, progress): called once after it for what answers.
-    fetch(corpus, progress): brings a corpus into the catalogue if it is not there yet.
+    fetch(corpus, progress): brings a corpus into the catalogue if it is not there yet. reading: reads photos; None
+    reads none.
     Nothing slow happens here; `start` begins loading and indexing in the background.
     """
 
@@ -63,6 +66,7 @@ class AnswerService:
         encoder_loader: Callable[[Progress], Encoder],
         answerers_factory: Callable[[SharedEncoder, Progress], Answerers],
         fetch: Callable[[str, Progress], object],
+        reading: PhotoReading | None = None,
     ) -> None:
         self.settings = settings
         self.catalogue = catalogue
@@ -71,6 +75,8 @@ class AnswerService:
         self._encoder: SharedEncoder | None = None
         self._answerers: Answerers | None = None
         self._search = Worker("search")
+        self._reading = reading or PhotoReading()
+        self._texts = TextInPhotos(catalogue, self._reading, self._search.run)
         self._known: RecentlyUsed[Result] = RecentlyUsed(ANSWERS_KEPT)
         self._subjects: RecentlyUsed[Subject] = RecentlyUsed(ANSWERS_KEPT)
         self._loading = threading.Lock()
@@ -111,6 +117,7 @@ class AnswerService:
         region: Sequence[float] | None = None,
         each: bool = False,
         own: bool = False,
+        text: str | None = None,
     ) -> Iterator[Step]:
         """Answer a question: one `EvidenceFound`, then any number of `PartialText` and `PartialOwn`, last the `Result`.
 
@@ -119,18 +126,19 @@ class AnswerService:
         turns: the conversation so far, oldest first, which the question may point back at; see `Result.turn`.
         region: the part of the photo that is asked about, as fractions: left, top, right, bottom; None: all of it.
         each: ask the model of each passage alone and take the most probable answer. own: say as well what the model
-        answers without any passage; where it fails at that, the answer stays and `Result.own` says why.
+        answers without any passage; where it fails at that, the answer stays and `Result.own` says why. text: what is
+        written in the photo, "" for nothing; None: that is read, as the settings say.
         Raises Problem, when iterated, for what the person can mend or must wait for. Evidence that is too
         weak is no exception: the Result's answer then has `answered` False and a `reason`.
         An answer given before to the same question of the same photo, index and model is given again at once.
         Closing the iterator stops the work.
         """
-        trace = self._check(image, question, corpora, k, turns, region, each, own)
+        trace = self._check(image, question, corpora, k, turns, region, each, own, text)
         key = (trace.key(), self.settings.hybrid)
         known = self._known.get(key)
         if known is not None and self._still_so(known):
             found = (known.passages, known.query, known.searched, known.subject, known.alignments)
-            yield EvidenceFound(*found, trace.whole)
+            yield EvidenceFound(*found, trace.whole, known.text)
             yield replace(known, cached=True)
             return
         trace.clock.lap("load")
@@ -140,7 +148,7 @@ class AnswerService:
             yield trace.found()
             trace.clock.skip()  # what the caller did with it is not part of answering
             yield from answered(trace)
-            trace.answer = explained(trace)
+            trace.answer = quoted(explained(trace), trace.text)
             if own:
                 yield from answered_alone(trace)
         result = trace.result()
@@ -169,8 +177,12 @@ class AnswerService:
                 subject = None
                 if photo is not None:
                     subject = self._search.run(find_subject, self.catalogue, indexes, query)
+                    which, looked = (fingerprint_of(photo), WHOLE), Looked(query, subject)
+                    looked = self._texts.added(Query(question, photo), looked, encoder, indexes, which)
+                    query, subject = looked.query, looked.subject
                 words = self._words(question, photo)
-                found, subject = self._search.run(self._find, indexes, query, k, words, question, subject)
+                how = (indexes, query, k, words, question, subject)
+                found, subject = self._search.run(find_asked, self.catalogue, *how)
             return EvidenceFound(evidence_of(self.catalogue, found, k, subject, query.recognition), query, "", subject)
 
     def close(self) -> None:
@@ -180,6 +192,7 @@ class AnswerService:
             self._answerers.close()
         if self._encoder is not None:
             self._encoder.worker.close()
+        self._reading.close()
         self._search.close()
         self.catalogue.close()
 
@@ -222,6 +235,7 @@ class AnswerService:
         region: Sequence[float] | None,
         each: bool,
         own: bool,
+        text: str | None,
     ) -> Trace:
         """What was asked, looked at, with what is needed to answer it; arguments as in `ask`. Raises Problem."""
         clock = Clock()
@@ -262,6 +276,7 @@ class AnswerService:
             answerers=answerers,
             answerer=answerer,
             clock=clock,
+            said=None if text is None or photo is None else checked_text(text),
         )
 
     def _encode(self, trace: Trace) -> None:
@@ -275,8 +290,7 @@ class AnswerService:
         trace.searched = for_the_search(self.catalogue, trace)
         if trace.searched != trace.question:
             trace.clock.lap("rewrite")
-        whole = None if trace.part == WHOLE else trace.whole
-        [query] = trace.encoder.encode_queries([Query(trace.searched, trace.photo, whole=whole)])
+        [query] = trace.encoder.encode_queries([trace.asks()])
         trace.query = replace(query, area=in_whole(query.area, trace.part))
         trace.clock.lap("encode")
 
@@ -293,9 +307,11 @@ class AnswerService:
                 if trace.subject is not None and self._of_another(trace.searched, trace.subject, trace.names):
                     trace.photo, trace.subject, trace.left_out = None, None, True
                     [trace.query] = trace.encoder.encode_queries([Query(trace.searched)])
+                else:
+                    self._read(trace)
             words = self._words(trace.searched, trace.photo)
             how = (trace.indexes, trace.query, trace.k, words, trace.searched, trace.subject)
-            found, trace.subject = self._search.run(self._find, *how)
+            found, trace.subject = self._search.run(find_asked, self.catalogue, *how)
             # Now, since a corpus may be deleted, and its index closed, while the model answers.
             counts = [(len(trace.indexes.get(name, ())), self.catalogue.count(name)) for name in trace.names]
             trace.clock.lap("search")
@@ -305,6 +321,14 @@ class AnswerService:
         trace.indexed = sum(min(indexed, total) for indexed, total in counts)
         trace.total = sum(total for _, total in counts)
         trace.clock.lap("search")
+
+    def _read(self, trace: Trace) -> None:
+        """What is written in the photo, where that is to be read, and what it makes of the query and of the subject."""
+        trace.clock.lap("search")
+        looked, which = Looked(trace.query, trace.subject), (trace.shown, trace.part)
+        looked = self._texts.added(trace.asks(), looked, trace.encoder, trace.indexes, which, trace.said)
+        trace.query, trace.subject, trace.text, trace.unread = vars(looked).values()
+        trace.clock.lap("read")
 
     def _words(self, question: str, photo: Image.Image | None) -> str:
         """The question, where the catalogue is to be searched by its words too, else "".
@@ -330,28 +354,6 @@ class AnswerService:
             return " ".join(f"{each.description} {each.text}" for each in self.catalogue.passages(ids))
 
         return asks_of_another(question, subject, lambda titles: self.catalogue.titled(titles, names), beginning)
-
-    def _find(
-        self,
-        indexes: Mapping[str, Index],
-        query: QueryVectors,
-        k: int,
-        words: str,
-        question: str,
-        subject: Subject | None,
-    ) -> tuple[Ranking, Subject | None]:
-        """What was found and, for a question about a photo, what the photo shows, also by what the question says."""
-        if subject is None:
-            return find(self.catalogue, indexes, query, k, words), None
-        subject = said_to_be(question, subject)
-        found = find_shown(self.catalogue, indexes, query, subject, k)
-        if subject.word not in (LIKELY, NAMED):
-            nearest = self.catalogue.passages([name for name, _ in sorted(found, key=lambda each: -each[1])])
-            texts = [(passage.title, passage.text) for passage in nearest]
-            helped = said_kind(question, helped_by(question, subject, texts), texts)
-            if helped is not subject:
-                return find_shown(self.catalogue, indexes, query, helped, k), helped
-        return found, subject
 
     def _still_so(self, known: Result) -> bool:
         """Whether the catalogue says the same of its passages."""
@@ -380,4 +382,5 @@ def build_service(settings: Settings) -> AnswerService:
         encoder_loader=lambda progress: load_encoder(settings.profile, settings.cache_dir, progress),
         answerers_factory=answerers,
         fetch=partial(fetch, catalogue, settings),
+        reading=PhotoReading(settings.read_photo),
     )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
-from app.service.results import LIKELY, NAMED, UNKNOWN, Guess, Subject
+from app.service.results import LIKELY, NAMED, READ, UNKNOWN, Guess, Subject
 from common.passage import Evidence
 from generator.answers import Turn
 from generator.extractive.subjects import Subject as PassageSubject
@@ -132,9 +132,9 @@ def taken_over(question: str, standing_alone: str, turns: Sequence[Turn]) -> set
 
 
 def said_to_be(question: str, subject: Subject) -> Subject:
-    """The subject where the photo tells it; else, if the question says one of the guesses, that one; not what it only
-    counts: "How many wheels"."""
-    if subject.word == LIKELY:
+    """The subject where the photo, or what is written in it, tells it; else, if the question says one of the guesses,
+    that one; not what it only counts: "How many wheels"."""
+    if subject.word in (LIKELY, READ):
         return subject
     asked = f" {' '.join(re.findall(_WORD, _COUNTS.sub('', question.casefold())))} "
     for guess in subject.guesses:

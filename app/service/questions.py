@@ -11,10 +11,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from app.settings import MAX_PASSAGES, MAX_QUESTION, PHOTOS_KEPT
+from app.settings import MAX_PASSAGES, MAX_QUESTION, MAX_SAID, PHOTOS_KEPT
 from common.images import as_photo, load_image
 from common.problems import BadRequest
 from common.recently_used import RecentlyUsed
+from retriever.reading.photo_text import PhotoText, corrected
 
 _decoded: RecentlyUsed[Image.Image] = RecentlyUsed(PHOTOS_KEPT)
 
@@ -32,6 +33,17 @@ def checked_question(question: str, has_photo: bool) -> str:
             f"The question is {len(question):,} characters long and may have {MAX_QUESTION:,}; shorten it."
         )
     return question
+
+
+def checked_text(text: str) -> PhotoText:
+    """What a person says is written in the photo. Problem if that is no text, or too long."""
+    if not isinstance(text, str):
+        raise BadRequest("What is written in the photo must be a text.")
+    if len(text) > MAX_SAID:
+        raise BadRequest(
+            f"What is written in the photo is {len(text):,} characters long and may have {MAX_SAID:,}; shorten it."
+        )
+    return corrected(text)
 
 
 def checked_count(k: float) -> int:

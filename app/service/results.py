@@ -15,6 +15,7 @@ from app.service.job_states import IndexState
 from common.passage import Evidence
 from generator.answers import Answer, Turn
 from generator.grounding.plain_text import without_marks
+from retriever.reading.photo_text import PhotoText
 
 if TYPE_CHECKING:  # so that a page can know these words without loading a model library
     import numpy as np
@@ -54,6 +55,8 @@ class IndexStatus:
 # How sure it is what a photo shows.
 LIKELY, MAY_BE, UNKNOWN = "likely", "may be", "not recognised"
 NAMED = "named in the question"
+READ = "read in the photo"
+TOLD = (LIKELY, NAMED, READ)  # so sure that nothing else is looked for
 GUESSES_TOLD = 4
 ALIKE = 0.99  # a photo does not tell a title from the first by a score of this share of its own
 
@@ -73,7 +76,8 @@ class Guess:
 class Subject:
     """What a photo shows: `guesses`, the most probable first, never none.
 
-    word: LIKELY, MAY_BE or UNKNOWN; NAMED where it is what the question says of a photo that does not tell; "" where
+    word: LIKELY, MAY_BE or UNKNOWN; NAMED where it is what the question says of a photo that does not tell; READ where
+    it is what stands in the photo; "" where
     nobody has measured how often such photos are recognised. lead: what the first guess's score has more than the
     second's. undecided: the entropy of the photo's classes, in nats. Both 0 where word is "".
     """
@@ -109,6 +113,8 @@ class Subject:
         """In a few words: "likely Lion (97 %)"; "" where nothing is known but the order of the guesses."""
         if self.word == NAMED:
             return f"{self.title}, by what the question says"
+        if self.word == READ:
+            return f"{self.title}, by what is written in it"
         if self.word == UNKNOWN or self.probability is None:
             return self.word
         return f"{self.word} {self.title} ({self.probability:.0%})"
@@ -127,7 +133,7 @@ class EvidenceFound:
     stands alone, and what the photo shows; None where the question is not about a photo.
 
     alignments: of the passages with the query's vectors; None for one that left its index meanwhile. photo: all of it,
-    as it was read; None without one."""
+    as it was read; None without one. text: what was read in it; None where nothing was to be read."""
 
     passages: tuple[Evidence, ...]
     query: QueryVectors
@@ -135,6 +141,7 @@ class EvidenceFound:
     subject: Subject | None = None
     alignments: tuple[Alignment | None, ...] = ()
     photo: Image.Image | None = None
+    text: PhotoText | None = None
 
     def heat(self) -> dict[int, np.ndarray]:
         """What in the photo speaks for each passage rather than for the others: (down, across) float32 from 0 to 1 by
@@ -175,6 +182,7 @@ class Result:
     cached: whether all this was known from an earlier time.
     subject: what the photo shows; None where the question is not about a photo. photo: its fingerprint, "" without one.
     left_out: whether the answer was made without the photo, since the question names a subject of its own.
+    text: what was read in the photo; None where nothing was to be read. unread: why it could not be, "" else.
     """
 
     question: str
@@ -195,6 +203,8 @@ class Result:
     photo: str = ""
     left_out: bool = False
     alignments: tuple[Alignment | None, ...] = ()
+    text: PhotoText | None = None
+    unread: str = ""
 
     def turn(self) -> Turn:
         """This question and answer as what a next question may point back at."""
@@ -212,6 +222,8 @@ class Result:
             "region": list(self.region),
             "subject": None if self.subject is None else self.subject.as_dict(),
             "left_out": self.left_out,
+            "text": None if self.text is None else asdict(self.text),
+            "unread": self.unread,
             "turn": asdict(self.turn()),
             "answer": self.answer.text,
             "answered": self.answer.answered,

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from app.service.results import Subject
+from app.service.question_subject import helped_by, said_kind, said_to_be
+from app.service.results import TOLD, Subject
 from common.passage import Evidence, Passage
 from generator.words import STOP_WORDS, words
 from kb.catalogue import Catalogue
@@ -77,6 +78,30 @@ def find_shown(
         return place.get(passage.title, math.inf), -found[passage.id] - seen.get(passage.title, 0.0)
 
     return [(passage.id, found[passage.id]) for passage in sorted(catalogue.passages(list(found)), key=order)]
+
+
+def find_asked(
+    catalogue: Catalogue,
+    indexes: Mapping[str, Index],
+    query: QueryVectors,
+    k: int,
+    words: str,
+    question: str,
+    subject: Subject | None,
+) -> tuple[Ranking, Subject | None]:
+    """What was found and, for a question about a photo, what the photo shows, also by what the question says. words:
+    as the question of `find`, where no subject is given."""
+    if subject is None:
+        return find(catalogue, indexes, query, k, words), None
+    subject = said_to_be(question, subject)
+    found = find_shown(catalogue, indexes, query, subject, k)
+    if subject.word not in TOLD:
+        nearest = catalogue.passages([name for name, _ in sorted(found, key=lambda each: -each[1])])
+        texts = [(passage.title, passage.text) for passage in nearest]
+        helped = said_kind(question, helped_by(question, subject, texts), texts)
+        if helped is not subject:
+            return find_shown(catalogue, indexes, query, helped, k), helped
+    return found, subject
 
 
 def evidence_of(

@@ -9,20 +9,24 @@ from __future__ import annotations
 import time
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PIL import Image
 
 from app.service.answerers import Answerers
 from app.service.encoder_lock import SharedEncoder
-from app.service.results import EvidenceFound, PartialOwn, PartialText, Result, Subject
+from app.service.results import WHOLE, EvidenceFound, PartialOwn, PartialText, Result, Subject
 from common.passage import Evidence
 from common.problems import Problem
+from common.text import shown
 from generator.answers import Answer, Answerer, Turn, said_with
 from generator.models.chat import CUT
-from retriever.encoders.base import QueryVectors
+from retriever.encoders.base import Query, QueryVectors
 from retriever.index import Index
+from retriever.reading.photo_text import PhotoText
 from retriever.search.explain import Alignment
+
+QUOTED = 300  # characters of what is written in a photo, in an answer
 
 
 class Clock:
@@ -49,9 +53,10 @@ class Trace:
     """whole: the photo. photo: the part of it that is asked about; None where the question is about something else.
     left_out: whether that is so. shown: the photo's fingerprint. states: of the indexes, by which an answer is known to
     be the same again. asked: the question as it stands alone. searched: the same in the language of the passages.
-    alignments: of the passages, None for one that left
-    its index meanwhile. indexed, total: passages. alone: what the model says without any passage. complete: whether all
-    of that could be said."""
+    said: what the person says is written in the photo; None where that is to be read. text: what is written there; None
+    where nothing was to be read. unread: why it could not be. alignments: of the passages, None for one that left its
+    index meanwhile. indexed, total: passages. alone: what the model says without any passage. complete: whether all of
+    that could be said."""
 
     question: str
     names: tuple[str, ...]
@@ -69,11 +74,14 @@ class Trace:
     answerers: Answerers
     answerer: Answerer
     clock: Clock
+    said: PhotoText | None = None
     asked: str = ""
     searched: str = ""
     query: QueryVectors | None = None
     subject: Subject | None = None
     left_out: bool = False
+    text: PhotoText | None = None
+    unread: str = ""
     passages: tuple[Evidence, ...] = ()
     alignments: tuple[Alignment | None, ...] = ()
     indexed: int = 0
@@ -86,11 +94,17 @@ class Trace:
         """All that the answer depends on, but for settings."""
         return (
             self.encoder.fingerprint, self.answerers.name, self.each, self.own, self.names, self.states, self.k,
-            self.question, self.turns, self.part, self.shown,
+            self.question, self.turns, self.part, self.shown, self.said,
         )  # fmt: skip
 
+    def asks(self) -> Query:
+        """What is searched with, but for what is written in the photo."""
+        return Query(self.searched, self.photo, whole=None if self.part == WHOLE else self.whole)
+
     def found(self) -> EvidenceFound:
-        return EvidenceFound(self.passages, self.query, self.searched, self.subject, self.alignments, self.whole)
+        return EvidenceFound(
+            self.passages, self.query, self.searched, self.subject, self.alignments, self.whole, self.text
+        )
 
     def result(self) -> Result:
         if self.answer is None:
@@ -113,6 +127,8 @@ class Trace:
             subject=self.subject,
             photo=self.shown,
             left_out=self.left_out,
+            text=self.text,
+            unread=self.unread,
         )
 
 
@@ -128,6 +144,13 @@ def answered(trace: Trace) -> Iterator[PartialText]:
                 said = said_with(said, piece)
                 yield PartialText(said)
     trace.clock.lap("answer")
+
+
+def quoted(answer: Answer | None, text: PhotoText | None) -> Answer | None:
+    """The answer; where there is none, with what is written in the photo, if anything is."""
+    if answer is None or answer.answered or answer.broken or text is None or not text.lines:
+        return answer
+    return replace(answer, text=f"{answer.text} The photo says: “{shown(text.text, QUOTED)}”")
 
 
 def answered_alone(trace: Trace) -> Iterator[PartialOwn]:

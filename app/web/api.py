@@ -27,10 +27,11 @@ def add_endpoint(ask: Callable[..., Any], photo: Photo, question: gr.Textbox, pa
     earlier = gr.JSON(None, label="earlier", visible=False)
     each = gr.Checkbox(False, label="each", visible=False)
     own = gr.Checkbox(False, label="own", visible=False)
+    text = gr.Textbox(None, label="text", visible=False)
     answer = gr.JSON(visible=False, label="result")
     gr.Button(visible=False).click(
         ask,
-        [photo, question, corpora, passages, region, earlier, each, own],
+        [photo, question, corpora, passages, region, earlier, each, own, text],
         answer,
         api_name="ask",
         api_description="Answer a question about a photo from the indexed passages, with citations. "
@@ -38,7 +39,8 @@ def add_endpoint(ask: Callable[..., Any], photo: Photo, question: gr.Textbox, pa
         "corpora: names of the collections to search, empty for the usual one. passages: how many to find. "
         "region: the part of the photo that is asked about, [left, top, right, bottom] as fractions of it. "
         "earlier: what earlier answers of the conversation hold as `turn`, in a list, oldest first. "
-        "each: ask the model of each passage alone. own: say too what it answers without any passage.",
+        "each: ask the model of each passage alone. own: say too what it answers without any passage. "
+        "text: what is written in the photo; where it is left out, that is read, if the settings say so.",
         concurrency_limit=None,
     )
 

@@ -35,11 +35,13 @@ class Query:
 class Recognition:
     """What an encoder's own image classifier says of a photo. classes: (n,) float32 probabilities, sum 1. titles: what
     they add to the score of a passage of each title, > 0, the most first; a title that is not there is given nothing.
-    of_text: whether it is most like a screenshot: what that shows is its text, which nobody here reads."""
+    of_text: whether it is most like a screenshot: what that shows is its text. to_be_read: whether it is most like that
+    or another thing that people put words on, as a book's cover or a sign."""
 
     classes: np.ndarray
     titles: dict[str, float]
     of_text: bool = False
+    to_be_read: bool = False
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,9 @@ def services(folder: Path, catalogue: Catalogue) -> Iterator[Callable[..., Answe
     """Makes services over one data folder; all are closed at the end."""
     made = []
 
-    def build(encoder=None, answerers=None, fetch=lambda corpus, progress: None, **overrides) -> AnswerService:
+    def build(
+        encoder=None, answerers=None, fetch=lambda corpus, progress: None, reading=None, **overrides
+    ) -> AnswerService:
         encoder = encoder or SmallEncoder()
         settings = load_settings(data_dir=folder, corpus="things", **overrides)
         least = 0.5 if settings.min_score is None else settings.min_score
@@ -71,6 +73,7 @@ def services(folder: Path, catalogue: Catalogue) -> Iterator[Callable[..., Answe
             encoder if callable(encoder) else lambda progress: encoder,
             lambda shared, progress: answerers or Answerers("extractive", ExtractiveAnswerer(embed_sentences, limits)),
             fetch,
+            reading,
         )
         made.append(one)
         return one

@@ -205,6 +205,7 @@ class Asker:
         earlier: Any = None,
         each: bool = False,
         own: bool = False,
+        text: str | None = None,
         page: gr.Request = None,  # which Gradio always gives
     ) -> dict[str, Any]:
         """The `/ask` endpoint: `Result.as_dict()`. Raises gr.Error with a sentence. Ends when who asked has gone."""
@@ -214,7 +215,7 @@ class Asker:
         try:
             await self._listening(listener)
             count = None if passages is None else checked_count(passages)
-            how = {"turns": turns_from(earlier), "region": region, "each": bool(each), "own": bool(own)}
+            how = {"turns": turns_from(earlier), "region": region, "each": bool(each), "own": bool(own), "text": text}
             with self._line.enter() as place:
                 while place.before():
                     if listener.gone():

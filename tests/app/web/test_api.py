@@ -92,7 +92,7 @@ class TestEndpoint:
         api = served.client.view_api(return_format="dict")
         assert list(api["named_endpoints"]) == ["/ask"] and not api["unnamed_endpoints"]
         names = [each["parameter_name"] for each in api["named_endpoints"]["/ask"]["parameters"]]
-        assert names == ["image", "question", "corpora", "passages", "region", "earlier", "each", "own"]
+        assert names == ["image", "question", "corpora", "passages", "region", "earlier", "each", "own", "text"]
 
     def test_ask(self, served: Served, photo: str) -> None:
         got = served.client.predict(handle_file(photo), "How tall?", ["birds"], 3, api_name="/ask")
@@ -107,13 +107,14 @@ class TestEndpoint:
         earlier = [{"question": f"{n}?", "answer": "It swims. [1]", "subject": "Heron"} for n in range(MAX_TURNS + 2)]
         served.client.predict(
             image=handle_file(photo), question="How tall?", region=[0, 0.5, 1, 1], earlier=earlier, each=True, own=True,
+            text="Heron",
             api_name="/ask",
         )  # fmt: skip
         how = served.birds.how[-1]
         assert how["turns"] == [Turn(f"{n}?", "It swims. [1]", "Heron") for n in range(2, MAX_TURNS + 2)]
-        assert (how["region"], how["each"], how["own"]) == ([0, 0.5, 1, 1], True, True)
+        assert (how["region"], how["each"], how["own"], how["text"]) == ([0, 0.5, 1, 1], True, True, "Heron")
         served.client.predict(image=handle_file(photo), question="How tall?", api_name="/ask")
-        assert served.birds.how[-1] == {"turns": [], "region": None, "each": False, "own": False}
+        assert served.birds.how[-1] == {"turns": [], "region": None, "each": False, "own": False, "text": None}
 
     @pytest.mark.parametrize(
         "earlier",
@@ -243,7 +244,7 @@ class TestEndpoint:
         monkeypatch.setattr(listeners, "PAUSE", 0.2)
         monkeypatch.setattr(listeners, "PATIENCE", 0.2)
         api = f"{served.address}gradio_api"
-        data = [{"path": str(served.birds.asked[-1][0])}, "How tall?", [], 3, None, None, False, False]
+        data = [{"path": str(served.birds.asked[-1][0])}, "How tall?", [], 3, None, None, False, False, None]
         ask = next(n for n, each in enumerate(served.page.config["dependencies"]) if each["api_name"] == "ask")
 
         def by_call(**more: str) -> str:
@@ -280,7 +281,7 @@ class TestEndpoint:
     ) -> None:
         monkeypatch.setattr(listeners, "PATIENCE", 1000.0)
         served.client.predict(handle_file(photo), "How tall?", api_name="/ask")  # so that the photo is there
-        data = [{"path": str(served.birds.asked[-1][0])}, "How wide?", [], 3, None, None, False, False]
+        data = [{"path": str(served.birds.asked[-1][0])}, "How wide?", [], 3, None, None, False, False, None]
         served.birds.hold, before = threading.Event(), len(served.birds.asked)
         streams = []
         for _ in range(QUESTIONS_AT_ONCE + 1):
@@ -326,7 +327,7 @@ class TestEndpoint:
         served.birds.hold = threading.Event()
 
         async def many() -> list[str]:
-            given = (photo, "How tall?", [], 3, None, None, False, False, PAGE)
+            given = (photo, "How tall?", [], 3, None, None, False, False, None, PAGE)
             asks = [asyncio.create_task(asker.ask(*given)) for _ in range(QUESTIONS_AT_ONCE + 2)]
             done, rest = await asyncio.wait(asks, return_when=asyncio.FIRST_COMPLETED)
             served.birds.hold.set()
@@ -387,7 +388,7 @@ class TestEndpoint:
         monkeypatch.setattr(events, "LONGEST_ANSWER", -1.0)
         birds.hold = threading.Event()
         assert "took too long" in final(respond(birds, photo, "How tall?"))[3]
-        asking = asker_of(birds).ask(photo, "How tall?", [], 3, None, None, False, False, PAGE)
+        asking = asker_of(birds).ask(photo, "How tall?", [], 3, None, None, False, False, None, PAGE)
         with pytest.raises(gr.Error, match="took too long"):
             awaited(asking)
         birds.hold.set()
@@ -395,12 +396,12 @@ class TestEndpoint:
     @pytest.mark.parametrize("corpora", [[["x"]], "x", {"a": 1}, [None], 5])
     def test_corpora_that_are_none(self, birds: Birds, photo: str, corpora: object) -> None:
         with pytest.raises(gr.Error, match="The corpora must be a list of names."):
-            awaited(asker_of(birds).ask(photo, "How tall?", corpora, 3, None, None, False, False, PAGE))
+            awaited(asker_of(birds).ask(photo, "How tall?", corpora, 3, None, None, False, False, None, PAGE))
 
     @pytest.mark.parametrize("count", ["5", [5], 0, 51, 2.5, True, float("nan"), float("inf")])
     def test_a_number_of_passages_that_is_none(self, birds: Birds, photo: str, count: object) -> None:
         with pytest.raises(gr.Error, match="number of passages"):
-            awaited(asker_of(birds).ask(photo, "How tall?", [], count, None, None, False, False, PAGE))
+            awaited(asker_of(birds).ask(photo, "How tall?", [], count, None, None, False, False, None, PAGE))
 
     def test_the_page_names_no_other_machine(self, served: Served) -> None:
         markup = httpx.get(served.address).text

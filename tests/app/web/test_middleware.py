@@ -123,7 +123,7 @@ def test_a_long_request_is_refused_before_it_is_read(address: str) -> None:
             headers = {"Content-Type": "application/json"}
             reply = httpx.post(f"{address}/gradio_api/{path}", content=content, headers=headers)
             assert reply.status_code == 413 and reply.text == TOO_LONG
-    short = {"data": [{"path": "/x"}, "How tall?", [], 5, None, [], False, False]}
+    short = {"data": [{"path": "/x"}, "How tall?", [], 5, None, [], False, False, None]}
     assert httpx.post(f"{address}/gradio_api/call/ask", json=short).status_code == 200
 
 

@@ -202,7 +202,7 @@ def test_the_named_endpoints_refuse_the_same(spied: Spied, tmp_path: Path) -> No
     assert names == ["ask"]
     for start in ("call", "call/v2"):
         for there in ({"path": str(secret)}, {"path": str(secret), "meta": MARK}):
-            data = [there, "How tall?", [], 5, None, None, False, False]
+            data = [there, "How tall?", [], 5, None, None, False, False, None]
             named = dict(zip(("image", "question", "corpora", "passages"), data, strict=False))
             body = {"data": data} if start == "call" else named
             joined = httpx.post(f"{spied.address}gradio_api/{start}/ask", json=body)
