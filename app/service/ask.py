@@ -79,6 +79,7 @@ class AnswerService:
         self._texts = TextInPhotos(catalogue, self._reading, self._search.run)
         self._known: RecentlyUsed[Result] = RecentlyUsed(ANSWERS_KEPT)
         self._subjects: RecentlyUsed[Subject] = RecentlyUsed(ANSWERS_KEPT)
+        self._illustrated: RecentlyUsed[bool] = RecentlyUsed(ANSWERS_KEPT)  # by the state of what is searched
         self._loading = threading.Lock()
         self.indexes = Indexes(settings, catalogue, self.encoder, fetch)
 
@@ -172,13 +173,15 @@ class AnswerService:
         encoder = self.encoder()
         with encoder.asking():
             photo = None if image is None else opened(image)
-            [query] = encoder.encode_queries([Query(question, photo)])
+            pictures = photo is not None and encoder.takes.pictures and self.catalogue.illustrated(names)
+            asked = Query(question, photo, pictures=pictures)
+            [query] = encoder.encode_queries([asked])
             with self.indexes.searching(names):
                 subject = None
                 if photo is not None:
                     subject = self._search.run(find_subject, self.catalogue, indexes, query)
                     which, looked = (fingerprint_of(photo), WHOLE), Looked(query, subject)
-                    looked = self._texts.added(Query(question, photo), looked, encoder, indexes, which)
+                    looked = self._texts.added(asked, looked, encoder, indexes, which)
                     query, subject = looked.query, looked.subject
                 words = self._words(question, photo)
                 how = (indexes, query, k, words, question, subject)
@@ -290,9 +293,18 @@ class AnswerService:
         trace.searched = for_the_search(self.catalogue, trace)
         if trace.searched != trace.question:
             trace.clock.lap("rewrite")
+        trace.pictures = trace.photo is not None and self._have_pictures(trace)
         [query] = trace.encoder.encode_queries([trace.asks()])
         trace.query = replace(query, area=in_whole(query.area, trace.part))
         trace.clock.lap("encode")
+
+    def _have_pictures(self, trace: Trace) -> bool:
+        """Whether the encoder can compare the photo with pictures of passages."""
+        known = self._illustrated.get(trace.states)
+        if known is None:
+            known = trace.encoder.takes.pictures and self.catalogue.illustrated(trace.names)
+            self._illustrated.put(trace.states, known)
+        return known
 
     def _heard_of(self, said: Collection[str], names: Sequence[str]) -> bool:
         """Whether some passage speaks of each of these words."""

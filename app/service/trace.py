@@ -53,10 +53,10 @@ class Trace:
     """whole: the photo. photo: the part of it that is asked about; None where the question is about something else.
     left_out: whether that is so. shown: the photo's fingerprint. states: of the indexes, by which an answer is known to
     be the same again. asked: the question as it stands alone. searched: the same in the language of the passages.
-    said: what the person says is written in the photo; None where that is to be read. text: what is written there; None
-    where nothing was to be read. unread: why it could not be. alignments: of the passages, None for one that left its
-    index meanwhile. indexed, total: passages. alone: what the model says without any passage. complete: whether all of
-    that could be said."""
+    pictures: whether the photo is compared with those of passages. said: what the person says is written in the photo;
+    None where that is to be read. text: what is written there; None where nothing was to be read. unread: why it could
+    not be. alignments: of the passages, None for one that left its index meanwhile. indexed, total: passages. alone:
+    what the model says without any passage. complete: whether all of that could be said."""
 
     question: str
     names: tuple[str, ...]
@@ -77,6 +77,7 @@ class Trace:
     said: PhotoText | None = None
     asked: str = ""
     searched: str = ""
+    pictures: bool = False
     query: QueryVectors | None = None
     subject: Subject | None = None
     left_out: bool = False
@@ -99,7 +100,8 @@ class Trace:
 
     def asks(self) -> Query:
         """What is searched with, but for what is written in the photo."""
-        return Query(self.searched, self.photo, whole=None if self.part == WHOLE else self.whole)
+        whole = None if self.part == WHOLE else self.whole
+        return Query(self.searched, self.photo, whole=whole, pictures=self.pictures)
 
     def found(self) -> EvidenceFound:
         return EvidenceFound(

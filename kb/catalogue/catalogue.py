@@ -183,6 +183,18 @@ class Catalogue:
                     found.setdefault(title, []).append(passage)
         return found
 
+    def illustrated(self, corpora: Sequence[str]) -> bool:
+        """Whether documents of those corpora have pictures that are kept."""
+        some = (
+            select(PictureRow.document_id)
+            .join(DocumentRow, DocumentRow.id == PictureRow.document_id)
+            .join(CorpusRow, CorpusRow.id == DocumentRow.corpus_id)
+            .where(CorpusRow.served, CorpusRow.called.in_(list(corpora)), PictureRow.content_hash != "")
+            .limit(1)
+        )
+        with self.database.reading() as session:
+            return session.scalar(some) is not None
+
     def twins(self, ids: Sequence[str]) -> dict[str, list[tuple[str, float]]]:
         """The ids of the passages that say what each of `ids` says, found by kb/catalogue/twins.py, and how nearly (1
         is the same); a passage that has none is left out."""

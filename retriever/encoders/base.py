@@ -23,12 +23,14 @@ class Query:
     """What is searched with. What an encoder does not take (`Takes`) is left out.
 
     photo: RGB, upright. instruction: what kind of passage is wanted; None leaves that to the encoder, "" says nothing.
-    whole: the photo that `photo` is a region of, for an encoder that sees both."""
+    whole: the photo that `photo` is a region of, for an encoder that sees both. pictures: whether passages with
+    pictures are searched, with which an encoder may compare the photo."""
 
     text: str
     photo: Image.Image | None = None
     instruction: str | None = None
     whole: Image.Image | None = None
+    pictures: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,10 @@ class Recognition:
 class QueryVectors:
     """A query as the vectors that are searched with.
 
-    vectors: (n, dim) float32, unit rows: text rows, then vision prefix rows, then one row per image patch.
+    vectors: (n, dim) float32, unit rows: text rows, then vision prefix rows, then one row per image patch, then those
+    that pictures are compared by.
     weights: (n,) float32, >= 0, sum 1: how much each row counts. tokens: word pieces of the text rows.
-    text_rows, prefix_rows, patch_rows: where each kind lies; empty when there is no image.
+    text_rows, prefix_rows, patch_rows, picture_rows: where each kind lies; empty when there is no image.
     grid: patches down and across the photo; (0, 0) without one.
     area: the part of the photo that the grid covers, as fractions of its width and height: left, top, right, bottom.
     recognition: None where the encoder has no classifier, or without a photo.
@@ -67,6 +70,7 @@ class QueryVectors:
     grid: tuple[int, int]
     area: tuple[float, float, float, float] = WHOLE
     recognition: Recognition | None = None
+    picture_rows: slice = field(default_factory=lambda: slice(0, 0))
     latent_rows: slice = field(default_factory=lambda: slice(0, 0))
     photo_alone: QueryVectors | None = None
 
@@ -86,6 +90,7 @@ class QueryVectors:
             text_rows=slice(0, 0),
             prefix_rows=slice(0, len(weights)) if rows is self.prefix_rows else slice(0, 0),
             patch_rows=slice(0, 0) if rows is self.prefix_rows else slice(0, len(weights)),
+            picture_rows=slice(0, 0),
             tokens=[],
             grid=(0, 0) if rows is self.prefix_rows else self.grid,
         )

@@ -106,7 +106,8 @@ def explain(
 
 def _kinds(query: QueryVectors) -> dict[str, slice]:
     """Where the rows of each of KINDS are."""
-    return dict(zip(KINDS, (query.text_rows, query.prefix_rows, query.patch_rows, query.latent_rows), strict=True))
+    rows = (query.text_rows, query.prefix_rows, query.patch_rows, query.picture_rows, query.latent_rows)
+    return dict(zip(KINDS, rows, strict=True))
 
 
 def _rows(query: QueryVectors, best: np.ndarray, nearest: np.ndarray, parts: np.ndarray) -> Iterator[QueryRow]:

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-# Of query rows: the question, the photo as a whole, one patch of the photo, the whole of what is asked.
-KINDS = ("text", "prefix", "patch", "latent")
+# Of query rows: the question, the photo as a whole, a patch of it, its likeness to pictures, all that is asked.
+KINDS = ("text", "prefix", "patch", "picture", "latent")
 SCORE_DECIMALS = 7  # so that a few hundred rounded parts still sum to the score well within 1e-4
 SIMILARITY_DECIMALS = 4
 
@@ -26,6 +26,7 @@ PLAIN = {
     "[MASK]": "fill-up",
     "[PAD]": "padding",
     "[UNK]": "unknown word",
+    "[picture]": "picture",
 }
 
 
@@ -54,11 +55,12 @@ class Won:
     text: float
     prefix: float
     patch: float
+    picture: float
     latent: float
 
     @property
     def all(self) -> float:
-        return self.text + self.prefix + self.patch + self.latent
+        return self.text + self.prefix + self.patch + self.picture + self.latent
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ class Explanation:
         photo = "photo" if self.photo else "black stand-in photo"
         latent = "question and photo together" if self.photo else "the question as a whole"
         names = {"text": "question", "prefix": f"{photo} as a whole", "patch": f"patches of the {photo}"}
-        return names | {"latent": latent}
+        return names | {"picture": f"likeness of the {photo} to pictures", "latent": latent}
 
     def patches(self) -> np.ndarray:
         """What each patch adds to the score, (down, across) float64; (0, 0) without patches."""

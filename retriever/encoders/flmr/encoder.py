@@ -56,9 +56,22 @@ class QueryStyle:
     regions: bool = False
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """How a photo is compared with pictures of passages, beside what a model does with its photo.
+
+    rows: of pooled features (B, hidden) of either, the vectors (B, n, dim) that they are compared by, of unit length.
+    weights: what each of the n counts. share: what they count together, of a query's whole weight."""
+
+    rows: Callable[[torch.Tensor], torch.Tensor]
+    weights: tuple[float, ...]
+    share: float
+
+
 class FLMREncoder:
     """A loaded model. recognise: what the hidden layer of its vision projection says of a photo, given as (n,) float32,
-    for one that has a classifier there. Passages have vectors of their pictures where the model was trained on such."""
+    for one that has a classifier there. Passages have vectors of their pictures where there is a comparison, or where
+    the model was trained on such."""
 
     def __init__(
         self,
@@ -70,6 +83,7 @@ class FLMREncoder:
         fingerprint: str,
         min_score: float = 0.0,
         recognise: Callable[[np.ndarray], Recognition] | None = None,
+        comparison: Comparison | None = None,
     ) -> None:
         self.model = model
         self.query_tokenizer = query_tokenizer
@@ -82,11 +96,12 @@ class FLMREncoder:
             photos=model.config.query_concat_output_from_vision_encoder,
             regions=style.regions,
             instructions=style.instructions is not None,
-            pictures=model.config.context_concat_output_from_vision_encoder,
+            pictures=comparison is not None or model.config.context_concat_output_from_vision_encoder,
         )
         self.memory = memory_need(model.num_parameters(), model.device)
         self._prepare = prepare
         self._recognise = recognise
+        self._comparison = comparison
         self._pieces = WordPieces(context_tokenizer.backend_tokenizer)
         self._budget = budget_on(model.device)
 
@@ -106,6 +121,9 @@ class FLMREncoder:
 
     def _encode_picture(self, picture: Image.Image) -> np.ndarray:
         pixels = self._prepare(picture).pixels[None].to(self.model.device, self.model.dtype)
+        if self._comparison is not None:
+            pooled, _ = self.model.vision_features(pixels)
+            return self._comparison.rows(pooled[:, 0])[0].numpy()
         return self.model.doc(pixel_values=pixels).late_interaction_output[0].cpu().numpy()
 
     def _encode_texts(self, passages: Sequence[Passage]) -> list[np.ndarray]:
@@ -159,18 +177,32 @@ class FLMREncoder:
             pixels = None
             if shape is not None:
                 pixels = torch.stack([pixels_of[i] for i in members]).to(self.model.device, self.model.dtype)
-            if pixels is None or self._recognise is None:
-                out, recognised = self.model.query(ids[members], mask[members], pixels), None
+            recognised = compared = None
+            if pixels is None or (self._recognise is None and self._comparison is None):
+                out = self.model.query(ids[members], mask[members], pixels)
             else:
                 pooled, patches = self.model.vision_features(pixels)
                 out = self.model.query(ids[members], mask[members], image_features=pooled, patch_features=patches)
-                recognised = self._recognised(pooled)
+                recognised = None if self._recognise is None else self._recognised(pooled)
+                compared = None if self._comparison is None else self._comparison.rows(pooled[:, 0]).numpy()
             rows, weights = out.late_interaction_output.cpu(), out.vector_weights.cpu()
             for number, i in enumerate(members):
                 photo = None if queries[i].photo is None else photos[i]
                 made = self._query_vectors(ids[i].tolist(), rows[number], weights[number], shape, photo)
+                if compared is not None and queries[i].pictures and photo is not None:
+                    made = self._with_comparison(made, compared[number])
                 result[i] = made if recognised is None else replace(made, recognition=recognised[number])
         return result
+
+    def _with_comparison(self, query: QueryVectors, rows: np.ndarray) -> QueryVectors:
+        share = self._comparison.share
+        weights = share * np.array(self._comparison.weights, np.float32) / sum(self._comparison.weights)
+        return replace(
+            query,
+            vectors=np.concatenate([query.vectors, rows]),
+            weights=np.concatenate([(1 - share) * query.weights, weights]),
+            picture_rows=slice(len(query.vectors), len(query.vectors) + len(rows)),
+        )
 
     def _recognised(self, pooled: torch.Tensor) -> list[Recognition]:
         """Of each photo, by its pooled features (B, regions, hidden)."""

@@ -18,7 +18,10 @@ NOTABLE = 0.04  # of what the photo matched: less is not worth naming
 _STRIP = 96  # pixels, of a legend
 
 PAPER, FAINT, LINE = (255, 255, 255), (104, 112, 122), (222, 226, 230)
-KIND_COLOURS = {"text": (46, 108, 178), "prefix": (126, 84, 168), "patch": (208, 74, 24), "latent": (92, 128, 92)}
+KIND_COLOURS = {
+    "text": (46, 108, 178), "prefix": (126, 84, 168), "patch": (208, 74, 24), "picture": (176, 128, 20),
+    "latent": (92, 128, 92),
+}  # fmt: skip
 # From least to most, in steps of about equal lightness: straw, amber, orange, vermilion.
 _RAMP = np.array([[255, 226, 158], [253, 196, 88], [249, 158, 44], [236, 116, 28], [208, 74, 24]], np.float32)
 # Marks behind words stay light enough to read the word on them.

@@ -12,6 +12,8 @@ from retriever.encoders.base import Query
 from retriever.index import LateInteractionIndex
 from tests.fakes.small_encoder import GRID, SmallEncoder, words
 from tests.kb.test_pictures import BLUE, RED, brought, drawn, given, with_pictures
+from tests.support.service import photo, services
+from tests.support.waiting import wait_for
 
 CELLS = GRID[0] * GRID[1]
 
@@ -94,3 +96,28 @@ def test_an_encoder_that_takes_no_pictures_is_given_none(catalogue, pictures, tm
     monkeypatch.setattr(Pictures, "open", lambda *_: pytest.fail("nobody looks at it"))
     assert built(catalogue, SmallEncoder(), pictures, tmp_path)
     assert isinstance(catalogue.passages(["gems:doc_1#0"])[0].pictures[0], Picture)
+
+
+def test_a_photo_is_compared_where_passages_have_pictures(catalogue, pictures, tmp_path):
+    asked = []
+
+    class Noting(SmallEncoder):
+        def encode_queries(self, queries):
+            asked.extend(query.pictures for query in queries)
+            return super().encode_queries(queries)
+
+    shown = [with_pictures(given("p", data), number=n, texts=("One gem.",)) for n, data in enumerate((RED, BLUE))]
+    brought(catalogue, pictures, *shown)
+    brought(catalogue, pictures, with_pictures(number=9, texts=("One gem.",)), name="plain")
+    with services(tmp_path, catalogue) as make:
+        one = make(Noting())
+        for name in ("gems", "plain"):
+            one.start(name)
+            wait_for(lambda name=name: one.status(name).state == "ready")
+        asked.clear()
+        found = one.ask_once(photo("blue"), "Which gem?", ["gems"]).passages
+        assert [each.id for each in found] == ["gems:doc_1#0", "gems:doc_0#0"]
+        assert [each.name for each in found[0].pictures] == ["p"]
+        one.ask_once(None, "Which gem?", ["gems"])
+        one.ask_once(photo("blue"), "Which gem?", ["plain"])
+        assert asked == [True, False, False]

@@ -69,7 +69,7 @@ def test_a_score_worked_out_by_hand():
     assert [row.similarity for row in made.rows] == pytest.approx([0.9, 0.9, 1.0])
     assert [row.contribution for row in made.rows] == pytest.approx([0.45, 0.225, 0.25])
     assert made.score == pytest.approx(0.925)
-    assert made.parts() == pytest.approx({"text": 0.45, "prefix": 0.225, "patch": 0.25, "latent": 0})
+    assert made.parts() == pytest.approx({"text": 0.45, "prefix": 0.225, "patch": 0.25, "picture": 0, "latent": 0})
     assert made.rows[2].patch == (0, 0) and made.rows[0].patch is None and made.rows[0].token == "game"
     expected = [[0, 0.9, 0, 0.6], [-1, 0, 0.9, 0.8], [-0.8, 0.54, 0.72, 1]]
     assert made.similarities == pytest.approx(np.array(expected), abs=1e-6)
@@ -244,7 +244,8 @@ def strictly(text: str) -> dict:
 def test_json_by_hand():
     said = strictly(by_hand().as_json())
     assert said == by_hand().as_dict()
-    assert said["score"] == 0.925 and said["parts"] == {"text": 0.45, "prefix": 0.225, "patch": 0.25, "latent": 0}
+    assert said["score"] == 0.925
+    assert said["parts"] == {"text": 0.45, "prefix": 0.225, "patch": 0.25, "picture": 0, "latent": 0}
     assert said["passage"] == "things:1#0" and said["photo"] is True and said["area"] == [0, 0, 1, 1]
     assert said["query"][0] == {
         "kind": "text",
@@ -261,7 +262,7 @@ def test_json_by_hand():
         "start": 4,
         "end": 7,
         "word": 1,
-        "won": {"all": 0.225, "text": 0, "prefix": 0.225, "patch": 0, "latent": 0},
+        "won": {"all": 0.225, "text": 0, "prefix": 0.225, "patch": 0, "picture": 0, "latent": 0},
     }
     assert said["words"][1]["name"] == "playing" and said["words"][1]["won"]["all"] == 0.675
     assert said["similarities"][0] == [0, 0.9, 0, 0.6]
@@ -287,7 +288,7 @@ def test_vectors_of_a_whole_are_told_of_as_such():
     rows = [(row.kind, row.best, row.patch, row.token) for row in made.rows]
     assert rows == [("latent", 1, None, ""), ("latent", 0, None, "")]
     assert made.score == pytest.approx(0.9) == made.parts()["latent"] and not made.question_words()
-    assert made.as_dict()["parts"] == {"text": 0, "prefix": 0, "patch": 0, "latent": 0.9}
+    assert made.as_dict()["parts"] == {"text": 0, "prefix": 0, "patch": 0, "picture": 0, "latent": 0.9}
     said = made.summary()
     assert said.startswith("0.9000  Chess\n")
     assert "2 vectors of question and photo together and 2 of the passage" in said

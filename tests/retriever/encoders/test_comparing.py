@@ -1,0 +1,83 @@
+"""How `mini` compares a photo with the pictures of passages, and that nothing else is changed by it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageOps
+
+from common.passage import Passage
+from retriever.encoders.base import Query, Takes
+from retriever.encoders.mini import comparing
+from retriever.search.explain import OF_PICTURE, explain_passage
+
+ZEBRA = Passage("p", "Zebra", "A zebra is a striped horse.")
+
+
+@pytest.fixture(scope="module")
+def photos():
+    """Three that are unlike each other: blots of colour."""
+    cells = np.random.default_rng(0).integers(0, 256, (3, 6, 8, 3), np.uint8)
+    return [Image.fromarray(each).resize((320, 240), Image.Resampling.BICUBIC) for each in cells]
+
+
+def score(query, vectors) -> float:
+    return float(query.weights @ (query.vectors @ vectors.T).max(axis=1))
+
+
+def test_the_directions_are_those_of_the_tower(mini):
+    mean, directions = comparing.made_of(mini.model.query_vision_encoder)
+    kept_mean, kept = comparing._directions()
+    assert torch.allclose(mean, kept_mean, atol=2e-3)
+    for block in range(comparing.BLOCKS):  # each the same one, whichever way it points
+        part = slice(block * comparing.DIM, (block + 1) * comparing.DIM)
+        alike = torch.linalg.svdvals(directions[:, part].T @ kept[:, part])
+        assert alike.square().sum() > 0.97 * comparing.DIM
+
+
+def test_rows_of_a_picture_come_after_those_of_the_text(mini, photos):
+    plain, shown, two = mini.encode_passages([ZEBRA, ZEBRA, ZEBRA], [[], photos[:1], photos[:2]])
+    assert mini.takes == Takes(pictures=True)
+    assert np.allclose(plain, mini.encode_passages([ZEBRA])[0], atol=1e-5)
+    assert np.allclose(shown[: len(plain)], plain, atol=1e-5)
+    assert [len(each) - len(plain) for each in (plain, shown, two)] == [0, comparing.BLOCKS, 2 * comparing.BLOCKS]
+    assert np.allclose(np.linalg.norm(two, axis=1), 1, atol=1e-3)
+
+
+def test_a_query_has_such_rows_only_where_pictures_are_searched(mini, photos):
+    [plain, shown, words] = mini.encode_queries(
+        [Query("What is it?", photos[0]), Query("What is it?", photos[0], pictures=True), Query("?", pictures=True)]
+    )
+    rows = shown.picture_rows
+    assert rows == slice(len(plain.vectors), len(plain.vectors) + comparing.BLOCKS)
+    assert plain.picture_rows == words.picture_rows == slice(0, 0)
+    assert np.allclose(shown.vectors[: rows.start], plain.vectors, atol=1e-5)
+    share = shown.weights[rows].sum()
+    assert shown.weights.sum() == pytest.approx(1) and np.allclose(
+        shown.weights[: rows.start], (1 - share) * plain.weights, atol=1e-6
+    )
+    assert shown.of_photo().picture_rows == slice(0, 0)
+    assert np.allclose(shown.of_photo().vectors, plain.of_photo().vectors, atol=1e-5)
+
+
+def test_the_same_picture_is_nearest_also_mirrored_and_smaller(mini, photos):
+    texts = [replace(ZEBRA, id=str(number)) for number in range(len(photos))]
+    passages = mini.encode_passages(texts, [[photo] for photo in photos])
+    for number, photo in enumerate(photos):
+        for seen in (photo, ImageOps.mirror(photo), photo.resize((photo.width // 2, photo.height // 2))):
+            [query] = mini.encode_queries([Query("What is it?", seen, pictures=True)])
+            assert int(np.argmax([score(query, vectors) for vectors in passages])) == number
+
+
+def test_an_explanation_says_what_the_likeness_adds(mini, photos, monkeypatch):
+    [query] = mini.encode_queries([Query("What is it?", photos[0], pictures=True)])
+    monkeypatch.setattr(mini, "encode_queries", lambda _: [query])
+    made = explain_passage(mini, "What is it?", photos[0], ZEBRA, photos[:1])
+    alike = query.weights[query.picture_rows].sum()
+    assert made.parts()["picture"] == pytest.approx(alike, abs=0.01)
+    assert sum(made.parts().values()) == pytest.approx(made.score)
+    assert [token.piece for token in made.tokens][-comparing.BLOCKS :] == [OF_PICTURE] * comparing.BLOCKS
+    assert "pictures" in made.kind_names()["picture"]
