@@ -19,10 +19,11 @@ from kb.records import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, clean_text
 from kb.sources.encodings import Encoding, decoded
 from kb.sources.exponents import with_exponents
 from kb.sources.html_hidden import drop_unsaid
+from kb.sources.html_pictures import among, pictures_in
 from kb.sources.html_tables import drop_layout, lines_of, make_plain_tables
 from kb.sources.html_tree import CUT, fragment_tree, make_plain, page_tree
 from kb.sources.mathml import formulas_as_text
-from kb.sources.outline import MOST_TITLE
+from kb.sources.outline import MOST_TITLE, Shown
 from kb.sources.tables import MAX_COLUMNS, Cell, Grid, grid_of
 
 _LONG = 60  # characters of a paragraph that is not said twice
@@ -47,7 +48,7 @@ class HtmlText:
     title: str
     language: str
     licence: str
-    blocks: tuple[tuple[int, str | Grid], ...]
+    blocks: tuple[tuple[int, str | Grid | Shown], ...]
     encoding: Encoding
     left_out: str = ""  # a sentence
 
@@ -65,6 +66,7 @@ def html_text(data: bytes, charset: str = "", everything: bool = False) -> HtmlT
         return None
     title, language, licence = _title(tree), _language(tree), _licence(tree)
     drop_unsaid(tree)
+    pictures = pictures_in(tree) if everything else ()
     formulas_as_text(tree)
     drop_layout(tree)
     make_plain(tree)
@@ -75,7 +77,7 @@ def html_text(data: bytes, charset: str = "", everything: bool = False) -> HtmlT
     if everything and all(level for level, _ in blocks):
         body = tree.find("body")
         blocks = tuple((0, line) for line in lines_of(tree if body is None else body))
-    return HtmlText(title, language, licence, blocks, encoding, "" if whole else CUT)
+    return HtmlText(title, language, licence, tuple(among(blocks, pictures)), encoding, "" if whole else CUT)
 
 
 def _is_page(text: str, tree: Any) -> bool:
