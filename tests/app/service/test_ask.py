@@ -124,7 +124,7 @@ def test_a_result_is_json(ready):
     assert said["passages"][0]["title"] == "Swan" and said["corpora"] == ["things"]
     assert said["citations"][0]["quote"] in ARTICLES["Swan"]
     assert (said["indexed"], said["total"]) == (4, 4)
-    assert set(said["timings"]) == {"load", "encode", "search", "passages", "answer", "total"}
+    assert set(said["timings"]) == {"load", "encode", "search", "read", "passages", "answer", "total"}
     assert "query" not in said
 
 

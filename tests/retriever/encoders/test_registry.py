@@ -49,7 +49,7 @@ def test_whatever_encodes_is_an_encoder(encoder, mini):
         assert isinstance(each, Encoder)
     assert not isinstance(object(), Encoder)
     assert encoder.memory == memory_need(encoder.model.num_parameters(), torch.device("cpu"))
-    assert (mini.takes, encoder.takes) == (Takes(), Takes(instructions=True))
+    assert (mini.takes, encoder.takes) == (Takes(pictures=True), Takes(instructions=True))
 
 
 def test_every_profile_is_a_row_with_all_that_there_is_to_say(mini):
