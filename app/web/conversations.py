@@ -23,7 +23,7 @@ _ID = re.compile(r"[0-9a-f]{32}")
 @dataclass(frozen=True)
 class Kept:
     """photo: the path of its file, or None. region: as the page writes it. answer, evidence, figure and earlier: what
-    stands there as HTML. complete: whether no more was to come of the answer."""
+    stands there as HTML. text: what was read in the photo. complete: whether no more was to come of the answer."""
 
     photo: str | None = None
     question: str = ""
@@ -33,6 +33,7 @@ class Kept:
     figure: str = ""
     earlier: str = ""
     turns: tuple[Turn, ...] = ()
+    text: str = ""
     complete: bool = True
 
 

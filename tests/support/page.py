@@ -28,6 +28,7 @@ from generator.answers import (
     Citation,
     Turn,
 )
+from retriever.reading.photo_text import PhotoText
 from retriever.search.explain import Alignment
 from tests.support.at_work import nobody_at_work  # noqa: F401
 from tests.support.waiting import LONG
@@ -125,6 +126,7 @@ class Birds:
         self.gone: set[str] = set()  # passages that have left the index
         self.sentence = ""
         self.answer: Answer | None = None
+        self.text: PhotoText | None = None  # in the photo
 
     def loading(self) -> str:
         return self.sentence
@@ -155,7 +157,7 @@ class Birds:
         if len(question) > 2000:
             raise BadRequest("The question is too long; shorten it.")
         answer = result(passages=(passage(1), passage(2, title=HOSTILE, text=HOSTILE, url="javascript:x")))
-        answer = replace(answer, question=question, own="Tall." if how.get("own") else None)
+        answer = replace(answer, question=question, own="Tall." if how.get("own") else None, text=self.text)
         answer = replace(answer, answer=self.answer or answer.answer)
         query = SimpleNamespace(area=(0, 0, 1, 1), grid=(4, 4), patch_rows=slice(0, 16))
         aligned = tuple(self.aligned(each) for each in answer.passages)
@@ -194,10 +196,10 @@ def asked(photo: str, question: str, number: int | None) -> PageQuestion:
 
 def final(steps: list[tuple]) -> list:
     """What the page shows in the end: of every output the last value that was not skipped."""
-    shown: list = ["", "", "", "", "", None]
+    shown: list = ["", "", "", "", "", None, ""]
     for step in steps:
         shown = [old if skipped(new) else new for old, new in zip(shown, step, strict=True)]
-    return shown
+    return shown[:6]  # what was read in the photo is for who asks for it
 
 
 def skipped(value: object) -> bool:

@@ -165,7 +165,11 @@ def _shown(result: Result) -> str:
     if result.left_out:
         return '<p class="cs-subject">The photo was left out: the question names a subject of its own.</p>'
     said = "" if result.subject is None else result.subject.said()
-    return f'<p class="cs-subject" dir="auto">The photo: {escape(said)}</p>' if said else ""
+    lines = [f"The photo: {said}"] if said else []
+    if result.text is not None and result.text.cut and not result.text.corrected:
+        lines.append("There is more text in the photo than was read.")
+    lines += [result.unread] if result.unread else []
+    return "".join(f'<p class="cs-subject" dir="auto">{escape(line)}</p>' for line in lines)
 
 
 def _said(text: str, titles: dict[int, str], statements: Iterable[Statement]) -> str:
@@ -247,6 +251,7 @@ def timing_line(timings: dict[str, float]) -> str:
         "load": "photo",
         "rewrite": "follow-up",
         "encode": "encoding",
+        "read": "reading the photo",
         "search": "search",
         "passages": "texts",
         "answer": "answer",

@@ -24,7 +24,7 @@ from app.web.error_sentences import may_go_better, sentence_for
 from app.web.request_files import NOT_HERE
 from generator.answers import Citation, Turn
 
-PLACES = ("answer", "evidence", "figure", "problem", "earlier", "turns")
+PLACES = ("answer", "evidence", "figure", "problem", "earlier", "turns", "text")
 EACH = "From each passage alone; the most probable wins"
 READING = "Reading what was found…"
 
@@ -37,7 +37,8 @@ def told(**places: Any) -> tuple[Any, ...]:
 @dataclass(frozen=True)
 class PageQuestion:
     """A question as a page sends it. region: "left,top,right,bottom" as fractions of the photo, "" for all of it.
-    number: of the question, from 1. conversation: the id by which it is kept. session: of the page."""
+    number: of the question, from 1. conversation: the id by which it is kept. session: of the page. text: what stands
+    in the photo, as it was read or as the person says; "" where that is not known yet."""
 
     photo: str | None
     question: str | None
@@ -50,6 +51,7 @@ class PageQuestion:
     number: float | None = None
     conversation: str | None = None
     session: str = ""
+    text: str | None = ""
 
     def lacking(self) -> str:
         """What is missing for it to be asked, as a sentence; "" for nothing."""
@@ -67,6 +69,7 @@ class PageQuestion:
     def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Those of `AnswerService.ask`."""
         how = {"turns": self.turns, "region": self.part(), "each": self.each == EACH, "own": bool(self.own)}
+        how["text"] = self.text if (self.text or "").strip() else None
         return (self.photo, self.question, self.corpora or None, int(self.passages)), how
 
 
@@ -140,7 +143,14 @@ class AnswerShown:
             figure=self._figure(selected),
             problem="",
             turns=[*self.asked.turns, result.turn()][-MAX_TURNS:],
+            **self._read(result),
         )
+
+    def _read(self, result: Result) -> dict[str, str]:
+        """What was read in the photo, for the person to correct; what they wrote there stays."""
+        if result.text is None or result.text.corrected:
+            return {}
+        return {"text": "\n".join(line.text for line in result.text.lines)}
 
     def failed(self, problem: Exception) -> tuple[Any, ...]:
         """Whatever it was, the person gets a sentence, and keeps what was found."""

@@ -95,6 +95,7 @@ class Asker:
         turns: list[Turn],
         number: float | None,
         conversation: str | None,
+        text: str | None,
         page: gr.Request,
     ) -> AsyncIterator[tuple[Any, ...]]:
         """`respond`, when the question has its turn; until then, how many are before it. Holds no thread meanwhile.
@@ -102,7 +103,7 @@ class Asker:
         Yields what is told in PLACES, and the conversation's id, by which it is kept as it goes: another one where the
         conversation has gone on elsewhere since these turns."""
         asked = PageQuestion(
-            photo, question, corpora, passages, region, each, own, turns, number, conversation, page.session_hash
+            photo, question, corpora, passages, region, each, own, turns, number, conversation, page.session_hash, text
         )
         if asked.lacking():  # `wait` has said so
             yield *told(), gr.skip()
@@ -128,7 +129,7 @@ class Asker:
             with self._kept.answering(conversation, turns) as kept_by:
                 # Of a generator that gives nothing at all Gradio would make an empty page.
                 yield *told(), gr.skip() if kept_by == conversation else kept_by
-                kept = Kept(photo, question or "", region or "", turns=tuple(turns), complete=False)
+                kept = Kept(photo, question or "", region or "", turns=tuple(turns), text=text or "", complete=False)
                 with closing(self.respond(asked, before_it)) as steps:
                     while (step := await to_thread.run_sync(next, steps, None)) is not None:
                         kept = _with_step(kept, step)
@@ -183,16 +184,16 @@ class Asker:
     def restore(self, conversation: str | None, typed: str | None) -> tuple[Any, ...]:
         """What the page showed before it was loaded anew, with what was typed in it last.
 
-        Returns (id, photo, question, region, answer, evidence, figure, unfit, earlier, turns)."""
+        Returns (id, photo, question, region, answer, evidence, figure, unfit, earlier, turns, text)."""
         kept = self._kept.of(conversation)
         if kept is None:
             forgotten = notices.error(FORGOTTEN) if conversation else gr.skip()
             nothing = [gr.skip()] * 4
-            return self._kept.begin(Kept()), gr.skip(), typed or gr.skip(), *nothing, forgotten, gr.skip(), gr.skip()
+            return self._kept.begin(Kept()), gr.skip(), typed or gr.skip(), *nothing, forgotten, *[gr.skip()] * 3
         photo, problem = kept.photo, ""
         if photo is not None and not Path(photo).is_file():
             photo, problem = None, notices.error(NOT_HERE)
-        shown = (left_as(kept), kept.evidence, kept.figure, problem, kept.earlier, list(kept.turns))
+        shown = (left_as(kept), kept.evidence, kept.figure, problem, kept.earlier, list(kept.turns), kept.text)
         return conversation, photo, typed or kept.question, kept.region, *shown
 
     async def ask(

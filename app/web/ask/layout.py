@@ -15,6 +15,7 @@ from app.web.components import Ticked, html
 from app.web.request_files import Photo
 from common.images import load_image
 from retriever.encoders.registry import PROFILES
+from retriever.reading.photo_text import MOST_CHARACTERS
 
 MOST_PASSAGES = 20  # the slider's end; the API takes as many as the service does
 TOGETHER = "From all passages together"
@@ -28,14 +29,15 @@ Try = tuple[gr.Button, Path, str]
 @dataclass(frozen=True)
 class Controls:
     """What the events read and write. unfit: what is wrong with the photo. region: the chosen part, filled by part.js.
-    number: how many questions this page has asked (Asker.end). conversation: its id, by which it is kept (kept.js).
-    earlier, answer, evidence, figure, problem, status: HTML."""
+    text: what was read in the photo. number: how many questions this page has asked (Asker.end). conversation: its id,
+    by which it is kept (kept.js). earlier, answer, evidence, figure, problem, status: HTML."""
 
     tab: gr.Tab
     status: gr.HTML
     photo: Photo
     figure: gr.HTML
     unfit: gr.HTML
+    text: gr.Textbox
     region: gr.Textbox
     number: gr.Number
     conversation: gr.Textbox
@@ -97,11 +99,21 @@ def _typed() -> dict[str, gr.components.Component]:
     )
     figure = html(elem_id="cs-figure")
     html(SELECT, elem_id="cs-part")
+    text = gr.Textbox(
+        label="Read from the photo",
+        info="If this is wrong, correct it and ask again; emptied, it is read anew.",
+        placeholder=" ",  # by which the page's style knows that there is nothing, and hides it
+        lines=1,
+        max_lines=4,
+        max_length=MOST_CHARACTERS,
+        elem_id="cs-text",
+    )
     return {
         "photo": photo,
         "figure": figure,
         "unfit": html(elem_id="cs-unfit"),
         "region": gr.Textbox(label="Part of the photo", elem_id="cs-region"),  # in the page, for its script
+        "text": text,
         "number": gr.Number(0, visible=False),
         "conversation": gr.Textbox("", visible="hidden"),
         "question": gr.Textbox(

@@ -38,8 +38,8 @@ def _asking(at: Controls, asker: Asker, looking: dict[str, Any]) -> None:
     asked = gr.on(
         asks,
         asker.respond_in_turn,
-        [at.photo, at.question, *how, at.turns, at.number, at.conversation],
-        [at.answer, at.evidence, at.figure, at.problem, at.earlier, at.turns, at.conversation],
+        [at.photo, at.question, *how, at.turns, at.number, at.conversation, at.text],
+        [at.answer, at.evidence, at.figure, at.problem, at.earlier, at.turns, at.text, at.conversation],
         show_progress="hidden",
         concurrency_limit=None,  # see Turns
         api_visibility="private",
@@ -58,8 +58,8 @@ def _beginning(at: Controls, asker: Asker) -> None:
     """Stopping an answer, and leaving it for another photo, an example or a new conversation."""
     # In the browser, and before anything that asks the server: later it would take away what was done meanwhile. What
     # is asked meanwhile waits for the id and the turns of the new conversation.
-    anew = f"() => (window.beginAnew(), {json.dumps([*_NOTHING, '', '', ''])})"
-    fresh = {"inputs": None, "outputs": [*_said(at), at.region, at.problem, at.unfit], "js": anew, **QUIET}
+    anew = f"() => (window.beginAnew(), {json.dumps([*_NOTHING, '', '', '', ''])})"
+    fresh = {"inputs": None, "outputs": [*_said(at), at.region, at.problem, at.unfit, at.text], "js": anew, **QUIET}
     say = "(number) => (window.stopped(), number)"
     end = {"inputs": at.number, "outputs": None, "js": say, **QUIET}
     begun = {"js": "() => window.begun()", **QUIET}
@@ -81,7 +81,7 @@ def _beginning(at: Controls, asker: Asker) -> None:
 def _keeping(page: gr.Blocks, at: Controls, asker: Asker) -> None:
     """What the page showed before it was loaded anew, and the example that its address asks for."""
     shown = [at.conversation, at.photo, at.question, at.region, at.answer, at.evidence, at.figure, at.unfit]
-    restored = [*shown, at.earlier, at.turns]
+    restored = [*shown, at.earlier, at.turns, at.text]
     which = "() => window.conversation()"
     asked = page.load(asker.restore, [at.conversation, at.question], restored, js=which, **QUIET)
     before = [at.question, *_said(at)]

@@ -188,7 +188,7 @@ class TestEndpoint:
         polled = handlers(served.address)[None, "tick"][-1]
         reply = call(served.address, polled, ["birds", "gone"], None, session="old")
         assert reply.status == 200 and reply.said[1]["value"] == ["birds"]
-        rest = (3, "", TOGETHER, False, None, 1, None)
+        rest = (3, "", TOGETHER, False, None, 1, None, "")
         told = asked_over_http(served.address, given, "How tall?", ["birds"], *rest, session="older")
         assert "It stands up to 100 cm tall." in told and served.birds.asked[-1][2] == ["birds"]
         told = asked_over_http(served.address, given, "How tall?", ["gone"], *rest, session="oldest")
@@ -345,8 +345,9 @@ class TestEndpoint:
         async def told() -> list[str]:
             ways = [
                 asker.respond_in_turn(
-                    photo, "How tall?", [], 5, "", TOGETHER, False, [], 1, None, SimpleNamespace(session_hash=str(n))
-                )
+                    photo, "How tall?", [], 5, "", TOGETHER, False, [], 1, None, "",
+                    SimpleNamespace(session_hash=str(n)),
+                )  # fmt: skip
                 for n in range(QUESTIONS_AT_ONCE + 2)
             ]
             for way in ways[:QUESTIONS_AT_ONCE]:
@@ -376,10 +377,10 @@ class TestEndpoint:
         asker._line = WaitingLine(0, 0)
 
         async def told() -> tuple:
-            given = (photo, "How tall?", [], 5, "", TOGETHER, False, [], 1, None, PAGE)
+            given = (photo, "How tall?", [], 5, "", TOGETHER, False, [], 1, None, "", PAGE)
             return [step async for step in asker.respond_in_turn(*given)]
 
-        ((answer, *_, problem, _, _, _),) = awaited(told())
+        ((answer, *_, problem, _, _, _, _),) = awaited(told())
         assert "cs-empty" in answer and "Too many questions" in problem and 'role="alert"' in problem
 
     def test_an_answer_that_takes_too_long_is_ended(

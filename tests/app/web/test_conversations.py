@@ -42,7 +42,7 @@ def test_what_is_no_id_keeps_nothing(identity: object) -> None:
 
 def given(photo: str, conversation: str | None, turns=(), question: str = "How tall?", session: str = "") -> tuple:
     page = SimpleNamespace(session_hash=session) if session else PAGE
-    return photo, question, [], 5, "", TOGETHER, False, list(turns), None, conversation, page
+    return photo, question, [], 5, "", TOGETHER, False, list(turns), None, conversation, "", page
 
 
 def asked(
@@ -74,8 +74,8 @@ def photo(tmp_path: Path) -> str:
 def test_what_the_page_showed_is_shown_again(photo: str) -> None:
     asker = asker_of(Birds())
     *_, last = asked(asker, photo, ONE)
-    identity, given, question, region, answer, evidence, figure, problem, _, turns = asker.restore(ONE, "")
-    assert (identity, given, question, region, problem) == (ONE, photo, "How tall?", "", "")
+    identity, given, question, region, answer, evidence, figure, problem, _, turns, text = asker.restore(ONE, "")
+    assert (identity, given, question, region, problem, text) == (ONE, photo, "How tall?", "", "", "")
     assert answer == last[0] and evidence == last[1] and figure == last[2] and turns == last[5]
     assert asker.restore(ONE, "How wide?")[2] == "How wide?"  # what was typed since
     unknown = asker.restore(OTHER, "")  # who made up an address does not get what is asked there
@@ -110,7 +110,7 @@ def test_a_question_that_is_refused_leaves_the_answer(photo: str, before: str) -
         asked(asker, photo, ONE, steps=4)
         birds.hold.set()
     elif before == "answered":
-        *_, (*_, turns, _) = asked(asker, photo, ONE)
+        *_, (*_, turns, _, _) = asked(asker, photo, ONE)
         asked(asker, photo, ONE, turns=turns, question="How wide?")
         turns = asker.restore(ONE, "")[9]
     was = asker.restore(conversation, "")
@@ -132,7 +132,7 @@ def test_what_is_begun_anew_is_another_conversation(photo: str) -> None:
         (asker.example(EXAMPLES[0][1], "How fast?")(), placed(EXAMPLES[0][1])), (asker.check_photo(None), None),
     ):  # fmt: skip
         assert told[0] == [] and told[1] != ONE
-        _, given, question, _, answer, evidence, figure, _, _, turns = asker.restore(told[1], "")
+        _, given, question, _, answer, evidence, figure, _, _, turns, _ = asker.restore(told[1], "")
         assert given == shows and question == evidence == figure == "" and turns == []
         assert "Your answer will appear here" in answer
     assert "It stands" in asker.restore(ONE, "")[4]
@@ -140,9 +140,9 @@ def test_what_is_begun_anew_is_another_conversation(photo: str) -> None:
 
 def test_two_pages_of_one_conversation_take_nothing_from_each_other(photo: str) -> None:
     asker = asker_of(Birds())
-    *_, (*_, turns, _) = asked(asker, photo, ONE)
+    *_, (*_, turns, _, _) = asked(asker, photo, ONE)
     # Both have been loaded with the first turn; one goes on with it, and then the other.
-    (*_, same), *_, (*_, longer, _) = asked(asker, photo, ONE, turns=turns, question="How wide?")
+    (*_, same), *_, (*_, longer, _, _) = asked(asker, photo, ONE, turns=turns, question="How wide?")
     assert skipped(same) and len(longer) == 2
     (*_, other), *_ = asked(asker, photo, ONE, turns=turns, question="How deep?")
     assert other not in (ONE, "") and not skipped(other)

@@ -25,6 +25,8 @@ from generator.answers import (
     Statement,
     Turn,
 )
+from retriever.reading.photo_text import Line, PhotoText
+from retriever.reading.rapid import MISSING
 from tests.support.at_work import nobody_at_work  # noqa: F401
 from tests.support.page import HERON, HOSTILE, QUOTE, Seen, assert_harmless, passage, result
 
@@ -336,3 +338,11 @@ class TestHtml:
         bar = Seen(notices.status_line(IndexStatus("indexing", 5, 10, "Indexing."))).named("div")
         assert [each["aria-valuenow"] for each in bar if each.get("role") == "progressbar"] == ["5"]
         assert "alert" in notices.status_line(IndexStatus("failed", 0, 0, "The disk is full."))
+
+
+def test_why_a_photo_was_not_read_and_that_there_is_more_are_told():
+    assert "pip install -r requirements-ocr.txt" in answer_html.final_answer(result(unread=MISSING))
+    page = PhotoText((Line(HOSTILE, (0, 0, 1, 1), 0.1, 0.9),), cut=True)
+    told = answer_html.final_answer(replace(result(), text=page))
+    assert "There is more text in the photo" in told
+    assert_harmless(told)

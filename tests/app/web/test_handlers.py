@@ -15,7 +15,7 @@ from PIL import Image
 
 from app.service.results import IndexStatus
 from app.settings import MAX_TURNS
-from app.web.ask.answering import EACH
+from app.web.ask.answering import EACH, PageQuestion
 from app.web.error_sentences import sentence_for
 from common.problems import BadRequest, Problem
 from common.worker_thread import MOST
@@ -23,6 +23,7 @@ from generator.answers import (
     DISAGREE,
     Turn,
 )
+from retriever.reading.photo_text import Line, PhotoText
 from tests.support.at_work import nobody_at_work  # noqa: F401
 from tests.support.page import (
     PAGE,
@@ -45,7 +46,7 @@ class TestHandlers:
     def test_answer_cards_and_heat_maps(self, birds: Birds, photo: str) -> None:
         steps = respond(birds, photo, "How tall is this heron?")
         assert birds.asked == [(photo, "How tall is this heron?", ["birds"], 5)]
-        assert birds.how == [{"turns": [], "region": None, "each": False, "own": False}]
+        assert birds.how == [{"turns": [], "region": None, "each": False, "own": False, "text": None}]
         answer, evidence, figure, problem, *_ = final(steps)
         assert "It stands up to 100 cm tall." in answer and 'data-rank="1"' in answer
         assert 'class="cs-quote"' in evidence and evidence.count("<article") == 2
@@ -134,6 +135,16 @@ class TestHandlers:
         assert "Tall</p>" in streamed[0] and "It stands" in streamed[0] and "Tall.</p>" in streamed[1]
         respond(birds, photo, "How tall?", each=None, own=None)
         assert birds.how[-1]["each"] is False and birds.how[-1]["own"] is False
+
+    def test_what_was_read_in_the_photo_is_shown_and_can_be_corrected(self, birds: Birds, photo: str) -> None:
+        read = PhotoText((Line("GREY HERON", (0, 0, 1, 1), 0.2, 0.9), Line("<b>2 km</b>", (0, 0, 1, 1), 0.1, 0.9)))
+        birds.text = read
+        question = PageQuestion(photo, "How tall?", session=PAGE.session_hash)
+        *_, whole = asker_of(birds).respond(question)
+        assert whole[-1] == "GREY HERON\n<b>2 km</b>" and birds.how[-1]["text"] is None
+        birds.text = replace(read, corrected=True)
+        *_, whole = asker_of(birds).respond(replace(question, text="Grey heron"))
+        assert skipped(whole[-1]) and birds.how[-1]["text"] == "Grey heron"
 
     @pytest.mark.parametrize(
         ("written", "region"),
