@@ -16,6 +16,7 @@ from retriever.encoders.base import Encoder
 from retriever.encoders.registry import load_encoder
 from retriever.encoders.sentences import SentenceEncoder, load_sentence_encoder
 from tests import ARTEFACTS
+from tests.support import sharing_out
 from tests.support.browser import CHROMIUM, FLAGS
 from tests.support.databases import NO_SERVER, postgresql, sqlite
 from tests.support.waiting import LONG
@@ -92,6 +93,14 @@ def bare_url(request, tmp_path):
     else:
         with postgresql(bare=True) as server_url:
             yield server_url
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    sharing_out.sort(items)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | None:
+    return sharing_out.Sharing(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_terminal_summary(terminalreporter) -> None:

@@ -9,7 +9,9 @@ import pytest
 from PIL import Image
 
 from tests import ARTEFACTS
+from tests.fakes.chat_server import ChatServer
 from tests.support.e2e import CHEETAH, TOWER, Visit, filled, opened, running
+from tests.support.modelled import KEY, Model, Modelled
 
 
 @pytest.hookimpl(wrapper=True)
@@ -50,6 +52,28 @@ def visit(browser, address: str, request: pytest.FixtureRequest) -> Iterator[Vis
 def ready(visit: Visit) -> Visit:
     visit.index_ready()
     return visit
+
+
+@pytest.fixture(scope="session")
+def modelled(tmp_path_factory: pytest.TempPathFactory, wheel_cache: Path) -> Iterator[Modelled]:
+    """The app with a model that answers. Who annotates there has a password since a test gave the first one."""
+    model = Model()
+    folder = filled(tmp_path_factory.mktemp("modelled"), wheel_cache)
+    with ChatServer(model) as server:
+        settings = {"CITESIGHT_MODEL": "small", "CITESIGHT_SERVED_URL": server.url, "CITESIGHT_SERVED_KEY": KEY}
+        with running(folder, **settings) as url:
+            yield Modelled(url, server, model)
+    assert KEY not in (folder / "log").read_text()
+
+
+@pytest.fixture
+def talking(browser, modelled: Modelled, request: pytest.FixtureRequest) -> Iterator[Visit]:
+    """As `ready`, at the app with a model, which has been told nothing yet."""
+    modelled.model.said.clear()
+    with opened(browser, modelled.address, **getattr(request, "param", {})) as seen:
+        seen.index_ready()
+        yield seen
+        assert KEY not in seen.page.content()
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from tests import ARTEFACTS
 from tests.support.annotate import HOSTILE, begin, cards, made, make, person, root, saved, unfold
 from tests.support.annotations import photo_bytes
 from tests.support.browser import CHROMIUM
-from tests.support.e2e import CHEETAH, LION, filled, running
+from tests.support.e2e import CHEETAH, LION
+from tests.support.modelled import Modelled
 
 pytest.importorskip("playwright.sync_api")
 axe = pytest.importorskip("axe_playwright_python")
@@ -316,33 +317,32 @@ def test_axe_finds_nothing_serious_in_annotation(browser, site: str, context: di
     assert not found, "\n".join(found)
 
 
-def test_invitations_and_passwords(browser, tmp_path_factory: pytest.TempPathFactory, wheel_cache: Path) -> None:
-    with running(filled(tmp_path_factory.mktemp("people"), wheel_cache)) as site:
-        with person(browser, site, "ann") as ann:
-            page = ann.page
-            page.get_by_role("button", name="People", exact=True).click()
-            assert root(page).get_by_label("Name").input_value() == "ann"
-            page.get_by_role("button", name="Invite").click()
-            page.get_by_role("heading", name="Open this link now and choose your password").wait_for()
-            assert page.locator("#ca-root .cs-error").count() == 0
-            link = page.locator(".ca-link").inner_text()
-            page.get_by_role("link", name="Choose my password").click()
-            page.get_by_text("Welcome, ann").wait_for()
-            page.get_by_label("A password of your own").fill("correct horse battery")
-            page.get_by_role("button", name="Begin").click()
-            page.get_by_text("ann, owner").wait_for()
-            assert "invitation" not in page.url
-            page.get_by_role("button", name="Sign out").click()
-            page.get_by_text("Sign in to annotate").wait_for()
-            page.get_by_label("Name").fill("ann")
-            page.get_by_label("Password").fill("wrong horse battery")
-            page.get_by_role("button", name="Sign in", exact=True).click()
-            page.locator("#ca-root .cs-error").wait_for()
-            page.get_by_label("Password").fill("correct horse battery")
-            page.get_by_role("button", name="Sign in", exact=True).click()
-            page.get_by_text("ann, owner").wait_for()
-            page.goto("about:blank")
-            page.goto(link)  # used up
-            page.locator("#ca-root .cs-error", has_text="invit").wait_for()
-            page.get_by_role("button", name="Go on").click()
-            page.get_by_text("ann, owner").wait_for()
+def test_invitations_and_passwords(browser, modelled: Modelled) -> None:
+    with person(browser, modelled.address, "ann") as ann:
+        page = ann.page
+        page.get_by_role("button", name="People", exact=True).click()
+        assert root(page).get_by_label("Name").input_value() == "ann"
+        page.get_by_role("button", name="Invite").click()
+        page.get_by_role("heading", name="Open this link now and choose your password").wait_for()
+        assert page.locator("#ca-root .cs-error").count() == 0
+        link = page.locator(".ca-link").inner_text()
+        page.get_by_role("link", name="Choose my password").click()
+        page.get_by_text("Welcome, ann").wait_for()
+        page.get_by_label("A password of your own").fill("correct horse battery")
+        page.get_by_role("button", name="Begin").click()
+        page.get_by_text("ann, owner").wait_for()
+        assert "invitation" not in page.url
+        page.get_by_role("button", name="Sign out").click()
+        page.get_by_text("Sign in to annotate").wait_for()
+        page.get_by_label("Name").fill("ann")
+        page.get_by_label("Password").fill("wrong horse battery")
+        page.get_by_role("button", name="Sign in", exact=True).click()
+        page.locator("#ca-root .cs-error").wait_for()
+        page.get_by_label("Password").fill("correct horse battery")
+        page.get_by_role("button", name="Sign in", exact=True).click()
+        page.get_by_text("ann, owner").wait_for()
+        page.goto("about:blank")
+        page.goto(link)  # used up
+        page.locator("#ca-root .cs-error", has_text="invit").wait_for()
+        page.get_by_role("button", name="Go on").click()
+        page.get_by_text("ann, owner").wait_for()

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests import ARTEFACTS
+from tests.app.web.test_corpora import managed, served
 from tests.support.browser import CHROMIUM
-from tests.support.e2e import LION, Visit, filled, in_view, opened, running
+from tests.support.e2e import LION, Visit, in_view, opened
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; apt-get install chromium")
 
@@ -39,17 +40,11 @@ def notes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, wheel_cache: Path) -> Iterator[str]:
-    with running(filled(tmp_path_factory.mktemp("corpora"), wheel_cache)) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def shut(tmp_path_factory: pytest.TempPathFactory, wheel_cache: Path) -> Iterator[str]:
+@pytest.fixture
+def shut(tmp_path: Path) -> Iterator[str]:
     """As strangers see it."""
-    with running(filled(tmp_path_factory.mktemp("shut"), wheel_cache), CITESIGHT_MANAGE="false") as url:
-        yield url
+    with managed(tmp_path / "shut", manage=False) as ingestions, served(ingestions) as address:
+        yield address
 
 
 def corpora(visit: Visit) -> None:
@@ -71,7 +66,7 @@ def choose_folder(visit: Visit, folder: Path, name: str) -> None:
     page.locator("#cc-kind input").click()
     page.get_by_role("option", name="A folder on the machine").click()
     page.locator("#cc-files").wait_for(state="hidden")
-    page.locator("#cc-what").get_by_text("Its path there. Text, Markdown").wait_for()
+    page.locator("#cc-what").get_by_text("Its path there. Texts, Markdown").wait_for()
     fill(visit, "what", str(folder))
     fill(visit, "corpus", name)
 
@@ -219,6 +214,10 @@ def test_uploaded_files_become_a_corpus_that_can_be_asked(browser, site: str, tm
         page.get_by_role("tab", name="Corpora").click()
         page.get_by_role("tab", name="Ask").click()
         assert "Cecil" in page.locator(".cs-card").inner_text()
+        page.get_by_role("tab", name="Corpora").click()
+        card(visit, "cecil").locator('[data-do="delete"]').click()
+        card(visit, "cecil").locator(".cc-sure").get_by_role("button", name="Delete").click()
+        card(visit, "cecil").wait_for(state="detached")
 
 
 def test_strangers_see_no_form_and_no_buttons_that_change(browser, shut: str) -> None:
@@ -232,7 +231,7 @@ def test_strangers_see_no_form_and_no_buttons_that_change(browser, shut: str) ->
         )
         visit.page.locator(".cs-error:visible", has_text="Corpora cannot be changed on this page").wait_for()
         corpora(visit)
-        assert "8 documents" in card(visit, "small-test").inner_text()
+        assert "50 documents" in card(visit, "made-up").inner_text()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests import ARTEFACTS
-from tests.e2e.test_e2e_model import KEY, modelled, talking  # noqa: F401
 from tests.fakes.chat_server import stream
-from tests.support.browser import CHROMIUM
-from tests.support.e2e import CHEETAH, LION, TOWER, Visit, filled, opened, running
+from tests.support.browser import CHROMIUM, context_of
+from tests.support.e2e import CHEETAH, LION, TOWER, Visit, killed, opened
+from tests.support.modelled import Modelled
 
 pytest.importorskip("playwright.sync_api")
 
@@ -154,7 +152,7 @@ def test_a_lost_connection_loses_nothing(ready: Visit) -> None:
     ready.page.locator(".cs-earlier").wait_for()
 
 
-def test_a_reload_in_mid_answer_offers_to_ask_again(talking: Visit, modelled) -> None:  # noqa: F811
+def test_a_reload_in_mid_answer_offers_to_ask_again(talking: Visit, modelled: Modelled) -> None:
     modelled.model.said["slowly"] = stream("It can run ", "at 104 km/h [1]. ", *["It sleeps. "] * 600, pause=0.2)
     talking.give_photo(CHEETAH)
     talking.ask("How slowly does this animal run?")
@@ -171,25 +169,43 @@ def test_a_reload_in_mid_answer_offers_to_ask_again(talking: Visit, modelled) ->
     assert "It can run at 104 km/h" in talking.answered()
 
 
-def test_a_server_that_ends_in_mid_answer(browser, modelled, tmp_path: Path, wheel_cache: Path) -> None:  # noqa: F811
+def test_a_server_that_ends_in_mid_answer_and_one_that_is_started_again(browser, modelled: Modelled) -> None:
+    address = modelled.address
     modelled.model.said["long"] = stream("It can run ", "at 104 km/h [1]. ", *["It sleeps. "] * 600, pause=0.2)
-    settings = {"CITESIGHT_MODEL": "small", "CITESIGHT_SERVED_URL": modelled.server.url, "CITESIGHT_SERVED_KEY": KEY}
-    with running(filled(tmp_path, wheel_cache), **settings) as url:
-        page = browser.new_page()
-        seen = Visit(page)
-        seen.open(url)
-        seen.index_ready()
-        seen.give_photo(CHEETAH)
-        page.locator("#cs-photo img").wait_for()
-        seen.ask("How long does this animal run?")
-        page.locator(".cs-said", has_text="It can run at 104").wait_for()
-        for each in psutil.Process().children():
-            with suppress(psutil.Error):  # one that has just ended
-                if str(tmp_path) in each.cmdline():
-                    each.kill()
-        page.locator(".cs-note", has_text="The answer was broken off; what is here is not all of it.").wait_for()
-        assert "It can run at 104" in page.locator(".cs-said").inner_text()
-        ask = page.get_by_role("button", name="Ask", exact=True)
-        seen.until(lambda: ask.is_visible() and ask.is_enabled() and not page.locator("[aria-busy=true]").count())
-        page.screenshot(path=str(ARTEFACTS / "server-gone.png"))
-        page.close()
+    with context_of(browser, address) as here, context_of(browser, address) as there:
+        broken, whole = Visit(here.new_page()), Visit(there.new_page())
+        for seen in (broken, whole):
+            seen.open(address)
+            seen.index_ready()
+        whole.page.locator(".cs-try").first.click()
+        whole.answered()
+        whole.ask("Where does it live?")
+        whole.page.locator(".cs-earlier").wait_for()
+        said = whole.answered()
+        whole.page.evaluate("window.before = true")
+        broken.give_photo(CHEETAH)
+        broken.page.locator("#cs-photo img").wait_for()
+        broken.ask("How long does this animal run?")
+        broken.page.locator(".cs-said", has_text="It can run at 104").wait_for()
+        with killed(address):
+            is_broken_off(broken)
+            whole.ask("How heavy is it?")
+            whole.page.get_by_text("cannot be reached").wait_for()
+            broken.page.close()
+        page = whole.page
+        page.wait_for_function("window.before === undefined")
+        page.get_by_role("alert").get_by_text("add the photo again").wait_for()
+        assert whole.answered() == said
+        whole.until(lambda: page.locator(".cs-earlier, .cs-photo, .cs-evidence").count() == 3)
+        whole.until(lambda: page.get_by_label("Question").input_value() == "How heavy is it?")
+        page.reload()
+        assert whole.answered() == said
+
+
+def is_broken_off(visit: Visit) -> None:
+    page = visit.page
+    page.locator(".cs-note", has_text="The answer was broken off; what is here is not all of it.").wait_for()
+    assert "It can run at 104" in page.locator(".cs-said").inner_text()
+    ask = page.get_by_role("button", name="Ask", exact=True)
+    visit.until(lambda: ask.is_visible() and ask.is_enabled() and not page.locator("[aria-busy=true]").count())
+    page.screenshot(path=str(ARTEFACTS / "server-gone.png"))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,9 +10,8 @@ from PIL import Image
 
 from app.web.ask.answering import EACH
 from app.web.request_files import EXAMPLES
-from generator.models.prompts import OWN_RULES, REWRITING_RULES, RULES, SHORT_RULES
 from tests import ARTEFACTS
-from tests.fakes.chat_server import ChatServer, Reply, scored_stream, stream
+from tests.fakes.chat_server import Reply, stream
 from tests.support.browser import CHROMIUM
 from tests.support.e2e import (
     CHEETAH,
@@ -24,79 +21,17 @@ from tests.support.e2e import (
     contrast,
     draw,
     dropped,
-    filled,
     in_view,
     opened,
     region,
-    running,
     selecting,
 )
+from tests.support.modelled import Modelled
 from tests.support.waiting import LONG
 
 pytest.importorskip("playwright.sync_api")
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; apt-get install chromium")
-
-
-KEY = "sk-secret-0123456789"
-
-
-class Model:
-    """A model behind a server, as far as these tests ask it: it reads which of the prompts it got.
-
-    `said`: what it says to a question with a word; else that a cheetah runs, and where it sleeps."""
-
-    def __init__(self) -> None:
-        self.said: dict[str, Reply] = {}
-
-    def __call__(self, body: dict) -> Reply:
-        rules, content = body["messages"][0]["content"], body["messages"][-1]["content"]
-        text = content if isinstance(content, str) else content[-1]["text"]
-        question = text.splitlines()[-1]
-        if rules == REWRITING_RULES:
-            return stream("How fast can the cheetah run?" if "fast" in question else "Where does the cheetah sleep?")
-        if rules == OWN_RULES:
-            return stream("I would say ", "90 km/h <b>or so</b> [1].", pause=0.05)
-        if rules == SHORT_RULES:
-            speed = re.search(r"run at (\d+ km/h)", text)
-            return scored_stream((speed[1] if speed else "unknown", [-0.3, -0.1]))
-        assert rules == RULES
-        for word, reply in self.said.items():
-            if word in question:
-                return reply
-        lines = text.splitlines()
-        number = lines[lines.index("Cheetah") - 1].removeprefix("<passage ").rstrip(">")
-        said = f"The cheetah can run at 104 km/h [{number}]. It sleeps in trees at noon [{number}]."
-        return stream(*re.findall(r"\S+\s*", said), pause=0.02)
-
-
-@dataclass
-class Modelled:
-    """The running app with a model that answers."""
-
-    address: str
-    server: ChatServer
-    model: Model
-
-
-@pytest.fixture(scope="session")
-def modelled(tmp_path_factory: pytest.TempPathFactory, wheel_cache: Path) -> Iterator[Modelled]:
-    model = Model()
-    folder = filled(tmp_path_factory.mktemp("modelled"), wheel_cache)
-    with ChatServer(model) as server:
-        settings = {"CITESIGHT_MODEL": "small", "CITESIGHT_SERVED_URL": server.url, "CITESIGHT_SERVED_KEY": KEY}
-        with running(folder, **settings) as url:
-            yield Modelled(url, server, model)
-    assert KEY not in (folder / "log").read_text()
-
-
-@pytest.fixture
-def talking(browser, modelled: Modelled, request: pytest.FixtureRequest) -> Iterator[Visit]:
-    """As `ready`, at the app with a model."""
-    with opened(browser, modelled.address, **getattr(request, "param", {})) as seen:
-        seen.index_ready()
-        yield seen
-        assert KEY not in seen.page.content()
 
 
 def test_a_models_answer_streams_and_shows_what_is_not_from_the_evidence(talking: Visit, modelled: Modelled) -> None:

@@ -1,16 +1,14 @@
-"""What a person has before their eyes stays there: on another tab, when the server is started again, when a question is
-refused; and nothing lies over it."""
+"""What a person has before their eyes stays there: on another tab, when a question is refused; and nothing lies over
+it."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
 from tests.support.browser import CHROMIUM
-from tests.support.e2e import Visit, filled, running
+from tests.support.e2e import Visit
 
 pytest.importorskip("playwright.sync_api")
 
@@ -37,33 +35,6 @@ def test_the_corpora_tab_keeps_the_conversation(ready: Visit, address: str) -> N
     page.go_back()
     assert ready.answered() == said
     page.wait_for_url(place)
-
-
-def test_a_server_that_is_started_again_takes_nothing_away(browser, tmp_path: Path, wheel_cache: Path) -> None:
-    folder = filled(tmp_path, wheel_cache)
-    with running(folder) as url:
-        context = browser.new_context()
-        seen = Visit(context.new_page())
-        seen.open(url)
-        seen.index_ready()
-        seen.page.locator(".cs-try").first.click()
-        seen.answered()
-        seen.ask("Where does it live?")
-        seen.page.locator(".cs-earlier").wait_for()
-        said = seen.answered()
-        seen.page.evaluate("window.before = true")
-    page = seen.page
-    seen.ask("How heavy is it?")
-    page.get_by_text("cannot be reached").wait_for()
-    with running(folder, port=urlsplit(url).port):
-        page.wait_for_function("window.before === undefined")
-        page.get_by_role("alert").get_by_text("add the photo again").wait_for()
-        assert seen.answered() == said
-        seen.until(lambda: page.locator(".cs-earlier, .cs-photo, .cs-evidence").count() == 3)
-        seen.until(lambda: page.get_by_label("Question").input_value() == "How heavy is it?")
-        page.reload()
-        assert seen.answered() == said
-        context.close()
 
 
 def test_a_refused_question_leaves_the_answer(ready: Visit) -> None:

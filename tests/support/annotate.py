@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tests.support.browser import context_of
 from tests.support.e2e import Visit
 
 HOSTILE = "<script>window.pwned=1</script><img src=x onerror='window.pwned=1'>"
@@ -14,8 +15,7 @@ HOSTILE = "<script>window.pwned=1</script><img src=x onerror='window.pwned=1'>"
 @contextmanager
 def person(browser, site: str, name: str, **context: object) -> Iterator[Visit]:
     """Somebody's browser at the Annotate tab, who has said their name there."""
-    made = browser.new_context(**context)
-    try:
+    with context_of(browser, site, **context) as made:
         visit = Visit(made.new_page())
         visit.page.goto(f"{site}#annotate")
         visit.page.get_by_label("Your name").fill(name)
@@ -25,8 +25,6 @@ def person(browser, site: str, name: str, **context: object) -> Iterator[Visit]:
         assert visit.page.evaluate("window.pwned") is None
         lost = ("Failed to load resource", "net::ERR_INTERNET_DISCONNECTED")  # what a test takes away
         assert [each for each in visit.complaints if not any(one in each for one in lost)] == []
-    finally:
-        made.close()
 
 
 def root(page):

@@ -26,6 +26,7 @@ from kb.catalogue import Catalogue
 from kb.ingest import ingest
 from kb.records import DocumentRecord, Source
 from tests import ROOT
+from tests.support.browser import context_of
 from tests.support.ports import free_port
 from tests.support.waiting import LONG
 
@@ -101,48 +102,71 @@ def filled(folder: Path, wheel_cache: Path) -> Path:
     return folder
 
 
+@dataclass
+class App:
+    """`python app.py` over a data folder; its log grows with every start."""
+
+    data_dir: Path
+    port: int
+    settings: dict[str, str]
+    process: subprocess.Popen | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/"
+
+    def said(self) -> str:
+        return (self.data_dir / "log").read_text()
+
+    def start(self) -> None:
+        command = [sys.executable, "app.py", "--port", str(self.port), "--data-dir", str(self.data_dir)]
+        with open(self.data_dir / "log", "a", encoding="utf-8") as log:
+            self.process = subprocess.Popen(
+                [*command, "--corpus", "small-test"],
+                cwd=ROOT,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **self.settings},
+                # Started from the background, tests inherit that interrupts are ignored; a terminal's do not.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            )
+        until = time.monotonic() + 3 * LONG
+        while not answers(self.url):
+            assert self.process.poll() is None and time.monotonic() < until, self.said()
+            time.sleep(0.2)
+
+    def end(self, by: signal.Signals = signal.SIGINT) -> None:
+        """Interrupted as by Ctrl-C it must go quietly."""
+        self.process.send_signal(by)
+        assert self.process.wait(LONG) == (0 if by == signal.SIGINT else -by)
+        assert f"CiteSight is at {self.url}" in self.said()
+        assert "Traceback" not in self.said(), self.said()
+
+
+_apps: dict[str, App] = {}  # that are running, by their addresses
+
+
 @contextmanager
-def running(data_dir: Path, port: int | None = None, **settings: str) -> Iterator[str]:
-    """The address of the running app, at the port or a free one. At the end it is interrupted as by Ctrl-C, and must go
-    quietly."""
-    port = port or free_port()
-    command = [
-        sys.executable,
-        "app.py",
-        "--port",
-        str(port),
-        "--data-dir",
-        str(data_dir),
-        "--corpus",
-        "small-test",
-    ]
-    with open(data_dir / "log", "w+", encoding="utf-8") as log:
-        process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **settings},
-            # Started from the background, tests inherit that interrupts are ignored; a terminal's do not.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
-        try:
-            url = f"http://127.0.0.1:{port}/"
-            until = time.monotonic() + 3 * LONG
-            while not answers(url):
-                assert process.poll() is None and time.monotonic() < until, (data_dir / "log").read_text()
-                time.sleep(0.2)
-            yield url
-            if process.poll() != -signal.SIGKILL:  # which a test may send
-                process.send_signal(signal.SIGINT)
-                assert process.wait(LONG) == 0
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-    said = (data_dir / "log").read_text()
-    assert f"CiteSight is at {url}" in said
-    assert "Traceback" not in said, said
+def running(data_dir: Path, **settings: str) -> Iterator[str]:
+    """The address of the running app."""
+    app = App(data_dir, free_port(), settings)
+    try:
+        app.start()
+        _apps[app.url] = app
+        yield app.url
+        app.end()
+    finally:
+        if app.process.poll() is None:
+            app.process.kill()
+            app.process.wait()
+
+
+@contextmanager
+def killed(address: str) -> Iterator[None]:
+    """The app at the address is killed, and started again at the end."""
+    _apps[address].end(signal.SIGKILL)
+    yield
+    _apps[address].start()
 
 
 def answers(url: str) -> bool:
@@ -242,15 +266,14 @@ def says_ready(response) -> bool:
 @contextmanager
 def opened(browser, address: str, **options: object) -> Iterator[Visit]:
     """A page opened at the app, in a context with the options."""
-    context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
-    seen = Visit(context.new_page())
-    seen.open(address)
-    yield seen
-    assert seen.page.evaluate("window.pwned") is None
-    context.close()
-    foreign = [url for url in seen.requests if not url.startswith((address, "data:", "blob:"))]
-    assert not foreign, foreign
-    assert not (said := [each for each in seen.complaints if not any(one in each for one in seen.forgiven)]), said
+    with context_of(browser, address, **{"viewport": {"width": 1280, "height": 900}, **options}) as context:
+        seen = Visit(context.new_page())
+        seen.open(address)
+        yield seen
+        assert seen.page.evaluate("window.pwned") is None
+        foreign = [url for url in seen.requests if not url.startswith((address, "data:", "blob:"))]
+        assert not foreign, foreign
+        assert not (said := [each for each in seen.complaints if not any(one in each for one in seen.forgiven)]), said
 
 
 def contrast(element) -> float:

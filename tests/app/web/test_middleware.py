@@ -18,6 +18,7 @@ from app.web.middleware import TOO_LONG, Origins, Routes, SafeHeaders
 from app.web.page import MAX_REQUEST, build_page, launch
 from app.web.upload_limits import PATH, UPLOAD_OLD, LimitedUploads, UploadLimits, make_room, own_folder
 from tests.app.web.test_request_files import Reader
+from tests.support.page import awaited
 from tests.support.ports import free_port
 
 NAMES = frozenset({"photos.example"})
@@ -196,7 +197,7 @@ def request(app: object, method: str, path: str, client: str = "10.0.0.9", conte
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as asking:
             return await asking.request(method, path, content=content, headers=headers)
 
-    return asyncio.run(ask())
+    return awaited(ask())
 
 
 LIMITS = UploadLimits(request=1000, client_bytes=2500, client_files=9, client_requests=20, share=0.5)
@@ -259,7 +260,7 @@ def test_a_client_may_upload_so_much_at_a_time(tmp_path: Path) -> None:
             replies = [await each for each in first]
             return [each.status_code for each in (another, *replies, await asking.post(PATH, content=b"x"))]
 
-    assert asyncio.run(together()) == [429, *[200] * (LIMITS.at_once + 1)]
+    assert awaited(together()) == [429, *[200] * (LIMITS.at_once + 1)]
 
 
 def test_there_is_room_for_uploads_on_a_share_of_the_disk(tmp_path: Path) -> None:
