@@ -76,25 +76,26 @@ class QueryVectors:
 
     def of_photo(self) -> QueryVectors:
         """The rows that the photo alone makes, whatever is asked: the prefix rows, or the patches where a model has
-        none. Raises ValueError without a photo."""
+        none, and those that pictures are compared by. Raises ValueError without a photo."""
         if self.photo_alone is not None:
             return self.photo_alone
-        rows = self.prefix_rows if self.prefix_rows.stop > self.prefix_rows.start else self.patch_rows
+        prefix = self.prefix_rows.stop > self.prefix_rows.start
+        rows = self.prefix_rows if prefix else self.patch_rows
         if rows.stop <= rows.start:
             raise ValueError("the query has no rows of a photo")
-        weights = self.weights[rows]
+        weights = np.concatenate([self.weights[rows], self.weights[self.picture_rows]])
+        count = rows.stop - rows.start
         return replace(
             self,
-            vectors=self.vectors[rows],
+            vectors=np.concatenate([self.vectors[rows], self.vectors[self.picture_rows]]),
             weights=weights / weights.sum(),
             text_rows=slice(0, 0),
-            prefix_rows=slice(0, len(weights)) if rows is self.prefix_rows else slice(0, 0),
-            patch_rows=slice(0, 0) if rows is self.prefix_rows else slice(0, len(weights)),
-            picture_rows=slice(0, 0),
+            prefix_rows=slice(0, count if prefix else 0),
+            patch_rows=slice(0, 0 if prefix else count),
+            picture_rows=slice(count, len(weights)),
             tokens=[],
-            grid=(0, 0) if rows is self.prefix_rows else self.grid,
+            grid=(0, 0) if prefix else self.grid,
         )
-
 
 @dataclass(frozen=True)
 class PassageToken:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import io
+from dataclasses import replace
+
+import numpy as np
 import pytest
+from PIL import Image, ImageOps
 
 from app.service.index_building import PICTURES_AT_ONCE, build_index, index_path
+from app.service.photo_subject import find_subject
 from common.passage import Picture
 from kb.catalogue import Catalogue
 from kb.pictures import Pictures
@@ -121,3 +127,24 @@ def test_a_photo_is_compared_where_passages_have_pictures(catalogue, pictures, t
         one.ask_once(None, "Which gem?", ["gems"])
         one.ask_once(photo("blue"), "Which gem?", ["plain"])
         assert asked == [True, False, False]
+
+
+def test_what_a_photo_shows_is_what_a_picture_like_it_is_of(mini, catalogue, pictures, tmp_path):
+    cells = np.random.default_rng(0).integers(0, 256, (4, 6, 8, 3), np.uint8)
+    blots = [Image.fromarray(each).resize((320, 240), Image.Resampling.BICUBIC) for each in cells]
+    records = [
+        replace(with_pictures(given("p", as_png(blot)), number=n), title=f"Object {n}") for n, blot in enumerate(blots)
+    ]
+    brought(catalogue, pictures, *records)
+    path = index_path(tmp_path, "gems", "mini", mini.fingerprint)
+    build_index(catalogue, "gems", mini, path, pictures=pictures)
+    with LateInteractionIndex.open(path) as index:
+        for number, blot in enumerate(blots):
+            [query] = mini.encode_queries([Query("What is it?", ImageOps.mirror(blot), pictures=True)])
+            assert find_subject(catalogue, {"gems": index}, query).title == f"Object {number}"
+
+
+def as_png(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()

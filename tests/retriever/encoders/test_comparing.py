@@ -59,8 +59,11 @@ def test_a_query_has_such_rows_only_where_pictures_are_searched(mini, photos):
     assert shown.weights.sum() == pytest.approx(1) and np.allclose(
         shown.weights[: rows.start], (1 - share) * plain.weights, atol=1e-6
     )
-    assert shown.of_photo().picture_rows == slice(0, 0)
-    assert np.allclose(shown.of_photo().vectors, plain.of_photo().vectors, atol=1e-5)
+    alone, before = shown.of_photo(), plain.of_photo()
+    assert alone.picture_rows == slice(len(before.vectors), len(before.vectors) + comparing.BLOCKS)
+    assert np.allclose(alone.vectors[: len(before.vectors)], before.vectors, atol=1e-5)
+    assert np.array_equal(alone.vectors[alone.picture_rows], shown.vectors[rows])
+    assert alone.weights.sum() == pytest.approx(1) and alone.weights[alone.picture_rows].sum() > share
 
 
 def test_the_same_picture_is_nearest_also_mirrored_and_smaller(mini, photos):
