@@ -235,7 +235,7 @@ def _eval_questions(args: argparse.Namespace, settings: Settings) -> None:
 
 
 def _eval_read(args: argparse.Namespace, settings: Settings) -> None:
-    if not available():
+    if not available():  # told at once
         raise Problem(MISSING)
     service = _ready(settings)
     try:
