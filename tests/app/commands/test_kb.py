@@ -69,9 +69,9 @@ def test_a_path_that_holds_nothing_does_not_take_the_name(command, tmp_path, mon
     assert json.loads(command("stats", "--json")[1])["corpora"] == []
     for name in ("empty", "notes", "others"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / ("picture.png" if name == "empty" else "a.txt")).write_text(name)
+        (tmp_path / name / ("packed.zip" if name == "empty" else "a.txt")).write_text(name)
     code, _, err = command("ingest", "folder", str(tmp_path / "empty"), "--corpus", "notes")
-    assert code == 2 and "holds no file of the kinds" in err and "(1 .png)" in err
+    assert code == 2 and "holds no file of the kinds" in err and "(1 .zip)" in err
     code, out, _ = command("ingest", "folder", str(tmp_path / "notes"), "--corpus", "notes")
     assert code == 0 and out.startswith("notes: 1 new")
     code, _, err = command("ingest", "folder", str(tmp_path / "others"), "--corpus", "notes")
