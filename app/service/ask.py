@@ -25,7 +25,7 @@ from app.service.opening import open_catalogue
 from app.service.photo_reading import PhotoReading
 from app.service.photo_subject import find_subject
 from app.service.question_subject import asks_of_another, taken_over
-from app.service.questions import checked_count, checked_question, checked_text, fingerprint_of, opened
+from app.service.questions import checked_count, checked_question, fingerprint_of, opened
 from app.service.region import checked_region, cut_out, in_whole
 from app.service.results import WHOLE, EvidenceFound, IndexStatus, PhotoInput, Result, Step, Subject
 from app.service.retrieval import alignments_of, evidence_of, find_asked
@@ -279,7 +279,7 @@ class AnswerService:
             answerers=answerers,
             answerer=answerer,
             clock=clock,
-            said=None if text is None or photo is None else checked_text(text),
+            said=self._reading.said(text, shown),
         )
 
     def _encode(self, trace: Trace) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable
 
 from PIL import Image
 
+from app.service.questions import checked_text
 from app.service.results import UNKNOWN, Subject
 from app.settings import ANSWERS_KEPT
 from common.problems import Problem
@@ -46,6 +47,7 @@ class PhotoReading:
         self._load = load
         self._reader: Reader | None = None
         self._known: RecentlyUsed[PhotoText] = RecentlyUsed(ANSWERS_KEPT)
+        self._texts: RecentlyUsed[bool] = RecentlyUsed(ANSWERS_KEPT)
         self._worker: Worker | None = None
         self._beginning = threading.Lock()
 
@@ -58,21 +60,25 @@ class PhotoReading:
             return True
         return (subject is not None and subject.word == UNKNOWN) or asks_for_writing(question)
 
-    def read(self, photo: Image.Image, which: Hashable) -> PhotoText:
-        """The text in a photo, or what was read in it before; `which` names it. Raises Problem where none can be
-        read."""
+    def read(self, photo: Image.Image, which: tuple[str, Hashable]) -> PhotoText:
+        """The text in a photo, or what was read in it before; `which` names the whole photo, and the part that it is.
+        Raises Problem where none can be read."""
         known = self._known.get(which)
         if known is None:
             with self._beginning:
                 self._worker = self._worker or Worker("reading")
             known = self._worker.run(self._read, photo)
             self._known.put(which, known)
+            self._texts.put((which[0], known.text), True)
         return known
 
-    def same(self, said: PhotoText, which: Hashable) -> PhotoText:
-        """What was read in a photo, where a person says no other; else what they say."""
-        known = self._known.get(which)
-        return known if known is not None and known.text == said.text else said
+    def said(self, text: str | None, photo: str) -> PhotoText | None:
+        """What a person says is written in a photo, the first of `which`; None where that is what was read there, or in
+        a part of it, which a page sends back. Raises Problem for what is no such text."""
+        if text is None or not photo:
+            return None
+        said = checked_text(text)
+        return None if self._texts.get((photo, said.text)) else said
 
     def close(self) -> None:
         """Let what is being read be the last."""

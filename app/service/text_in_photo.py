@@ -49,14 +49,13 @@ class TextInPhotos:
         looked: Looked,
         encoder: Encoder,
         indexes: Mapping[str, Index],
-        which: Hashable,
+        which: tuple[str, Hashable],
         said: PhotoText | None = None,
     ) -> Looked:
         """What was asked and found of a photo, with its text, where that is to be read. which: names the photo and its
         part. said: what a person says is written there, which is not read then."""
         subject, seen = looked.subject, looked.query.recognition
-        # A page sends back what was read as it was, too.
-        text = said if said is None else self.reading.same(said, which)
+        text = said
         if said is None:
             if not self.reading.wanted(asked.text, subject, seen):
                 return looked

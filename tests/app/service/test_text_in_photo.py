@@ -80,6 +80,14 @@ def test_a_photo_is_read_once_and_a_part_of_it_by_itself(build):
     assert service.reader.read_sizes[1:] == [(300, 200)]
 
 
+def test_what_was_read_in_all_of_a_photo_is_not_said_of_a_part_of_it(build):
+    service, large = build(written("Emerald")), photo("blue").resize((600, 400))
+    service.ask_once(large, "What is this?")
+    service.reader.text = written("Swan")
+    part = service.ask_once(large, "What is this?", region=(0, 0, 0.5, 0.5), text="Emerald")
+    assert part.text.text == "Swan" and not part.text.corrected
+
+
 @pytest.mark.parametrize(
     ("how", "colour", "question", "reads"),
     [
@@ -122,7 +130,7 @@ def test_a_person_corrects_what_was_read(build):
     assert not wrong.answer.answered and right.answer.answered and right.text.corrected
     assert (right.subject.title, right.subject.word) == ("Emerald", READ) and len(service.reader.read_sizes) == 1
     same = service.ask_once(photo("blue"), "Where was it cut?", text="Emcrauld")
-    assert not same.text.corrected and same.passages == wrong.passages
+    assert same.cached and not same.text.corrected and same.passages == wrong.passages
     nothing = service.ask_once(photo("blue"), "Where was it cut?", text="")
     assert nothing.subject.word == UNKNOWN and "The photo says" not in nothing.answer.text
     assert service.ask_once(photo("blue"), "Where was it cut?", text="Emerald").cached
