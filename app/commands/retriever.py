@@ -35,6 +35,7 @@ from retriever.encoders.flmr.seeded import SIZES
 from retriever.encoders.mini.recognition import confidence
 from retriever.encoders.registry import load_encoder
 from retriever.evaluation.measures import DEPTHS, macro_recall, measures, rank_of
+from retriever.evaluation.pictures import Photograph, measure_pictures, shared_out
 from retriever.reading.rapid import MISSING, available
 from retriever.search.drawing.picture import check_writable, save_picture
 from retriever.search.explain import explain_passage
@@ -105,7 +106,7 @@ def _add_finding(add: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 def _add_measuring(add: Callable[..., argparse.ArgumentParser]) -> None:
-    """eval-photos, fit-recognition, eval-questions and eval-read."""
+    """eval-photos, fit-recognition, eval-questions, eval-pictures and eval-read."""
     photos = add("eval-photos", _eval_photos, "measure how well labelled photos find their articles")
     photos.add_argument("labels", type=place, help="JSON list of {file, title, maybe group}; files lie beside it")
     photos.add_argument("--apart", default="", metavar="TITLE", help="measure photos of this title apart")
@@ -115,9 +116,15 @@ def _add_measuring(add: Callable[..., argparse.ArgumentParser]) -> None:
     fitted.add_argument("labels", type=place, help="JSON list of {file, title}; files lie beside it")
     questions = add("eval-questions", _eval_questions, "measure how well questions find their articles")
     questions.add_argument("questions", type=place, help="JSON list of {question, title}")
+    pictures = add("eval-pictures", _eval_pictures, "measure how well passages with pictures are found by photographs")
+    pictures.add_argument("labels", type=place, nargs="+", help="JSON lists of {file, title}; files lie beside each")
+    pictures.add_argument(
+        "--each", type=count(), default=3, metavar="N", help="pictures that stand beside a title (default: 3)"
+    )
+    pictures.add_argument("--asked", type=count(), default=8, metavar="N", help="asked with of a title (default: 8)")
     read = add("eval-read", _eval_read, "measure how well photographs of titles, drawn for it, find their articles")
     read.add_argument("--half", choices=("tune", "report"), default="report", help="of them (default: report)")
-    for command in (photos, fitted, questions, read):
+    for command in (photos, fitted, questions, pictures, read):
         _add_json(command)
     _add_hybrid(questions)
 
@@ -232,6 +239,30 @@ def _eval_photos(args: argparse.Namespace, settings: Settings) -> None:
 def _eval_questions(args: argparse.Namespace, settings: Settings) -> None:
     entries = [e for e in read_entries(args.questions, ("question", "title")) if e["title"] is not None]
     _evaluate(args, settings, [(entry["title"], None, entry["question"]) for entry in entries])
+
+
+def _eval_pictures(args: argparse.Namespace, settings: Settings) -> None:
+    labelled = [
+        Photograph(labels.parent / entry["file"], entry["title"])
+        for labels in args.labels
+        for entry in read_entries(labels, ("file", "title"))
+    ]
+    beside, asked = shared_out(labelled, args.each, args.asked)
+    service = _ready(settings)
+    try:
+        titles = sorted({one.title for one in beside})
+        ids = service.catalogue.titled(titles, [settings.corpus], limit=100 * len(titles))
+        firsts = service.catalogue.passages([each[0] for each in ids.values()])
+        passages = {passage.title: passage for passage in firsts}
+        figures = measure_pictures(service.encoder(), passages, beside, asked)
+    finally:
+        service.close()
+    if args.json:
+        print(json.dumps(figures, indent=2))
+        return
+    print(f"{len(beside)} pictures of {len(titles)} titles, {len(passages)} with an article, {len(asked)} asked with")
+    for name, each in figures.items():
+        print(f"{name:45} " + "  ".join(f"{measure} {value:.3f}" for measure, value in each.items()))
 
 
 def _eval_read(args: argparse.Namespace, settings: Settings) -> None:
