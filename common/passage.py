@@ -71,9 +71,11 @@ class Evidence(Passage):
     rank: from 1; Citation.number is the rank of the passage it cites. score: the mean cosine similarity of the query's
     vectors, 0..1. seen: what the photo's own classes add to it for the order, 0 where they say nothing of its title.
     shown: whether the photo may show what it is about; None where that is not known or the question is about no photo.
+    alike: the cosine similarity of the photo to the likest of its pictures; None where they are not compared.
     """
 
     rank: int = 0
     score: float = 0.0
     seen: float = 0.0
     shown: bool | None = None
+    alike: float | None = None

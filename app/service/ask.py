@@ -28,7 +28,7 @@ from app.service.question_subject import asks_of_another, taken_over
 from app.service.questions import checked_count, checked_question, fingerprint_of, opened
 from app.service.region import checked_region, cut_out, in_whole
 from app.service.results import WHOLE, EvidenceFound, IndexStatus, PhotoInput, Result, Step, Subject
-from app.service.retrieval import alignments_of, evidence_of, find_asked
+from app.service.retrieval import alignments_of, evidence_of, find_asked, with_likeness
 from app.service.text_in_photo import Looked, TextInPhotos
 from app.service.trace import Clock, Trace, answered, answered_alone, quoted
 from app.settings import ANSWERS_KEPT, MAX_TURNS, Settings
@@ -330,6 +330,7 @@ class AnswerService:
             trace.passages = evidence_of(self.catalogue, found, trace.k, trace.subject, trace.query.recognition)
             trace.clock.lap("passages")
             trace.alignments = self._search.run(alignments_of, trace.indexes, trace.query, trace.passages)
+            trace.passages = with_likeness(trace.passages, trace.query, trace.alignments)
         trace.indexed = sum(min(indexed, total) for indexed, total in counts)
         trace.total = sum(total for _, total in counts)
         trace.clock.lap("search")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from app.service.question_subject import helped_by, said_kind, said_to_be
 from app.service.results import TOLD, Subject
@@ -138,6 +139,19 @@ def alignments_of(
         except KeyError:
             found.append(None)
     return tuple(found)
+
+
+def with_likeness(
+    passages: Sequence[Evidence], query: QueryVectors, alignments: Sequence[Alignment | None]
+) -> tuple[Evidence, ...]:
+    """The passages, those with pictures with how like the photo these are."""
+    whole = float(query.weights[query.picture_rows].sum())
+    return tuple(
+        replace(passage, alike=float(aligned.contributions[query.picture_rows].sum()) / whole)
+        if whole and passage.pictures and aligned is not None
+        else passage
+        for passage, aligned in zip(passages, alignments, strict=True)
+    )
 
 
 def _telling(question: str) -> str:

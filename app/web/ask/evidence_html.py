@@ -68,6 +68,8 @@ def _card(
     about = f'<span class="cs-about">{escape(passage.description)}</span>' if passage.description else ""
     section = f" › {escape(passage.section)}" if passage.section else ""
     seen = f'<span class="cs-about">recognised at sight, +{passage.seen:.2f}</span>' if passage.seen >= 0.005 else ""
+    likeness = "" if passage.alike is None else f"picture like the photo, {max(0.0, passage.alike):.2f}"
+    alike = f'<span class="cs-about">{likeness}</span>' if likeness else ""
     share = max(0, min(100, round(passage.score * 100)))
     rank = passage.rank
     return (
@@ -75,7 +77,7 @@ def _card(
         f'<h3><button type="button" class="cs-pick" data-rank="{rank}" id="cs-pick-{rank}" '
         f'aria-pressed="{"true" if selected else "false"}">'
         f'<span class="cs-rank"><span class="cs-sr">Passage </span>{rank}</span>'
-        f'<span class="cs-title" dir="auto">{title}{section}{about}{seen}</span>'
+        f'<span class="cs-title" dir="auto">{title}{section}{about}{seen}{alike}</span>'
         f"{'<span class=cs-cited>cited</span>' if quotes else ''}"
         f'<span class="cs-score" title="Mean similarity of the question and photo to this passage, 0 to 1">'
         f'<span class="cs-sr">score </span>{passage.score:.2f}'

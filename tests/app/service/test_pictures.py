@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 
 from app.service.index_building import PICTURES_AT_ONCE, build_index, index_path
 from app.service.photo_subject import find_subject
+from app.service.retrieval import alignments_of, ask_indexes, evidence_of, with_likeness
 from common.passage import Picture
 from kb.catalogue import Catalogue
 from kb.pictures import Pictures
@@ -141,6 +142,9 @@ def test_what_a_photo_shows_is_what_a_picture_like_it_is_of(mini, catalogue, pic
     with LateInteractionIndex.open(path) as index:
         for number, blot in enumerate(blots):
             [query] = mini.encode_queries([Query("What is it?", ImageOps.mirror(blot), pictures=True)])
+            found = evidence_of(catalogue, ask_indexes({"gems": index}, query, 2), 2)
+            best, other = with_likeness(found, query, alignments_of({"gems": index}, query, found))
+            assert best.title == f"Object {number}" and 1.01 > best.alike > 0.95 > other.alike
             assert find_subject(catalogue, {"gems": index}, query).title == f"Object {number}"
 
 

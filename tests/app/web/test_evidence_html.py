@@ -52,6 +52,9 @@ class TestHtml:
         assert f'href="pictures/{"0" * 64}.jpg"' in first and f'src="pictures/{"0" * 64}.small.jpg"' in first
         assert 'alt="A heron" width="320" height="160" loading="lazy"' in first
         assert "A heron · Ada · CC0</figcaption>" in first
+        assert "picture like the photo" not in markup
+        compared = evidence_html.evidence("run", (passage(1, pictures=(bare,), alike=0.874),), "?", (), 1, True)
+        assert "picture like the photo, 0.87</span>" in compared
         assert 'alt="Picture of Grey heron"' in second and "figcaption" not in second
 
     def test_hostile_texts_stay_text_everywhere(self) -> None:
