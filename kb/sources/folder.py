@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
@@ -35,6 +34,7 @@ from kb.records import (
     Skipped,
     Source,
 )
+from kb.sources.file_bytes import content
 from kb.sources.file_text import SECONDS, Parsed, Parser, parse
 from kb.sources.kinds import LANGUAGE, LICENCE, NAMED, Field, SourceKind
 from kb.sources.outline import Shown
@@ -140,8 +140,8 @@ def _documents(
                 if not file.kind:
                     parsed = Parsed(named, (Section((), named),))
                 else:
-                    content = _content(folder / file.place, MOST_BYTES[file.kind])
-                    parsed = parse(file.kind, content) if file.kind == "txt" else parser.parse(file.kind, content)
+                    data = content(folder / file.place, MOST_BYTES[file.kind])
+                    parsed = parse(file.kind, data) if file.kind == "txt" else parser.parse(file.kind, data)
             except Problem as problem:
                 # What was there of it, or below it, stays.
                 below = file.kind or _ending(file.place) in ENDINGS
@@ -253,21 +253,6 @@ def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # it leads in a circle
         return False
-
-
-def _content(path: Path, most: int) -> bytes:
-    """The bytes of a file. Raises Problem, also for what became a link or a device since it was found."""
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    try:
-        with open(os.open(path, flags), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise Problem("It is not a file.")
-            content = file.read(most + 1)
-    except OSError as problem:
-        raise Problem(f"It cannot be read ({problem.strerror or problem}).") from None
-    if len(content) > most:
-        raise Problem(f"It is larger than {most >> 20} MB.")
-    return content
 
 
 KIND = SourceKind(

@@ -5,14 +5,13 @@ Knows nothing of what is in them (common/images.py) or of who names them.
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from common.images import MAX_BYTES
 from common.problems import Problem
+from kb.sources.file_bytes import content
 
 
 def reader(folder: Path, name: str) -> Callable[[], bytes]:
@@ -25,18 +24,10 @@ def _read(folder: Path, name: str) -> bytes:
     try:
         inside = folder.resolve()
         path = (inside / name).resolve(strict=True)
-        if not path.is_relative_to(inside):
-            raise Problem("It lies outside the folder.")
-        # Whatever it has become since it was looked at.
-        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        with open(os.open(path, flags), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise Problem("It is not a file.")
-            data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise Problem("There is no such file.") from None
     except (OSError, ValueError, RuntimeError) as problem:  # ValueError: a null; RuntimeError: links in a circle
         raise Problem(f"It cannot be read ({getattr(problem, 'strerror', None) or problem}).") from None
-    if len(data) > MAX_BYTES:
-        raise Problem(f"It is larger than {MAX_BYTES >> 20} MB.")
-    return data
+    if not path.is_relative_to(inside):
+        raise Problem("It lies outside the folder.")
+    return content(path, MAX_BYTES)

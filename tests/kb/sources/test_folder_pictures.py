@@ -46,7 +46,7 @@ def test_a_picture_of_a_documents_name_is_the_documents(tmp_path):
 
 
 def test_pictures_alone_are_documents_called_as_their_files(tmp_path):
-    write(tmp_path, {"Blue_vase.jpg": b"b", "sub/Jar.heic": b"j", "notes.docx": b"", ".hidden.jpg": b"h"})
+    write(tmp_path, {"Blue_vase.jpg": b"b", "sub/Jar.heic": b"j", "notes.odt": b"", ".hidden.jpg": b"h"})
     found = documents(tmp_path)
     assert {key: (each.title, each.sections[0].text) for key, each in found.items()} == {
         "Blue_vase.jpg": ("Blue vase", "Blue vase"), "sub/Jar.heic": ("Jar", "Jar"),
