@@ -24,9 +24,11 @@ _OF_WORDS = (
     "abbr acronym b bdi bdo big blink cite data dfn em font i ins kbd loose mark nobr rb ruby samp small strong sub "
     "sup tt u var wbr"
 ).split()
-WITHIN_LINES = frozenset((*_OF_WORDS, *"a button code del img input label output q s span strike time".split()))
+_OF_USE = ("button", "label", "meter", "output", "progress", "time")  # as well as words
+WITHIN_LINES = frozenset((*_OF_WORDS, *_OF_USE, *"a code del img input q s span strike".split()))
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _LINES = frozenset(("a", "caption", "dd", "dt", "li", "p", "pre", "q", "span", "td", "th", *_HEADINGS))
+_ITEMS = ("dd", "dt", "li", "td", "th")
 _FORMS = ("aside", "dialog", "fieldset", "form")  # which may hold what is said as well as what is for use
 _HOLDERS = frozenset(
     (APART, "article", "body", "div", "figcaption", "figure", "footer", "header", "main", "section", *_FORMS)
@@ -85,6 +87,7 @@ def make_plain(tree: Any) -> None:
     _keep_words(body)
     strip_tags(body, APART, "loose")
     _keep_prose(body)
+    _forget_names(body)
     # Where it finds no frame of an article it knows no headings: then all of the page is one.
     main = body.makeelement("main")
     main.text, body.text = body.text, None
@@ -94,7 +97,7 @@ def make_plain(tree: Any) -> None:
 
 def _known_as(element: Any) -> str:
     """What stands over the hidden part of <details> is a heading, unless it is prose or holds one."""
-    if element.tag == "summary" and next(element.iter(*_HEADINGS), None) is None and not _is_prose(element):
+    if element.tag == "summary" and next(element.iter(*_HEADINGS), None) is None and not is_prose(element):
         return "h6"
     return "ul" if element.tag == "menu" else "section"
 
@@ -132,7 +135,7 @@ def _keep_words(body: Any) -> None:
     """Elements that are for use as well as for words are words where they stand in a line with others, but for what
     copies a piece of code."""
     lengths: dict[Any, int] = {}
-    for element in list(body.iter("time", "label", "output", "button")):
+    for element in list(body.iter(*_OF_USE)):
         line = next(above for above in element.iterancestors() if above.tag not in WITHIN_LINES)
         if line not in lengths:
             lengths[line] = len(said(line)) if line.tag in _LINES and line.tag != "pre" else 0
@@ -148,7 +151,7 @@ def _make_paragraphs(body: Any) -> None:
         if paragraph in parting:  # tags within it were never closed
             paragraph.tag = APART
     lines = {element: list(_gathered(element, parting)) for element in list(body.iter(*_HOLDERS))}
-    prose = {element for element, found in lines.items() if any(map(_is_prose, found))}
+    prose = {element for element, found in lines.items() if any(map(is_prose, found))}
     prose |= {element.getparent() for element in prose}
     for element, found in lines.items():
         beside = element in prose or element.getparent() in prose
@@ -189,7 +192,7 @@ def _gathered(element: Any, parting: set[Any]) -> Iterator[Any]:
         yield line
 
 
-def _is_prose(line: Any) -> bool:
+def is_prose(line: Any) -> bool:
     text = said(line)
     if len(text) < _LEAST or not _SENTENCE.search(text) or _OF_SITE.match(text) or _is_linked(line):
         return False
@@ -203,7 +206,7 @@ def _is_linked(line: Any) -> bool:
 def _keep_prose(body: Any) -> None:
     """What holds prose is no longer what trafilatura takes away by its name."""
     for caption in list(body.iter("figcaption")):
-        if _holds_prose(caption) and _SENTENCE.split(said(caption))[-1] == "":  # not who took the picture
+        if _is_told(caption):
             caption.tag = "div"
         else:
             caption.drop_tree()
@@ -214,6 +217,30 @@ def _keep_prose(body: Any) -> None:
             element.tag = "div"
 
 
+def _is_told(caption: Any) -> bool:
+    """Whether a caption is prose, and does not end with who took the picture."""
+    return _holds_prose(caption) and _SENTENCE.split(said(caption))[-1] == ""
+
+
+def _forget_names(body: Any) -> None:
+    """Classes and ids, by which trafilatura takes much away, say nothing of words in a line of prose, nor of an item or
+    a term that is no link; and a name that says caption nothing of sentences."""
+    prose: dict[Any, bool] = {}
+    for element in body.iter(*(_LINES - {"p"}), *_OF_USE, "code", "img"):
+        line = element
+        while line.tag in WITHIN_LINES:
+            line = line.getparent()
+        if line not in prose:
+            prose[line] = line.tag in _LINES and (is_prose(line) or line.tag in _ITEMS and _has_few_links(line))
+        if prose[line]:
+            element.attrib.pop("class", None)
+            element.attrib.pop("id", None)
+    for element in body.iter("div", "p", "section"):
+        for name in ("class", "id"):
+            if "caption" in element.get(name, "") and _is_told(element):
+                del element.attrib[name]
+
+
 def _tells(box: Any) -> bool:
     """Whether there is nothing in it to use, and little to follow: a box of facts."""
     return next(box.iter("button", "form", "input", "label"), None) is None and _has_few_links(box)
@@ -221,7 +248,7 @@ def _tells(box: Any) -> bool:
 
 def _holds_prose(element: Any) -> bool:
     """Whether there are paragraphs in it of prose, and not mainly links."""
-    return any(map(_is_prose, element.iter("p"))) and _has_few_links(element)
+    return any(map(is_prose, element.iter("p"))) and _has_few_links(element)
 
 
 def _has_few_links(element: Any) -> bool:

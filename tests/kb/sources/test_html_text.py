@@ -190,3 +190,24 @@ def test_text_is_read_however_deep_it_lies(begin, end, times):
 def test_what_lies_too_deep_is_told():
     data = f"<html><body><p>{BEFORE}</p>".encode() + b"<blockquote>" * 2100 + b"x"
     assert parse("html", data).notes == (CUT,) and extract(data, "text/html").left_out == CUT
+
+
+def test_words_in_the_middle_of_a_sentence_stay_whatever_they_are_called():
+    names = ("author", "meta", "tags", "rating", "timestamp", "social-name", "date")
+    words = " and ".join(f"<span class={name}>{name}</span>" for name in names)
+    assert lines(f"{AROUND}<p>The mill has {words}, <meter>7 of 10</meter> full.</p>")[-1] == (
+        f"The mill has {' and '.join(names)}, 7 of 10 full."
+    )
+
+
+@pytest.mark.parametrize("name", ["rating", "author", "tags", "social"])
+def test_items_stay_whatever_they_are_called(name):
+    assert lines(f"{AROUND}<ul><li class={name}>Wheels: 5</li><li>Height: 9 m</li></ul>")[-2:] == [
+        "Wheels: 5", "Height: 9 m",
+    ]  # fmt: skip
+
+
+def test_captions_that_are_sentences_are_read_whatever_they_are_called():
+    inside = "<div id=caption-9 class=wp-caption><img src=a><p class=wp-caption-text>{}</p></div>"
+    assert lines(AROUND + inside.format(MILL))[20:] == [MILL]
+    assert lines(AROUND + inside.format("The mill. Photo: A. Miller")) == lines(AROUND)
