@@ -18,6 +18,14 @@ def template(name: str) -> str:
     return name if name.startswith("<") else f"{{{{{name[:60]}}}}}"
 
 
+def no_text(unknown: Counter[str]) -> str:
+    """Why nothing of a page is taken; unknown: names of templates for which something of it was left out."""
+    if not unknown:
+        return "The page has no text beside its markup."
+    names = ", ".join(template(name) for name, _ in unknown.most_common(3))
+    return f"All that the page says was left out, since it is not known what {names} in it would say."
+
+
 def add(counts: Counter[str], some: Counter[str]) -> None:
     counts.update(some)
     if len(counts) > 2 * _MOST_NAMES:

@@ -28,7 +28,7 @@ from xml.parsers import expat
 
 from common.problems import Problem
 from kb.records import UNKNOWN_LANGUAGE, DocumentRecord, GivenPicture, Note, Skipped, Source, clean_text
-from kb.sources.dump_counts import LISTS, REDIRECTS, ROWS, Seen, add, template, told
+from kb.sources.dump_counts import LISTS, REDIRECTS, ROWS, Seen, add, no_text, template, told
 from kb.sources.dump_pages import (
     MAX_HEAD,
     Broken,
@@ -206,13 +206,13 @@ def _record(page: Page, site: Site, counts: Counter[str]) -> DocumentRecord | Sk
         if is_disambiguation(text, site.language):
             counts[LISTS] += 1
             return None
-        article = read_article(text, site.language, site.file_words, site.category_words)
+        article = read_article(text, site.language, site.file_words, site.category_words, title)
     except Exception as problem:  # whatever one page's text brings about, the others must come
         return Skipped(page.where, f"The page's text could not be read ({type(problem).__name__}).")
     counts[ROWS] += article.rows
     counts.update({template(name): number for name, number in article.unknown.items()})
     if not article.sections:
-        return Skipped(page.where, "The page has no text beside its markup.")
+        return Skipped(page.where, no_text(article.unknown))
     return DocumentRecord(
         key=key.strip(),
         title=title,

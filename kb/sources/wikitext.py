@@ -21,8 +21,10 @@ from kb.sources import wikitext_holes as holes
 from kb.sources.pronunciations import pronunciation
 from kb.sources.tables import Tables
 from kb.sources.template_arguments import template_name
+from kb.sources.wikitext_captions import Captions
 from kb.sources.wikitext_elements import HEADING, PICTURE, formula, without_elements
 from kb.sources.wikitext_lines import BREAK, LEFTOVER, paragraphs, plain, tidy
+from kb.sources.wikitext_magic_words import magic_word
 from kb.sources.wikitext_names import CATEGORY_WORDS, DISAMBIGUATION, DROPPED_SECTIONS, FILE_WORDS
 from kb.sources.wikitext_tables import read_table
 from kb.sources.wikitext_templates import template_text
@@ -42,7 +44,7 @@ _MEDIA = re.compile(
 # How a picture is shown, in the words of any language: |250px|, |thumb|.
 _SHOWN_SO = re.compile(r"\|\s*(?:\d{0,4}x?\d{1,4}\s*px|thumb|thumbnail|frameless|upright(?:=[\d.]+)?)\s*(?:\||$)")
 _TABLE = re.compile(r"\x05(\d+)\x05")  # stands for a table; no XML holds it
-_MARKS = "\x02\x03\x04\x05"  # of this module and wikitext_holes.py
+_MARKS = "\x02\x03\x04\x05\x06"  # of this module and wikitext_holes.py
 _NO_FACT = re.compile(
     r"image|caption|alt|width|size|map|logo|colou?r|style|pushpin|footnote|url|website|signature|bild|foto"
 )
@@ -95,9 +97,10 @@ def read_article(
     language: str = "en",
     file_words: frozenset[str] = FILE_WORDS,
     category_words: frozenset[str] = CATEGORY_WORDS,
+    title: str = "",
 ) -> Article:
     """The prose of an article. `file_words` and `category_words` are names of those namespaces in lower case."""
-    scan = _Scan(language, file_words, category_words)
+    scan = _Scan(language, file_words, category_words, title)
     if any(mark in wikitext for mark in _MARKS):
         wikitext = wikitext.translate({ord(mark): None for mark in _MARKS})
     text = scan.run(without_elements(wikitext))
@@ -122,8 +125,9 @@ def _end_of_rows(text: str) -> int:
 class _Scan:
     """One pass over an article: what is open stands on a stack, what closes becomes text in what it lay in."""
 
-    def __init__(self, language: str, file_words: frozenset[str], category_words: frozenset[str]) -> None:
+    def __init__(self, language: str, file_words: frozenset[str], category_words: frozenset[str], title: str) -> None:
         self.language = language
+        self.title = title
         self.file_words = file_words
         self.category_words = category_words
         self.images: list[str] = []
@@ -131,6 +135,8 @@ class _Scan:
         self.description = ""
         self.unknown: Counter[str] = Counter()
         self.tables = Tables()
+        self.captions = Captions()
+        self._unclosed: set[int] = set()  # numbers of tables
         self._waiting: list[str] = []  # tables, until it is known in which section they lie
 
     def run(self, text: str) -> str:
@@ -159,7 +165,9 @@ class _Scan:
             waiting[token] -= 1
             pieces = stack[-1][1]
             if token != "|}":
-                said = (self._link if token == "]]" else self._template)("".join(inner))
+                said = "".join(inner)
+                alone = not waiting["}}"] and not waiting["|}"] and not waiting["]]"]
+                said = self._link(said, alone) if token == "]]" else self._template(said)
                 # Within a template it must not look like the name of an argument.
                 pieces.append(said.replace("=", "&#61;") if waiting["}}"] and "=" in said else said)
             else:
@@ -173,6 +181,7 @@ class _Scan:
         """Make what was opened last and never closed text of what it lies in, but a table up to its last row."""
         closing, inner = stack.pop()
         if closing == "|}" and (end := _end_of_rows(text := "".join(inner))):
+            self._unclosed.add(len(self._waiting))
             inner = [self._table(text[:end]), text[end:]]
         stack[-1][1].extend(inner)
 
@@ -181,7 +190,8 @@ class _Scan:
         self._waiting.append(text)
         return f"\n\x05{len(self._waiting) - 1}\x05\n"
 
-    def _link(self, inner: str) -> str:
+    def _link(self, inner: str, alone: bool) -> str:
+        """What is shown of a link; alone: whether it stands in no other, and in no template or table."""
         target, piped, shown = inner.partition("|")
         target = target.strip()
         prefix, colon, rest = target.partition(":")
@@ -189,7 +199,7 @@ class _Scan:
             word = prefix.strip().lower()
             if word in self.file_words or _MEDIA.fullmatch(rest.strip()) or piped and _SHOWN_SO.search(piped + shown):
                 self._image(rest)
-                return ""
+                return self.captions.mark(shown) if alone else ""
             if word in self.category_words or _LANGUAGE_PREFIX.match(prefix):
                 return ""
         return shown if piped else target.lstrip(":#")
@@ -200,15 +210,16 @@ class _Scan:
             self.images.append(name)
 
     def _template(self, inner: str) -> str:
-        name, _, rest = inner.partition("|")
-        name = template_name(name)
+        written, _, rest = inner.partition("|")
+        name = template_name(written)
         if name == "tmath":
             return formula("math", rest)
         if name == "hiero":
             return holes.formula(name)
         if (said := pronunciation(name, rest)) is not None:
             return holes.pronounced(name, said)
-        said = template_text(name, rest, self.language)
+        said = magic_word(name, written, rest, self.title)
+        said = template_text(name, rest, self.language) if said is None else said
         if said is not None:
             return said
         if name == "short description" and not self.description:
@@ -241,7 +252,7 @@ class _Scan:
             if PICTURE.fullmatch(picture):
                 self._image(picture)
                 continue
-            value = holes.value(BREAK.sub("\n\n", value), self.unknown)
+            value = holes.value(BREAK.sub("\n\n", value), self.unknown, self.language)
             value = ", ".join(line.rstrip(" ,") for line in paragraphs(value))
             if not _may_be_fact(key) or not value or _SIZE.fullmatch(value):
                 continue
@@ -258,6 +269,8 @@ class _Scan:
         table = read_table(plain(BREAK.sub(", ", text) if "<" in text else text), self._cell)
         if table is not None:
             self.tables.add(path, table)
+        elif number in self._unclosed:
+            self.tables.left_out += len(_ROW.findall(text))
 
     def drop_table(self, number: int) -> None:
         text, self._waiting[number] = self._waiting[number], ""
@@ -272,7 +285,7 @@ class _Scan:
 
     def _cell(self, text: str) -> str:
         if holes.BEGIN in text:
-            text = holes.value(text, self.unknown)
+            text = holes.value(text, self.unknown, self.language)
         said = tidy(html.unescape(text) if "&" in text else text)
         return _COMMAS.sub(",", said).replace(", (", " (").strip(" ,") if "," in said else said
 
@@ -295,12 +308,16 @@ def _sections(text: str, language: str, scan: _Scan) -> list[Section]:
     dropped = 0  # level of the heading whose section is left out, 0 for none
 
     def close() -> None:
-        said = [] if dropped else paragraphs("\n".join(lines), scan.unknown)
+        lines.extend(scan.captions.told())
+        said = [] if dropped else paragraphs("\n".join(lines), scan.unknown, language)
         if said:
             sections.append(Section(tuple(title for _, title in path), "\n".join(said)))
         lines.clear()
 
     for line in text.split("\n"):
+        line, ends = scan.captions.taken(line)
+        if ends:
+            lines += scan.captions.told(lines)
         heading = _heading(line) if line.startswith("=") else None
         if table := _TABLE.fullmatch(line):
             number, line = int(table[1]), ""

@@ -15,7 +15,7 @@ from kb.sources.wikitext_tables import table_of_html
 # Elements that go with everything in them, and those whose text means itself.
 _ELEMENT = re.compile(
     r"<!--|<(ref|references|math|chem|ce|gallery|timeline|score|syntaxhighlight|source|pre|nowiki|imagemap|graph"
-    r"|mapframe|maplink|hiero|templatestyles|section|inputbox|templatedata|indicator|script|style|table)\b([^<>]*)>",
+    r"|mapframe|maplink|hiero|templatestyles|section|inputbox|templatedata|indicator|script|style|table|s|del|strike|span)\b([^<>]*)>",
     re.IGNORECASE,
 )
 PICTURE = re.compile(r"[^|\n<>\[\]{}:]{1,240}\.(?:jpe?g|png|svg|gif|webp|tiff?)", re.IGNORECASE)
@@ -24,7 +24,7 @@ HEADING = re.compile(r"^=[^\n]*=[ \t]*$", re.MULTILINE)
 
 def without_elements(text: str) -> str:
     """`text` without comments, references and code; a gallery becomes links to its files, a formula a line of text."""
-    kept, place, missing = [], 0, set()
+    kept, place, missing, tries = [], 0, set(), MAX_UNCLOSED
     while match := _ELEMENT.search(text, place):
         kept.append(text[place : match.start()])
         place = match.end()
@@ -35,6 +35,14 @@ def without_elements(text: str) -> str:
         if match[2].endswith("/"):
             continue
         name = match[1].lower()
+        if name in _UNSEEN:
+            hides = tries > 0 and (name != "span" or _HIDDEN.search(match[2]))
+            if hides and (end := _end_of_unseen(name, text, place)):
+                place = end
+            else:
+                kept.append(match[0])
+                tries -= bool(hides)
+            continue
         closing = None if name in missing else _closing(name).search(text, place)
         if name == "table" and closing and "nested" not in missing:
             whole = _table_end(text, place)
@@ -66,6 +74,17 @@ def without_elements(text: str) -> str:
     return "".join(kept)
 
 
+def _end_of_unseen(name: str, text: str, place: int) -> int:
+    """Where an element ends that began before `place` and that no reader is to see, struck out or hidden; 0 where it
+    does not end within its paragraph."""
+    depth, paragraph = 1, text.find("\n\n", place, place + MAX_UNSEEN)
+    for tag in _UNSEEN[name].finditer(text, place, paragraph if paragraph >= 0 else place + MAX_UNSEEN):
+        depth += -1 if tag[1] else not tag[2]
+        if depth == 0:
+            return tag.end()
+    return 0
+
+
 @cache
 def _closing(name: str) -> re.Pattern[str]:
     return re.compile(rf"</{name}\s*+>", re.IGNORECASE)
@@ -88,6 +107,13 @@ def formula(name: str, source: str) -> str:
 
 
 _FORMULAS = {"math": formula_text, "ce": chemistry_text, "chem": chemistry_text}
+# Elements that are struck out, or may be hidden, by what begins and ends them.
+_UNSEEN = {
+    name: re.compile(rf"<(/)?{name}\b[^<>]*?(/)?>", re.IGNORECASE) for name in ("s", "del", "strike", "span")
+}
+_HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+MAX_UNSEEN = 2_000  # characters; more of them are no part of a paragraph
+MAX_UNCLOSED = 50  # of such elements, after which no end is looked for
 _BLOCKS = frozenset(("pre", "syntaxhighlight", "source", "timeline", "graph"))
 _TABLE_TAG = re.compile(r"<(/)?table\b[^<>]*>", re.IGNORECASE)
 _LINE_END = re.compile(r"\n")
@@ -97,6 +123,10 @@ _INLINE = re.compile(r"\binline\b", re.IGNORECASE)
 
 
 def _gallery_links(lines: str) -> list[str]:
-    names = (line.partition("|")[0].strip() for line in lines.splitlines())
-    bare = (name.rpartition(":")[2].strip() for name in names)
-    return [f"[[File:{name}]]" for name in bare if PICTURE.fullmatch(name)]
+    found = []
+    for line in lines.splitlines():
+        name, _, shown = line.partition("|")
+        name = name.strip().rpartition(":")[2].strip()
+        if PICTURE.fullmatch(name):
+            found.append(f"[[File:{name}|{shown}]]" if shown.strip() else f"[[File:{name}]]")
+    return found

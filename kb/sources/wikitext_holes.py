@@ -50,6 +50,12 @@ _FORMATS = re.compile(
 )
 _UNITS = frozenset("km km² km2 cm mm kg ha".split())
 _NUMBER = re.compile(r"[-−]?\d[\d., ]*")
+_NUMERALS = frozenset("ii iv vi ix xi xv xx".split())  # {{versalita|iv}} names no language
+# Whose 5. may be "the fifth" before a capital letter; elsewhere a number ends a sentence as any word does.
+_WITH_ORDINALS = frozenset(
+    "als bar bs cs da de dsb eo et eu fi fo fy hr hsb hu is ksh lb lt lv nb nds nn no pl sh sk sl sq sr stq sv szl tr"
+    " az tk kk uz".split()
+)
 _LANGUAGE_ICON, _COUNTRY = re.compile(r"[a-z]{2}"), re.compile(r"[a-z]{3}|[a-z]{2}-[a-z]{2,3}")  # or a part of one
 _NO_NAME = re.compile(r"[\[\]{}<>]|^.{80,}|^$")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z]{2,8})?")
@@ -61,8 +67,10 @@ _OPENING = frozenset("([{«“„‘‹「『（【〈《-–—/=~≈±$€£")
 _STOPS = frozenset(".!?…。！？।؟۔")
 _STOP = re.compile(r"(?<![.!?…।؟۔])[.!?…।؟۔]++[\"'”’»)\]]*+\s+|[。！？]+[」』”’）]*")
 _WORD_BEFORE = re.compile(r"(\w+)[^\w.]?$")
+_LONG = 5  # letters of a word after which a number begins a sentence
 _SHORTENED = frozenset(
-    "mrs prof rev gen col capt hon gov sen rep approx vol vols figs fig eds est jan feb mar apr jun jul aug sep"
+    "circa abschn chapt"
+    " mrs prof rev gen col capt hon gov sen rep approx vol vols figs fig eds est jan feb mar apr jun jul aug sep"
     " sept oct nov dec inc ltd chr bzw ggf evtl sog zool hist etc resp inkl usw ing avv dic cca tzv atd např"
     " сан тыс млн млрд руб стр обл род гос проф акад".split()
 )
@@ -87,7 +95,7 @@ def marked(name: str, rest: str) -> str:
         return _mark(name, _FLAG, _text(name, words, named))
     if silent(name):
         return ""
-    if words and all(map(_LANGUAGE_ICON.fullmatch, words)):
+    if words and all(map(_LANGUAGE_ICON.fullmatch, words)) and _NUMERALS.isdisjoint(words):
         return ""
     if name in _UNITS and words and _NUMBER.fullmatch(words[0]):
         return f"{words[0]} {name}"
@@ -141,12 +149,12 @@ def without_boxes(text: str) -> str:
     return _BEFORE_BOLD.sub("", text)
 
 
-def value(text: str, left_out: Counter[str]) -> str:
+def value(text: str, left_out: Counter[str], language: str = "") -> str:
     """What a cell of a table or a fact says; "", and counted, where a template in it would have to be known."""
     if BEGIN not in text:
         return text
     if any(map(str.isalnum, _MARKED.sub("", text))):
-        return settled(text, left_out)
+        return settled(text, left_out, language)
     text = _MARKED.sub(_code, text)
     unknown = [_counted(*found) for found in _MARKED.findall(text) if found[1] not in (_FLAG, _BESIDE) and not found[2]]
     left_out.update(unknown)
@@ -167,9 +175,9 @@ def plain(text: str) -> str:
     return _MARKED.sub(lambda match: match[3] * (match[2] != _FLAG), text) if BEGIN in text else text
 
 
-def settled(paragraph: str, left_out: Counter[str]) -> str:
+def settled(paragraph: str, left_out: Counter[str], language: str = "") -> str:
     """A paragraph in which every template says something or nothing; counts, by names of templates, the sentences and
-    brackets that are left out since one is not known."""
+    brackets that are left out since one is not known. language: the code of the one it is written in, "" for any."""
     pieces, place, before = [], 0, ""
     holes: list[tuple[str, str | None]] = []  # names, and texts of pronunciations
     for match in _MARKED.finditer(paragraph):
@@ -202,7 +210,7 @@ def settled(paragraph: str, left_out: Counter[str]) -> str:
     if BEGIN not in said:
         return said
     said = _HOLE.sub(lambda hole: hole[0] if (text := holes[int(hole[1])][1]) is None else text, said)
-    return "".join(filter(whole, _sentences(said))) if BEGIN in said else said
+    return "".join(filter(whole, _sentences(said, language))) if BEGIN in said else said
 
 
 def _in_place(before: str, after: str, bare: bool, text: str) -> str | None:
@@ -244,24 +252,28 @@ def _bracket(match: re.Match[str], whole: Callable[[str], bool]) -> str:
     return match[0].replace(inner, kept)
 
 
-def _sentences(paragraph: str) -> list[str]:
+def _sentences(paragraph: str, language: str) -> list[str]:
     """The sentences of a paragraph; two where it is not sure that there is an end are one."""
     found, place = [], 0
     for match in _STOP.finditer(paragraph):
-        if _ends(paragraph, match):
+        if _ends(paragraph, match, language):
             found.append(paragraph[place : match.end()])
             place = match.end()
     return [*found, paragraph[place:]]
 
 
-def _ends(paragraph: str, stop: re.Match[str]) -> bool:
+def _ends(paragraph: str, stop: re.Match[str], language: str) -> bool:
     if stop[0][0] in "。！？":
         return True
     following = paragraph[stop.end() : stop.end() + 1]
-    if not following or following.islower() or following.isdigit() or following == BEGIN:
+    if not following or following.islower() or following == BEGIN:
         return False
     if paragraph[stop.start() - 1 : stop.start()] == _END:
         return True
     before = _WORD_BEFORE.search(paragraph, max(0, stop.start() - 30), stop.start())
+    if following.isdigit():  # what shortens "chapter" and the like is shorter than most words
+        return before is not None and len(before[1]) >= _LONG and before[1].lower() not in _SHORTENED
+    if before is not None and before[1].isdecimal() and language and language not in _WITH_ORDINALS:
+        return True
     # Short words before a stop are abbreviations, most of them, and short numbers are ordinals: 5. Mai.
     return before is None or len(before[1]) > 2 and before[1].lower() not in _SHORTENED

@@ -44,7 +44,7 @@ def plain(text: str) -> str:
     return text
 
 
-def paragraphs(text: str, unknown: Counter[str] | None = None) -> list[str]:
+def paragraphs(text: str, unknown: Counter[str] | None = None, language: str = "") -> list[str]:
     """The paragraphs and list items of text without links, as clean lines. unknown: counts templates that are not."""
     if holes.BEGIN in text:
         text = holes.without_boxes(text)
@@ -70,7 +70,7 @@ def paragraphs(text: str, unknown: Counter[str] | None = None) -> list[str]:
     if open_lines:
         found.append(" ".join(open_lines))
     if holes.BEGIN in text:
-        found = [holes.settled(each, unknown) if holes.BEGIN in each else each for each in found]
+        found = [holes.settled(each, unknown, language) if holes.BEGIN in each else each for each in found]
     return [line for paragraph in found if (line := tidy(paragraph))]
 
 

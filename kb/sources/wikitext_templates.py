@@ -16,6 +16,8 @@ from kb.sources.template_cells import CELLS
 _ORDINAL = re.compile(r"(\d{1,3}|[ivxl]{1,7})?(er|re|e|ème)( siècle)?")
 _COLOUR = re.compile(r"(?:.* )?party (?:colou?r|style|shading)(?: cell|/.*)?")  # for a cell's attributes
 _CODE = re.compile(r"[a-z]{2,3}")
+_SAYS = re.compile(r"[^\W_]")
+_SPACING = frozenset("nbsp spaces clear br snd ohne zwsp".split())  # and how much of it
 
 
 def template_text(name: str, rest: str, language: str) -> str | None:
@@ -23,9 +25,8 @@ def template_text(name: str, rest: str, language: str) -> str | None:
     known = _SAYING.get(f"{language}:{name}") or _SAYING.get(name)
     if known is not None:
         return known(*template_arguments(rest), language)
-    if name in _FIXED:
-        return _FIXED[name]
-    if (fixed := _FIXED.get(f"{language}:{name}")) is not None:
+    fixed = _FIXED.get(name, _FIXED.get(f"{language}:{name}"))
+    if fixed is not None and (name in _SPACING or not any(map(_SAYS.search, template_arguments(rest)[0]))):
         return fixed
     if name.startswith("lang-"):
         return _first(*template_arguments(rest), language)
@@ -224,7 +225,7 @@ _SAYING: dict[str, Saying] = CELLS | {
          "|tutto attaccato|nowiki|citazione necessaria|senza fonte|chiarire|cn-span|abréviation|abréviation discrète"
          "|petites capitales|petite capitale|pc|guil|incise|référence nécessaire|référence souhaitée|refnec|refsou"
          "|pas clair|passage évasif|quand|citation étrangère|japonais|variable|terme défini|comment|comm|число"
-         "|nobr1|rom-maj|ルビ|ふりがな|флагификация|текст|要出典範囲|by|補助漢字フォント|cp932フォント|jis2004フォント|jis90フォント|黑幕|刪除線|僻字|拼音"
+         "|versalita|versalitas|nobr1|rom-maj|ルビ|ふりがな|флагификация|текст|要出典範囲|by|補助漢字フォント|cp932フォント|jis2004フォント|jis90フォント|黑幕|刪除線|僻字|拼音"
          "|إنج|إنجليزية|فرنسية|خط عربي|نص|رمز|aut|esp.|textanlaß"),
         (_columns,
          "columns-list|columnslist|column list|div col|columns|multicol|fr:colonnes|fr:début de colonnes"
@@ -276,6 +277,7 @@ _SAYING: dict[str, Saying] = CELLS | {
         (q.money("R$", True), "r$|brl"),
         (q.money("NT$", True), "nt$|ntd|twd"),
         (q.money("HK$", True), "hk$|hkd"),
+        (lambda placed, named, language: "".join(placed[:1]) or " ", "es:esd"),
         (_nihongo, "nihongo|nihongo2|nihongo3|読み仮名|korean"),
         (_twin, "it:gemellaggio|vec:xemełajo"),
         (_marriage, "marriage"),
@@ -301,6 +303,7 @@ _SAYING: dict[str, Saying] = CELLS | {
         (_with("AD"), "en:ad"),
         (_with("nº"), "fr:n°|fr:numéro|fr:n"),
         (_with("p."), "fr:p.|fr:p"),
+        *((_with(word), f"fr:{word.lower()}") for word in "M. MM. Mme Mmes Mlle Mlles Dr Pr Mgr Me St Ste".split()),
         (_paragraph, "de:§|de:§§"),
         (_list,
          "ubl|unbulleted list|vunblist|ublist|plainlist|plain list|hlist|flatlist|flowlist|collapsible list"),
@@ -324,9 +327,8 @@ _FIXED = {
     "de:nb": " ", "سخ": " ", "m s.l.m.": "m s.l.m.", "msnm": "m s. n. m.", "es:m s. n. m.": "m s. n. m.", "tex": "TeX",
     "latex": "LaTeX", "extinct": "†", "dagger": "†", "double-dagger": "‡", "ddagger": "‡",
     "asterisk": "*", "solar mass": "M☉", "dunque": "⇒", "fr:av jc": "av. J.-C.",
-    "fr:ap jc": "apr. J.-C.", "fr:av. j.-c.": "av. J.-C.", "fr:ap. j.-c.": "apr. J.-C.", "fr:m.": "M.",
-    "fr:mm.": "MM.", "fr:mme": "Mme", "fr:mmes": "Mmes", "fr:mlle": "Mlle", "fr:dr": "Dr", "fr:pr": "Pr",
-    "fr:mgr": "Mgr", "fr:me": "Me", "fr:st": "St", "fr:ste": "Ste", "a.c.": "a.C.", "d.c.": "d.C.", "pt:ac": "a.C.",
+    "fr:ap jc": "apr. J.-C.", "fr:av. j.-c.": "av. J.-C.", "fr:ap. j.-c.": "apr. J.-C.", "a.c.": "a.C.", "d.c.": "d.C.",
+    "pt:ac": "a.C.",
     "pt:dc": "d.C.", "es:a. c.": "a. C.", "es:d. c.": "d. C.", "es:ac": "a. C.", "es:dc": "d. C.", "ق.م": "ق.م",
     "هـ": "هـ", "ar:هـ": "هـ", "م": "م", "ص": "ﷺ", "صلى الله عليه وسلم": "ﷺ", "de:eur": "€",
     "км²": "км²", "км2": "км²", "°c": "°C", "%": "%", "ohne": "", "ru:-1": "", "pm": "±",

@@ -280,6 +280,13 @@ def test_a_bad_page_costs_only_itself(tmp_path, change, why):
     assert why in items[1].why and items[1].where.startswith("made-up.xml, byte ")
 
 
+def test_a_page_of_which_nothing_is_left_is_told_why(tmp_path):
+    texts = {1: "It has {{far off|1|2}} of them.", 2: "{{far off|1|2}}"}
+    path = written(tmp_path, dump_head() + "".join(dump_page(n, f"Mill {n}", texts[n]) for n in texts) + END)
+    first, second = (item.why for item in read_dump(path, 1) if isinstance(item, Skipped))
+    assert "left out" in first and "{{far off}}" in first and "no text beside" in second
+
+
 def test_pages_that_are_too_long(tmp_path):
     long = dump_page(2, "Long", os.urandom(1_200_000).hex())
     longer = dump_page(3, "Longer", os.urandom(5_000_000).hex())

@@ -288,8 +288,9 @@ def test_the_library_reads_the_same_prose():
     "unit",
     ["{{", "[[", "{{a|", "{{lang|fr|", "[[a|", "<b>", "{|\n", "[http://a ", "{{{", "'''''a''b'''", "<ref>", "<ref ",
      "<div style=", "'", "''' ", "= ", "== a ==\n", "( ", "-{", "__", "&#", "<!--", "{{x ", "{{ \n", "{{       ",
-     "<sup>1</sup>", "<sup>", "<sup><i>", "x<sup>1</sup>/<sub>2</sub>", "{{sup|2}}", "{{val|1e9|",
-     "[[File:", "<gallery>\na.jpg\n", "<nowiki>", "{{infobox|a=", "\n   ", " ,", "(,", "[[a]]", "}}", "]]", "|}"],
+     "<s>", "<del></s>", "<sup>1</sup>", "<sup>", "<sup><i>", "x<sup>1</sup>/<sub>2</sub>", "{{sup|2}}", "{{val|1e9|",
+     "[[File:", "[[File:a.jpg|thumb|A b c d e.]]", "<gallery>\na.jpg\n",
+     "<nowiki>", "{{infobox|a=", "\n   ", " ,", "(,", "[[a]]", "}}", "]]", "|}"],
 )  # fmt: skip
 def test_time_grows_with_the_length_only(unit):
     """A fraction of a second for 80,000 characters of anything; what is quadratic takes minutes."""

@@ -163,3 +163,40 @@ def test_a_file_is_known_by_how_it_is_shown():
 def test_time_grows_with_the_length_only(unit):
     with without_blow_up():
         read_article(unit * (80_000 // len(unit)))
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "said"),
+    [
+        ("en", "The page {{nobody|a|b}} is 60. The end of it has come.", "The end of it has come."),
+        ("en", "It has {{nobody|77}} mills. {{nowrap|100 crowns}} were paid.", "100 crowns were paid."),
+        ("en", "It has {{nobody|77}} in chapt. 5 of them. It is old.", "It is old."),
+        ("de", "Er kam {{nobody|a|b}} am 5. Mai her. Er ging.", "Er ging."),
+        ("en", "The page {{PAGENAME}} is {{uc:big}}.", "The page Mill is BIG."),
+        ("es", "Mide {{esd|10 km}} y la {{versalita|iv}} parte{{esd}}5.", "Mide 10 km y la iv parte 5."),
+        ("fr", "Ici {{M.|Dupont}}, {{Mme}} Roux et {{km²|5}}.", "Ici M. Dupont, Mme Roux et 5 km²."),
+        ("en", "It is {{deg|x 5}} big. It is old.", "It is x 5 big. It is old."),
+    ],
+)
+def test_what_is_left_out_takes_no_neighbour_with_it(language, text, said):
+    assert "\n".join(s.text for s in read_article(text, language, title="Mill").sections) == said
+
+
+def test_captions_that_are_sentences_are_paragraphs_after_theirs():
+    text = (
+        "[[File:a.jpg|thumb|The [[bridge|old bridge]] of it was built in 1902.]]\n'''Mill''' is a town.\nIt is old.\n\n"
+        "{|\n| [[File:d.jpg|The caption in a table is none.]]\n|}\n"
+        "== H ==\n<gallery>\nFile:b.jpg|The tower of it was built in 1903.\nFile:c.jpg|Tower\n</gallery>\n* It stands."
+    )
+    assert [section.text for section in read_article(text).sections] == [
+        "Mill is a town. It is old.\nThe old bridge of it was built in 1902.",
+        "It stands.\nThe tower of it was built in 1903.",
+    ]
+    caption = "この橋は1902年に完成した。"
+    assert prose(f"[[ファイル:x.jpg|thumb|{caption}]]\n町。", "ja") == f"町。\n{caption}"
+
+
+def test_what_no_reader_is_to_see_is_no_text():
+    text = 'It <span style="display:none">no <span>4</span></span> <s>45</s> <span>shows 46</span> <s>on.\n\nNew</s>.'
+    assert prose(text) == "It shows 46 on.\nNew."
+    assert read_article("It.\n\n{| \n| a cell 34\n\nAfter it.\n").rows == 1
