@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from kb.sources.encodings import Encoding, decoded
 from kb.sources.exponents import with_exponents
 from kb.sources.html_hidden import drop_unsaid
 from kb.sources.html_pictures import among, pictures_in
+from kb.sources.html_put_back import put_back
 from kb.sources.html_tables import drop_layout, lines_of, make_plain_tables
 from kb.sources.html_tree import CUT, fragment_tree, make_plain, page_tree
 from kb.sources.mathml import formulas_as_text
@@ -72,12 +74,19 @@ def html_text(data: bytes, charset: str = "", everything: bool = False) -> HtmlT
     make_plain(tree)
     make_plain_tables(tree)
     # Without favor_recall, text that is in no paragraph of its own is lost where paragraphs stand beside it.
-    found = bare_extraction(tree, include_comments=False, include_tables=True, favor_recall=True)
-    blocks = () if found is None or found.body is None else tuple(_once(_levelled(found.body)))
+    body = tree.find("body")
+    body = tree if body is None else body
+    given = deepcopy(tree) if everything else tree
+    found = bare_extraction(given, include_comments=False, include_tables=True, favor_recall=True)
+    blocks = () if found is None or found.body is None else tuple(_levelled(found.body))
+    notes = [] if whole else [CUT]
     if everything and all(level for level, _ in blocks):
-        body = tree.find("body")
-        blocks = tuple((0, line) for line in lines_of(tree if body is None else body))
-    return HtmlText(title, language, licence, tuple(among(blocks, pictures)), encoding, "" if whole else CUT)
+        blocks = tuple((0, line) for line in lines_of(body))
+    elif everything:
+        blocks, left_out = put_back(blocks, body, _grid_in)
+        notes += [f"Prose outside its text is left out: {left_out:,} sentences."] if left_out else []
+    shown = tuple(among(_once(blocks), pictures))
+    return HtmlText(title, language, licence, shown, encoding, " ".join(notes))
 
 
 def _is_page(text: str, tree: Any) -> bool:
@@ -118,13 +127,18 @@ def fragment_blocks(markup: str) -> list[str | Grid]:
     make_plain_tables(tree)
     tables = []
     for table in list(tree.iter("table")):
-        rows = [[cell for cell in row if cell.tag in ("td", "th")] for row in table.iter("tr")]
-        caption = clean_text("".join(table.findtext(".//caption") or ""))
-        grid = _headed(caption, [[Cell(_text(cell), cell.tag == "th") for cell in row] for row in rows])
+        grid = _grid_in(table)
         if grid is not None and table.getparent() is not None:
             tables.append(grid)
             table.drop_tree()
     return [*lines_of(tree), *tables]
+
+
+def _grid_in(table: Any) -> Grid | None:
+    """The table of data that a <table> is, if it is one."""
+    rows = [[cell for cell in row if cell.tag in ("td", "th")] for row in table.iter("tr")]
+    caption = clean_text("".join(table.findtext(".//caption") or ""))
+    return _headed(caption, [[Cell(_text(cell), cell.tag == "th") for cell in row] for row in rows])
 
 
 def _title(tree: Any) -> str:

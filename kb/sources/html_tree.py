@@ -37,7 +37,7 @@ _KNOWN = (
     frozenset("blockquote br col colgroup dl hr link meta nav ol select table tbody tfoot thead tr ul".split())
     | WITHIN_LINES | _LINES | _HOLDERS
 )  # fmt: skip
-_SENTENCE = re.compile(r"[.!?…。！？؟।][\"'»«”“’)\]]*(?=\s|$)")  # where one ends
+SENTENCE = re.compile(r"[.!?…。！？؟।][\"'»«”“’)\]]*(?=\s|$)")  # where one ends
 _OF_SITE = re.compile(r"©|ⓒ|\(c\)|copyright\b", re.IGNORECASE)  # begins so
 _LEAST = 25  # characters of a sentence that makes prose of what it stands in
 _FRAMESET = re.compile(r"<frameset\b", re.IGNORECASE)
@@ -156,7 +156,7 @@ def _make_paragraphs(body: Any) -> None:
     for element, found in lines.items():
         beside = element in prose or element.getparent() in prose
         for line in found:
-            if not said(line) or element.tag != APART and (not beside or _is_linked(line)):
+            if not said(line) or element.tag != APART and (not beside or is_linked(line)):
                 line.tag = "loose"
 
 
@@ -194,12 +194,12 @@ def _gathered(element: Any, parting: set[Any]) -> Iterator[Any]:
 
 def is_prose(line: Any) -> bool:
     text = said(line)
-    if len(text) < _LEAST or not _SENTENCE.search(text) or _OF_SITE.match(text) or _is_linked(line):
+    if len(text) < _LEAST or not SENTENCE.search(text) or _OF_SITE.match(text) or is_linked(line):
         return False
     return sum(part.get("itemprop") is not None for part in line.iter()) < 2  # what is there for search engines
 
 
-def _is_linked(line: Any) -> bool:
+def is_linked(line: Any) -> bool:
     return sum(len(said(link)) for link in line.iter("a")) >= 0.8 * len(said(line))
 
 
@@ -219,7 +219,7 @@ def _keep_prose(body: Any) -> None:
 
 def _is_told(caption: Any) -> bool:
     """Whether a caption is prose, and does not end with who took the picture."""
-    return _holds_prose(caption) and _SENTENCE.split(said(caption))[-1] == ""
+    return _holds_prose(caption) and SENTENCE.split(said(caption))[-1] == ""
 
 
 def _forget_names(body: Any) -> None:
