@@ -51,15 +51,21 @@ def with_exponents(markup: str) -> str:
 
 
 def _fraction(match: re.Match[str]) -> str:
-    after_digit = match.string[match.start() - 1 : match.start()].isdecimal()  # 5 1/2, not 51/2
+    after_digit = _before(match).isdecimal()  # 5 1/2, not 51/2
     return f"{' ' if after_digit else ''}{match[1]}/{match[2]}"
 
 
-def _said(match: re.Match[str]) -> str:
+def _before(match: re.Match[str]) -> str:
+    """The character before it."""
     start = match.start()
     before = match.string[max(0, start - 1) : start]
     if before and before in ">;'":  # an element, an entity, or quotes of wikitext
         before = html.unescape(_INLINE.sub("", match.string[max(0, start - _BACK) : start])[-12:])[-1:]
+    return before
+
+
+def _said(match: re.Match[str]) -> str:
+    before = _before(match)
     exponent = html.unescape(_INLINE.sub("", match[2])).strip()
     if not _EXPONENT.fullmatch(exponent):
         return match[0]

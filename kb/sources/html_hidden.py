@@ -40,6 +40,10 @@ def drop_unsaid(tree: Any) -> None:
     """Take out of the tree what the page hides and what it strikes out; what lies in it never counts as said."""
     for formula in tree.xpath("//*[contains(@class, 'mwe-math-mathml') and @style]"):
         del formula.attrib["style"]  # Wikipedia shows a picture of it
+    for formula in tree.xpath("//*[contains(@class, 'katex-html')]"):
+        alone = not formula.getparent().xpath(".//*[local-name()='math']")
+        if alone and not formula.xpath(".//*[contains(@class, 'vlist')]"):  # which says what stands over another
+            formula.attrib.pop("aria-hidden", None)
     hidden = _hiding(_rules(tree))
     _drop(element for element in tree.iter("*") if _is_unseen(element))
     # Where most of a page is hidden by a rule, or struck, a script shows it, or a tag was never closed.

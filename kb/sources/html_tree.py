@@ -139,7 +139,7 @@ def _keep_words(body: Any) -> None:
         line = next(above for above in element.iterancestors() if above.tag not in WITHIN_LINES)
         if line not in lengths:
             lengths[line] = len(said(line)) if line.tag in _LINES and line.tag != "pre" else 0
-        if lengths[line] > 2 * len(said(element)):
+        if lengths[line] > 2 * len(said(element)) or element.tag == "time" and line.tag in _ITEMS:
             element.tag = "loose"
 
 

@@ -8,9 +8,11 @@ from typing import Any
 
 from kb.records import clean_text
 from kb.sources.exponents import lowered, raised
+from kb.sources.formulas import formula_text
 
 MAX_DEPTH = 40  # of a formula; what is deeper is said without its form
 
+_OF_FORMULA = re.compile(r"\b(?:math|tex|latex)\b|mwe-math", re.IGNORECASE)
 _UNSAID = frozenset("annotation annotation-xml mphantom mprescripts none".split())
 _UNSEEN = re.compile("[\u2061-\u2064\u200b]")  # times, apply and the like, that are not written
 _APART = frozenset("=<>≤≥≠≈≡∼≃≅→←↔⇒⇔∈∉⊂⊆∪∩+−-±∓×÷⋅·∧∨")
@@ -19,9 +21,15 @@ _ACCENTS = {"¯": "\u0304", "‾": "\u0304", "^": "\u0302", "ˆ": "\u0302", "~":
 
 
 def formulas_as_text(tree: Any) -> None:
-    """Put a line of text in the place of each formula of the tree of a page."""
+    """Put a line of text in the place of each formula of the tree of a page, also of one that is a picture alone."""
+    for picture in [image for image in tree.iter("img") if _OF_FORMULA.search(image.get("class", ""))]:
+        text = formula_text(picture.get("alt") or "")
+        if text and not any(_name(beside) == "math" for beside in picture.getparent().iter("*")):
+            picture.tag, picture.text = "span", text
     for element in list(tree.iter("*")):
-        if _name(element) == "math":
+        if _name(element).startswith("mjx-"):  # of MathJax, within a line
+            element.tag = "span"
+        elif _name(element) == "math":
             text = formula(element)
             for child in list(element):
                 element.remove(child)

@@ -26,6 +26,7 @@ def test_what_is_raised(exponent, said):
         ("10<sup>10<sup>100</sup></sup>", "10^(10¹⁰⁰)"),
         ("101<sub>2</sub> H<sub>2</sub>O", "101₂ H<sub>2</sub>O"),
         ("3<sup>1</sup>⁄<sub>2</sub>, <sup>3</sup>/<sub>4</sub>", "3 1/2, 3/4"),
+        ("3<b><sup>1</sup>⁄<sub>2</sub></b>", "3<b> 1/2</b>"),
         ("in 1969<sup>1</sup>", "in 1969¹"),
     ],
 )

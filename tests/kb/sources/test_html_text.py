@@ -211,3 +211,19 @@ def test_captions_that_are_sentences_are_read_whatever_they_are_called():
     inside = "<div id=caption-9 class=wp-caption><img src=a><p class=wp-caption-text>{}</p></div>"
     assert lines(AROUND + inside.format(MILL))[20:] == [MILL]
     assert lines(AROUND + inside.format("The mill. Photo: A. Miller")) == lines(AROUND)
+
+
+@pytest.mark.parametrize(
+    ("markup", "said"),
+    [("<mjx-container><mjx-math aria-hidden=true><mjx-mi>x</mjx-mi></mjx-math><mjx-assistive-mml><math><mi>x</mi>"
+      "<mo>=</mo><mn>5</mn></math></mjx-assistive-mml></mjx-container>", "x = 5"),
+     ("<span class=katex><span class=katex-html aria-hidden=true><i>y</i><i>=</i><i>6</i></span></span>", "y=6"),
+     ("<img class=mwe-math-fallback-image-inline alt='z=7'>", "z = 7"), ("<img class=photo alt='z=7'>", "")],
+)  # fmt: skip
+def test_formulas_stand_in_their_sentence(markup, said):
+    found = lines(f"{AROUND}<p>It holds that {markup} there.</p>")[-1]
+    assert found.split() == ["It", "holds", "that", *said.split(), "there."]
+
+
+def test_a_term_that_is_a_time_is_read():
+    assert lines(f"{AROUND}<dl><dt><time>1902</time></dt><dd>{MILL}</dd></dl>")[-2:] == ["1902", MILL]
