@@ -23,6 +23,10 @@ class BadRequest(Problem):
     """What was asked or given cannot be taken, so that trying the same again would go no better."""
 
 
+class DiskFull(Problem):
+    """Nothing more can be written."""
+
+
 def problem_sentence(problem: Exception, doing: str) -> str:
     """What to tell a person about an exception met while doing something; unexpected ones are logged."""
     if isinstance(problem, Problem):

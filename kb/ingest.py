@@ -69,7 +69,7 @@ def ingest(
     began = time.monotonic()
     counts: Counter[str] = Counter()  # of what is written
     with held(catalogue.database.folder) as lock:
-        run = begin_run(catalogue, source, limit, "" if cutting is None else cutting.label, request, lock)
+        run = begin_run(catalogue, source, limit, "" if cutting is None else cutting.label, request, lock.path)
         try:
             with signs_of_life(catalogue, run):
                 total, given = source.read(cache_dir)
@@ -94,7 +94,7 @@ def ingest(
                 take_turn(session, run)
                 why = end_run(session, run, counts, paused)
         except BaseException as problem:
-            record_stop(catalogue, run.id, problem)
+            lock.stays = not record_stop(catalogue, run.id, problem)
             raise
     numbers = {name: counts[name] for name in ("added", "updated", "unchanged", "skipped", "noted", "removed")}
     seconds = time.monotonic() - began

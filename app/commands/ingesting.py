@@ -15,6 +15,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from app.commands.arguments import count
+from app.service.corpus_names import check_known
 from app.settings import Settings
 from common.problems import Problem
 from kb.catalogue import Catalogue
@@ -147,7 +148,8 @@ def _cutting(settings: Settings, catalogue: Catalogue, corpus: str, args: argpar
 
 
 def link(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
-    """Link the passages of a corpus that say the same; how many there are."""
+    """Link the passages of a corpus that say the same, and tell how many there are. Raises Problem."""
+    check_known(catalogue, args.corpus)
     print(_LINKED.format(args.corpus, _linked(catalogue, args.corpus)))
 
 

@@ -23,6 +23,7 @@ from app.commands.arguments import count, place
 from app.commands.deleting import delete
 from app.commands.ingesting import add_ingest_options, ingest_source, link
 from app.commands.printing import printable, table
+from app.service.corpus_names import check_known
 from app.settings import Settings, load_settings
 from common.problems import Problem
 from kb.catalogue import Catalogue
@@ -224,6 +225,8 @@ def _stats(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -
 
 
 def _runs(args: argparse.Namespace, catalogue: Catalogue, settings: Settings) -> None:
+    if args.corpus is not None:
+        check_known(catalogue, args.corpus)
     runs = catalogue.runs(args.corpus, args.limit)
     if args.json:
         print(json.dumps(runs, ensure_ascii=False, indent=2))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from common.problems import BadRequest
+from common.text import shown
 from kb.catalogue import Catalogue
 from kb.sources.registry import Asked, from_request, same_place
 
@@ -16,6 +17,13 @@ from kb.sources.registry import Asked, from_request, same_place
 def last_run(catalogue: Catalogue, corpus: str) -> dict[str, Any] | None:
     """The last run of a corpus, as Catalogue.runs tells of it."""
     return next(iter(catalogue.runs(corpus, 1)), None)
+
+
+def check_known(catalogue: Catalogue, corpus: str) -> None:
+    """Raises BadRequest where there is no such corpus."""
+    known = [each.name for each in catalogue.corpora()]
+    if corpus not in known:
+        raise BadRequest(f"There is no corpus called {shown(corpus)!r}; there is: {', '.join(known) or 'none'}.")
 
 
 def check_place(catalogue: Catalogue, corpus: str, asked: Asked) -> None:

@@ -27,11 +27,13 @@ def check_beginning(settings: Settings) -> None:
     catalogue = open_catalogue(settings)
     try:
         kind = KINDS.get(settings.corpus)
-        there = [corpus.name for corpus in catalogue.corpora()]
+        there = {corpus.name: corpus.documents for corpus in catalogue.corpora()}
     finally:
         catalogue.close()
     if settings.corpus not in there and (kind is None or kind.fixed is None):
-        known = {*there, *(name for name, each in KINDS.items() if each.fixed is not None)}
+        # One that holds nothing may be what is left of an ingestion that failed.
+        known = {name for name, documents in there.items() if documents}
+        known.update(name for name, each in KINDS.items() if each.fixed is not None)
         raise Problem(
             f"There is no corpus called {settings.corpus!r}; choose one of {', '.join(sorted(known))}, or make it: "
             f"python -m kb ingest folder DIR --corpus {settings.corpus}."

@@ -12,6 +12,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -25,10 +26,18 @@ _NAME = re.compile(r"\.citesight-run-\w+\.lock")  # nothing else is opened, what
 _looking = threading.Lock()  # who looks holds the lock for a moment, which another would take for that of a run
 
 
+@dataclass
+class Lock:
+    """What a run is known to go on by: its path, "" where none can be had. stays: it is let go and left where it is,
+    since it was not written down that the run has ended."""
+
+    path: str
+    stays: bool = False
+
+
 @contextmanager
-def held(folder: Path | None) -> Iterator[str]:
-    """A lock of this process's in the folder, or among the system's temporary files: its path, "" where none can be
-    had."""
+def held(folder: Path | None) -> Iterator[Lock]:
+    """A lock of this process's in the folder, or among the system's temporary files."""
     path = ""
     try:
         handle, path = tempfile.mkstemp(prefix=".citesight-run-", suffix=".lock", dir=folder and folder.absolute())
@@ -37,13 +46,15 @@ def held(folder: Path | None) -> Iterator[str]:
         lock.acquire()
     except (OSError, NotImplementedError):
         remove(path)
-        yield ""
+        yield Lock("")
         return
+    mine = Lock(path)
     try:
-        yield path
+        yield mine
     finally:
         lock.release()
-        remove(path)
+        if not mine.stays:
+            remove(path)
 
 
 def is_lost(run: IngestionRunRow) -> bool:

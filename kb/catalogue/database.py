@@ -22,11 +22,12 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, 
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from common.problems import Problem
+from common.problems import DiskFull, Problem
 from kb.catalogue.rights import why_unwritable
 from kb.catalogue.turns import Turns
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
+_FULL = "The disk is full"
 _BUSY_MS = 30_000
 _CONNECTIONS = 20  # kept open to a server; more are opened while all are in use, which takes as long as many statements
 _MIGRATION_LOCK = 0x6B62  # any number that means "migrating the catalogue" to PostgreSQL
@@ -118,7 +119,8 @@ class Database:
         try:
             yield
         except (SQLAlchemyError, sqlite3.Error) as problem:
-            raise Problem(self._sentence(problem)) from problem
+            sentence = self._sentence(problem)
+            raise (DiskFull if sentence.startswith(_FULL) else Problem)(sentence) from problem
 
     def _sentence(self, problem: Exception) -> str:
         # The driver's own words, first line only: SQLAlchemy's add the statement and its values.
@@ -127,7 +129,7 @@ class Database:
         if "database is locked" in reason:
             return f"The database {self} is busy: another process keeps writing to it; try again later."
         if "is full" in reason or "No space left" in reason:
-            return f"The disk is full: the database {self} cannot grow; free some space and try again."
+            return f"{_FULL}: the database {self} cannot grow; free some space and try again."
         if "readonly" in reason or "read-only" in reason or "unable to open" in reason:
             file = self.url.database if self.dialect == "sqlite" and not self.url.query else None
             if file and (why := why_unwritable(Path(file))):

@@ -22,6 +22,7 @@ from kb.catalogue.catalogue import Catalogue
 from kb.catalogue.tables import CorpusRow, IngestionRunRow, NoteRow, SkipRow
 from kb.records import Note, RunState, Skipped, Source, version_name
 
+STOPPED = "It was stopped."
 ENDED = "The process ended without a word."  # of a run that could not say why itself
 _LAST = 3  # of a run's notes that are shown
 _ALIVE_SECONDS = 20.0  # between two signs of life, also while a source is long silent
@@ -167,10 +168,11 @@ def _say_alive(catalogue: Catalogue, run: Run) -> None:
         )
 
 
-def record_stop(catalogue: Catalogue, run_id: int, problem: BaseException) -> None:
-    """Write down why a run ended early, where that is possible."""
+def record_stop(catalogue: Catalogue, run_id: int, problem: BaseException) -> bool:
+    """Write down why a run ended early; whether that was possible."""
     state = RunState.FAILED if isinstance(problem, Exception) else RunState.INTERRUPTED
     error = f"{problem}" if isinstance(problem, Problem) else f"{type(problem).__name__}: {problem}"
+    error = STOPPED if isinstance(problem, KeyboardInterrupt) else error
     try:
         with catalogue.database.writing() as session:
             session.execute(
@@ -179,4 +181,5 @@ def record_stop(catalogue: Catalogue, run_id: int, problem: BaseException) -> No
                 .values(state=state, finished=datetime.now(UTC), error=error[:1000])
             )
     except Problem:
-        pass  # the database itself is what failed; the first problem is the one to tell
+        return False  # the database itself is what failed; the first problem is the one to tell
+    return True

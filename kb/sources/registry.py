@@ -105,6 +105,9 @@ def source_for(asked: Asked, settings: Mapping[str, str] | None = None) -> Sourc
     under it. Raises Problem with a sentence on what is missing or makes no sense."""
     kind = kind_called(asked.kind)
     source = kind.make(_checked(kind, asked, settings or {}))
+    named_so = KINDS.get(source.name)
+    if kind.fixed is None and named_so is not None and named_so.fixed is not None:
+        raise Problem(f"{source.name} is the name of a collection that the program fetches; choose another name.")
     return replace(source, title=source.name) if asked.values.get("corpus") else source
 
 

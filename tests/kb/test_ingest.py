@@ -164,6 +164,7 @@ def test_control_c_is_an_interruption(catalogue, offered, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         ingest(catalogue, "made-up", tmp_path)
     assert runs(catalogue)["state"] == "interrupted" and runs(catalogue)["new"] == 10
+    assert runs(catalogue)["error"] == "It was stopped."
 
 
 KILLED = """

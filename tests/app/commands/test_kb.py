@@ -12,8 +12,10 @@ import pytest
 
 from app.commands import ingesting
 from app.commands.kb import main
+from app.service import corpus_deletion
+from app.service.opening import check_beginning
 from app.settings import load_settings
-from common.problems import Problem
+from common.problems import DiskFull, Problem
 from hub.wheels import fetch_wheel
 from kb import ingest as ingestion
 from kb.catalogue import Catalogue
@@ -72,6 +74,8 @@ def test_a_path_that_holds_nothing_does_not_take_the_name(command, tmp_path, mon
         (tmp_path / name / ("packed.zip" if name == "empty" else "a.txt")).write_text(name)
     code, _, err = command("ingest", "folder", str(tmp_path / "empty"), "--corpus", "notes")
     assert code == 2 and "holds no file of the kinds" in err and "(1 .zip)" in err
+    with pytest.raises(Problem, match="choose one of made-up, wikipedia-vital, or"):
+        check_beginning(load_settings(data_dir=tmp_path, corpus="nosuch"))
     code, out, _ = command("ingest", "folder", str(tmp_path / "notes"), "--corpus", "notes")
     assert code == 0 and out.startswith("notes: 1 new")
     code, _, err = command("ingest", "folder", str(tmp_path / "others"), "--corpus", "notes")
@@ -82,14 +86,25 @@ def test_delete(command, tmp_path):
     command("ingest", "made-up")
     for folder in ("index/made-up/mini-1", "index/made-up@2/mini-1", "index/other/mini-1", "uploads/made-up"):
         (tmp_path / folder).mkdir(parents=True)
-    code, _, err = command("delete", "made-down")
-    assert code == 2 and err == "error: There is no corpus called 'made-down'; there is: made-up.\n"
+    for asked in (("delete", "made-down"), ("twins", "made-down"), ("runs", "--corpus", "made-down")):
+        code, _, err = command(*asked)
+        assert code == 2 and err == "error: There is no corpus called 'made-down'; there is: made-up.\n"
     code, out, err = command("delete", "made-up")
     assert (code, err) == (0, "") and out.startswith("deleted made-up: 7 documents with 7 passages")
     assert json.loads(command("stats", "--json")[1])["corpora"] == []
     left = [each.name for folder in ("index", "uploads") for each in (tmp_path / folder).iterdir()]
     assert left == ["other"]
     assert command("ingest", "made-up")[1].startswith("made-up: 7 new")
+
+
+def test_delete_says_where_room_is_on_a_full_disk(command, tmp_path, monkeypatch):
+    def full(*_given):
+        raise DiskFull("The disk is full.")
+
+    command("ingest", "made-up")
+    monkeypatch.setattr(corpus_deletion, "delete_all_of", full)
+    code, _, err = command("delete", "made-up")
+    assert code == 2 and "The disk is full. What is in " in err and "can be fetched again" in err
 
 
 def test_delete_waits_for_an_ingestion_to_pause(command, tmp_path, monkeypatch):
@@ -227,4 +242,3 @@ def test_runs_are_shown_with_what_they_skipped(command, monkeypatch):
     assert "notes:\n    a.jsonl: It was read as windows-1252.\n    b.txt: It is  [31mred.\n" in out
     code, out, _ = command("runs", "--json", "--corpus", "made-up")
     assert code == 0 and len(json.loads(out)[0]["skips"]) == 12 and len(json.loads(out)[0]["notes"]) == 2
-    assert command("runs", "--json", "--corpus", "other")[1].strip() == "[]"

@@ -359,7 +359,7 @@ class TestRestart:
         slowly = slow()
         catalogue = Catalogue(f"sqlite:///{tmp_path / 'catalogue.sqlite'}")
         with pytest.raises(KeyboardInterrupt), monkeypatch.context() as patch:
-            patch.setattr(ingestion, "record_stop", lambda *_: None)  # as a killed process records nothing
+            patch.setattr(ingestion, "record_stop", lambda *_: True)  # as a killed process records nothing
             slowly.upto = 12
             slowly.fails = KeyboardInterrupt()
             ingestion.ingest(catalogue, KINDS["slow"].fixed, Path("unused"), request=as_request(Asked("slow")))
@@ -382,7 +382,7 @@ class TestRestart:
         slowly = slow()
         catalogue = Catalogue(tmp_path / "catalogue.sqlite")
         with pytest.raises(KeyboardInterrupt), monkeypatch.context() as patch:
-            patch.setattr(ingestion, "record_stop", lambda *_: None)  # a killed process records nothing
+            patch.setattr(ingestion, "record_stop", lambda *_: True)  # a killed process records nothing
             patch.setattr(alive, "remove", lambda _: None)  # and leaves the lock that nobody holds any more
             slowly.upto, slowly.fails = 12, KeyboardInterrupt()
             ingestion.ingest(catalogue, KINDS["slow"].fixed, Path("unused"), request=as_request(Asked("slow")))
@@ -585,7 +585,7 @@ class TestFolders:
         slow().upto = DOCUMENTS
         ingestion.ingest(ingestions.catalogue, KINDS["slow"].fixed, Path("unused"))
         folder = write(tmp_path / "notes", one="A cherry is red.")
-        told = "There is a corpus called slow already"
+        told = "slow is the name of a collection"
         assert told in refused(ingestions.start, asked("folder", str(folder), "slow"))
         assert told in refused(ingestions.upload, [folder / "one.txt"], "slow", None, None)
         ingestions.start(asked("folder", str(folder), "notes"))

@@ -149,7 +149,7 @@ class TestFetching:
         made = source([record(number) for number in range(7)], stop)
         monkeypatch.setitem(KINDS, "made-up", fixed_collection(made))
         with pytest.raises(KeyboardInterrupt), monkeypatch.context() as patch:
-            patch.setattr(ingestion, "record_stop", lambda *_: None)
+            patch.setattr(ingestion, "record_stop", lambda *_: True)
             patch.setattr(alive, "remove", lambda _: None)
             ingestion.ingest(catalogue, made, Path("unused"))
         fixed_corpora.fetch(catalogue, settings, "made-up", lambda done, total: None)

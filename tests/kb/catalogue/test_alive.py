@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from sqlalchemy import update
 
+from common.problems import DiskFull
 from kb.catalogue import Catalogue, alive
 from kb.catalogue.checking import check, repair
 from kb.catalogue.tables import IngestionRunRow
@@ -84,6 +86,18 @@ def test_a_run_leaves_no_lock_behind(catalogue, tmp_path):
     seen = []
     ingest(catalogue, source([record(1)], lambda _: seen.extend(tmp_path.glob(".citesight-run-*"))), tmp_path)
     assert len(seen) == 1 and not list(tmp_path.glob(".citesight-run-*"))
+
+
+def test_a_run_whose_end_cannot_be_written_down_is_known_to_be_lost_at_once(catalogue, tmp_path, monkeypatch):
+    def full(*_given, **_more):
+        raise DiskFull("The disk is full.")
+
+    with monkeypatch.context() as patch, pytest.raises(DiskFull):
+        stop = lambda _number: patch.setattr(catalogue.database, "writing", full)  # noqa: E731
+        ingest(catalogue, source([record(1)], stop), tmp_path)
+    assert run(catalogue)["state"] == "running" and run(catalogue)["lost"]
+    ingest(catalogue, source([record(1)]), tmp_path)
+    assert not list(tmp_path.glob(".citesight-run-*"))
 
 
 def test_without_a_lock_signs_of_life_count(catalogue, tmp_path, monkeypatch):

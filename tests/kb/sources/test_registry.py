@@ -128,6 +128,7 @@ def test_a_dump(run, tmp_path):
         (["google-search"], "--questions FILE"),
         (["google-search", "--questions", "x"], "CITESIGHT_GOOGLE_KEY"),
         (["m2kr"], "python -m kb ingest m2kr DATASET"),
+        (["folder", ".", "--corpus", "wikipedia-vital"], "name of a collection"),
         (["wikipedia-vital", "--corpus", "x"], "leave --corpus out"),
         (["wikipedia-vital", "--licence", "CC0"], "leave --licence out"),
         (["m2kr", "EVQA", "--language", "en"], "leave --language out"),
