@@ -38,6 +38,9 @@ _SINGLE = re.compile(r"iso8859-\d+|cp(125\d|437|85\d|86\d|874)|koi8-[rut]|mac-[a
 # said in its first line.
 _SHIFTING = ((re.compile(rb"\x1b\$\)C"), "iso2022_kr"), (re.compile(rb"\x1b(?:\$[@AB]|\(J|\$\([CD])"), "iso2022_jp_2"))
 _TYPED = re.compile(rb"[\t\n\r -~]")
+_IN_CHINESE = re.compile(rb"~\{((?:[\x21-\x77][\x21-\x7e])+)~\}")
+_ACCENTED_ALONE = re.compile(r"(?<![^\W\d_])[\u00c0-\u00ff]{3,}(?![^\W\d_])")
+_SIGN_WITHIN = re.compile(r"(?<=[a-z\u00df-\u00ff])[¡£¦±³¶¹¼-¿](?=[a-z\u00df-\u00ff])")
 _ENOUGH = 4  # bytes of other letters than English ones; fewer say nothing
 # Encodings that are a matter of bytes and characters; Python knows others, such as idna, which cost much time.
 _KNOWN = re.compile(
@@ -72,18 +75,21 @@ def encoding_of(data: bytes, declared: Iterable[str] = ()) -> Encoding:
     for mark, name in _MARKS:
         if data.startswith(mark):
             return Encoding(name)
+    if shifting := _shifting(data):
+        return shifting
+    denied = ""  # what is declared, and cannot be
     for name in declared:
         # What is said to be UTF-8 is looked at, since it shows whether it is; and so does what is and says otherwise.
         if known := _known_encoding(name):
             if known == "utf-8" and _is_utf8(data) or _is_utf8_all_the_same(data, known):
                 return Encoding("utf-8")
-            if known != "utf-8":
+            if known == _LIKELY[0] and _is_no_language(data):
+                denied = known
+            elif known != "utf-8":
                 return Encoding(known)
     if b"\0" in data:
         return Encoding(_wide(data))
-    if b"\x1b" in data and (shifting := _shifting(data)):
-        return Encoding(shifting)
-    return Encoding("utf-8") if _is_utf8(data) else _guessed(data)
+    return Encoding("utf-8") if _is_utf8(data) else _guessed(data, denied)
 
 
 def decoded(data: bytes, declared: Iterable[str] = (), strict: bool = True) -> tuple[str, Encoding]:
@@ -164,16 +170,35 @@ def _is_utf8_all_the_same(data: bytes, declared: str) -> bool:
     return sum(map(len, _OTHER.findall(text))) >= (1 if _SINGLE.fullmatch(declared) else _ENOUGH)
 
 
-def _shifting(data: bytes) -> str:
-    """ISO-2022-JP or ISO-2022-KR, where it is; it may end within a character."""
-    for begins, name in _SHIFTING:
+def _shifting(data: bytes) -> Encoding | None:
+    """ISO-2022-JP or ISO-2022-KR, where it is, or HZ, which is a guess; it may end within a character."""
+    for begins, name in _SHIFTING if b"\x1b" in data else ():
         if begins.search(data):
             try:
                 codecs.getincrementaldecoder(name)().decode(data)
-                return name
+                return Encoding(name)
             except UnicodeDecodeError:
                 pass
-    return ""
+    if b"~{" in data and data.isascii():
+        try:
+            codecs.getincrementaldecoder("hz")().decode(data)
+        except UnicodeDecodeError:
+            return None
+        # All that is opened is closed, and holds more than a letter that may be there by chance.
+        pairs = sum(len(each) // 2 for each in _IN_CHINESE.findall(data))
+        if pairs >= _ENOUGH and len(_IN_CHINESE.findall(data)) == data.count(b"~{"):
+            return Encoding("hz", guessed=True)
+    return None
+
+
+def _is_no_language(data: bytes) -> bool:
+    """Whether bytes that say they are of Western Europe are not: words of its accented letters alone, of which it has
+    hardly any, or signs of it within words, where other encodings have letters."""
+    text = data[:SAMPLE].decode(_LIKELY[0], "replace")
+    words = _ACCENTED_ALONE.findall(text)
+    accented = sum(map(str.isalpha, "".join(_OTHER.findall(text))))
+    alone = len(words) >= 3 and 2 * sum(map(len, words)) > accented
+    return alone or len(set(_SIGN_WITHIN.findall(text))) >= 2  # one and the same may stand for an apostrophe
 
 
 def _wide(data: bytes) -> str:
@@ -190,15 +215,17 @@ def _wide(data: bytes) -> str:
     return name
 
 
-def _guessed(data: bytes) -> Encoding:
+def _guessed(data: bytes, denied: str = "") -> Encoding:
+    """The likeliest encoding but the one that is denied. Raises Problem where none is likely."""
     from charset_normalizer import from_bytes  # slow to import, and seldom needed
 
     if sum(byte > 0x7F for byte in data[:_GUESSED_FROM]) < _ENOUGH:
         return Encoding(_LIKELY[0], guessed=True)
     sample = data[:_GUESSED_FROM]
     sample = sample[: sample.rfind(b"\n") + 1] or sample  # whole characters, where there is a line
-    found = from_bytes(sample, cp_isolation=list(_LIKELY), threshold=0.3)
-    likely = [match for match in found if match.encoding in _LIKELY]
+    among = [name for name in _LIKELY if name != denied]
+    found = from_bytes(sample, cp_isolation=among, threshold=0.3)
+    likely = [match for match in found if match.encoding in among]
     if not likely:
         raise Problem("Its encoding is not known; save it as UTF-8.")
     best = min(likely, key=lambda match: (match.chaos, -match.coherence, _LIKELY.index(match.encoding)))

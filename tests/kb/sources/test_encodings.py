@@ -101,6 +101,29 @@ def test_encodings_that_say_themselves_where_letters_begin(text, encoding):
     assert encoding_of(data[:40]) == found
 
 
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [(GREEK, "cp1253"), (RUSSIAN, "koi8_r"), (RUSSIAN, "cp1251"), (POLISH + " Wełna leży tam.", "cp1250"),
+     (POLISH + " Wełna leży tam, mąż też.", "iso8859_2"), ("הנהר זורם דרך העיר העתיקה.", "cp1255"),
+     ("يجري النهر عبر المدينة القديمة.", "cp1256")],
+)  # fmt: skip
+def test_what_cannot_be_of_western_europe_is_guessed_though_it_says_so(text, encoding):
+    said, found = decoded((text + "\n").encode(encoding) * 3, ["iso-8859-1"])
+    assert said == (text + "\n") * 3 and found.guessed
+
+
+@pytest.mark.parametrize("text", [GERMAN, "ÄÖÜ: l¿été, d¿un, où, à", "ÇÃÕ É AÇÃO", "Ýmir, Þór og Óðinn bjó þar, á æð"])
+def test_what_may_be_of_western_europe_is_if_it_says_so(text):
+    assert decoded(text.encode("cp1252"), ["iso-8859-1"]) == (text, Encoding("cp1252"))
+
+
+@pytest.mark.parametrize("declared", ["utf-8", "iso-8859-1"])
+def test_what_shifts_is_read_so_whatever_it_declares(declared):
+    assert decoded(JAPANESE.encode("iso2022_jp"), [declared])[0] == JAPANESE
+    assert decoded(("<p>" + CHINESE).encode("hz"), [declared]) == ("<p>" + CHINESE, Encoding("hz", guessed=True))
+    assert decoded(b"~{abcd~} ~{x~} a~{b}", [declared])[0] == "~{abcd~} ~{x~} a~{b}"
+
+
 def test_escapes_of_a_terminal_are_no_encoding():
     assert decoded("\x1b[31mgrün\x1b[0m".encode())[1] == Encoding("utf-8")
 
