@@ -32,6 +32,7 @@ _FILLERS = frozenset(
 )  # that tell nothing more
 _SHORT = 15  # letters of a line that may stand in others by chance
 _MUCH = 5  # what is beside the text is none where each part of it is less than one of so many parts of the text
+_MOST_CELL = 100  # characters, of a table without heads
 _NEAR = 5  # blocks within which a heading is the one that was found
 _MOST_SEARCHED = 1_000_000_000  # characters, some seconds; then what stands within other lines counts as missing
 
@@ -51,19 +52,19 @@ class _Line:
     beside: bool
 
 
-def put_back(blocks: Sequence[Block], body: Any, grid_in: Callable[[Any], Grid | None]) -> tuple[list[Block], int]:
-    """The blocks that were found in the page, with those of its text that were not; and how many sentences are left out
-    of prose that is no text. grid_in: the table of data that a <table> is, if it is one."""
+def put_back(blocks: Sequence[Block], body: Any, grid_in: Callable[[Any], Grid | None]) -> tuple[list[Block], str]:
+    """The blocks that were found in the page, with those of its text that were not; and a sentence on the prose and the
+    tables that are no text, or "". grid_in: the table of data that a <table> is, if it is one."""
     lines = list(_lines(body, _Found(blocks), grid_in))
     told = [line.element for line in lines if line.place is not None and line.prose]
     if not told:
-        return list(blocks), 0
+        return list(blocks), ""
     missing = [line for line in lines if line.place is None and line.prose and not line.beside]
     parts = _parts(body, told, missing)
     holders = {line.element.getparent() for line in missing if _is_in(parts, line.element)}
     holders -= {around for line in lines if line.place is not None for around in line.element.iterancestors()}
     after: dict[int, list[Block]] = {}
-    cursor, headings, left_out = -1, [], 0
+    cursor, headings, sentences, tables = -1, [], 0, 0
     for line in lines:
         inside = not line.beside and _is_in(parts, line.element)
         if line.level:
@@ -81,11 +82,18 @@ def put_back(blocks: Sequence[Block], body: Any, grid_in: Callable[[Any], Grid |
             headings = []
             after.setdefault(cursor, []).extend((0, each) for each in line.said)
         elif line.prose:
-            left_out += sum(_sentences(each) for each in line.said)
+            tables += line.element.tag == "table"
+            sentences += sum(len(SENTENCE.findall(each)) for each in line.said if isinstance(each, str))
     merged = list(after.get(-1, ()))
     for number, block in enumerate(blocks):
         merged += [block, *after.get(number, ())]
-    return merged, left_out
+    return merged, _told(sentences, tables)
+
+
+def _told(sentences: int, tables: int) -> str:
+    counted = {"sentence": sentences, "table": tables}
+    said = [f"{count:,} {name}{'s' * (count > 1)}" for name, count in counted.items() if count]
+    return f"Left out as standing beside its text: {' and '.join(said)}." if said else ""
 
 
 class _Found:
@@ -142,10 +150,11 @@ def _lines(body: Any, found: _Found, grid_in: Callable[[Any], Grid | None]) -> I
         aside.update((element,) if beside else ())
         if element.getparent() in done or _is_furniture(element):
             done.add(element)
-        elif element.tag == "table" and (grid := grid_in(element)) is not None:
+        elif element.tag == "table" and (table := _table(element, grid_in)):
+            places = [found.place(row, whole=True) for each in table for row in _rows(each)]
+            place = min((place for place in places if place is not None), default=None)
             done.add(element)
-            places = [place for row in _rows(grid) if (place := found.place(row, whole=True)) is not None]
-            yield _Line(element, 0, (grid,), not is_linked(element), min(places, default=None), beside)
+            yield _Line(element, 0, table, not is_linked(element), place, beside)
         elif element not in parting and element.tag not in WITHIN_LINES and (text := said(element)):
             if element.tag in _HEADINGS:
                 yield _Line(element, int(element.tag[1]), (text,), False, None, beside)
@@ -154,6 +163,16 @@ def _lines(body: Any, found: _Found, grid_in: Callable[[Any], Grid | None]) -> I
             missing = _missing(lines_of(element), found) if place is None else ()
             place = place if missing or place is not None else found.cursor
             yield _Line(element, 0, missing or (text,), is_prose(element), place, beside)
+
+
+def _table(element: Any, grid_in: Callable[[Any], Grid | None]) -> tuple[str | Grid, ...]:
+    """A table of data as that; one of short cells without heads as lines, "a | b"; nothing for others."""
+    if (grid := grid_in(element)) is not None:
+        return (grid,)
+    rows = [[text for cell in row if (text := said(cell))] for row in element.iter("tr")]
+    if element.find(".//table") is not None or any(len(cell) > _MOST_CELL for row in rows for cell in row):
+        return ()
+    return tuple(" | ".join(row) for row in rows if len(row) > 1)
 
 
 def _missing(lines: Iterable[str], found: _Found) -> tuple[str, ...]:
@@ -220,7 +239,3 @@ def _are_alike(one: Any, other: Any) -> bool:
 
 def _is_in(parts: set[Any], element: Any) -> bool:
     return element in parts or any(above in parts for above in element.iterancestors())
-
-
-def _sentences(line: str | Grid) -> int:
-    return len(SENTENCE.findall(line)) if isinstance(line, str) else 0

@@ -84,7 +84,7 @@ def html_text(data: bytes, charset: str = "", everything: bool = False) -> HtmlT
         blocks = tuple((0, line) for line in lines_of(body))
     elif everything:
         blocks, left_out = put_back(blocks, body, _grid_in)
-        notes += [f"Prose outside its text is left out: {left_out:,} sentences."] if left_out else []
+        notes += [left_out] if left_out else []
     shown = tuple(among(_once(blocks), pictures))
     return HtmlText(title, language, licence, shown, encoding, " ".join(notes))
 

@@ -7,7 +7,7 @@ import pytest
 from kb.sources.file_text import parse
 
 SAID = [f"In the year {year} the mill of Xanten ground {year - 1700} tons of wheat." for year in range(1800, 1812)]
-TOLD = "Prose outside its text is left out: {} sentences."
+TOLD = "Left out as standing beside its text: 2 sentences and 1 table."
 
 
 def page(inside: str) -> bytes:
@@ -43,8 +43,9 @@ def test_a_section_stays_in_its_place_whatever_it_is_called(name):
 
 @pytest.mark.parametrize("name", ["comments", "author-bio", "newsletter-box"])
 def test_what_is_only_called_furniture_is_left_out_and_counted(name):
-    found = parse("html", page(f"<article>{paragraphs(SAID[:9])}<div class={name}><p>{SAID[9]}</p></div></article>"))
-    assert found.sections[0].text.split("\n") == SAID[:9] and found.notes == (TOLD.format(1),)
+    inside = f"{paragraphs(SAID[9:11])}<table><tr><th>Year</th><th>Tons</th></tr><tr><td>9</td><td>7</td></tr></table>"
+    found = parse("html", page(f"<article>{paragraphs(SAID[:9])}<div class={name}>{inside}</div></article>"))
+    assert found.sections[0].text.split("\n") == SAID[:9] and found.notes == (TOLD,)
 
 
 def test_what_is_there_to_find_one_s_way_is_not_counted():
@@ -55,5 +56,7 @@ def test_what_is_there_to_find_one_s_way_is_not_counted():
 def test_small_tables_of_data_are_all_read():
     table = "<table><tr><th>Year</th><th>Tons</th></tr><tr><td>{}</td><td>77</td></tr></table>"
     tables = "".join(table.format(year) for year in range(1991, 1996))
-    found = lines(f"<article>{paragraphs(SAID[:4])}{tables}{paragraphs(SAID[4:])}</article>")
-    assert found == [*SAID[:4], *(f"Year: {year}; Tons: 77" for year in range(1991, 1996)), *SAID[4:]]
+    plain = "<table><tr><td>Boats</td><td>3</td></tr><tr><td>Men</td><td>30</td></tr></table>"
+    found = lines(f"<article>{paragraphs(SAID[:4])}{tables}{plain}{paragraphs(SAID[4:])}</article>")
+    rows = [*(f"Year: {year}; Tons: 77" for year in range(1991, 1996)), "Boats | 3", "Men | 30"]
+    assert found == [*SAID[:4], *rows, *SAID[4:]]
