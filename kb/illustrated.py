@@ -15,6 +15,7 @@ from kb.pictures import Pictures
 from kb.records import DocumentRecord, GivenPicture, Item, Note
 
 MOST_KEPT = 64  # pictures of a document
+MOST_REASONS = 3  # why pictures of a document are not taken, that are told
 MOST_BESIDE = 4  # pictures that stand beside a passage
 MOST_PASSAGES = 16  # beside which a picture stands
 
@@ -30,10 +31,19 @@ def illustrated(given: Iterable[Item], pictures: Pictures) -> Iterator[Item]:
         if faults:
             of = len(record.pictures)
             some = f"{len(faults)} of its {of} pictures" if of > 1 else "Its picture"
-            yield Note(shown(record.title or record.key, 400), f"{some} cannot be taken: {faults[0]}")
+            yield Note(shown(record.title or record.key, 400), f"{some} cannot be taken: {_told(faults)}")
 
 
-def _with_kept(record: DocumentRecord, pictures: Pictures) -> tuple[DocumentRecord, list[str]]:
+def _told(faults: Sequence[tuple[str, str]]) -> str:
+    """The reasons why pictures are not taken, each once and with the first picture it holds for."""
+    first: dict[str, str] = {}
+    for name, why in faults:
+        first.setdefault(why, name)
+    return " ".join(f"{name}: {why}" for why, name in list(first.items())[:MOST_REASONS])
+
+
+def _with_kept(record: DocumentRecord, pictures: Pictures) -> tuple[DocumentRecord, list[tuple[str, str]]]:
+    """The document with its pictures, and those that cannot be kept by name, with the reason."""
     found, faults, kept = [], [], 0
     for picture in record.pictures:
         if picture.read is not None:
@@ -43,7 +53,7 @@ def _with_kept(record: DocumentRecord, pictures: Pictures) -> tuple[DocumentReco
                 picture = _kept(picture, pictures)
                 kept += 1
             except Problem as problem:
-                faults.append(f"{shown(picture.name)}: {problem}")
+                faults.append((shown(picture.name), str(problem)))
         found.append(picture)
     return replace(record, pictures=tuple(found)), faults
 

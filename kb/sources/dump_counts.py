@@ -38,18 +38,24 @@ def add(counts: Counter[str], some: Counter[str]) -> None:
 def told(counts: Counter[str]) -> Iterator[str]:
     if counts[REDIRECTS] or counts[LISTS]:
         yield (
-            f"No articles of their own: {counts[REDIRECTS]:,} redirects to others, and {counts[LISTS]:,} pages that "
-            "list what a name may mean."
+            f"No articles of their own: {_number(counts[REDIRECTS], 'redirect')} to others, and "
+            f"{_number(counts[LISTS], 'list')} of what a name may mean."
         )
     names = Counter({name: number for name, number in counts.items() if name.startswith(("{{", "<"))})
     if names:
         most = ", ".join(f"{name} {number:,}" for name, number in names.most_common(_TOLD_NAMES))
         yield (
-            f"{names.total():,} sentences, parts in brackets and values in tables are left out, since it is not known "
-            f"what a template or formula in them says: {most}{', and others' if len(names) > _TOLD_NAMES else ''}."
+            f"Of {_number(names.total(), 'sentence')}, parts in brackets and values in tables it is not known what a "
+            f"template or formula says, so that they are left out: {most}"
+            f"{', and others' if len(names) > _TOLD_NAMES else ''}."
         )
     if counts[ROWS]:
-        yield f"{counts[ROWS]:,} rows of tables are left out, of long tables and of articles with many."
+        are = "is" if counts[ROWS] == 1 else "are"
+        yield f"{_number(counts[ROWS], 'row')} of tables {are} left out, of long tables and of articles with many."
+
+
+def _number(count: int, word: str) -> str:
+    return f"{count:,} {word}" + "s" * (count != 1)
 
 
 class Seen:

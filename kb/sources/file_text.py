@@ -26,6 +26,10 @@ MEMORY = 4 << 30  # bytes of addresses
 MOST_CHARACTERS = 5_000_000  # of a document's text
 
 _BETWEEN_RULES = re.compile(r"\A---[ \t]*\n(.*?\n)?(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
+_TOML = re.compile(r"\A\+\+\+[ \t]*\n((?:(?!\+\+\+).*\n)*)\+\+\+[ \t]*(?:\n|\Z)")
+_TOML_TITLE = re.compile(r"^title[ \t]*=[ \t]*(\"[^\"\n]*\"|'[^'\n]*')", re.MULTILINE)
+_TOML_KEY = re.compile(r"[\w.\"'-]+[ \t]*=[ \t]*\S", re.MULTILINE)
+_FOOTNOTE = re.compile(r"\[\^[^\]\s]{1,40}\]:?")  # a mark of one, and what begins it
 _YAML_KEY = re.compile(r"""(["']?)[\w.-]+\1[ \t]*:(?:[ \t].*)?""")
 _YAML_MORE = re.compile(r"#.*|[ \t].*|-[ \t].*|[\])}].*|")  # a comment, or more of a key's value
 _RAISED_TAG = re.compile(r"</?su[pb]\b[^<>]*>", re.IGNORECASE)
@@ -105,6 +109,9 @@ def _markdown(data: bytes) -> Parsed:
             title = clean_text(named[1]).strip("\"'") if named else ""
         else:  # text; with the rule below it, it would be a heading
             text = f"{said}\n{text}"
+    elif (front := _TOML.match(text)) and _TOML_KEY.match(front[1].lstrip()):
+        text, named = text[front.end() :], _TOML_TITLE.search(front[1])
+        title = clean_text(named[1][1:-1]) if named else ""
     blocks: list[tuple[int, str | Grid | Shown]] = []
     level, rows = 0, None
     for token in MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text):
@@ -129,7 +136,9 @@ def _markdown(data: bytes) -> Parsed:
             images = [child for child in children if child.type == "image"]
             blocks += ((0, Shown(str(each.attrs["src"]), clean_text(each.content))) for each in images)
             said = "".join(
-                child.content
+                _FOOTNOTE.sub("", child.content)
+                if child.type == "text"
+                else child.content
                 if child.type in ("text", "code_inline", "image") or _raises(child)
                 else " " * (child.type.endswith("break") or _breaks(child))
                 for child in children

@@ -155,9 +155,14 @@ class TestBesidePassages:
         assert (report.added, report.skipped, report.noted) == (2, 0, 2)
         assert [each.name for each in catalogue.passages_of("gems:doc_1")[0].pictures] == ["c"]
         assert [each.name for each in catalogue.documents(["gems:doc_1"])[0].pictures] == ["a", "b", "c", "only named"]
-        assert [each["said"] for each in catalogue.runs("gems")[0]["notes"]] == [
-            "2 of its 4 pictures cannot be taken: a: It is gone.", "Its picture cannot be taken: d: Gone too.",
-        ]  # fmt: skip
+        two, one = (each["said"] for each in catalogue.runs("gems")[0]["notes"])
+        assert two.startswith("2 of its 4 pictures cannot be taken: a: It is gone. b: This is not a photo")
+        assert one == "Its picture cannot be taken: d: Gone too."
+
+    def test_each_reason_is_told_once_and_three_at_most(self, catalogue, pictures):
+        brought(catalogue, pictures, with_pictures(*(given(f"{n}", f"Reason {n // 2}.") for n in range(9))))
+        [note] = catalogue.runs("gems")[0]["notes"]
+        assert note["said"] == "9 of its 9 pictures cannot be taken: 0: Reason 0. 2: Reason 1. 4: Reason 2."
 
     def test_names_alone_where_nothing_keeps_pictures(self, catalogue):
         brought(catalogue, None, with_pictures(given("a", "nobody reads it")))

@@ -150,7 +150,8 @@ def _title(document: PDFDocument) -> str:
     except Exception:  # a broken title is none
         return ""
     # Programs that print to PDF put the name of a file there.
-    unfit = _FILE_NAME.search(title) or title.lower() in ("untitled", "title") or LOST in title
+    none = title.lower().strip("()[]") in ("untitled", "title", "anonymous")
+    unfit = _FILE_NAME.search(title) or none or LOST in title
     return "" if unfit else title[:MOST_TITLE]
 
 

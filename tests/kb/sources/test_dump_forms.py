@@ -90,7 +90,7 @@ def test_what_is_left_out_is_told_at_the_end(tmp_path, processes):
     assert [isinstance(item, DocumentRecord) for item in items] == [True, True, False, False, False]
     assert [item.where for item in items[2:]] == ["made-up.xml"] * 3
     said = [item.said for item in items[2:] if isinstance(item, Note)]
-    assert "1 redirects" in said[0] and "1 sentences" in said[1] and "{{far}} 1." in said[1] and "2 rows" in said[2]
+    assert "1 redirect " in said[0] and "1 sentence," in said[1] and "{{far}} 1." in said[1] and "2 rows" in said[2]
     assert items[0].sections[0].text == "A mill."
 
 

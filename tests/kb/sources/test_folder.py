@@ -263,6 +263,9 @@ def test_web_pages_in_other_encodings_and_small_ones():
         ("---\n# Cats\n\nPurr.\n---\nRest.", "Cats", "Purr.\nRest."),
         ("---\n- one\n- two\n---\nRest.", "", "one\ntwo\nRest."),
         ("---\n---\nRest.", "", "Rest."),
+        ('+++\ntitle = "Cats"\n[extra]\nof = 1\n+++\nRest.', "Cats", "Rest."),
+        ("+++\nProse, of more.\n+++\nRest.", "", "+++ Prose, of more. +++ Rest."),
+        ("It is big[^1], `a[^1]`.\n\n[^1]: So says Olm.", "", "It is big, a[^1].\nSo says Olm."),
         ("---\n# of: a program\ntitle: Cats\ntags:\n- a\nabout: >\n  long\n\nof: [a,\n]\n---\nRest.", "Cats", "Rest."),
     ],
 )  # fmt: skip

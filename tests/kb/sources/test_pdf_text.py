@@ -78,7 +78,8 @@ def test_what_is_encrypted_opens_where_it_has_no_password(algorithm):
 
 def test_titles_that_are_none():
     assert parse("pdf", pdf("text", title="Microsoft Word - report.docx")).title == ""
-    assert parse("pdf", pdf("text", title="Untitled")).title == ""
+    for title in ("Untitled", "(anonymous)", "untitled"):
+        assert parse("pdf", pdf("text", title=title)).title == ""
     assert parse("pdf", pdf("text", title="\ufeffÜber uns")).title == "Über uns"
 
 

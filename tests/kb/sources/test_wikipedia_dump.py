@@ -92,7 +92,7 @@ def test_other_pages_are_no_documents(tmp_path):
     documents = list(read_dump(written(tmp_path, dump_head() + body + END), 1))
     assert keys(documents) == ["5", "skipped", "skipped"]
     assert "page 'Nothing'" in documents[1].where and "no text" in documents[1].why
-    assert documents[2].where == "made-up.xml" and "2 redirects" in documents[2].said and "1 pages" in documents[2].said
+    assert documents[2].where == "made-up.xml" and "2 redirects" in documents[2].said and "1 list " in documents[2].said
 
 
 def test_every_form_of_the_file_gives_the_same(tmp_path):
