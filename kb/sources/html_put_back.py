@@ -31,6 +31,7 @@ _FILLERS = frozenset(
     "main news note panel popular post posts profile section site story stories text title top wp wrap wrapper".split()
 )  # that tell nothing more
 _SHORT = 15  # letters of a line that may stand in others by chance
+_SHORT_ROW = 10  # and of a row of a table
 _MUCH = 5  # what is beside the text is none where each part of it is less than one of so many parts of the text
 _MOST_CELL = 100  # characters, of a table without heads
 _NEAR = 5  # blocks within which a heading is the one that was found
@@ -151,7 +152,7 @@ def _lines(body: Any, found: _Found, grid_in: Callable[[Any], Grid | None]) -> I
         if element.getparent() in done or _is_furniture(element):
             done.add(element)
         elif element.tag == "table" and (table := _table(element, grid_in)):
-            places = [found.place(row, whole=True) for each in table for row in _rows(each)]
+            places = [found.place(row, whole=len(_key(row)) < _SHORT_ROW) for each in table for row in _rows(each)]
             place = min((place for place in places if place is not None), default=None)
             done.add(element)
             yield _Line(element, 0, table, not is_linked(element), place, beside)

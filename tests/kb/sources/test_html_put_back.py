@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from kb.sources.file_text import parse
+from kb.sources.html_put_back import put_back
+from kb.sources.html_tree import fragment_tree
+from kb.sources.tables import Grid
 
 SAID = [f"In the year {year} the mill of Xanten ground {year - 1700} tons of wheat." for year in range(1800, 1812)]
 TOLD = "Left out as standing beside its text: 2 sentences and 1 table."
@@ -60,3 +63,9 @@ def test_small_tables_of_data_are_all_read():
     found = lines(f"<article>{paragraphs(SAID[:4])}{tables}{plain}{paragraphs(SAID[4:])}</article>")
     rows = [*(f"Year: {year}; Tons: 77" for year in range(1991, 1996)), "Boats | 3", "Men | 30"]
     assert found == [*SAID[:4], *rows, *SAID[4:]]
+
+
+def test_a_table_that_was_found_within_a_line_is_not_left_out():
+    body = fragment_tree(f"<p>{SAID[0]}</p><table><tr><th>Built</th><td>in 1811 at Xanten</td></tr></table>")
+    found = [(0, f"{SAID[0]} Built in 1811 at Xanten")]
+    assert put_back(found, body, lambda table: Grid("", (), [("Built", "in 1811 at Xanten")])) == (found, "")
