@@ -80,7 +80,7 @@ def test_formulas_in_cells_headings_and_facts():
 
 
 def test_the_record_tells_formulas_beside_templates():
-    assert next(told(Counter({template("<math>"): 3}))).endswith("says: <math> 3.")
+    assert next(told(Counter({template("<math>"): 3}))).endswith("says, so that they are left out: <math> 3.")
 
 
 @pytest.mark.parametrize("unit", ["^", "_", "{", "\\frac", "x²", "\\sqrt", "- ", "\\text{", "(", "\\,"])
