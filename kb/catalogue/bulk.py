@@ -1,13 +1,26 @@
-"""Many rows into a table at once, each database in its fastest way. Knows nothing of what the rows are."""
+"""Many rows into a table at once, each database in its fastest way; many values of a query some at a time.
+
+Knows nothing of what the rows are.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
 from sqlalchemy import Table, insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
+
+_AT_ONCE = 500  # values that a statement names; databases take no more than so many
+
+T = TypeVar("T")
+
+
+def at_once(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """The values, as many at a time as a statement may name."""
+    for start in range(0, len(values), _AT_ONCE):
+        yield values[start : start + _AT_ONCE]
 
 
 def insert_many(session: Session, table: Table, rows: Sequence[dict[str, Any]]) -> None:

@@ -21,6 +21,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 from common.passage import Passage, Picture
 from kb.catalogue import text_search
 from kb.catalogue.alive import is_lost
+from kb.catalogue.bulk import at_once
 from kb.catalogue.database import Database
 from kb.catalogue.tables import (
     CorpusRow,
@@ -33,8 +34,6 @@ from kb.catalogue.tables import (
     TwinRow,
 )
 from kb.records import CorpusInfo, Document, RunState, TextHit
-
-_IDS_AT_ONCE = 500
 
 
 class Catalogue:
@@ -85,8 +84,7 @@ class Catalogue:
         found: dict[str, Passage] = {}
         wanted = list(dict.fromkeys(ids))
         with self.database.reading() as session:
-            for start in range(0, len(wanted), _IDS_AT_ONCE):
-                names = wanted[start : start + _IDS_AT_ONCE]
+            for names in at_once(wanted):
                 for passage in _read(session, _passages().where(PassageRow.name.in_(names))):
                     found[passage.id] = passage
         return [found[name] for name in ids if name in found]
@@ -96,8 +94,7 @@ class Catalogue:
         found: dict[str, Document] = {}
         wanted = list(dict.fromkeys(ids))
         with self.database.reading() as session:
-            for start in range(0, len(wanted), _IDS_AT_ONCE):
-                names = wanted[start : start + _IDS_AT_ONCE]
+            for names in at_once(wanted):
                 chosen = select(DocumentRow, CorpusRow.called).join(DocumentRow.corpus)
                 for document in _read_documents(session, chosen.where(DocumentRow.name.in_(names))):
                     found[document.id] = document
@@ -177,8 +174,8 @@ class Catalogue:
         )
         wanted = list(dict.fromkeys(titles))
         with self.database.reading() as session:
-            for start in range(0, len(wanted), _IDS_AT_ONCE):
-                theirs = chosen.where(DocumentRow.title.in_(wanted[start : start + _IDS_AT_ONCE])).limit(limit)
+            for some in at_once(wanted):
+                theirs = chosen.where(DocumentRow.title.in_(some)).limit(limit)
                 for passage, title in session.execute(theirs):
                     found.setdefault(title, []).append(passage)
         return found
@@ -209,8 +206,7 @@ class Catalogue:
             .order_by(TwinRow.similarity.desc(), later.id)
         )
         with self.database.reading() as session:
-            for start in range(0, len(ids), _IDS_AT_ONCE):
-                names = list(ids[start : start + _IDS_AT_ONCE])
+            for names in at_once(list(ids)):
                 for one, other, similarity in session.execute(pairs.where(later.name.in_(names))):
                     found.setdefault(one, []).append((other, similarity))
                 for one, other, similarity in session.execute(pairs.where(first.name.in_(names))):
@@ -332,9 +328,8 @@ def _read_documents(session: Session, chosen: Select[tuple[DocumentRow, str]]) -
 def _pictures(session: Session, documents: Collection[int]) -> dict[int, list[Picture]]:
     """The pictures of documents by their numbers, in order."""
     found: dict[int, list[Picture]] = {}
-    numbers = sorted(documents)
-    for start in range(0, len(numbers), _IDS_AT_ONCE):
-        theirs = select(PictureRow).where(PictureRow.document_id.in_(numbers[start : start + _IDS_AT_ONCE]))
+    for numbers in at_once(sorted(documents)):
+        theirs = select(PictureRow).where(PictureRow.document_id.in_(numbers))
         for row in session.scalars(theirs.order_by(PictureRow.document_id, PictureRow.position)):
             picture = Picture(**{each.name: getattr(row, each.name) for each in fields(Picture)})
             found.setdefault(row.document_id, []).append(picture)

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from common.problems import Problem
 from kb.catalogue.alive import is_lost
+from kb.catalogue.bulk import at_once
 from kb.catalogue.catalogue import Catalogue
 from kb.catalogue.ingestion_runs import end
 from kb.catalogue.spaceless import spelt
@@ -23,7 +24,6 @@ from kb.records import RunState, passage_hash
 
 _SHOWN = 3  # things named of those that are wrong
 _AT_ONCE = 5_000  # passages read at a time
-_CHANGED_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -137,8 +137,7 @@ def _passages(catalogue: Catalogue) -> _Found:
             .where(PassageRow.__table__.c.id == bindparam("number"))
             .values({name: bindparam(f"new_{name}") for name in fresh})
         )
-        for start in range(0, len(changed), _CHANGED_AT_ONCE):
-            some = changed[start : start + _CHANGED_AT_ONCE]
+        for some in at_once(changed):
             rows = [{"number": each["number"], **{f"new_{name}": each[name] for name in fresh}} for each in some]
             with catalogue.database.writing() as session:
                 session.execute(change, rows)
@@ -286,10 +285,8 @@ def _rows(catalogue: Catalogue, chosen) -> Iterator[tuple]:
 
 def _ask_for(catalogue: Catalogue, documents: Sequence[int] | set[int]) -> None:
     """Have the next ingestion write these documents anew, whatever they were."""
-    numbers = sorted(documents)
-    for start in range(0, len(numbers), _CHANGED_AT_ONCE):
+    for some in at_once(sorted(documents)):
         with catalogue.database.writing() as session:
-            some = numbers[start : start + _CHANGED_AT_ONCE]
             session.execute(update(DocumentRow).where(DocumentRow.id.in_(some)).values(content_hash=""))
 
 

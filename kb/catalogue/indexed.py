@@ -12,11 +12,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from sqlalchemy import Delete, delete, func, or_, select
 
-from kb.catalogue.bulk import insert_many
+from kb.catalogue.bulk import at_once, insert_many
 from kb.catalogue.catalogue import Catalogue
 from kb.catalogue.tables import IndexedRow, IndexRow, PassageRow
 
-_AT_ONCE = 500
 _READ_AT_ONCE = 5_000
 
 
@@ -55,7 +54,7 @@ class IndexRecord:
         """The content hash of each of these that is remembered."""
         found: dict[str, str] = {}
         with self._database.reading() as session:
-            for some in _parts(ids):
+            for some in at_once(ids):
                 theirs = (
                     select(IndexedRow.passage, IndexedRow.content_hash)
                     .join(IndexRow, IndexRow.id == IndexedRow.index_id)
@@ -89,7 +88,7 @@ class IndexRecord:
                 session.flush()
                 number = row.id
             ids = [passage for passage, _ in passages]
-            for some in _parts(ids):
+            for some in at_once(ids):
                 session.execute(_of(number, some))
             rows = [{"index_id": number, "passage": p, "content_hash": h} for p, h in passages]
             insert_many(session, IndexedRow.__table__, rows)
@@ -98,7 +97,7 @@ class IndexRecord:
         """That the index keeps these; it may go on keeping them."""
         with self._database.writing() as session:
             number = session.scalar(select(IndexRow.id).where(IndexRow.name == self.name))
-            for some in _parts(list(ids)) if number is not None else ():
+            for some in at_once(list(ids)) if number is not None else ():
                 session.execute(_of(number, some))
 
     def forget_all(self) -> None:
@@ -112,11 +111,6 @@ def records(catalogue: Catalogue) -> list[IndexRecord]:
     with catalogue.database.reading() as session:
         found = session.execute(select(IndexRow.name, IndexRow.corpus).order_by(IndexRow.name))
         return [IndexRecord(catalogue, name, corpus) for name, corpus in found]
-
-
-def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(ids), _AT_ONCE):
-        yield ids[start : start + _AT_ONCE]
 
 
 def _of(number: int, ids: Sequence[str]) -> Delete:

@@ -11,6 +11,7 @@ from sqlalchemy import select, update
 
 from common.problems import Problem
 from kb.catalogue.alive import is_lost
+from kb.catalogue.bulk import at_once
 from kb.catalogue.catalogue import Catalogue
 from kb.catalogue.checking import Fault
 from kb.catalogue.tables import DocumentRow, IngestionRunRow, PassageRow, PictureRow
@@ -23,41 +24,48 @@ _AT_ONCE = 500
 def remove_unnamed(catalogue: Catalogue, pictures: Pictures) -> int:
     """Remove the files of pictures that no document has any more; how many there were. None while a run goes on, which
     may be about to name one. Raises Problem."""
-    removed = 0
+    unnamed = _unnamed(catalogue, pictures)
     try:
-        for content_hash in () if _is_written(catalogue) else _unnamed(catalogue, pictures):
+        for content_hash in unnamed:
             pictures.remove(content_hash)
-            removed += 1
     except OSError as problem:
         raise Problem(f"A picture cannot be removed ({problem.strerror or problem}).") from None
-    return removed
+    return len(unnamed)
 
 
 def check_pictures(catalogue: Catalogue, pictures: Pictures) -> list[Fault]:
     """What is wrong with the files of pictures. Raises Problem when the database fails."""
+    return _faults(_lost(catalogue, pictures), _unnamed(catalogue, pictures))
+
+
+def repair_pictures(catalogue: Catalogue, pictures: Pictures) -> list[Fault]:
+    """Mend what check_pictures finds, and say what that was. Raises Problem."""
+    lost = _lost(catalogue, pictures)
+    faults = _faults(lost, _unnamed(catalogue, pictures))
+    for some in at_once(lost):
+        _forget(catalogue, some)
+    if faults:
+        remove_unnamed(catalogue, pictures)  # and what is left of those that are lost, which nobody names now
+    return faults
+
+
+def _faults(lost: Sequence[str], unnamed: Sequence[str]) -> list[Fault]:
     faults = []
-    if lost := sum(not pictures.has(each) for each in _named(catalogue)):
+    if lost:
         faults.append(
             Fault(
-                f"{lost:,} pictures of documents are not there.",
+                f"{len(lost):,} pictures of documents are not there.",
                 "Their passages are indexed anew without them; ingesting again brings them back.",
             )
         )
-    unnamed = [] if _is_written(catalogue) else _unnamed(catalogue, pictures)
     if unnamed:
         faults.append(Fault(f"{len(unnamed):,} pictures are kept that no document has.", "They are removed."))
     return faults
 
 
-def repair_pictures(catalogue: Catalogue, pictures: Pictures) -> list[Fault]:
-    """Mend what check_pictures finds, and say what that was. Raises Problem."""
-    faults = check_pictures(catalogue, pictures)
-    if faults:
-        lost = [each for each in _named(catalogue) if not pictures.has(each)]
-        for some in _parts(lost):
-            _forget(catalogue, some)
-        remove_unnamed(catalogue, pictures)
-    return faults
+def _lost(catalogue: Catalogue, pictures: Pictures) -> list[str]:
+    """Pictures that documents have and that are not there, by hash."""
+    return [each for each in _named(catalogue) if not pictures.has(each)]
 
 
 def _named(catalogue: Catalogue) -> Iterator[str]:
@@ -74,8 +82,11 @@ def _named(catalogue: Catalogue) -> Iterator[str]:
 
 
 def _unnamed(catalogue: Catalogue, pictures: Pictures) -> list[str]:
+    """Pictures that are there and that no document has, by hash; none while a run goes on."""
     found: list[str] = []
-    for some in _parts(list(pictures.hashes())):
+    if _is_written(catalogue):
+        return found
+    for some in at_once(list(pictures.hashes())):
         named = select(PictureRow.content_hash).where(PictureRow.content_hash.in_(some))
         with catalogue.database.reading() as session:
             there = set(session.scalars(named))
@@ -94,7 +105,7 @@ def _forget(catalogue: Catalogue, lost: Collection[str]) -> None:
     with catalogue.database.writing() as session:
         theirs = select(PictureRow.document_id).where(PictureRow.content_hash.in_(lost)).distinct()
         documents = session.scalars(theirs).all()
-        for some in _parts(documents):
+        for some in at_once(documents):
             for passage in session.scalars(select(PassageRow).where(PassageRow.document_id.in_(some))):
                 left = [each for each in passage.pictures.splitlines() if each not in lost]
                 passage.pictures = "\n".join(left)
@@ -102,8 +113,3 @@ def _forget(catalogue: Catalogue, lost: Collection[str]) -> None:
             session.execute(update(DocumentRow).where(DocumentRow.id.in_(some)).values(content_hash=""))
         gone = {"content_hash": "", "width": 0, "height": 0}
         session.execute(update(PictureRow).where(PictureRow.content_hash.in_(lost)).values(gone))
-
-
-def _parts(things: Sequence) -> Iterator[Sequence]:
-    for start in range(0, len(things), _AT_ONCE):
-        yield things[start : start + _AT_ONCE]

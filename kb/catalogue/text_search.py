@@ -15,7 +15,7 @@ from functools import reduce
 from sqlalchemy import ColumnElement, Select, bindparam, case, delete, func, literal_column, or_, select, text
 from sqlalchemy.orm import Session
 
-from kb.catalogue.bulk import insert_many
+from kb.catalogue.bulk import at_once, insert_many
 from kb.catalogue.spaceless import parts, spelt, term
 from kb.catalogue.tables import Base, PairsRow, PassageRow
 from kb.records import clean_text
@@ -26,7 +26,6 @@ _MOST_CHARACTERS = 10_000
 _BETWEEN = frozenset('/|\\:;,()[]{}<>"')
 _CLINGING = re.compile(r"^[cdjlmnst]['’](?=\w)|(?<=\w)['’]s$", re.IGNORECASE)  # l'homme, keeper's
 _TITLE_WEIGHT = 4.0
-_NAMES_AT_ONCE = 500
 
 Scores = Select[tuple[int, float]]  # passage ids and their scores, not yet ordered
 
@@ -59,10 +58,8 @@ def learn_pairs(session: Session, passages: Iterable[tuple[str, str, str]]) -> N
     """Have these passages, (name, title, text), which are written but not learnt yet, found also where they are in a
     writing without spaces."""
     found = {name: pairs for name, title, said in passages if (pairs := spelt(title, said))}
-    names = list(found)
-    for start in range(0, len(names), _NAMES_AT_ONCE):
-        some = PassageRow.name.in_(names[start : start + _NAMES_AT_ONCE])
-        rows = session.execute(select(PassageRow.id, PassageRow.name).where(some)).all()
+    for names in at_once(list(found)):
+        rows = session.execute(select(PassageRow.id, PassageRow.name).where(PassageRow.name.in_(names))).all()
         values = [{"passage_id": number, "title": found[name][0], "text": found[name][1]} for number, name in rows]
         insert_many(session, PairsRow.__table__, values)
 
