@@ -185,8 +185,8 @@ def _shifting(data: bytes) -> Encoding | None:
         except UnicodeDecodeError:
             return None
         # All that is opened is closed, and holds more than a letter that may be there by chance.
-        pairs = sum(len(each) // 2 for each in _IN_CHINESE.findall(data))
-        if pairs >= _ENOUGH and len(_IN_CHINESE.findall(data)) == data.count(b"~{"):
+        pieces = _IN_CHINESE.findall(data)
+        if sum(len(each) // 2 for each in pieces) >= _ENOUGH and len(pieces) == data.count(b"~{"):
             return Encoding("hz", guessed=True)
     return None
 

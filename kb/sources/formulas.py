@@ -11,7 +11,7 @@ import html
 import re
 import unicodedata
 
-from kb.sources.exponents import raised
+from kb.sources.exponents import lowered, raised
 
 MAX_SOURCE = 400  # characters
 MAX_TEXT = 150
@@ -60,7 +60,6 @@ _THIN = "\x01"  # a thin space, which is none between digits
 _SPACES = frozenset("; : quad qquad thinspace enspace".split() + [" ", "\n"])
 _ACCENTS = {"hat": "\u0302", "bar": "\u0304", "dot": "\u0307", "ddot": "\u0308", "tilde": "\u0303", "vec": "\u20d7"}
 _DOUBLE = dict(zip("RNZQCPHF", "ℝℕℤℚℂℙℍ𝔽", strict=True))
-_LOW = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _FRACTION = "\0"  # on both sides of one
 _BRACKETS = re.compile(r"[\[\]{}] ?[\[\]{}]")  # would be taken for marks of wikitext
 _GROUPED = re.compile(rf"(?<=\d){_THIN}(?=\d)")  # 299 792 458
@@ -137,8 +136,10 @@ class _Reader:
         return _put_together(said)
 
     def _piece(self, token: str, depth: int) -> str:
-        if token == "{" and self._tex.startswith(",}", self._place):
-            return self._next() + self._next()[:0]
+        if token == "{" and self._tex.startswith(",}", self._place):  # a comma without a space after it
+            comma = self._next()
+            self._next()
+            return comma
         if token == "{":
             return self.sequence("}", depth + 1)
         if token.isspace():
@@ -212,7 +213,7 @@ class _Reader:
         said = "".join(self._argument(depth).split())
         if mark == "_":
             if said.isdecimal():
-                return said.translate(_LOW)
+                return lowered(said)
             return f"_{said}" if said.isalnum() or len(said) == 1 else f"_({said})"
         if said in ("°", "′", "*", "†"):
             return said

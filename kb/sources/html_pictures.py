@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from kb.records import clean_text
+from kb.sources.html_tree import HEADINGS
 from kb.sources.outline import MOST_TITLE, Shown
 from kb.sources.tables import Grid
 
-_HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _ASIDE = frozenset({"nav", "header", "footer", "aside", "button", "form"})
 _CONTENT = frozenset({"article", "main", "figure"})  # where a picture belongs to the text, under no heading too
 _SMALL = 64  # pixels that a side is said to have
@@ -28,7 +28,7 @@ def pictures_in(tree: Any) -> list[tuple[str, Shown]]:
     titles = tree.findall(".//h1")
     title = titles[0] if len(titles) == 1 else None  # over the whole page
     over = None
-    for element in tree.iter(*_HEADINGS, "img"):
+    for element in tree.iter(*HEADINGS, "img"):
         if element.tag != "img":
             over = element
         elif len(found) < _MOST and (shown := _shown(element, over is not None)) is not None:

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from kb.sources.html_tables import lines_of
-from kb.sources.html_tree import SENTENCE, WITHIN_LINES, is_linked, is_prose, said
+from kb.sources.html_tree import HEADINGS, SENTENCE, WITHIN_LINES, is_linked, is_prose, said
 from kb.sources.tables import Grid
 
-_HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _FURNITURE = frozenset(("aside", "button", "fieldset", "footer", "form", "header", "nav"))
 _ROLES = frozenset("alert alertdialog banner complementary contentinfo dialog menu navigation search".split())
 _NAMES = frozenset(
@@ -157,7 +156,7 @@ def _lines(body: Any, found: _Found, grid_in: Callable[[Any], Grid | None]) -> I
             done.add(element)
             yield _Line(element, 0, table, not is_linked(element), place, beside)
         elif element not in parting and element.tag not in WITHIN_LINES and (text := said(element)):
-            if element.tag in _HEADINGS:
+            if element.tag in HEADINGS:
                 yield _Line(element, int(element.tag[1]), (text,), False, None, beside)
                 continue
             place = found.place(text)

@@ -26,8 +26,8 @@ _OF_WORDS = (
 ).split()
 _OF_USE = ("button", "label", "meter", "output", "progress", "time")  # as well as words
 WITHIN_LINES = frozenset((*_OF_WORDS, *_OF_USE, *"a code del img input q s span strike".split()))
-_HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
-_LINES = frozenset(("a", "caption", "dd", "dt", "li", "p", "pre", "q", "span", "td", "th", *_HEADINGS))
+HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
+_LINES = frozenset(("a", "caption", "dd", "dt", "li", "p", "pre", "q", "span", "td", "th", *HEADINGS))
 _ITEMS = ("dd", "dt", "li", "td", "th")
 _FORMS = ("aside", "dialog", "fieldset", "form")  # which may hold what is said as well as what is for use
 _HOLDERS = frozenset(
@@ -97,7 +97,7 @@ def make_plain(tree: Any) -> None:
 
 def _known_as(element: Any) -> str:
     """What stands over the hidden part of <details> is a heading, unless it is prose or holds one."""
-    if element.tag == "summary" and next(element.iter(*_HEADINGS), None) is None and not is_prose(element):
+    if element.tag == "summary" and next(element.iter(*HEADINGS), None) is None and not is_prose(element):
         return "h6"
     return "ul" if element.tag == "menu" else "section"
 
@@ -127,7 +127,7 @@ def _make_shallow(body: Any) -> None:
         if event == "end" and depth > MAX_DEPTH:
             if element.tag in WITHIN_LINES:
                 element.tag = "loose"
-            elif element.tag not in ("p", "br", *_HEADINGS):
+            elif element.tag not in ("p", "br", *HEADINGS):
                 element.tag = APART
 
 
