@@ -8,6 +8,7 @@ catalogues or of where photographs are from.
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,11 +44,12 @@ def shared_out(
     Random(seed).shuffle(order)
     beside: list[Photograph] = []
     others: list[Photograph] = []
+    met: Counter[str] = Counter()
     for one in order:
-        here = sum(before.title == one.title for before in beside)
-        if here < each:
+        met[one.title] += 1
+        if met[one.title] <= each:
             beside.append(one)
-        elif sum(before.title == one.title for before in others) < asked:
+        elif met[one.title] <= each + asked:
             others.append(one)
     return beside, others
 
@@ -68,7 +70,7 @@ def measure_pictures(
     for one in beside:
         passage = passages.get(one.title) or Passage(one.title, one.title, one.title)
         vectors.append(encoder.encode_passages([passage], [[load_image(one.path)]])[0])
-        texts.append(len(encoder.encode_passages([passage])[0]))
+        texts.append(len(encoder.passage_tokens(passage)))
     found: dict[str, dict[str, float]] = {}
     titles = [one.title for one in beside]
     ranks: dict[str, list[int | None]] = {way: [] for way in WAYS}
