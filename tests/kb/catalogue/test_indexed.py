@@ -36,7 +36,7 @@ def test_each_index_remembers_its_own(catalogue):
 
 def test_many_passages_come_in_order(catalogue, monkeypatch):
     monkeypatch.setattr("kb.catalogue.indexed._READ_AT_ONCE", 7)
-    monkeypatch.setattr("kb.catalogue.indexed._AT_ONCE", 5)
+    monkeypatch.setattr("kb.catalogue.bulk._AT_ONCE", 5)
     record = IndexRecord(catalogue, "mini-1", "notes")
     passages = [(f"notes:{number:03}#0", f"{number:x}") for number in range(35)]
     record.remember(passages[::-1])
