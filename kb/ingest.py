@@ -29,6 +29,7 @@ from kb.catalogue.ingestion_runs import (
     seen,
     signs_of_life,
 )
+from kb.catalogue.kept_pictures import sweep
 from kb.catalogue.writing import Pieces, changed, remove_others, store, take_turn
 from kb.chunking import Cutting, Piece, pieces_of
 from kb.illustrated import beside, illustrated
@@ -61,7 +62,8 @@ def ingest(
     corpus has begins a new version of it, which nobody is given before kb/catalogue/corpora.py is told to serve it. A
     run is recorded whatever happens, with what it skipped, its notes and `request`, what was asked for as JSON; it ends
     early where it is asked to pause. `emptied` says that what a source should give, and does not, was taken away.
-    `pictures` is where those of documents are kept; None: nowhere. Raises Problem, of the database or the source, and
+    `pictures` is where those of documents are kept, and those go at the end that no document has any more, of whatever
+    corpus; None: nowhere. Raises Problem, of the database or the source, and
     GoingOn while another run takes the corpus in.
     """
     if limit is not None and limit < 1:
@@ -96,6 +98,7 @@ def ingest(
         except BaseException as problem:
             lock.stays = not record_stop(catalogue, run.id, problem)
             raise
+    sweep(catalogue, pictures)
     numbers = {name: counts[name] for name in ("added", "updated", "unchanged", "skipped", "noted", "removed")}
     seconds = time.monotonic() - began
     return RunReport(run.id, source.name, seen=seen(counts), seconds=seconds, paused=paused, why=why, **numbers)

@@ -24,6 +24,7 @@ from common.problems import Problem, problem_sentence
 from kb.catalogue import Catalogue
 from kb.catalogue.corpora import delete_older, serve
 from kb.catalogue.indexed import records
+from kb.catalogue.kept_pictures import sweep
 from kb.pictures import Pictures
 from kb.records import version_name
 from retriever.encoders.base import Encoder
@@ -179,6 +180,7 @@ class Indexer:
                 following.warm_up()
             serve(self._catalogue, self.corpus, newest)
             self._index = following  # who still asks the old one goes on with it
+            sweep(self._catalogue, self._pictures)
         self._remove_older(path.parent.parent, newest)
 
     def _wait_for_other(self, path: Path, version: int, more: Callable[[], None]) -> None:

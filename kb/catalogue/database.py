@@ -27,7 +27,7 @@ from kb.catalogue.rights import why_unwritable
 from kb.catalogue.turns import Turns
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
-_FULL = "The disk is full"
+_FULL = "53100"  # PostgreSQL's word for a full disk
 _BUSY_MS = 30_000
 _CONNECTIONS = 20  # kept open to a server; more are opened while all are in use, which takes as long as many statements
 _MIGRATION_LOCK = 0x6B62  # any number that means "migrating the catalogue" to PostgreSQL
@@ -77,6 +77,11 @@ class Database:
                 for name in tables:
                     session.execute(text(f"ANALYZE {name}"))
 
+    def lock(self, session: Session, table: str) -> None:
+        """Let nobody else write a table before the end of a session that writes; SQLite has one writer anyway."""
+        if self.dialect == "postgresql":
+            session.execute(text(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE"))
+
     def migrate(self, revision: str = "head") -> None:
         """Bring the schema up or down to `revision` ("head", "base" or a number), all of it or nothing."""
         with self._plainly(), _migrating:
@@ -119,25 +124,25 @@ class Database:
         try:
             yield
         except (SQLAlchemyError, sqlite3.Error) as problem:
-            sentence = self._sentence(problem)
-            raise (DiskFull if sentence.startswith(_FULL) else Problem)(sentence) from problem
+            raise self._told(problem) from problem
 
-    def _sentence(self, problem: Exception) -> str:
+    def _told(self, problem: Exception) -> Problem:
         # The driver's own words, first line only: SQLAlchemy's add the statement and its values.
-        said = str(problem.orig if isinstance(problem, DBAPIError) else problem).strip()
+        cause = problem.orig if isinstance(problem, DBAPIError) else problem
+        said = str(cause).strip()
         reason = said.splitlines()[0][:300] if said else type(problem).__name__
         if "database is locked" in reason:
-            return f"The database {self} is busy: another process keeps writing to it; try again later."
-        if "is full" in reason or "No space left" in reason:
-            return f"{_FULL}: the database {self} cannot grow; free some space and try again."
+            return Problem(f"The database {self} is busy: another process keeps writing to it; try again later.")
+        if getattr(cause, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL or getattr(cause, "sqlstate", "") == _FULL:
+            return DiskFull(f"The disk is full: the database {self} cannot grow; free some space and try again.")
         if "readonly" in reason or "read-only" in reason or "unable to open" in reason:
             file = self.url.database if self.dialect == "sqlite" and not self.url.query else None
             if file and (why := why_unwritable(Path(file))):
-                return why
-            return f"The database {self} may not be written to; check the rights of file and folder."
+                return Problem(why)
+            return Problem(f"The database {self} may not be written to; check the rights of file and folder.")
         if "not a database" in reason or "malformed" in reason:
-            return f"The file of {self} is not a sound SQLite database; move it away and ingest again."
-        return f"The database {self} cannot be used: {reason}."
+            return Problem(f"The file of {self} is not a sound SQLite database; move it away and ingest again.")
+        return Problem(f"The database {self} cannot be used: {reason}.")
 
 
 def _config() -> Config:

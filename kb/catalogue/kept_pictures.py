@@ -6,8 +6,10 @@ Knows nothing of how they are kept (kb/pictures.py) or of where they come from.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from common.problems import Problem
 from kb.catalogue.alive import is_lost
@@ -23,14 +25,26 @@ _AT_ONCE = 500
 
 def remove_unnamed(catalogue: Catalogue, pictures: Pictures) -> int:
     """Remove the files of pictures that no document has any more; how many there were. None while a run goes on, which
-    may be about to name one. Raises Problem."""
-    unnamed = _unnamed(catalogue, pictures)
-    try:
-        for content_hash in unnamed:
-            pictures.remove(content_hash)
-    except OSError as problem:
-        raise Problem(f"A picture cannot be removed ({problem.strerror or problem}).") from None
-    return len(unnamed)
+    may be about to name one. A stop in between leaves others, which `check_pictures` tells of. Raises Problem."""
+    removed = 0
+    for some in at_once(_unnamed(catalogue, pictures)):
+        with catalogue.database.writing() as session:
+            # No run can begin before the end of this, and find a picture there that is about to be removed.
+            catalogue.database.lock(session, IngestionRunRow.__tablename__)
+            for content_hash in _unnamed_of(session, some):
+                try:
+                    pictures.remove(content_hash)
+                except OSError as problem:
+                    raise Problem(f"A picture cannot be removed ({problem.strerror or problem}).") from None
+                removed += 1
+    return removed
+
+
+def sweep(catalogue: Catalogue, pictures: Pictures | None) -> None:
+    """remove_unnamed, after work that is done: what cannot be removed is left for `check_pictures` to tell of."""
+    if pictures is not None:
+        with suppress(Problem):
+            remove_unnamed(catalogue, pictures)
 
 
 def check_pictures(catalogue: Catalogue, pictures: Pictures) -> list[Fault]:
@@ -84,20 +98,19 @@ def _named(catalogue: Catalogue) -> Iterator[str]:
 def _unnamed(catalogue: Catalogue, pictures: Pictures) -> list[str]:
     """Pictures that are there and that no document has, by hash; none while a run goes on."""
     found: list[str] = []
-    if _is_written(catalogue):
-        return found
     for some in at_once(list(pictures.hashes())):
-        named = select(PictureRow.content_hash).where(PictureRow.content_hash.in_(some))
         with catalogue.database.reading() as session:
-            there = set(session.scalars(named))
-        found += (each for each in some if each not in there)
+            found += _unnamed_of(session, some)
     return found
 
 
-def _is_written(catalogue: Catalogue) -> bool:
+def _unnamed_of(session: Session, some: Sequence[str]) -> list[str]:
+    """Those of a few pictures that no document has; none while a run goes on."""
     running = select(IngestionRunRow).where(IngestionRunRow.state == RunState.RUNNING)
-    with catalogue.database.reading() as session:
-        return not all(map(is_lost, session.scalars(running)))
+    if not all(map(is_lost, session.scalars(running))):
+        return []
+    named = set(session.scalars(select(PictureRow.content_hash).where(PictureRow.content_hash.in_(some))))
+    return [each for each in some if each not in named]
 
 
 def _forget(catalogue: Catalogue, lost: Collection[str]) -> None:

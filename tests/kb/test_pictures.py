@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import threading
 from dataclasses import replace
 
 import pytest
@@ -19,8 +20,9 @@ from kb.chunking import Cutting
 from kb.illustrated import MOST_BESIDE, MOST_KEPT, MOST_PASSAGES
 from kb.ingest import ingest
 from kb.pictures import SIDE, SMALL_SIDE, Pictures
-from kb.records import DocumentRecord, GivenPicture, Section, Source
+from kb.records import DocumentRecord, GivenPicture, RunState, Section, Source
 from tests.support.kb import record
+from tests.support.waiting import LONG
 
 CUTTING = Cutting(lambda texts: [len(text.split()) for text in texts], lambda text: text.split(". "), most=12)
 
@@ -192,6 +194,78 @@ class TestChanges:
         delete_corpus(catalogue, "gems")
         assert remove_unnamed(catalogue, pictures) == 1
         assert pictures.has(red) and not pictures.has(blue)
+
+    def test_what_documents_no_longer_have_goes_with_the_ingestion_that_finds_it_so(self, catalogue, pictures):
+        red, blue = (hashlib.sha256(each).hexdigest() for each in (RED, BLUE))
+        both = [with_pictures(given("a", RED)), with_pictures(given("b", BLUE), number=2)]
+        brought(catalogue, pictures, *both)
+        brought(catalogue, pictures, with_pictures(given("b", BLUE)), name="others")
+        brought(catalogue, pictures, with_pictures(given("a", BLUE)), *both[1:])
+        assert not pictures.has(red) and check_pictures(catalogue, pictures) == []
+        assert brought(catalogue, pictures, record(1)).removed == 1
+        assert pictures.has(blue)  # which another corpus has
+        brought(catalogue, pictures, record(1), name="others")
+        assert not list(pictures.hashes())
+
+    def test_what_a_run_meant_to_name_goes_with_the_next_one(self, catalogue, pictures):
+        def records():
+            pictures.keep(BLUE)
+            raise Problem("The source breaks off.")
+            yield
+
+        with pytest.raises(Problem):
+            ingest(catalogue, Source("gems", "", "", "", "", lambda _: (1, records())), None, pictures=pictures)
+        assert pictures.has(hashlib.sha256(BLUE).hexdigest())
+        brought(catalogue, pictures, record(1))
+        assert not list(pictures.hashes())
+
+    def test_the_last_of_several_runs_removes_what_the_others_left(self, catalogue, pictures):
+        brought(catalogue, pictures, with_pictures(given("a", RED)))
+
+        def records():
+            brought(catalogue, pictures, record(1))
+            assert pictures.has(hashlib.sha256(RED).hexdigest())  # this one may be about to name it
+            yield record(1)
+
+        ingest(catalogue, Source("others", "", "", "", "", lambda _: (1, records())), None, pictures=pictures)
+        assert not list(pictures.hashes())
+
+    def test_no_run_begins_while_pictures_are_removed(self, catalogue, pictures):
+        brought(catalogue, pictures, with_pictures(given("a", RED)))
+        began, events = threading.Event(), []
+
+        def records():
+            events.append("begun")
+            began.set()
+            yield with_pictures(given("a", RED))
+
+        def begin():
+            ingest(catalogue, Source("others", "", "", "", "", lambda _: (1, records())), None, pictures=pictures)
+
+        class Slow(Pictures):
+            def remove(self, content_hash):
+                other.start()
+                began.wait(0.3)  # it would have had the time to begin
+                super().remove(content_hash)
+                events.append("removed")
+
+        other = threading.Thread(target=begin)
+        assert brought(catalogue, Slow(pictures._folder), record(1)).updated == 1
+        other.join(LONG)
+        assert events == ["removed", "begun"]
+        assert pictures.has(hashlib.sha256(RED).hexdigest()) and check_pictures(catalogue, pictures) == []
+
+    def test_a_picture_that_cannot_be_removed_is_left_to_be_mended(self, catalogue, pictures, monkeypatch):
+        brought(catalogue, pictures, with_pictures(given("a", RED)))
+
+        def refused(*_):
+            raise OSError(13, "Permission denied")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Pictures, "remove", refused)
+            assert brought(catalogue, pictures, record(1)).updated == 1
+        assert catalogue.runs("gems")[0]["state"] == RunState.FINISHED
+        assert len(repair_pictures(catalogue, pictures)) == 1 and not list(pictures.hashes())
 
     def test_while_a_run_goes_on_nothing_goes(self, catalogue, pictures):
         def records():

@@ -16,7 +16,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
-from common.problems import Problem
+from common.problems import DiskFull, Problem
 from kb.catalogue import Catalogue, rights
 from kb.catalogue.checking import check
 from kb.catalogue.database import Database
@@ -304,12 +304,20 @@ def test_a_full_disk_is_said_and_made_good(tmp_path, monkeypatch):
             session.execute(text(f"PRAGMA max_page_count={number}"))
 
     pages(60)  # SQLite then fails as on a full disk; the setting is the one pooled connection's
-    with pytest.raises(Problem, match="The disk is full"):
+    with pytest.raises(DiskFull, match="The disk is full"):
         ingest(catalogue, made_up, tmp_path)
     assert catalogue.count("made-up") == 0
     pages(1_000_000)
     assert ingest(catalogue, made_up, tmp_path).added == 40
     catalogue.close()
+
+
+def test_what_only_says_that_something_is_full_is_no_full_disk(tmp_path):
+    database = Database(f"sqlite:///{tmp_path / 'c.sqlite'}")
+    with pytest.raises(Problem, match="the table is full of holes") as caught, database.writing():
+        raise sqlite3.OperationalError("the table is full of holes")
+    assert not isinstance(caught.value, DiskFull)
+    database.close()
 
 
 def test_a_server_is_told_to_count_rows(bare_url):
