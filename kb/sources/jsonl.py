@@ -32,12 +32,14 @@ def source(
 
     def read(_cache_dir: Path):
         check_file(path)
-        return None, records(_rows(path), lambda row: document(row, licence, language, path.parent))
+        return None, records(objects_of(path, "text"), lambda row: document(row, licence, language, path.parent))
 
     return make_source(corpus, title, licence, language, "", read)
 
 
-def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, object] | str] | Note]:
+def objects_of(path: Path, column: str) -> Iterator[tuple[str, Mapping[str, object] | str] | Note]:
+    """(where, object or what is wrong with the line); the first object must have the column, which holds the text.
+    Raises Problem."""
     guess, lines = read_lines(path)
     if guess:
         yield Note(shown(path.name), guess)
@@ -62,9 +64,9 @@ def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, object] | str] | Note]
                 raise Problem(
                     f"{shown(path.name)} is not a file of JSON lines: none of its first {strange:,} lines is an object."
                 )
-        elif not objects and "text" not in row:
+        elif not objects and column not in row:
             raise Problem(
-                f"{shown(path.name)} has no text: line {line.number} lacks the column text and has "
+                f"{shown(path.name)} has no text: line {line.number} lacks the column {column} and has "
                 f"{shown(', '.join(row)) or 'none'}; rename the column that holds the text."
             )
         else:

@@ -1,6 +1,6 @@
 """The passages of M2KR, the data sets that PreFLMR's authors train and measure on, from a folder or the Hub.
 
-Knows nothing of the database.
+Those of ReT-M2KR too, another layout, which ret_m2kr.py reads. Knows nothing of the database.
 """
 
 from __future__ import annotations
@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from common.problems import Problem
 from kb.records import UNKNOWN_LICENCE, Source
+from kb.sources import ret_m2kr
 from kb.sources.kinds import CORPUS, LICENCE, Field, SourceKind, Values
 from kb.sources.parquet import check_plain, passages
 
@@ -38,12 +40,15 @@ def source(
 def _make(values: Values) -> Source:
     dataset, place = values["what"], values["data"] or HUB
     folder = Path(place).expanduser()
-    return source(
-        folder if folder.exists() else place,
-        values["corpus"] or f"m2kr-{dataset.lower()}",
-        dataset,
-        licence=values["licence"] or UNKNOWN_LICENCE,
-    )
+    place = folder if folder.exists() else place
+    licence = values["licence"] or UNKNOWN_LICENCE
+    images = Path(values["images"]).expanduser() if values["images"] else None
+    if ret_m2kr.has_layout(place):
+        corpus = values["corpus"] or f"ret-m2kr-{dataset.lower()}"
+        return ret_m2kr.source(place, corpus, dataset, images, licence=licence)
+    if images is not None:
+        raise Problem("Passages of M2KR have no images of their own, those of ReT-M2KR have: leave --images out.")
+    return source(place, values["corpus"] or f"m2kr-{dataset.lower()}", dataset, licence=licence)
 
 
 KIND = SourceKind(
@@ -56,7 +61,12 @@ KIND = SourceKind(
         ),
         Field(
             "data", "Another place", "DIR-or-Hub-id",
-            "A folder on that machine or a data set on the Hub; empty for its authors'.", value="place", where=True,
+            "A folder on that machine or a data set on the Hub, also ReT-M2KR; empty for its authors'.",
+            value="place", where=True,
+        ),
+        Field(
+            "images", "Folder of images", "DIR", "Of ReT-M2KR: where the paths of the passages' images start.",
+            value="path",
         ),
         CORPUS, replace(LICENCE, on_page=False),
     ),
