@@ -24,6 +24,7 @@ from app.service.indexes import Indexes
 from app.service.opening import open_catalogue
 from app.service.photo_reading import PhotoReading
 from app.service.photo_subject import find_subject
+from app.service.picture_matches import PictureMatches
 from app.service.question_subject import asks_of_another, taken_over
 from app.service.questions import checked_count, checked_question, fingerprint_of, opened
 from app.service.region import checked_region, cut_out, in_whole
@@ -39,6 +40,7 @@ from common.recently_used import RecentlyUsed
 from common.worker_thread import Worker
 from generator.answers import Turn
 from kb.catalogue import Catalogue
+from kb.pictures import Pictures
 from kb.records import CorpusInfo
 from retriever.encoders.base import Encoder, Query, QueryVectors
 from retriever.encoders.registry import load_encoder
@@ -79,7 +81,7 @@ class AnswerService:
         self._texts = TextInPhotos(catalogue, self._reading, self._search.run)
         self._known: RecentlyUsed[Result] = RecentlyUsed(ANSWERS_KEPT)
         self._subjects: RecentlyUsed[Subject] = RecentlyUsed(ANSWERS_KEPT)
-        self._illustrated: RecentlyUsed[bool] = RecentlyUsed(ANSWERS_KEPT)  # by the state of what is searched
+        self._pictures = PictureMatches(catalogue, Pictures(settings.pictures_dir))
         self._loading = threading.Lock()
         self.indexes = Indexes(settings, catalogue, self.encoder, fetch)
 
@@ -148,6 +150,7 @@ class AnswerService:
             self._retrieve(trace)
             yield trace.found()
             trace.clock.skip()  # what the caller did with it is not part of answering
+            trace.matches = self._pictures.found(trace.passages, trace.alignments, trace.query, trace.encoder)
             yield from answered(trace)
             trace.answer = quoted(explained(trace), trace.text)
             if own:
@@ -173,7 +176,9 @@ class AnswerService:
         encoder = self.encoder()
         with encoder.asking():
             photo = None if image is None else opened(image)
-            pictures = photo is not None and encoder.takes.pictures and self.catalogue.illustrated(names)
+            with self.indexes.searching(names):
+                states = _states(indexes)
+            pictures = photo is not None and self._pictures.possible(encoder, names, states)
             asked = Query(question, photo, pictures=pictures)
             [query] = encoder.encode_queries([asked])
             with self.indexes.searching(names):
@@ -257,7 +262,7 @@ class AnswerService:
             raise BadRequest("That needs a vision-language model and none is set; give one as CITESIGHT_MODEL.")
         clock.skip()  # waiting for the encoder to load is not part of answering
         with self.indexes.searching(names):
-            states = tuple((name, index.identity, index.generation) for name, index in indexes.items())
+            states = _states(indexes)
         shown = fingerprint_of(whole)
         turns = tuple(turns)[-MAX_TURNS:]
         if whole is not None:  # what was asked of another photo is about another thing
@@ -293,18 +298,10 @@ class AnswerService:
         trace.searched = for_the_search(self.catalogue, trace)
         if trace.searched != trace.question:
             trace.clock.lap("rewrite")
-        trace.pictures = trace.photo is not None and self._have_pictures(trace)
+        trace.pictures = trace.photo is not None and self._pictures.possible(trace.encoder, trace.names, trace.states)
         [query] = trace.encoder.encode_queries([trace.asks()])
         trace.query = replace(query, area=in_whole(query.area, trace.part))
         trace.clock.lap("encode")
-
-    def _have_pictures(self, trace: Trace) -> bool:
-        """Whether the encoder can compare the photo with pictures of passages."""
-        known = self._illustrated.get(trace.states)
-        if known is None:
-            known = trace.encoder.takes.pictures and self.catalogue.illustrated(trace.names)
-            self._illustrated.put(trace.states, known)
-        return known
 
     def _heard_of(self, said: Collection[str], names: Sequence[str]) -> bool:
         """Whether some passage speaks of each of these words."""
@@ -372,7 +369,13 @@ class AnswerService:
         """Whether the catalogue says the same of its passages."""
         found = [(passage.id, passage.score) for passage in known.passages]
         recognition = known.query.recognition
-        return evidence_of(self.catalogue, found, len(found), known.subject, recognition) == known.passages
+        now = evidence_of(self.catalogue, found, len(found), known.subject, recognition)
+        return now == tuple(replace(passage, alike=None) for passage in known.passages)
+
+
+def _states(indexes: Mapping[str, Index]) -> tuple[Hashable, ...]:
+    """By which an answer from these is known to be the same again."""
+    return tuple((name, index.identity, index.generation) for name, index in indexes.items())
 
 
 def build_service(settings: Settings) -> AnswerService:

@@ -88,7 +88,7 @@ class PhotoMatches:
             [query] = encoder.encode_queries([Query(item.question, photo)])
         passages = [Passage(each.content_hash, each.title, each.text, section=each.section) for each in found]
         vectors = encoder.encode_passages(passages) if passages else []
-        added = {place: align(query, each).contributions for place, each in enumerate(vectors) if len(each)}
+        added = {place: align(query, each) for place, each in enumerate(vectors) if len(each)}
         grids = patch_contrasts(query, list(added.values()))
         if query.grid == (0, 0) or (found and not grids.size):
             raise BadRequest("This profile does not look at parts of a photo.")

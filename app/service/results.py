@@ -149,8 +149,18 @@ class EvidenceFound:
         from retriever.search.explain import patch_contrasts  # with a model library, which is here by then
 
         aligned = {p.rank: a for p, a in zip(self.passages, self.alignments, strict=True) if a is not None}
-        grids = patch_contrasts(self.query, [each.contributions for each in aligned.values()])
+        grids = patch_contrasts(self.query, list(aligned.values()))
         return dict(zip(aligned, grids, strict=True)) if grids.size else {}
+
+
+@dataclass(frozen=True)
+class PictureMatch:
+    """Where a picture of the passage of this rank, `number` of its pictures from 0, is like the photo: (down, across)
+    float32 from 0 to 1."""
+
+    rank: int
+    number: int
+    where: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -183,6 +193,7 @@ class Result:
     subject: what the photo shows; None where the question is not about a photo. photo: its fingerprint, "" without one.
     left_out: whether the answer was made without the photo, since the question names a subject of its own.
     text: what was read in the photo; None where nothing was to be read. unread: why it could not be, "" else.
+    matches: where pictures of passages are like the photo; not part of `as_dict`.
     """
 
     question: str
@@ -205,6 +216,7 @@ class Result:
     alignments: tuple[Alignment | None, ...] = ()
     text: PhotoText | None = None
     unread: str = ""
+    matches: tuple[PictureMatch, ...] = ()
 
     def turn(self) -> Turn:
         """This question and answer as what a next question may point back at."""

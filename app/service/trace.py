@@ -15,7 +15,7 @@ from PIL import Image
 
 from app.service.answerers import Answerers
 from app.service.encoder_lock import SharedEncoder
-from app.service.results import WHOLE, EvidenceFound, PartialOwn, PartialText, Result, Subject
+from app.service.results import WHOLE, EvidenceFound, PartialOwn, PartialText, PictureMatch, Result, Subject
 from common.passage import Evidence
 from common.problems import Problem
 from common.text import shown
@@ -55,8 +55,9 @@ class Trace:
     be the same again. asked: the question as it stands alone. searched: the same in the language of the passages.
     pictures: whether the photo is compared with those of passages. said: what the person says is written in the photo;
     None where that is to be read. text: what is written there; None where nothing was to be read. unread: why it could
-    not be. alignments: of the passages, None for one that left its index meanwhile. indexed, total: passages. alone:
-    what the model says without any passage. complete: whether all of that could be said."""
+    not be. alignments: of the passages, None for one that left its index meanwhile. matches: of pictures with the
+    photo. indexed, total: passages. alone: what the model says without any passage. complete: whether all of that could
+    be said."""
 
     question: str
     names: tuple[str, ...]
@@ -85,6 +86,7 @@ class Trace:
     unread: str = ""
     passages: tuple[Evidence, ...] = ()
     alignments: tuple[Alignment | None, ...] = ()
+    matches: tuple[PictureMatch, ...] = ()
     indexed: int = 0
     total: int = 0
     answer: Answer | None = None
@@ -119,8 +121,9 @@ class Trace:
             timings=self.clock.timings(),
             indexed=self.indexed,
             total=self.total,
-            query=self.query,
+            query=replace(self.query, picture_places=None),  # large; alignments and matches say it
             alignments=self.alignments,
+            matches=self.matches,
             asked=self.asked,
             searched=self.searched,
             answerer=self.answerers.name,

@@ -59,6 +59,8 @@ class QueryVectors:
     recognition: None where the encoder has no classifier, or without a photo.
     latent_rows: where rows lie that stand for the query as a whole, and for no word and no place; a model that makes
     such makes no others. photo_alone: then, the query that the photo alone makes, whatever is asked; None without one.
+    picture_places: (picture rows, patches of the grid, dim) float32, what each place of the photo has of each row that
+    pictures are compared by, which is their sum; None where that is not known.
     """
 
     vectors: np.ndarray
@@ -73,6 +75,7 @@ class QueryVectors:
     picture_rows: slice = field(default_factory=lambda: slice(0, 0))
     latent_rows: slice = field(default_factory=lambda: slice(0, 0))
     photo_alone: QueryVectors | None = None
+    picture_places: np.ndarray | None = None
 
     def of_photo(self) -> QueryVectors:
         """The rows that the photo alone makes, whatever is asked: the prefix rows, or the patches where a model has

@@ -129,11 +129,14 @@ def _rows(query: QueryVectors, best: np.ndarray, nearest: np.ndarray, parts: np.
 
 @dataclass(frozen=True)
 class Alignment:
-    """How the n vectors of a query match a passage. best: (n,) int32, the passage token that each matches best.
-    contributions: (n,) float32, what each adds to the score; they sum to it."""
+    """How the n vectors of a query match a passage. best: (n,) int32, the passage token that each matches best, of
+    `tokens`. contributions: (n,) float32, what each adds to the score; they sum to it. places: (patches,) float32, what
+    each patch of the photo has of that which likeness to pictures adds; None where that is not known."""
 
     best: np.ndarray
     contributions: np.ndarray
+    tokens: int
+    places: np.ndarray | None = None
 
 
 def align(query: QueryVectors, passage_vectors: np.ndarray) -> Alignment:
@@ -141,26 +144,55 @@ def align(query: QueryVectors, passage_vectors: np.ndarray) -> Alignment:
     # By torch, whose threads rest after a product: NumPy's spin for hundredths of a second, while the answer begins.
     passage = torch.from_numpy(np.ascontiguousarray(passage_vectors, np.float32))
     similarities = (torch.from_numpy(query.vectors) @ passage.T).numpy()
-    return Alignment(similarities.argmax(axis=1).astype(np.int32), query.weights * similarities.max(axis=1))
+    best = similarities.argmax(axis=1).astype(np.int32)
+    places = None
+    if query.picture_places is not None:
+        rows = query.picture_rows
+        matched = query.weights[rows, None] * passage_vectors[best[rows]]
+        places = np.einsum("rpd,rd->p", query.picture_places, matched).astype(np.float32)
+    return Alignment(best, query.weights * similarities.max(axis=1), len(passage_vectors), places)
 
 
-def patch_contrasts(query: QueryVectors, passages: Sequence[np.ndarray]) -> np.ndarray:
+def likest_picture(query: QueryVectors, aligned: Alignment, pictures: int) -> int | None:
+    """Which of a passage's pictures, whose rows are its last, the photo is most like; None where it is like none."""
+    each = query.picture_rows.stop - query.picture_rows.start
+    rows = slice(aligned.tokens - each * pictures, aligned.tokens)
+    won = np.zeros(pictures)
+    for best, added in zip(aligned.best[query.picture_rows], aligned.contributions[query.picture_rows], strict=True):
+        if best >= rows.start:
+            won[(best - rows.start) // each] += added
+    return int(won.argmax()) if won.max(initial=0) > 0 else None
+
+
+def picture_parts(query: QueryVectors, picture: QueryVectors) -> np.ndarray:
+    """What each place of a passage's picture, which was made the photo of a query too, adds to the score by being like
+    the photo: (down, across) float32, by the picture's grid."""
+    rows = query.picture_rows
+    matched = query.weights[rows, None] * query.vectors[rows]
+    return np.einsum("rpd,rd->p", picture.picture_places, matched).astype(np.float32).reshape(picture.grid)
+
+
+def patch_contrasts(query: QueryVectors, passages: Sequence[Alignment]) -> np.ndarray:
     """What in the photo speaks for each passage rather than for the others: (passages, down, across) float32, 0 to 1.
 
-    passages: what each query vector adds to the score of each, (n,). What a patch adds to a passage's score above its
-    mean over all of them, on one scale, whose 1 is the largest of these differences. All 0: nothing speaks for that
-    passage before the others; differences below a part of the largest contribution, FAINT, are what the storing of
-    vectors makes. Of one passage alone, what each patch adds above the weakest: what that adds, every patch adds,
-    whatever it shows. Empty without a photo."""
+    What a patch adds to a passage's score, by itself and by its part in likeness to pictures, above its mean over all
+    of them, on one scale, whose 1 is the largest of these differences. All 0: nothing speaks for that passage before
+    the others; differences below a part of the largest contribution, FAINT, are what the storing of vectors makes. Of
+    one passage alone, what each patch adds above the weakest: what that adds, every patch adds, whatever it shows.
+    Empty without a photo."""
     grid = _grid(query)
     if grid == (0, 0) or not passages:
         return np.zeros((len(passages), *grid), np.float32)
-    parts = np.stack([added[query.patch_rows].reshape(grid) for added in passages])
+    parts = np.stack([(each.contributions[query.patch_rows] + _of_places(each)).reshape(grid) for each in passages])
     if len(passages) == 1:
         return above_weakest(parts)
     above = parts - parts.mean(axis=0)
     above[above < FAINT * np.abs(parts).max()] = 0
     return above / above.max() if above.max() > 0 else above
+
+
+def _of_places(aligned: Alignment) -> np.ndarray | float:
+    return 0.0 if aligned.places is None else aligned.places
 
 
 def above_weakest(parts: np.ndarray) -> np.ndarray:

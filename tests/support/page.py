@@ -141,7 +141,7 @@ class Birds:
         """With sixteen patches of the photo, one of which speaks for the passage."""
         speaks = np.zeros((4, 4), np.float32)
         speaks[int(passage.id[1:]), 2] = 1
-        return None if passage.id in self.gone else Alignment(np.zeros(16, np.int32), speaks.ravel())
+        return None if passage.id in self.gone else Alignment(np.zeros(16, np.int32), speaks.ravel(), 16)
 
     def ask(self, image: object, question: str, corpora: object = None, k: int | None = None, **how: object):
         self.asked.append((image, question, corpora, k))

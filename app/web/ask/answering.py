@@ -14,11 +14,11 @@ from typing import Any
 
 import gradio as gr
 
-from app.service.results import WHOLE, EvidenceFound, PartialOwn, PartialText, Result, Step
+from app.service.results import WHOLE, EvidenceFound, PartialOwn, PartialText, PictureMatch, Result, Step
 from app.settings import MAX_TURNS
 from app.web import notices
 from app.web.ask import answer_html, evidence_html, heat_maps
-from app.web.ask.evidence_html import HeatMap
+from app.web.ask.evidence_html import HeatMap, PictureHeat
 from app.web.conversations import Kept
 from app.web.error_sentences import may_go_better, sentence_for
 from app.web.request_files import NOT_HERE
@@ -108,6 +108,7 @@ class AnswerShown:
     key: str = field(default_factory=lambda: secrets.token_hex(16))
     found: EvidenceFound | None = None
     maps: dict[int, HeatMap] = field(default_factory=dict)
+    alike: dict[int, PictureHeat] = field(default_factory=dict)
     photo: str = ""  # as an address
     said: str = ""
     loading: str = ""
@@ -137,6 +138,7 @@ class AnswerShown:
     def _whole(self, result: Result) -> tuple[Any, ...]:
         citations = result.answer.citations if result.answer.speaks else ()
         selected = citations[0].number if citations else 1
+        self.alike = {match.rank: picture_heat(match) for match in result.matches}
         return told(
             answer=answer_html.final_answer(result, self.key),
             evidence=self._cards(citations, selected),
@@ -165,12 +167,17 @@ class AnswerShown:
 
     def _cards(self, citations: Sequence[Citation], selected: int) -> str:
         found = self.found
-        return evidence_html.evidence(self.run, found.passages, found.searched, citations, selected, bool(self.maps))
+        shown = (selected, bool(self.maps), self.alike)
+        return evidence_html.evidence(self.run, found.passages, found.searched, citations, *shown)
 
     def _figure(self, selected: int) -> str:
         titles = {passage.rank: passage.title for passage in self.found.passages}
         part = self.asked.part() or WHOLE
         return evidence_html.photo_figure(self.run, self.photo, self.maps, titles, selected, part) if self.maps else ""
+
+
+def picture_heat(match: PictureMatch) -> PictureHeat:
+    return PictureHeat(match.number, heat_maps.heat_address(match.where), heat_maps.where(match.where))
 
 
 def heat_maps_of(found: EvidenceFound) -> dict[int, HeatMap]:

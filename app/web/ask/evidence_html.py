@@ -5,7 +5,7 @@ Everything goes through `escape`. Knows nothing of Gradio, of models, or of wher
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -19,6 +19,15 @@ from generator.answers import Citation
 UNFOLDED, FIRST = 8, 5  # so many passages are shown as they are; of more, only the first ones, the others folded away
 
 
+@dataclass(frozen=True)
+class PictureHeat:
+    """Where a passage's picture, `number` from 0, is like the photo. picture, where: as of HeatMap."""
+
+    number: int
+    picture: str
+    where: str
+
+
 def evidence(
     run: str,
     passages: Sequence[Evidence],
@@ -26,12 +35,14 @@ def evidence(
     citations: Sequence[Citation],
     selected: int,
     with_photo: bool,
+    alike: Mapping[int, PictureHeat],
 ) -> str:
-    """The evidence cards, the selected one pressed. `run` tells one question's cards from the next one's."""
+    """The evidence cards, the selected one pressed. `run` tells one question's cards from the next one's. alike: by
+    rank."""
     if not passages:
         return ""
     stems = question_stems(question)
-    cards = [_card(passage, stems, citations, passage.rank == selected) for passage in passages]
+    cards = [_card(each, stems, citations, each.rank == selected, alike.get(each.rank)) for each in passages]
     unfolded = FIRST if len(cards) > UNFOLDED else len(cards)
     more = ""
     if cards[unfolded:]:
@@ -53,7 +64,7 @@ def evidence(
 
 
 def _card(
-    passage: Evidence, stems: frozenset[str], citations: Sequence[Citation], selected: bool
+    passage: Evidence, stems: frozenset[str], citations: Sequence[Citation], selected: bool, heat: PictureHeat | None
 ) -> str:
     quotes = [(c.start, c.end) for c in citations if c.passage_id == passage.id]
     title = escape(passage.title) or "Untitled"
@@ -82,27 +93,35 @@ def _card(
         f'<span class="cs-score" title="Mean similarity of the question and photo to this passage, 0 to 1">'
         f'<span class="cs-sr">score </span>{passage.score:.2f}'
         f'<span class="cs-bar" aria-hidden="true"><i style="width:{share}%"></i></span></span></button></h3>'
-        f'{_pictures(passage)}<p class="cs-passage" dir="auto">{marked(passage.text, stems, quotes)}</p>'
+        f'{_pictures(passage, heat)}<p class="cs-passage" dir="auto">{marked(passage.text, stems, quotes)}</p>'
         f'<p class="cs-source">{source}<span>{escape(licence_said(passage.licence))}</span>'
         f"<span>{escape(passage.corpus)}</span></p></article></li>"
     )
 
 
-def _pictures(passage: Evidence) -> str:
+def _pictures(passage: Evidence, heat: PictureHeat | None) -> str:
     """Those beside the passage, each with who made it and under which licence, as a link to it in full."""
     if not passage.pictures:
         return ""
-    return f'<ul class="cs-pictures">{"".join(_picture(each, passage.title) for each in passage.pictures)}</ul>'
+    shown = [
+        _picture(picture, passage.title, heat if heat is not None and heat.number == number else None)
+        for number, picture in enumerate(passage.pictures)
+    ]
+    return f'<ul class="cs-pictures">{"".join(shown)}</ul>'
 
 
-def _picture(picture: Picture, title: str) -> str:
+def _picture(picture: Picture, title: str, heat: PictureHeat | None) -> str:
     width, height = small_size(picture)
     alternative = escape(picture.caption or f"Picture of {title or picture.name}")
     said = " · ".join(escape(each) for each in (picture.caption, picture.author, picture.licence) if each)
+    layer = where = ""
+    if heat is not None:
+        layer = f'<img class="cs-heat" src="{heat.picture}" alt="">'
+        where = f'<span class="cs-like">What in it is like your photo: {escape(heat.where)}.</span>' if heat.where else ""
     return (
         f'<li><figure><a href="{address(picture)}" target="_blank" rel="noopener noreferrer nofollow">'
         f'<img src="{address(picture, small=True)}" alt="{alternative}" width="{width}" height="{height}" '
-        f'loading="lazy"><span class="cs-sr">, in full, in a new tab</span></a>'
+        f'loading="lazy">{layer}<span class="cs-sr">, in full, in a new tab</span></a>{where}'
         f"{f'<figcaption dir=auto>{said}</figcaption>' if said else ''}</figure></li>"
     )
 

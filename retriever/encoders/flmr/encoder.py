@@ -61,9 +61,11 @@ class Comparison:
     """How a photo is compared with pictures of passages, beside what a model does with its photo.
 
     rows: of pooled features (B, hidden) of either, the vectors (B, n, dim) that they are compared by, of unit length.
-    weights: what each of the n counts. share: what they count together, of a query's whole weight."""
+    places: of pooled features and those of patches (B, patches, hidden), what each patch has of these (B, n, patches,
+    dim). weights: what each of the n counts. share: what they count together, of a query's whole weight."""
 
     rows: Callable[[torch.Tensor], torch.Tensor]
+    places: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     weights: tuple[float, ...]
     share: float
 
@@ -177,24 +179,26 @@ class FLMREncoder:
             pixels = None
             if shape is not None:
                 pixels = torch.stack([pixels_of[i] for i in members]).to(self.model.device, self.model.dtype)
-            recognised = compared = None
+            recognised = compared = placed = None
             if pixels is None or (self._recognise is None and self._comparison is None):
                 out = self.model.query(ids[members], mask[members], pixels)
             else:
                 pooled, patches = self.model.vision_features(pixels)
                 out = self.model.query(ids[members], mask[members], image_features=pooled, patch_features=patches)
                 recognised = None if self._recognise is None else self._recognised(pooled)
-                compared = None if self._comparison is None else self._comparison.rows(pooled[:, 0]).numpy()
+                if self._comparison is not None and any(queries[i].pictures for i in members):
+                    compared = self._comparison.rows(pooled[:, 0]).numpy()
+                    placed = self._comparison.places(pooled[:, 0], patches[:, 0]).numpy()
             rows, weights = out.late_interaction_output.cpu(), out.vector_weights.cpu()
             for number, i in enumerate(members):
                 photo = None if queries[i].photo is None else photos[i]
                 made = self._query_vectors(ids[i].tolist(), rows[number], weights[number], shape, photo)
                 if compared is not None and queries[i].pictures and photo is not None:
-                    made = self._with_comparison(made, compared[number])
+                    made = self._with_comparison(made, compared[number], placed[number])
                 result[i] = made if recognised is None else replace(made, recognition=recognised[number])
         return result
 
-    def _with_comparison(self, query: QueryVectors, rows: np.ndarray) -> QueryVectors:
+    def _with_comparison(self, query: QueryVectors, rows: np.ndarray, places: np.ndarray) -> QueryVectors:
         share = self._comparison.share
         weights = share * np.array(self._comparison.weights, np.float32) / sum(self._comparison.weights)
         return replace(
@@ -202,6 +206,7 @@ class FLMREncoder:
             vectors=np.concatenate([query.vectors, rows]),
             weights=np.concatenate([(1 - share) * query.weights, weights]),
             picture_rows=slice(len(query.vectors), len(query.vectors) + len(rows)),
+            picture_places=places,
         )
 
     def _recognised(self, pooled: torch.Tensor) -> list[Recognition]:

@@ -28,9 +28,23 @@ _MOST = 6.0  # of a feature, which has gone through ReLU6
 
 def picture_rows(pooled: torch.Tensor) -> torch.Tensor:
     """Of pooled features (B, 1280), (B, BLOCKS, DIM) float32 with unit rows."""
+    return nn.functional.normalize(_spread(pooled), dim=-1)
+
+
+def picture_places(pooled: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """What each place has of the rows: of pooled features (B, 1280) and those of the places (B, places, 1280) whose
+    mean they are, (B, BLOCKS, places, DIM) float32, which sum over the places to `picture_rows`. A square root of a
+    mean is what each place has of the mean, over the root."""
     mean, directions = _directions()
-    spread = (pooled.float().cpu().clamp(min=0).sqrt() - mean) @ directions
-    return nn.functional.normalize(spread.unflatten(1, (BLOCKS, DIM)), dim=-1)
+    roots = pooled.float().cpu().clamp(min=0).sqrt()[:, None]
+    parts = torch.where(roots > 0, places.float().cpu() / roots, 0)
+    spread = ((parts - mean) @ directions / places.shape[1]).unflatten(2, (BLOCKS, DIM)).transpose(1, 2)
+    return spread / _spread(pooled).norm(dim=-1).clamp(min=1e-12)[:, :, None, None]
+
+
+def _spread(pooled: torch.Tensor) -> torch.Tensor:
+    mean, directions = _directions()
+    return ((pooled.float().cpu().clamp(min=0).sqrt() - mean) @ directions).unflatten(1, (BLOCKS, DIM))
 
 
 @lru_cache(1)

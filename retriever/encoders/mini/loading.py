@@ -40,7 +40,7 @@ def load(profile: Profile, cache_dir: Path, progress: Progress) -> FLMREncoder:
         raise Problem(sentence) from problem
     fingerprint = f"mini-{ENCODING_VERSION}-{trained}"
     style = QueryStyle(QUERY_TOKENS)
-    comparison = Comparison(comparing.picture_rows, comparing.WEIGHTS, PICTURE_SHARE)
+    comparison = Comparison(comparing.picture_rows, comparing.picture_places, comparing.WEIGHTS, PICTURE_SHARE)
     return FLMREncoder(
         model, tokenizer, tokenizer, prepare_photo, style, fingerprint, MIN_SCORE, recognise, comparison
     )

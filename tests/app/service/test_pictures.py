@@ -148,6 +148,27 @@ def test_what_a_photo_shows_is_what_a_picture_like_it_is_of(mini, catalogue, pic
             assert find_subject(catalogue, {"gems": index}, query).title == f"Object {number}"
 
 
+def test_an_answer_says_where_a_picture_is_like_the_photo_and_is_known_again(mini, catalogue, pictures, tmp_path):
+    cells = np.random.default_rng(1).integers(0, 256, (3, 6, 8, 3), np.uint8)
+    blots = [Image.fromarray(each).resize((320, 240), Image.Resampling.BICUBIC) for each in cells]
+    own = given("a", as_png(blots[0])), given("b", as_png(blots[1]))
+    brought(catalogue, pictures, with_pictures(*own, texts=("One gem is green.",)), with_pictures(number=2))
+    with services(tmp_path, catalogue) as make:
+        one = make(mini)
+        one.start("gems")
+        wait_for(lambda: one.status("gems").state == "ready")
+        result = one.ask_once(ImageOps.mirror(blots[1]), "What colour is it?", ["gems"])
+        [match] = result.matches
+        assert (match.rank, match.number) == (1, 1) and result.passages[0].alike > 0.9
+        assert match.where.ndim == 2 and match.where.max() == pytest.approx(1) and match.where.min() >= 0
+        assert result.query.picture_places is None
+        again = one.ask_once(ImageOps.mirror(blots[1]), "What colour is it?", ["gems"])
+        assert again.cached and again.matches == result.matches
+        assert not one.ask_once(None, "What colour is a gem?", ["gems"]).matches
+        (pictures.path(result.passages[0].pictures[1].content_hash)).unlink()
+        assert one.ask_once(blots[1], "What colour is it?", ["gems"]).matches == ()
+
+
 def as_png(image: Image.Image) -> bytes:
     file = io.BytesIO()
     image.save(file, "PNG")

@@ -11,7 +11,7 @@ from app.service.results import WHOLE, IndexStatus
 from app.settings import MAX_TURNS
 from app.web import escaping, notices
 from app.web.ask import answer_html, evidence_html
-from app.web.ask.evidence_html import HeatMap
+from app.web.ask.evidence_html import HeatMap, PictureHeat
 from common.passage import Picture
 from generator.answers import (
     BROKE_OFF,
@@ -41,21 +41,30 @@ def said_in(markup: str) -> str:
 class TestHtml:
     @pytest.mark.parametrize(("licence", "said"), [("unknown", "licence unknown"), ("CC0", "CC0")])
     def test_a_licence_that_is_not_known_is_said_to_be_so(self, licence: str, said: str) -> None:
-        markup = evidence_html.evidence("run", (passage(1, licence=licence),), "How tall?", (), None, True)
+        markup = evidence_html.evidence("run", (passage(1, licence=licence),), "How tall?", (), None, True, {})
         assert f"<span>{said}</span>" in markup
 
     def test_pictures_stand_beside_their_passage_with_who_made_them(self) -> None:
         picture = Picture("h.png", "A heron", "CC0", "Ada", content_hash="0" * 64, width=1600, height=800)
         bare = replace(picture, caption="", author="", licence="", content_hash="1" * 64)
-        markup = evidence_html.evidence("run", (passage(1, pictures=(picture, bare)),), "How tall?", (), 1, True)
+        markup = evidence_html.evidence("run", (passage(1, pictures=(picture, bare)),), "How tall?", (), 1, True, {})
         first, second = re.findall(r"<figure>.*?</figure>", markup)
         assert f'href="pictures/{"0" * 64}.jpg"' in first and f'src="pictures/{"0" * 64}.small.jpg"' in first
         assert 'alt="A heron" width="320" height="160" loading="lazy"' in first
         assert "A heron · Ada · CC0</figcaption>" in first
         assert "picture like the photo" not in markup
-        compared = evidence_html.evidence("run", (passage(1, pictures=(bare,), alike=0.874),), "?", (), 1, True)
+        compared = evidence_html.evidence("run", (passage(1, pictures=(bare,), alike=0.874),), "?", (), 1, True, {})
         assert "picture like the photo, 0.87</span>" in compared
         assert 'alt="Picture of Grey heron"' in second and "figcaption" not in second
+
+    def test_where_a_picture_is_like_the_photo_is_drawn_on_it_and_said(self) -> None:
+        pictures = tuple(Picture("h.png", content_hash=each * 64, width=9, height=9) for each in "01")
+        heat = {1: PictureHeat(1, "data:image/png;base64,AA", "mostly the left side")}
+        markup = evidence_html.evidence("run", (passage(1, pictures=pictures),), "?", (), 1, True, heat)
+        first, second = re.findall(r"<figure>.*?</figure>", markup)
+        assert "cs-heat" not in first
+        assert '<img class="cs-heat" src="data:image/png;base64,AA" alt="">' in second
+        assert "What in it is like your photo: mostly the left side.</span>" in second
 
     def test_hostile_texts_stay_text_everywhere(self) -> None:
         pictures = (Picture(HOSTILE, HOSTILE, HOSTILE, HOSTILE, "javascript:alert(1)", "0" * 64, 10, 10),)
@@ -76,7 +85,7 @@ class TestHtml:
             answer_html.final_answer(answer),
             answer_html.final_answer(abstained),
             answer_html.partial_answer(HOSTILE, (bad,)),
-            evidence_html.evidence("run", (bad,), HOSTILE, (quote,), 1, True),
+            evidence_html.evidence("run", (bad,), HOSTILE, (quote,), 1, True, {}),
             evidence_html.photo_figure(
                 "run", "data:image/png;base64,", {1: HeatMap("data:image/png;base64,", "mostly the left")},
                 {1: HOSTILE}, 1,
@@ -103,12 +112,12 @@ class TestHtml:
     )  # fmt: skip
     def test_only_web_addresses_become_links(self, url: str) -> None:
         assert escaping.safe_link(url) is None
-        card = evidence_html.evidence("run", (passage(1, url=url),), "tall?", (), 1, False)
+        card = evidence_html.evidence("run", (passage(1, url=url),), "tall?", (), 1, False, {})
         assert not Seen(card).named("a")
 
     def test_a_web_address_is_linked_without_breaking_out_of_it(self) -> None:
         url = 'https://example.org/a?b=1&c="><script>'
-        (link,) = Seen(evidence_html.evidence("run", (passage(1, url=url),), "tall?", (), 1, False)).named("a")
+        (link,) = Seen(evidence_html.evidence("run", (passage(1, url=url),), "tall?", (), 1, False, {})).named("a")
         assert link["href"] == url
 
     def test_words_of_the_question_and_the_quote_are_marked(self) -> None:
@@ -148,7 +157,7 @@ class TestHtml:
         assert "[9]" in Seen(markup).text and "[x]" in Seen(markup).text
 
     def test_cards_say_which_one_is_chosen(self) -> None:
-        buttons = Seen(evidence_html.evidence("run", result().passages, "tall?", (), 2, True)).named("button")
+        buttons = Seen(evidence_html.evidence("run", result().passages, "tall?", (), 2, True, {})).named("button")
         assert [button["aria-pressed"] for button in buttons] == ["false", "true"]
 
     def test_an_abstention_is_told_calmly_and_with_its_reason(self) -> None:
@@ -322,13 +331,13 @@ class TestHtml:
     @pytest.mark.parametrize(("count", "folded"), [(1, 0), (8, 0), (9, 4), (20, 15)])
     def test_many_passages_fold(self, count: int, folded: int) -> None:
         many = [passage(rank) for rank in range(1, count + 1)]
-        html = evidence_html.evidence("run", many, "", (), 1, False)
+        html = evidence_html.evidence("run", many, "", (), 1, False, {})
         shown, _, below = html.partition("<details")
         assert shown.count("<article") == count - folded and below.count("<article") == folded
         assert [each["data-rank"] for each in Seen(html).named("article")] == [str(rank + 1) for rank in range(count)]
         if folded:
             assert f"{folded} more passages" in below and " open" not in below.partition(">")[0]
-            (details,) = Seen(evidence_html.evidence("run", many, "", (), count, False)).named("details")
+            (details,) = Seen(evidence_html.evidence("run", many, "", (), count, False, {})).named("details")
             assert "open" in details  # where the one that is cited is in it
 
     def test_a_question_without_an_answer_is_told(self) -> None:

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from common.passage import Passage
 from retriever.encoders.base import Query, Takes
 from retriever.encoders.mini import comparing
-from retriever.search.explain import OF_PICTURE, explain_passage
+from retriever.search.explain import OF_PICTURE, align, explain_passage, likest_picture, picture_parts
 
 ZEBRA = Passage("p", "Zebra", "A zebra is a striped horse.")
 
@@ -84,3 +84,32 @@ def test_an_explanation_says_what_the_likeness_adds(mini, photos, monkeypatch):
     assert sum(made.parts().values()) == pytest.approx(made.score)
     assert [token.piece for token in made.tokens][-comparing.BLOCKS :] == [OF_PICTURE] * comparing.BLOCKS
     assert "pictures" in made.kind_names()["picture"]
+
+
+def test_places_of_a_photo_sum_to_its_rows_and_their_parts_to_what_likeness_adds(mini, photos):
+    [query] = mini.encode_queries([Query("What is it?", photos[0], pictures=True)])
+    rows, places = query.picture_rows, query.picture_places
+    assert places.shape == (comparing.BLOCKS, query.grid[0] * query.grid[1], comparing.DIM)
+    assert np.allclose(places.sum(axis=1), query.vectors[rows], atol=1e-4)
+    [passage] = mini.encode_passages([ZEBRA], [photos[:2]])
+    aligned = align(query, passage)
+    assert aligned.places.sum() == pytest.approx(aligned.contributions[rows].sum(), abs=1e-4)
+    assert mini.encode_queries([Query("What is it?", photos[0])])[0].picture_places is None
+
+
+def test_what_two_photos_have_in_common_is_where_it_is_in_both(mini, photos):
+    """One blot stands left in the one photo and right in the other, the rest is another blot of the two."""
+    first, second = Image.new("RGB", (640, 240)), Image.new("RGB", (640, 240))
+    for photo, blots in ((first, (photos[0], photos[1])), (second, (photos[2], photos[0]))):
+        photo.paste(blots[0], (0, 0))
+        photo.paste(blots[1], (320, 0))
+    query, other = mini.encode_queries([Query("", each, pictures=True) for each in (first, second)])
+    [passage] = mini.encode_passages([ZEBRA], [[photos[2], second]])
+    aligned = align(query, passage)
+    assert likest_picture(query, aligned, 2) == 1
+    assert likest_picture(query, align(query, mini.encode_passages([ZEBRA])[0]), 0) is None
+    half = query.grid[1] // 2
+    ours, theirs = aligned.places.reshape(query.grid), picture_parts(query, other)
+    assert ours[:, :half].sum() > ours[:, half:].sum()
+    assert theirs[:, half:].sum() > theirs[:, :half].sum()
+    assert theirs.sum() == pytest.approx(aligned.contributions[query.picture_rows].sum(), abs=0.01)

@@ -38,7 +38,7 @@ def score(query: QueryVectors, vectors: np.ndarray) -> float:
 
 def shares_of(query: QueryVectors, vectors: np.ndarray) -> np.ndarray:
     """Of one passage, what each patch adds to its score."""
-    return patch_contrasts(query, [align(query, vectors).contributions])[0]
+    return patch_contrasts(query, [align(query, vectors)])[0]
 
 
 def test_passages_are_the_same_alone_and_in_a_batch(mini, monkeypatch):

@@ -302,7 +302,7 @@ def test_vectors_of_a_whole_are_told_of_as_such():
 
 def contrasts_of(query, passages) -> np.ndarray:
     """Of passages given by their vectors."""
-    return patch_contrasts(query, [align(query, vectors).contributions for vectors in passages])
+    return patch_contrasts(query, [align(query, vectors) for vectors in passages])
 
 
 def test_an_alignment_is_what_the_score_is_made_of():
