@@ -115,9 +115,9 @@ def _picture(picture: Picture, title: str, heat: PictureHeat | None) -> str:
     alternative = escape(picture.caption or f"Picture of {title or picture.name}")
     said = " · ".join(escape(each) for each in (picture.caption, picture.author, picture.licence) if each)
     layer = where = ""
-    if heat is not None:
+    if heat is not None and heat.where:
         layer = f'<img class="cs-heat" src="{heat.picture}" alt="">'
-        where = f'<span class="cs-like">What in it is like your photo: {escape(heat.where)}.</span>' if heat.where else ""
+        where = f'<span class="cs-like">What in it is like your photo: {escape(heat.where)}.</span>'
     return (
         f'<li><figure><a href="{address(picture)}" target="_blank" rel="noopener noreferrer nofollow">'
         f'<img src="{address(picture, small=True)}" alt="{alternative}" width="{width}" height="{height}" '
