@@ -38,13 +38,14 @@ from retriever.encoders.mini.loading import weights_of
 from retriever.encoders.mini.model import learned_titles, save_weights
 from retriever.encoders.registry import PROFILES, TUNED, load_encoder, profile_of
 from retriever.evaluation.comparing import Asked, Change, compare, ranks_of
+from retriever.json_lines import json_rows
 from retriever.training.batches import image_file
 from retriever.training.files import whole
 from retriever.training.mini.weighing import MOST, Judged, learn_weights
 from retriever.training.reading import read_recipe
 from retriever.training.recipe import Recipe
 from retriever.training.runs import BEST, JUDGED, RECIPE
-from retriever.training.sources import json_rows, texts_in
+from retriever.training.sources import texts_in
 
 _SHOWN = ("recall@1", "recall@5", "mrr")
 

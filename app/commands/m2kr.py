@@ -19,6 +19,7 @@ from retriever.evaluation.m2kr.evaluate import SPLITS, check, measure, named_tas
 from retriever.evaluation.m2kr.locating import locate
 from retriever.evaluation.m2kr.published import HUB_ID, TASKS
 from retriever.evaluation.m2kr.report import as_markdown, write_report
+from retriever.evaluation.m2kr.ret_layout import HUB_ID as RET_HUB_ID
 
 Fetched = Callable[[int, int], None]  # bytes done, bytes in all
 
@@ -38,9 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset", required=True, metavar="NAME", help=f"the task: {names}, or one in DIR")
     parser.add_argument("--split", default="test", help=f"{' or '.join(SPLITS)} (default: test)")
     parser.add_argument(
-        "--data", default=HUB_ID, metavar="DIR-OR-ID", help=f"a folder, or a Hub data set (default: {HUB_ID})"
+        "--data",
+        default=HUB_ID,
+        metavar="DIR-OR-ID",
+        help=f"a folder, or a Hub data set, such as {RET_HUB_ID} (default: {HUB_ID})",
     )
-    parser.add_argument("--images", type=place, metavar="DIR", help="where the images lie, if questions have any")
+    parser.add_argument("--images", type=place, metavar="DIR", help="where the images lie, if there are any")
     parser.add_argument("--exact", action="store_true", help="score every passage, not the best candidates: slower")
 
 

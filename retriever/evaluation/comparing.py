@@ -6,6 +6,7 @@ Knows the encoder and the index; nothing of where questions come from.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 
 from common.images import load_image
 from retriever.encoders.base import Encoder, Query
+from retriever.evaluation.m2kr.layout import PassageRow
 from retriever.evaluation.m2kr.ranking import Progress, build_index
 from retriever.evaluation.measures import Ranks, measures
 
@@ -61,7 +63,8 @@ def ranks_of(
     the passages (id, text). All are scored. Raises Problem, also for a photo that cannot be used."""
     found: list[int | None] = []
     with TemporaryDirectory(prefix="citesight-") as folder:
-        index, _ = build_index(encoder, [list(passages)], len(passages), Path(folder), progress)
+        rows = list(itertools.starmap(PassageRow, passages))
+        index, _ = build_index(encoder, [rows], len(rows), Path(folder), progress)
         try:
             for start in range(0, len(asked), _AT_A_TIME):
                 some = asked[start : start + _AT_A_TIME]

@@ -22,9 +22,10 @@ from common.passage import Passage
 from common.problems import Problem
 from retriever.encoders.base import Encoder, PlainPassage, Query, QueryVectors, passage_text
 from retriever.index import Hit
+from retriever.json_lines import json_rows
 from retriever.training.batches import image_file
 from retriever.training.files import whole
-from retriever.training.sources import check_question, json_rows, texts_in
+from retriever.training.sources import check_question, texts_in
 
 _AT_A_TIME = 32  # questions that are encoded
 _DEEPER = 16  # times as many passages are looked through where too few score low enough

@@ -18,9 +18,10 @@ import numpy as np
 import pyarrow as pa
 
 from common.jobs import Progress
-from common.problems import Problem, unreadable
+from common.problems import Problem
 from retriever.evaluation.m2kr.layout import find_shards, has_column, read_passages, read_rows
 from retriever.evaluation.m2kr.locating import locate
+from retriever.json_lines import json_rows
 from retriever.training.drawn import DrawnRows
 from retriever.training.files import one_at_a_time
 from retriever.training.photographs import ASKED, list_photos, plain_title, rows_of
@@ -29,7 +30,6 @@ from retriever.training.tables import Part, Table, write_table
 
 VERSION = 2  # of the tables: raise it when they change, and all are made anew
 _MOST_INSTRUCTIONS = 64  # of a task that are kept
-_MOST_LINE = 1 << 22  # characters of a line of JSONL
 _TEXT, _TEXTS = pa.string(), pa.list_(pa.string())
 QUESTIONS = pa.schema(
     {
@@ -199,7 +199,7 @@ def _m2kr_rows(shards: tuple[Path, ...]) -> Iterator[dict[str, Any]]:
 
 def _m2kr_passages(shards: tuple[Path, ...]) -> Iterator[dict[str, Any]]:
     for batch in read_passages(shards):
-        yield from ({"id": each, "text": text} for each, text in batch)
+        yield from ({"id": each.id, "text": each.text} for each in batch)
 
 
 # JSONL
@@ -244,28 +244,6 @@ def _by_title(file: Path) -> dict[str, list[tuple[str, str]]]:
         if row.get("title"):
             found.setdefault(plain_title(row["title"]), []).append((passage["id"], passage["text"]))
     return found
-
-
-def json_rows(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each object of a file of JSON lines with where it stands, for messages. Raises Problem."""
-    try:
-        with file.open(encoding="utf-8") as lines:
-            number = 0
-            while line := lines.readline(_MOST_LINE):
-                number += 1
-                if not line.strip():
-                    continue
-                try:
-                    row = json.loads(line)
-                except (ValueError, RecursionError):
-                    row = None
-                if not isinstance(row, dict):
-                    raise Problem(f"Line {number} of {file} is no JSON object; correct or delete it.")
-                yield f"line {number} of {file}", row
-    except UnicodeDecodeError:
-        raise Problem(f"{file} is not UTF-8; save it as that.") from None
-    except OSError as problem:
-        raise unreadable(file, problem) from None
 
 
 def _jsonl_passages(file: Path) -> Iterator[dict[str, Any]]:

@@ -52,20 +52,20 @@ class WordEncoder:
     def encode_passages(self, passages: Sequence[Passage], pictures: Beside = ()) -> list[np.ndarray]:
         texts = [passage_text(passage) for passage in passages]
         self.passages += texts
-        return [_rows(words(text)) for text in texts]
+        return [rows_of(words(text)) for text in texts]
 
     def encode_queries(self, queries: Sequence[Query]) -> list[QueryVectors]:
         if queries[0].text in QUESTIONS:  # made up, for a new index; nobody asks them
-            row = _rows(VOCABULARY[:1]), np.ones(1, np.float32)
+            row = rows_of(VOCABULARY[:1]), np.ones(1, np.float32)
             return [QueryVectors(*row, slice(0, 1), slice(1, 1), slice(1, 1), VOCABULARY[:1], (0, 0))]
         self.batches.append(len(queries))
         return [self._query(query) for query in queries]
 
     def _query(self, query: Query) -> QueryVectors:
-        colour = None if query.photo is None else _colour(query.photo)
+        colour = None if query.photo is None else colour_of(query.photo)
         self.asked.append((query.text, colour, query.instruction))
         found = words(query.text)
-        vectors = _rows(found + ([colour] if colour else []))
+        vectors = rows_of(found + ([colour] if colour else []))
         return QueryVectors(
             vectors=vectors,
             weights=np.full(len(vectors), 1 / max(len(vectors), 1), np.float32),
@@ -77,11 +77,11 @@ class WordEncoder:
         )
 
 
-def _rows(found: list[str]) -> np.ndarray:
+def rows_of(found: list[str]) -> np.ndarray:
     return np.eye(DIM, dtype=np.float32)[[VOCABULARY.index(word) for word in found]].reshape(-1, DIM)
 
 
-def _colour(image: Image.Image) -> str:
+def colour_of(image: Image.Image) -> str:
     mean = np.asarray(image, float).mean((0, 1))
     return min(COLOURS, key=lambda name: np.abs(mean - COLOURS[name]).sum())
 

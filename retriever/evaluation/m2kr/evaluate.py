@@ -17,15 +17,8 @@ import numpy as np
 from common.problems import Problem
 from common.text import shown
 from retriever.encoders.base import Encoder
-from retriever.evaluation.m2kr.layout import (
-    Question,
-    content_key,
-    count_passages,
-    find_shards,
-    has_column,
-    read_passages,
-    read_questions,
-)
+from retriever.evaluation.m2kr.files import Files, find_files
+from retriever.evaluation.m2kr.layout import PassageRow, Question, content_key
 from retriever.evaluation.m2kr.photos import Photo, find_photos
 from retriever.evaluation.m2kr.protocol import DEPTH, DEPTHS, answer_ranks, positive_ranks
 from retriever.evaluation.m2kr.published import Task, find_task, task_called
@@ -50,16 +43,17 @@ PROTOCOL_VERSION = 2
 
 @dataclass(frozen=True)
 class Checked:
-    """A task's data, read and found to be in order. answered: whether the questions have answers. passages: the files.
-    numbers: passage id -> first row in them."""
+    """A task's data, read and found to be in order. answered: whether the questions have answers. numbers: passage id
+    -> first row in the files. pictures: by the ids of passages, those beside them."""
 
     task: Task
     split: str
     questions: list[Question]
     answered: bool
     photos: list[Photo | None]
-    passages: tuple[Path, ...]
+    files: Files
     numbers: dict[str, int]
+    pictures: dict[str, Photo]
     repeated: int  # rows of passages whose id has been before; left out
     incomplete: int  # questions of which a positive passage is not among the passages; never found
     passages_key: str
@@ -89,25 +83,34 @@ def check(
     """What can be wrong with the data is found here, before anything is encoded, but for images whose damage only
     decoding shows. Raises Problem."""
     task = named_task(dataset, split, data)
-    passages = find_shards(data, f"{task.name}_passages", f"{split}_passages")
-    shards = find_shards(data, f"{task.name}_data", split)
-    own = not task.figures and has_column(shards, "answers")
-    questions = read_questions(shards, task.has_answers or own)
+    files = find_files(data, task.name, split)
+    own = not task.figures and files.may_have_answers()
+    questions = files.read_questions(task.has_answers or own)
     # Of one's own a question without answers may be among others, and would count as one that is never answered.
     answered = task.has_answers or (own and all(question.answers for question in questions))
     photos = find_photos(questions, images, task)
-    numbers, repeated = _numbers(passages, progress)
+    numbers, repeated, illustrated = _numbers(files, progress)
+    found = zip(illustrated, find_photos(illustrated, images, task), strict=True)
+    pictures = {row.id: photo for row, photo in found if photo}
 
     positives = {positive for question in questions for positive in question.positives}
     if positives and positives.isdisjoint(numbers):
         raise Problem(
             f"None of the questions' positives, such as {shown(min(positives))!r}, is among the {len(numbers):,} "
-            f"passages in {passages[0].parent}; questions and passages do not belong together, so fetch the data set "
-            "again."
+            f"passages in {files.passages[0].parent}; questions and passages do not belong together, so fetch the data "
+            "set again."
         )
     incomplete = sum(not numbers.keys() >= set(question.positives) for question in questions)
-    keys = content_key(passages), content_key(shards)
-    return Checked(task, split, questions, answered, photos, passages, numbers, repeated, incomplete, *keys)
+    keys = _with(content_key(files.passages), illustrated, pictures), content_key(files.questions)
+    return Checked(task, split, questions, answered, photos, files, numbers, pictures, repeated, incomplete, *keys)
+
+
+def _with(key: str, illustrated: Sequence[PassageRow], pictures: dict[str, Photo]) -> str:
+    """The key of passages with the images beside them, of which a changed one is known by its size."""
+    if not pictures:
+        return key
+    told = "\n".join(f"{row.image} {pictures[row.id].size}" for row in illustrated)
+    return hashlib.sha256(f"{key}\n{told}".encode(errors="replace")).hexdigest()
 
 
 def evaluate(
@@ -168,10 +171,12 @@ def measure(encoder: Encoder, checked: Checked, work: Path, exact: bool, progres
             "questions encoded at a time": QUERIES,
             "stored vectors": f"{NBITS} bits",
             "instructions": encoder.takes.instructions,
+            "pictures of passages": encoder.takes.pictures,
         },
         done_now={"passages encoded": ranked.encoded, "questions searched": ranked.searched},
         seconds={name: round(value, 3) for name, value in ranked.seconds.items()},
         sha256={"passages": checked.passages_key, "questions": checked.questions_key},
+        with_images=checked.files.ret,
     )
 
 
@@ -193,8 +198,9 @@ def _rank(
 ) -> _Ranked:
     """Indexes the passages at a place and ranks them for every question. Raises OSError and Problem."""
     began = time.perf_counter()
-    batches = _unique(read_passages(checked.passages), checked.numbers)
-    index, encoded = build_index(encoder, batches, len(checked.numbers), place, progress)
+    batches = _unique(checked.files.read_passages(), checked.numbers)
+    pictures = checked.pictures if encoder.takes.pictures else {}
+    index, encoded = build_index(encoder, batches, len(checked.numbers), place, progress, pictures)
     with index:
         seconds = {"indexing": time.perf_counter() - began}
         rankings = Rankings(results, checked.questions, checked.photos, checked.numbers)
@@ -214,38 +220,41 @@ def _counts(checked: Checked, ranked: _Ranked) -> dict[str, int]:
         "questions without positives": sum(not question.positives for question in checked.questions),
         "questions with positives that are not among the passages": checked.incomplete,
         "passages": len(checked.numbers),
+        "passages with an image": len(checked.pictures),
         "passages whose id stands more than once": checked.repeated,
         "passages without vectors": len(checked.numbers) - ranked.indexed,
         "vectors": ranked.vectors,
     }
 
 
-def _numbers(passages: Sequence[Path], progress: Progress) -> tuple[dict[str, int], int]:
-    """Reads all passages once, so that a damaged file is found now: each id's first row, and how many rows repeat
-    an id."""
-    total = count_passages(passages)
+def _numbers(files: Files, progress: Progress) -> tuple[dict[str, int], int, list[PassageRow]]:
+    """Reads all passages once, so that a damaged file is found now: each id's first row, how many rows repeat an id,
+    and those of the others that name an image, without their texts."""
+    total = files.count_passages()
     numbers: dict[str, int] = {}
+    illustrated: list[PassageRow] = []
     row = 0
-    for batch in read_passages(passages):
-        for passage_id, _ in batch:
-            numbers.setdefault(passage_id, row)
+    for batch in files.read_passages():
+        for passage in batch:
+            if numbers.setdefault(passage.id, row) == row and passage.image is not None:
+                illustrated.append(passage._replace(text=""))
             row += 1
         progress("checking", row, total)
-    return numbers, row - len(numbers)
+    return numbers, row - len(numbers), illustrated
 
 
-def _unique(batches: Iterator[list[tuple[str, str]]], numbers: dict[str, int]) -> Iterator[list[tuple[str, str]]]:
+def _unique(batches: Iterator[list[PassageRow]], numbers: dict[str, int]) -> Iterator[list[PassageRow]]:
     """The batches without rows that repeat an id."""
     row = 0
     for batch in batches:
-        yield [passage for n, passage in enumerate(batch, row) if numbers[passage[0]] == n]
+        yield [passage for n, passage in enumerate(batch, row) if numbers[passage.id] == n]
         row += len(batch)
 
 
 def _texts(checked: Checked, progress: Progress) -> Iterator[str]:
     done = 0
-    for batch in read_passages(checked.passages):
-        yield from (text for _, text in batch)
+    for batch in checked.files.read_passages():
+        yield from (passage.text for passage in batch)
         done += len(batch)
         progress("matching", done, len(checked.numbers))
 

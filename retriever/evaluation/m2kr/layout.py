@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -41,6 +42,14 @@ class Question:
     image: str | None
     positives: tuple[str, ...]
     answers: tuple[str, ...]
+
+
+class PassageRow(NamedTuple):
+    """A passage; image: the path of the one beside it, which M2KR itself has none of."""
+
+    id: str
+    text: str
+    image: str | None = None
 
 
 def find_shards(data: Path, configuration: str, split: str, said_by: str = "--data") -> tuple[Path, ...]:
@@ -123,10 +132,10 @@ def has_column(shards: Sequence[Path], name: str) -> bool:
     return name in _open(shards[0]).schema_arrow.names
 
 
-def read_passages(shards: Sequence[Path]) -> Iterator[list[tuple[str, str]]]:
-    """(id, text) of the passages of a split, in order, some at a time; a null text is "". Raises Problem."""
+def read_passages(shards: Sequence[Path]) -> Iterator[list[PassageRow]]:
+    """The passages of a split, in order, some at a time; a null text is "". Raises Problem."""
     for batch in read_rows(shards, {"passage_id": "id", "passage_content": "text"}):
-        yield [(row["passage_id"], row["passage_content"] or "") for row in batch]
+        yield [PassageRow(row["passage_id"], row["passage_content"] or "") for row in batch]
 
 
 def _texts(value: list[str | None] | None) -> tuple[str, ...]:

@@ -15,9 +15,10 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from retriever.encoders.base import Encoder, PlainPassage, Query
-from retriever.evaluation.m2kr.layout import Question
+from retriever.evaluation.m2kr.layout import PassageRow, Question
 from retriever.evaluation.m2kr.photos import Photo, open_photo
 from retriever.evaluation.m2kr.protocol import DEPTH
 from retriever.index import Index
@@ -27,6 +28,7 @@ Progress = Callable[[str, int, int], None]  # stage, done, total
 
 ENCODE = 64  # passages encoded at a time, at first: small, so that a slow machine shows that it is at work
 ENCODE_MOST = 1024  # ... and at most: many passages can be put into batches of like length
+ENCODE_PICTURES = 32  # ... and where pictures stand beside them, all of which are held
 QUICK = 2.0  # seconds; as long as encoding takes less, twice as many passages are encoded the next time
 COMMIT_VECTORS = 500_000  # held before they are made lasting: 128 MB with 128 dimensions
 COMMIT_SECONDS = 30.0  # ... or as many as come in this time: what a crash loses
@@ -38,15 +40,21 @@ CANDIDATES = 10_000
 
 
 def build_index(
-    encoder: Encoder, batches: Iterable[list[tuple[str, str]]], total: int, path: Path, progress: Progress
+    encoder: Encoder,
+    batches: Iterable[Sequence[PassageRow]],
+    total: int,
+    path: Path,
+    progress: Progress,
+    pictures: Mapping[str, Photo] | None = None,
 ) -> tuple[Index, int]:
-    """The index of the passages (id, text) at path, and how many of them had to be encoded now.
+    """The index of the passages at path, and how many of them had to be encoded now. pictures: by the ids of passages,
+    those that stand beside them.
 
     It is open for writing, so that no other run takes it. Passages without a vector are left out. Raises Problem.
     """
     index = open_index(path, encoder, write=True, nbits=NBITS)
     try:
-        encoded = _add_missing(encoder, index, batches, total, progress)
+        encoded = _add_missing(encoder, index, batches, total, progress, pictures or {})
         index.optimize()
     except BaseException:
         index.close()
@@ -57,31 +65,34 @@ def build_index(
 def _add_missing(
     encoder: Encoder,
     index: Index,
-    batches: Iterable[list[tuple[str, str]]],
+    batches: Iterable[Sequence[PassageRow]],
     total: int,
     progress: Progress,
+    pictures: Mapping[str, Photo],
 ) -> int:
-    waiting: list[tuple[str, str]] = []
+    waiting: list[PassageRow] = []
     ids: list[str] = []
     vectors: list[np.ndarray] = []
     seen = encoded = 0
-    at_once = ENCODE
+    most = ENCODE_PICTURES if pictures else ENCODE_MOST
+    at_once = min(ENCODE, most)
     last = time.monotonic()
     for batch in chain(batches, [None]):  # None: the end, at which all that waits is encoded
         if batch is not None:
             seen += len(batch)
-            waiting += [passage for passage in batch if passage[0] not in index]
+            waiting += [passage for passage in batch if passage.id not in index]
         while len(waiting) >= at_once or (batch is None and waiting):
             some, waiting = waiting[:at_once], waiting[at_once:]
             began = time.monotonic()
-            passages = [PlainPassage(passage_id, "", text) for passage_id, text in some]
-            for passage, rows in zip(passages, encoder.encode_passages(passages), strict=True):
+            passages = [PlainPassage(row.id, "", row.text) for row in some]
+            beside = _opened(some, pictures) if pictures else ()
+            for passage, rows in zip(passages, encoder.encode_passages(passages, beside), strict=True):
                 if len(rows):
                     ids.append(passage.id)
                     vectors.append(rows.astype(np.float16))
             encoded += len(some)
             if time.monotonic() - began < QUICK:
-                at_once = min(2 * at_once, ENCODE_MOST)
+                at_once = min(2 * at_once, most)
             if sum(map(len, vectors)) >= COMMIT_VECTORS or time.monotonic() - last >= COMMIT_SECONDS:
                 index.add(ids, vectors)
                 ids, vectors = [], []
@@ -89,6 +100,12 @@ def _add_missing(
             progress("indexing", seen - len(waiting), total)
     index.add(ids, vectors)
     return encoded
+
+
+def _opened(some: Sequence[PassageRow], pictures: Mapping[str, Photo]) -> list[list[Image.Image]]:
+    """The picture beside each passage, if any. Raises Problem."""
+    opened = [open_photo(row, pictures.get(row.id)) for row in some]
+    return [[] if picture is None else [picture] for picture in opened]
 
 
 class Rankings:

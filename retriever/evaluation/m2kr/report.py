@@ -9,14 +9,14 @@ import hashlib
 import json
 import platform
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
 from common.whole_files import write_whole
-from retriever.evaluation.m2kr.published import MODELS, PUBLISHED_SPLIT, RET_MODELS, Task, task_called
+from retriever.evaluation.m2kr.published import MODELS, PUBLISHED_SPLIT, RET_MODELS, task_called
 
 _PACKAGES = ("torch", "transformers", "numpy", "faiss-cpu", "pyarrow", "pillow")
 
@@ -27,7 +27,8 @@ class Report:
     questions have no answers.
 
     rankings: the file with what was found for each question. counts, settings: of the whole evaluation. done_now,
-    seconds: of this run, which may have gone on from an earlier one. sha256: what identifies the data."""
+    seconds: of this run, which may have gone on from an earlier one. sha256: what identifies the data. with_images:
+    whether it is of ReT-M2KR, whose passages have images."""
 
     dataset: str
     split: str
@@ -40,28 +41,31 @@ class Report:
     seconds: dict[str, float]
     sha256: dict[str, str]
     rankings: str
+    with_images: bool = False
+
+    @property
+    def benchmark(self) -> str:
+        return "ReT-M2KR" if self.with_images else "M2KR"
 
     def measures(self) -> dict[str, float]:
         """All figures in percent, by their published names; those that were reported come first."""
         figures = {f"Recall@{k}": 100 * share for k, share in self.recall.items()}
         figures |= {f"Pseudo Recall@{k}": 100 * share for k, share in (self.pseudo_recall or {}).items()}
-        reported = task_called(self.dataset).figures
+        reported = _published(self)[0].figures
         return {name: figures[name] for name in [*reported, *(name for name in figures if name not in reported)]}
 
 
 def as_json(report: Report, profile: str) -> dict:
     """The report with its date and the versions of what made it, ready to be written as JSON."""
-    task = task_called(report.dataset)
+    own, other = _published(report)
     return {
-        "benchmark": "M2KR",
+        "benchmark": report.benchmark,
         "profile": profile,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "percent": {name: round(value, 4) for name, value in report.measures().items()},
         **asdict(report),
-        "published": {name: dict(zip(MODELS, values, strict=True)) for name, values in task.figures.items()},
-        "published_on_ret_m2kr": {
-            name: dict(zip(RET_MODELS, values, strict=True)) for name, values in task.with_images.items()
-        },
+        "published": own.by_measure(),
+        other.key: other.by_measure(),
         "versions": {"python": platform.python_version(), **_versions()},
     }
 
@@ -69,13 +73,12 @@ def as_json(report: Report, profile: str) -> dict:
 def as_markdown(report: Report, profile: str) -> str:
     """A table of the figures, the published rows below, and what a reader must know to compare them."""
     task = task_called(report.dataset)
+    own, other = _published(report)
     measures = report.measures()
     rows = _head(measures)
     rows.append([_plain(profile), *(f"{value:.1f}" for value in measures.values())])
-    if report.split == PUBLISHED_SPLIT and task.figures:
-        for n, model in enumerate(MODELS):
-            figures = (task.figures.get(name) for name in measures)
-            rows.append([f"{model}, published", *("" if figure is None else f"{figure[n]:.1f}" for figure in figures)])
+    if report.split == PUBLISHED_SPLIT:
+        rows += own.rows(measures)
     counts, settings = report.counts, report.settings
     if settings["exact"]:
         how = "every passage scored"
@@ -87,10 +90,16 @@ def as_markdown(report: Report, profile: str) -> str:
         f"{size}; {how}; encoder {_plain(report.fingerprint)}.",
         f"Percent. R: Recall@K by the positive passages{pseudo}.",
     ]
-    if not task.figures:
+    if report.with_images:
+        notes.append(f"{counts['passages with an image']:,} passages have an image.")
+        if not settings["pictures of passages"]:
+            notes.append("The encoder takes no pictures of passages; they were left out.")
+    if not own.figures:
         notes.append("A task of one's own in the benchmark's layout: there are no published figures.")
     elif report.split != PUBLISHED_SPLIT:
         notes.append(f"The published figures are of the split {PUBLISHED_SPLIT} and are left out here.")
+    elif report.with_images:  # how many questions they are of, no source at hand says
+        notes.append(f"M2KR's own test split has {task.questions:,} questions.")
     elif counts["questions"] != task.questions:
         notes.append(f"Not comparable: the published figures are of {task.questions:,} questions.")
     if not settings["instructions"]:
@@ -104,19 +113,42 @@ def as_markdown(report: Report, profile: str) -> str:
         if counts[name]:
             notes.append(f"{name[0].upper()}{name[1:]}: {counts[name]:,}; {so}.")
     listed = "\n".join(f"- {note}" for note in notes)
-    others = _with_images(task) if report.split == PUBLISHED_SPLIT and task.with_images else ""
-    return f"# M2KR: {task.title}, {report.split}\n\n{_table(rows)}\n\n{listed}\n{others}"
+    others = ""
+    if report.split == PUBLISHED_SPLIT and other.figures:  # in a table of their own
+        table = _table(_head(other.figures) + other.rows(other.figures))
+        others = f"\nOn {other.what}: not comparable with the table above.\n\n{table}\n"
+    return f"# {report.benchmark}: {task.title}, {report.split}\n\n{_table(rows)}\n\n{listed}\n{others}"
 
 
-def _with_images(task: Task) -> str:
-    """What was published of models on the other version of the task, in a table of its own."""
-    rows = _head(task.with_images)
-    for n, model in enumerate(RET_MODELS):
-        rows.append([f"{model}, published", *(f"{values[n]:.1f}" for values in task.with_images.values())])
-    return (
-        f"\nOn ReT-M2KR, another version of the benchmark, whose passages have images: not comparable with the table "
-        f"above.\n\n{_table(rows)}\n"
-    )
+@dataclass(frozen=True)
+class _Published:
+    """Figures of models on one version of a task. what: that version, in words. key: what it is called in JSON."""
+
+    models: tuple[str, ...]
+    figures: Mapping[str, tuple[float, ...]]
+    what: str
+    key: str
+
+    def by_measure(self) -> dict[str, dict[str, float]]:
+        return {name: dict(zip(self.models, values, strict=True)) for name, values in self.figures.items()}
+
+    def rows(self, measures: Iterable[str]) -> list[list[str]]:
+        found = [self.figures.get(name) for name in measures] if self.figures else []
+        return [
+            [f"{model}, published", *("" if each is None else f"{each[n]:.1f}" for each in found)]
+            for n, model in enumerate(self.models)
+            if found
+        ]
+
+
+def _published(report: Report) -> tuple[_Published, _Published]:
+    """What was published on the version of the task that the report is of, and on the other one."""
+    task = task_called(report.dataset)
+    what = "M2KR, another version of the benchmark, whose passages have no images"
+    plain = _Published(MODELS, task.figures, what, "published_on_m2kr")
+    what = "ReT-M2KR, another version of the benchmark, whose passages have images"
+    illustrated = _Published(RET_MODELS, task.with_images, what, "published_on_ret_m2kr")
+    return (illustrated, plain) if report.with_images else (plain, illustrated)
 
 
 def _head(measures: Iterable[str]) -> list[list[str]]:
