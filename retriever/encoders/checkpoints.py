@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from common.jobs import Progress
 from common.problems import Problem
@@ -33,6 +33,16 @@ FLMR_FILES = Layout(
     (("query_tokenizer/vocab.txt",),),
 )  # fmt: skip
 RET_FILES = Layout("a ReT checkpoint", ("tokenizer.json", "preprocessor_config.json", "*.safetensors"), ())
+MODULES, ARTIFACT = "modules.json", "artifact.metadata"  # of PyLate's layout, and of that of ColBERT's authors
+COLBERT_FILES = Layout(
+    "a ColBERT checkpoint",
+    (
+        MODULES, ARTIFACT, "config_sentence_transformers.json", "sentence_bert_config.json", "tokenizer*.json",
+        "special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt", "*.safetensors",
+        "*/config.json", "*/model.safetensors",
+    ),
+    ((MODULES, ARTIFACT), ("tokenizer.json", "vocab.txt")),
+)  # fmt: skip
 MOST_BYTES = 4 << 20  # of a configuration
 
 
@@ -79,6 +89,12 @@ KINDS = {
         lambda folder, cache_dir, progress: tower_file(folder, "text", "tokenizer.json", cache_dir, progress),
     ),
 }
+# Of ColBERT checkpoints, whose configurations are those of any transformer.
+COLBERT = Kind(
+    "retriever.encoders.colbert.loading",
+    COLBERT_FILES,
+    lambda folder, cache_dir, progress: _first(folder, "tokenizer.json", "vocab.txt"),
+)
 _ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
 
@@ -94,16 +110,31 @@ def load(profile: Profile, cache_dir: Path, progress: Progress) -> Encoder:
 
 
 def kind_of(source: str, cache_dir: Path, progress: Progress) -> Kind:
-    """By the configuration, which is fetched first. Raises Problem for a kind that nothing here loads."""
+    """By the configuration, which is fetched first, or the files that say that it is a ColBERT. Raises Problem for a
+    kind that nothing here loads."""
     local = Path(source).expanduser()
     folder = local if local.is_dir() else fetch_model_files(source, ["config.json"], cache_dir, progress)
-    called = str(configuration(folder).get("model_type", "flmr"))  # which may be left out
-    if called not in KINDS:
-        raise Problem(
-            f"The checkpoint {source} is one of a {shown(called, 80)!r} model, which no encoder here is; it can be "
-            f"one of {', '.join(map(repr, KINDS))}."
-        )
-    return KINDS[called]
+    fields = configuration(folder)
+    called = str(fields.get("model_type", "flmr"))  # which may be left out
+    if called in KINDS:
+        return KINDS[called]
+    if not _of_colbert(folder) and not local.is_dir():
+        fetch_model_files(source, ["config.json", MODULES, ARTIFACT], cache_dir, progress)
+    if _of_colbert(folder) or fields.get("architectures") == ["HF_ColBERT"]:
+        return COLBERT
+    raise Problem(
+        f"The checkpoint {source} is one of a {shown(called, 80)!r} model, which no encoder here is; it can be one of "
+        f"{', '.join(map(repr, KINDS))}, or a ColBERT with {MODULES} (PyLate's layout) or {ARTIFACT} beside it."
+    )
+
+
+def _first(folder: Path, *names: str) -> Path:
+    """The first of the files that is there, else the last."""
+    return next((folder / name for name in names if (folder / name).is_file()), folder / names[-1])
+
+
+def _of_colbert(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in (MODULES, ARTIFACT))
 
 
 def configuration(folder: Path) -> dict:
@@ -111,14 +142,19 @@ def configuration(folder: Path) -> dict:
     file = folder / "config.json"
     if not file.is_file():  # which transformers takes for a model of default sizes
         raise Problem(f"The folder {folder} holds no checkpoint: it has no config.json; fetch or copy it again.")
-    try:
-        with file.open("rb") as content:
-            fields = json.loads(content.read(MOST_BYTES))
-    except (OSError, ValueError, RecursionError) as problem:
-        raise Problem(f"{file} cannot be used ({shown(problem, 200)}); fetch or copy it again.") from problem
+    fields = json_file(file)
     if not isinstance(fields, dict):
         raise Problem(f"{file} cannot be used, as it holds no configuration; fetch or copy it again.")
     return fields
+
+
+def json_file(file: Path) -> Any:
+    """What a small file of a checkpoint holds. Raises Problem."""
+    try:
+        with file.open("rb") as content:
+            return json.loads(content.read(MOST_BYTES))
+    except (OSError, ValueError, RecursionError) as problem:
+        raise Problem(f"{file} cannot be used ({shown(problem, 200)}); fetch or copy it again.") from problem
 
 
 def checkpoint_folder(source: str, cache_dir: Path, progress: Progress, layout: Layout = FLMR_FILES) -> Path:

@@ -21,6 +21,8 @@ from retriever.encoders.mini import towers
 from retriever.encoders.word_pieces import WordPieces
 
 _FLMR, _RET = (checkpoints.KINDS[each].loader for each in ("flmr", "retriever"))
+_COLBERT = checkpoints.COLBERT.loader
+_GTE = "lightonai/GTE-ModernColBERT-v1"
 TUNED = ".safetensors"  # what the file of a fine-tuned mini ends in
 
 
@@ -64,6 +66,8 @@ PROFILES = {
         Profile("ret-vit-l", "ReT, ViT-L/14", 521_036_032, "Apache-2.0", "aimagelab/ReT-CLIP-ViT-L-14", _RET),
         Profile("ret-vit-h", "ReT, ViT-H/14", 1_091_128_832, "Apache-2.0", "aimagelab/ReT-OpenCLIP-ViT-H-14", _RET),
         Profile("ret-vit-g", "ReT, ViT-bigG/14", 2_683_039_744, "Apache-2.0", "aimagelab/ReT-OpenCLIP-ViT-G-14", _RET),
+        Profile("colbert", "ColBERTv2, text alone", 109_580_544, "MIT", "colbert-ir/colbertv2.0", _COLBERT),
+        Profile("gte-moderncolbert", "ModernBERT, text alone", 149_114_112, "Apache-2.0", _GTE, _COLBERT),
     )
 }
 

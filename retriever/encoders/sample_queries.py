@@ -27,9 +27,11 @@ QUESTIONS = (
 
 
 def made_up_queries(encoder: Encoder) -> np.ndarray:
-    """(n, dim) float32: the vectors of each question with a picture and without, as long as each counts."""
+    """(n, dim) float32: the vectors of each question with a picture, where the encoder takes photos, and without, as
+    long as each counts."""
     shown = [Query(question) for question in QUESTIONS]
-    shown += [Query(question, picture) for question, picture in zip(QUESTIONS, pictures(), strict=True)]
+    if encoder.takes.photos:
+        shown += [Query(question, picture) for question, picture in zip(QUESTIONS, pictures(), strict=True)]
     # One at a time: together they could differ in the last bits.
     queries = [encoder.encode_queries([query])[0] for query in shown]
     return np.concatenate([query.vectors * query.weights[:, None] for query in queries])

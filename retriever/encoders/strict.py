@@ -5,6 +5,7 @@ Knows nothing of what models compute.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
@@ -48,6 +49,17 @@ class StrictModel(PreTrainedModel):
         if info["missing_keys"] or info["unexpected_keys"] or info["mismatched_keys"]:
             raise Problem(f"The checkpoint {place} does not fit the model ({_misfits(info)}); {advice}.")
         return (model, info) if output_loading_info else model
+
+
+def strictly(kind: type[PreTrainedModel], unread: Sequence[str] = (), old_names: dict[str, str] | None = None) -> type:
+    """A model of transformers whose checkpoints fit or are refused. unread: patterns of tensors that may be there or
+    not, as nothing is made of them. old_names: as of StrictModel."""
+    fields = {
+        "_keys_to_ignore_on_load_missing": list(unread),
+        "_keys_to_ignore_on_load_unexpected": list(unread),
+        "old_names": old_names or {},
+    }
+    return type(kind.__name__, (StrictModel, kind), {**fields, "__module__": kind.__module__})
 
 
 Model = TypeVar("Model", bound=StrictModel)
