@@ -59,6 +59,9 @@ UPLOAD_YOUNG = 600.0  # in which one never is for want of room
 INGESTIONS_AT_ONCE = 2  # others wait for their turn
 CORPUS_FILES = 2_000  # uploaded for one
 
+# What puts passages in order after they were found, beside a cross-encoder's folder or id:
+NO_RERANKING, POINTWISE, LISTWISE, IDENTIFY = "off", "pointwise", "listwise", "identify"
+
 # A corpus becomes a folder's name, so nothing that could climb out of the data directory is let in.
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
@@ -162,6 +165,12 @@ class Settings(BaseSettings):
         description="whether the text in a photo is read: always, never, or where the question or the photo calls for "
         "it (auto)",
     )
+    rerank: str = Field(
+        NO_RERANKING,
+        pattern=r"^[^\x00-\x1f]{1,1000}$",
+        description="what puts the passages found in a better order: off, a cross-encoder's folder or its id on the "
+        "Hugging Face Hub, or how the model that answers does it: pointwise, listwise or identify",
+    )
     min_score: float | None = Field(
         None,
         ge=0.0,
@@ -200,7 +209,7 @@ class Settings(BaseSettings):
         """An address of IPv6 without the brackets that it has in a URL."""
         return value[1:-1] if value.startswith("[") and value.endswith("]") else value
 
-    @field_validator("data_dir", "profile", "model")
+    @field_validator("data_dir", "profile", "model", "rerank")
     @classmethod
     def _at_home(cls, value: Path | str | None) -> Path | str | None:
         """No shell has seen what stands in the environment or a file, nor all that stands behind an option."""
@@ -307,6 +316,11 @@ def load_settings(**overrides: Any) -> Settings:
         raise Problem(
             "The setting served_url (CITESIGHT_SERVED_URL) needs the name of a model there as well (CITESIGHT_MODEL)."
         )
+    if settings.rerank in (POINTWISE, LISTWISE, IDENTIFY) and settings.model is None:
+        raise Problem(
+            f"The setting rerank (CITESIGHT_RERANK) can be {settings.rerank} only with a vision-language model; name "
+            "one as well (CITESIGHT_MODEL)."
+        )
     return settings
 
 
@@ -339,9 +353,9 @@ def add_database_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_answer_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of commands that answer: --model, --served-url. Defaults stay None. A key is no option, since
-    others on the machine can read those."""
-    _add_options(parser, ("model", "served_url"))
+    """Add the options of commands that answer: --model, --served-url, --rerank. Defaults stay None. A key is no option,
+    since others on the machine can read those."""
+    _add_options(parser, ("model", "served_url", "rerank"))
 
 
 def _add_options(parser: argparse.ArgumentParser, fields: Sequence[str]) -> None:

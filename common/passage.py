@@ -72,6 +72,7 @@ class Evidence(Passage):
     vectors, 0..1. seen: what the photo's own classes add to it for the order, 0 where they say nothing of its title.
     shown: whether the photo may show what it is about; None where that is not known or the question is about no photo.
     alike: the cosine similarity of the photo to the likest of its pictures; None where they are not compared.
+    was: the rank that it was found at, where a reranker put the passages in order after that; None where none did.
     """
 
     rank: int = 0
@@ -79,3 +80,4 @@ class Evidence(Passage):
     seen: float = 0.0
     shown: bool | None = None
     alike: float | None = None
+    was: int | None = None

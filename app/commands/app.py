@@ -171,8 +171,11 @@ def readable(result: Result) -> str:
     lines.append("Passages found:" if result.passages else "No passage was found.")
     for passage in result.passages:
         what = f" ({passage.description})" if passage.description else ""
-        lines += _paragraph(f"  [{passage.rank}] ", f"{passage.title}{what}, score {passage.score:.2f}")
+        was = f", found at {passage.was}" if passage.was not in (None, passage.rank) else ""
+        lines += _paragraph(f"  [{passage.rank}] ", f"{passage.title}{what}, score {passage.score:.2f}{was}")
         lines.append(f"      {printable(passage.url)} ({printable(passage.licence)})")
+    if result.reranked is not None:
+        lines += ["", *_paragraph("", f"Put in order by {result.reranked.by}. {result.reranked.said}".strip())]
     if result.indexed < result.total:
         lines += ["", f"Only {result.indexed:,} of {result.total:,} passages were indexed."]
     steps = ", ".join(f"{step} {spent:.0f} ms" for step, spent in result.timings.items())

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from app.service.reranking import reranker_for
 from app.settings import Settings
 from common.jobs import Progress
+from common.reranking import Reranker
 from generator.answers import Anew, Answerer, Turn
 from generator.extractive.answerer import ExtractiveAnswerer
 from generator.extractive.scoring import Limits
@@ -36,7 +38,8 @@ class Answerers:
     """The ways to answer. `name` tells them from others, on the page and in the cache.
 
     together: from all passages at once. each: from each passage alone, the most probable winning; own(question, photo,
-    turns): without any passage, in pieces. Both are None without a model. loading: what is being loaded for an answer,
+    turns): without any passage, in pieces. Both are None without a model. reranker: what puts passages in order before
+    that; None where nothing does. loading: what is being loaded for an answer,
     as a sentence; "" when nothing is.
     """
 
@@ -46,17 +49,26 @@ class Answerers:
     own: Callable[[str, Image | None, Sequence[Turn]], Iterator[str | Anew]] | None = None
     close: Callable[[], None] = lambda: None
     loading: Callable[[], str] = lambda: ""
+    reranker: Reranker | None = None
 
 
-def answerers_for(settings: Settings, embed: Embed, least: float, progress: Progress) -> Answerers:
+def answerers_for(
+    settings: Settings,
+    embed: Embed,
+    least: float,
+    progress: Progress,
+    run: Callable[..., Any] = lambda work, *args: work(*args),
+) -> Answerers:
     """The answerers that the settings ask for. A model for this process is fetched, if need be, and checked, but loaded
     only for the first answer.
 
     embed maps texts to (n, dim) unit rows; least: best score of a passage, 0 to 1, below which no answer is attempted;
-    progress is told of bytes fetched. Raises Problem for a model that cannot be used.
+    progress is told of bytes fetched; run(work, ...): calls it where models work. Raises Problem for a model that
+    cannot be used.
     """
     if settings.model is None:
-        return Answerers(EXTRACTIVE, ExtractiveAnswerer(embed, Limits(passage_score=least)))
+        reranker = reranker_for(settings.rerank, None, settings.cache_dir, progress, run)
+        return Answerers(EXTRACTIVE, ExtractiveAnswerer(embed, Limits(passage_score=least)), reranker=reranker)
     model = _chat_model(settings, progress)
     return Answerers(
         model.name,
@@ -65,6 +77,7 @@ def answerers_for(settings: Settings, embed: Embed, least: float, progress: Prog
         lambda question, photo, turns: own_answer(model, question, photo, turns),
         model.close,
         lambda: "" if isinstance(model, ServedModel) else model.loading,
+        reranker_for(settings.rerank, model, settings.cache_dir, progress, run),
     )
 
 

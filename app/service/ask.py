@@ -14,10 +14,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from PIL import Image
-
 from app.service.answerers import Answerers, answerers_for
 from app.service.asked_language import explained, for_the_search
+from app.service.corpus_names import checked_corpora
 from app.service.encoder_lock import SharedEncoder
 from app.service.fixed_corpora import fetch
 from app.service.indexes import Indexes
@@ -28,6 +27,7 @@ from app.service.picture_matches import PictureMatches
 from app.service.question_subject import asks_of_another, taken_over
 from app.service.questions import checked_count, checked_question, fingerprint_of, opened
 from app.service.region import checked_region, cut_out, in_whole
+from app.service.reranking import Asked, Found, Reranking
 from app.service.results import WHOLE, EvidenceFound, IndexStatus, PhotoInput, Result, Step, Subject
 from app.service.retrieval import alignments_of, evidence_of, find_asked, with_likeness
 from app.service.text_in_photo import Looked, TextInPhotos
@@ -79,6 +79,7 @@ class AnswerService:
         self._search = Worker("search")
         self._reading = reading or PhotoReading()
         self._texts = TextInPhotos(catalogue, self._reading, self._search.run)
+        self._reranking = Reranking(catalogue)
         self._known: RecentlyUsed[Result] = RecentlyUsed(ANSWERS_KEPT)
         self._subjects: RecentlyUsed[Subject] = RecentlyUsed(ANSWERS_KEPT)
         self._pictures = PictureMatches(catalogue, Pictures(settings.pictures_dir))
@@ -137,11 +138,11 @@ class AnswerService:
         Closing the iterator stops the work.
         """
         trace = self._check(image, question, corpora, k, turns, region, each, own, text)
-        key = (trace.key(), self.settings.hybrid)
+        key = (trace.key(), self.settings.hybrid, self.settings.rerank)
         known = self._known.get(key)
         if known is not None and self._still_so(known):
             found = (known.passages, known.query, known.searched, known.subject, known.alignments)
-            yield EvidenceFound(*found, trace.whole, known.text)
+            yield EvidenceFound(*found, trace.whole, known.text, known.reranked)
             yield replace(known, cached=True)
             return
         trace.clock.lap("load")
@@ -168,7 +169,8 @@ class AnswerService:
         return result
 
     def find(self, image: PhotoInput, question: str, k: int, corpus: str | None = None) -> EvidenceFound:
-        """The k best passages alone, however many; for measuring and for commands that answer nothing.
+        """The k best passages alone, however many; for measuring and for commands that answer nothing. One that a
+        reranker brought in has no rank that it `was` found at.
 
         Raises Problem as `ask` does."""
         names = [corpus or self.settings.corpus]
@@ -182,16 +184,15 @@ class AnswerService:
             asked = Query(question, photo, pictures=pictures)
             [query] = encoder.encode_queries([asked])
             with self.indexes.searching(names):
-                subject = None
+                subject, which = None, (fingerprint_of(photo), WHOLE)
                 if photo is not None:
                     subject = self._search.run(find_subject, self.catalogue, indexes, query)
-                    which, looked = (fingerprint_of(photo), WHOLE), Looked(query, subject)
+                    looked = Looked(query, subject)
                     looked = self._texts.added(asked, looked, encoder, indexes, which)
                     query, subject = looked.query, looked.subject
-                words = self._words(question, photo)
-                how = (indexes, query, k, words, question, subject)
-                found, subject = self._search.run(find_asked, self.catalogue, *how)
-            return EvidenceFound(evidence_of(self.catalogue, found, k, subject, query.recognition), query, "", subject)
+                found = self._found(indexes, query, Asked(question, photo, which, k), subject)
+            passages = evidence_of(self.catalogue, found.ranking, k, found.subject, query.recognition)
+            return EvidenceFound(found.told(passages), query, "", found.subject, reranked=found.reranked)
 
     def close(self) -> None:
         """Stop indexing (after the batch under way) and close indexes and catalogue."""
@@ -220,19 +221,6 @@ class AnswerService:
         finally:
             self._loading.release()
 
-    def _checked_corpora(self, corpora: Sequence[str] | None) -> list[str]:
-        if corpora is None:
-            return [self.settings.corpus]
-        names = list(dict.fromkeys([corpora] if isinstance(corpora, str) else corpora))
-        if not names:
-            raise BadRequest("No collection is chosen to search in; choose at least one.")
-        known = {self.settings.corpus, *(info.name for info in self.catalogue.corpora())}
-        for name in names:
-            if name not in known:
-                shown = ", ".join(sorted(known))
-                raise BadRequest(f"There is no collection called {str(name)[:80]!r}; there is: {shown}.")
-        return names
-
     def _check(
         self,
         image: PhotoInput,
@@ -249,7 +237,7 @@ class AnswerService:
         clock = Clock()
         question = checked_question(question, image is not None)
         k = checked_count(self.settings.passages if k is None else k)
-        names = self._checked_corpora(corpora)
+        names = checked_corpora(corpora, self.settings.corpus, self.catalogue)
         whole = None if image is None else opened(image)
         part = checked_region(region, whole) if whole is not None else WHOLE
         photo = None if whole is None else cut_out(whole, part)
@@ -318,19 +306,32 @@ class AnswerService:
                     [trace.query] = trace.encoder.encode_queries([Query(trace.searched)])
                 else:
                     self._read(trace)
-            words = self._words(trace.searched, trace.photo)
-            how = (trace.indexes, trace.query, trace.k, words, trace.searched, trace.subject)
-            found, trace.subject = self._search.run(find_asked, self.catalogue, *how)
+            asked = Asked(trace.searched, trace.photo, (trace.shown, trace.part), trace.k)
+            found = self._found(trace.indexes, trace.query, asked, trace.subject)
+            trace.subject, trace.reranked = found.subject, found.reranked
+            trace.complete = found.reranked is None or not found.reranked.failed
             # Now, since a corpus may be deleted, and its index closed, while the model answers.
             counts = [(len(trace.indexes.get(name, ())), self.catalogue.count(name)) for name in trace.names]
             trace.clock.lap("search")
-            trace.passages = evidence_of(self.catalogue, found, trace.k, trace.subject, trace.query.recognition)
+            trace.clock.move("search", "rerank", 0.0 if found.reranked is None else found.reranked.seconds)
+            passages = evidence_of(self.catalogue, found.ranking, trace.k, trace.subject, trace.query.recognition)
+            trace.passages = found.told(passages)
             trace.clock.lap("passages")
             trace.alignments = self._search.run(alignments_of, trace.indexes, trace.query, trace.passages)
             trace.passages = with_likeness(trace.passages, trace.query, trace.alignments)
         trace.indexed = sum(min(indexed, total) for indexed, total in counts)
         trace.total = sum(total for _, total in counts)
         trace.clock.lap("search")
+
+    def _found(
+        self, indexes: Mapping[str, Index], query: QueryVectors, asked: Asked, subject: Subject | None
+    ) -> Found:
+        """The passages, in the order of the reranker if there is one."""
+        # The words of a question about a photo ("Where does this animal live?") do not say what it shows.
+        words = asked.question if self.settings.hybrid and asked.photo is None else ""
+        how = (self.catalogue, indexes, query, asked.k, words, asked.question)
+        search = partial(self._search.run, find_asked, *how)
+        return self._reranking.found(self._answerers.reranker, asked, subject, search)
 
     def _read(self, trace: Trace) -> None:
         """What is written in the photo, where that is to be read, and what it makes of the query and of the subject."""
@@ -339,12 +340,6 @@ class AnswerService:
         looked = self._texts.added(trace.asks(), looked, trace.encoder, trace.indexes, which, trace.said)
         trace.query, trace.subject, trace.text, trace.unread = vars(looked).values()
         trace.clock.lap("read")
-
-    def _words(self, question: str, photo: Image.Image | None) -> str:
-        """The question, where the catalogue is to be searched by its words too, else "".
-
-        The words of a question about a photo ("Where does this animal live?") do not say what it shows."""
-        return question if self.settings.hybrid and photo is None else ""
 
     def _subject(
         self, indexes: Mapping[str, Index], query: QueryVectors, shown: Hashable
@@ -370,7 +365,7 @@ class AnswerService:
         found = [(passage.id, passage.score) for passage in known.passages]
         recognition = known.query.recognition
         now = evidence_of(self.catalogue, found, len(found), known.subject, recognition)
-        return now == tuple(replace(passage, alike=None) for passage in known.passages)
+        return now == tuple(replace(passage, was=None, alike=None) for passage in known.passages)
 
 
 def _states(indexes: Mapping[str, Index]) -> tuple[Hashable, ...]:
@@ -390,7 +385,8 @@ def build_service(settings: Settings) -> AnswerService:
     def answerers(encoder: SharedEncoder, progress: Progress) -> Answerers:
         least = encoder.min_score if settings.min_score is None else settings.min_score
         embed = load_sentence_encoder(settings.cache_dir).embed_sentences
-        return answerers_for(settings, lambda texts: encoder.worker.run(embed, texts), least, progress)
+        run = encoder.worker.run
+        return answerers_for(settings, lambda texts: run(embed, texts), least, progress, run)
 
     return AnswerService(
         settings,

@@ -5,6 +5,7 @@ Knows the catalogue's runs and the sources; knows nothing of threads or of pages
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,3 +53,18 @@ def is_uploaded(request: str, corpus: str, uploads: Path) -> bool:
 
 def _taken(corpus: str) -> BadRequest:
     return BadRequest(f"There is a corpus called {corpus} already, from elsewhere; choose another name.")
+
+
+def checked_corpora(corpora: Sequence[str] | None, usual: str, catalogue: Catalogue) -> list[str]:
+    """The names of the corpora that are asked of, each once; None means the usual one. Raises BadRequest."""
+    if corpora is None:
+        return [usual]
+    names = list(dict.fromkeys([corpora] if isinstance(corpora, str) else corpora))
+    if not names:
+        raise BadRequest("No collection is chosen to search in; choose at least one.")
+    known = {usual, *(info.name for info in catalogue.corpora())}
+    for name in names:
+        if name not in known:
+            said = ", ".join(sorted(known))
+            raise BadRequest(f"There is no collection called {str(name)[:80]!r}; there is: {said}.")
+    return names

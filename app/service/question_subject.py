@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
-from app.service.results import LIKELY, NAMED, READ, UNKNOWN, Guess, Subject
+from app.service.results import IDENTIFIED, LIKELY, NAMED, READ, UNKNOWN, Guess, Subject
 from common.passage import Evidence
 from generator.answers import Turn
 from generator.extractive.subjects import Subject as PassageSubject
@@ -132,9 +132,9 @@ def taken_over(question: str, standing_alone: str, turns: Sequence[Turn]) -> set
 
 
 def said_to_be(question: str, subject: Subject) -> Subject:
-    """The subject where the photo, or what is written in it, tells it; else, if the question says one of the guesses,
-    that one; not what it only counts: "How many wheels"."""
-    if subject.word in (LIKELY, READ):
+    """The subject where the photo, what is written in it or a model tells it; else, if the question says one of the
+    guesses, that one; not what it only counts: "How many wheels"."""
+    if subject.word in (LIKELY, READ, IDENTIFIED):
         return subject
     asked = f" {' '.join(re.findall(_WORD, _COUNTS.sub('', question.casefold())))} "
     for guess in subject.guesses:
@@ -167,6 +167,13 @@ def helped_by(question: str, subject: Subject, passages: Iterable[tuple[str, str
         return subject
     title = next((title for title, text in passages if all(name in f"{title} {text}" for name in names)), None)
     return subject if title is None else _named(subject, title)
+
+
+def identified(subject: Subject, title: str | None) -> Subject:
+    """The subject by what a model chose among its guesses; None: the photo shows none of them."""
+    if title is not None:
+        return replace(_named(subject, title), word=IDENTIFIED)
+    return replace(subject, guesses=tuple(replace(guess, may=False) for guess in subject.guesses), word=UNKNOWN)
 
 
 def _named(subject: Subject, title: str) -> Subject:

@@ -56,7 +56,8 @@ class IndexStatus:
 LIKELY, MAY_BE, UNKNOWN = "likely", "may be", "not recognised"
 NAMED = "named in the question"
 READ = "read in the photo"
-TOLD = (LIKELY, NAMED, READ)  # so sure that nothing else is looked for
+IDENTIFIED = "identified by the model"
+TOLD = (LIKELY, NAMED, READ, IDENTIFIED)  # so sure that nothing else is looked for
 GUESSES_TOLD = 4
 ALIKE = 0.99  # a photo does not tell a title from the first by a score of this share of its own
 
@@ -77,9 +78,9 @@ class Subject:
     """What a photo shows: `guesses`, the most probable first, never none.
 
     word: LIKELY, MAY_BE or UNKNOWN; NAMED where it is what the question says of a photo that does not tell; READ where
-    it is what stands in the photo; "" where
-    nobody has measured how often such photos are recognised. lead: what the first guess's score has more than the
-    second's. undecided: the entropy of the photo's classes, in nats. Both 0 where word is "".
+    it is what stands in the photo; IDENTIFIED where a model chose it among the guesses; "" where nobody has measured
+    how often such photos are recognised. lead: what the first guess's score has more than the second's. undecided: the
+    entropy of the photo's classes, in nats. Both 0 where word is "".
     """
 
     guesses: tuple[Guess, ...]
@@ -115,6 +116,8 @@ class Subject:
             return f"{self.title}, by what the question says"
         if self.word == READ:
             return f"{self.title}, by what is written in it"
+        if self.word == IDENTIFIED:
+            return f"{self.title}, by what the model sees"
         if self.word == UNKNOWN or self.probability is None:
             return self.word
         return f"{self.word} {self.title} ({self.probability:.0%})"
@@ -128,12 +131,29 @@ class Subject:
 
 
 @dataclass(frozen=True)
+class Reranked:
+    """What put the passages in order after they were found. said: why some or all of them stand as they were found, a
+    sentence; "" where none do. seconds, tokens: what it took, these None where that is not told. failed: whether it
+    may go better the next time."""
+
+    by: str
+    said: str = ""
+    seconds: float = 0.0
+    tokens: int | None = None
+    failed: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"by": self.by, "said": self.said, "seconds": round(self.seconds, 3), "tokens": self.tokens}
+
+
+@dataclass(frozen=True)
 class EvidenceFound:
     """First step of an answer: the passages, best first, the query's vectors, the question that was searched for, which
     stands alone, and what the photo shows; None where the question is not about a photo.
 
     alignments: of the passages with the query's vectors; None for one that left its index meanwhile. photo: all of it,
-    as it was read; None without one. text: what was read in it; None where nothing was to be read."""
+    as it was read; None without one. text: what was read in it; None where nothing was to be read. reranked: None where
+    nothing put the passages in another order."""
 
     passages: tuple[Evidence, ...]
     query: QueryVectors
@@ -142,6 +162,7 @@ class EvidenceFound:
     alignments: tuple[Alignment | None, ...] = ()
     photo: Image.Image | None = None
     text: PhotoText | None = None
+    reranked: Reranked | None = None
 
     def heat(self) -> dict[int, np.ndarray]:
         """What in the photo speaks for each passage rather than for the others: (down, across) float32 from 0 to 1 by
@@ -184,7 +205,7 @@ class Result:
     question: as it was asked. asked: as it was answered, which stands alone. searched: as it was searched for, which is
     the same in the language of the passages.
     timings: milliseconds by step: load (reading the photo), rewrite (making a follow-up stand alone), encode, search,
-    passages, answer, own, total; from the cache, what they were when it was answered.
+    rerank, passages, answer, own, total; from the cache, what they were when it was answered.
     indexed, total: how many passages of the asked corpora could be searched, and how many there are.
     query, alignments: as of `EvidenceFound`; not part of `as_dict`.
     answerer: what answered. own: what the model says without any passage, None where that was not asked; where it
@@ -194,6 +215,7 @@ class Result:
     left_out: whether the answer was made without the photo, since the question names a subject of its own.
     text: what was read in the photo; None where nothing was to be read. unread: why it could not be, "" else.
     matches: where pictures of passages are like the photo; not part of `as_dict`.
+    reranked: as of EvidenceFound.
     """
 
     question: str
@@ -217,6 +239,7 @@ class Result:
     text: PhotoText | None = None
     unread: str = ""
     matches: tuple[PictureMatch, ...] = ()
+    reranked: Reranked | None = None
 
     def turn(self) -> Turn:
         """This question and answer as what a next question may point back at."""
@@ -236,6 +259,7 @@ class Result:
             "left_out": self.left_out,
             "text": None if self.text is None else asdict(self.text),
             "unread": self.unread,
+            "reranked": None if self.reranked is None else self.reranked.as_dict(),
             "turn": asdict(self.turn()),
             "answer": self.answer.text,
             "answered": self.answer.answered,

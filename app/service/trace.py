@@ -15,7 +15,16 @@ from PIL import Image
 
 from app.service.answerers import Answerers
 from app.service.encoder_lock import SharedEncoder
-from app.service.results import WHOLE, EvidenceFound, PartialOwn, PartialText, PictureMatch, Result, Subject
+from app.service.results import (
+    WHOLE,
+    EvidenceFound,
+    PartialOwn,
+    PartialText,
+    PictureMatch,
+    Reranked,
+    Result,
+    Subject,
+)
 from common.passage import Evidence
 from common.problems import Problem
 from common.text import shown
@@ -40,6 +49,12 @@ class Clock:
         began = self._last
         self._last = time.perf_counter()
         self._laps[step] = self._laps.get(step, 0.0) + (self._last - began) * 1000
+
+    def move(self, step: str, other: str, seconds: float) -> None:
+        """So much of a step was another one."""
+        if seconds:
+            self._laps[step] -= seconds * 1000
+            self._laps[other] = self._laps.get(other, 0.0) + seconds * 1000
 
     def skip(self) -> None:
         self._last = time.perf_counter()
@@ -84,6 +99,7 @@ class Trace:
     left_out: bool = False
     text: PhotoText | None = None
     unread: str = ""
+    reranked: Reranked | None = None
     passages: tuple[Evidence, ...] = ()
     alignments: tuple[Alignment | None, ...] = ()
     matches: tuple[PictureMatch, ...] = ()
@@ -107,8 +123,9 @@ class Trace:
 
     def found(self) -> EvidenceFound:
         return EvidenceFound(
-            self.passages, self.query, self.searched, self.subject, self.alignments, self.whole, self.text
-        )
+            self.passages, self.query, self.searched, self.subject, self.alignments, self.whole, self.text,
+            self.reranked,
+        )  # fmt: skip
 
     def result(self) -> Result:
         if self.answer is None:
@@ -134,6 +151,7 @@ class Trace:
             left_out=self.left_out,
             text=self.text,
             unread=self.unread,
+            reranked=self.reranked,
         )
 
 
@@ -144,7 +162,7 @@ def answered(trace: Trace) -> Iterator[PartialText]:
         for piece in pieces:
             if isinstance(piece, Answer):
                 trace.answer = piece
-                trace.complete = not piece.broken
+                trace.complete = trace.complete and not piece.broken
             else:
                 said = said_with(said, piece)
                 yield PartialText(said)

@@ -41,6 +41,16 @@ class Scored:
     cut: bool = False
 
 
+@dataclass(frozen=True)
+class Short:
+    """A short reply. yes: how probable "yes" is as its first word rather than "no", by the model's own numbers; None
+    where these are not told. tokens: that were read and written for it; None where that is not told."""
+
+    text: str
+    yes: float | None = None
+    tokens: int | None = None
+
+
 def rules_first(chat: Sequence[Message]) -> list[Message]:
     """The chat without system messages; their text stands in front of the first user's."""
     rules = [m.text for m in chat if m.role == "system"]
@@ -63,7 +73,7 @@ def nothing_said(name: str, thought: bool, cut: bool) -> Problem:
 
 
 class ChatModel(Protocol):
-    """Both methods may be called from any thread and raise Problem with a sentence for the person. While they
+    """Every method may be called from any thread and raise Problem with a sentence for the person. While they
     wait, what stops the work of their thread (common/cancellation.py) stops the model."""
 
     name: str  # tells this model from others, in the cache and on the page
@@ -81,4 +91,9 @@ class ChatModel(Protocol):
 
     def score_replies(self, chats: Sequence[Sequence[Message]], max_tokens: int) -> list[Scored]:
         """The most probable reply to each chat, decoded greedily, with its probability; in batches where it can."""
+        ...
+
+    def short_replies(self, chats: Sequence[Sequence[Message]], max_tokens: int, yes: bool = False) -> list[Short]:
+        """The most probable reply to each chat, without thought where the model can do without, in batches where it
+        can; "" for one that is empty. yes: whether the probability of that word is wanted."""
         ...

@@ -30,10 +30,11 @@ from common.cancellation import current
 from common.problems import Problem
 from common.text import shown
 from generator.grounding.thoughts import SaidTokens
-from generator.models.chat import Message, Scored, nothing_said
+from generator.models.chat import Message, Scored, Short, nothing_said
 from generator.models.loading import Checkpoint, check_checkpoint, load_checkpoint
 from generator.models.model_inputs import THINKS, ModelInputs
 from generator.models.token_texts import TokenStream, TokenTexts
+from generator.models.yes_or_no import first_tokens
 
 BATCH = 4  # chats scored at once
 WAKES = 0.2  # seconds after which one that waits for its turn looks whether it still should
@@ -120,6 +121,18 @@ class LocalModel:
                 for scored in self._scored(loaded, chats[start : start + BATCH], max_tokens, stop)
             ]
 
+    def short_replies(self, chats: Sequence[Sequence[Message]], max_tokens: int, yes: bool = False) -> list[Short]:
+        """The greedy reply to each chat; how probable a yes is, by the logits of its first token. Raises Problem, also
+        when it is stopped (common/cancellation.py)."""
+        stop = Event()
+        with current().calling(stop.set), self._turn(stop) as loaded:
+            words = first_tokens(lambda text: loaded.texts.tokenizer.encode(text, add_special_tokens=False))
+            return [
+                short
+                for start in range(0, len(chats), BATCH)
+                for short in self._short(loaded, chats[start : start + BATCH], max_tokens, stop, words if yes else None)
+            ]
+
     def close(self) -> None:
         """Stop what the model is doing and free its memory; the next reply loads the model again."""
         if running := self._running:
@@ -187,6 +200,30 @@ class LocalModel:
                     by_token.add(spelled, [(spelled, probability)])
                 total = by_token.log_probability
             result.append(Scored(text, total, said.thought, not ended.any()))
+        return result
+
+    def _short(
+        self, loaded: _Loaded, chats: Sequence[Sequence[Message]], max_tokens: int, stop: Event,
+        words: tuple[list[int], list[int]] | None,
+    ) -> list[Short]:  # fmt: skip
+        """short_replies for chats that make one batch. words: the tokens that begin a yes and a no."""
+        room = max_tokens + self._thinking
+        inputs = loaded.inputs.prepare(chats, room, thinking=False)
+        first = _FirstWord(*words) if words and all(words) else None
+        steps = _Steps()
+        looking = LogitsProcessorList([steps] if first is None else [steps, first])
+        whole = self._generate(loaded, inputs, room, stop, logits_processor=looking)
+        made = whole[:, -steps.count :].cpu()
+        ends = torch.isin(made, torch.tensor(loaded.checkpoint.model.generation_config.eos_token_id))
+        read = inputs["attention_mask"].sum(-1).tolist()
+        result = []
+        for number, (tokens, ended) in enumerate(zip(made, ends, strict=True)):
+            length = int(ended.int().argmax()) + 1 if ended.any() else len(tokens)
+            thinks = loaded.inputs.begins_with_thought(inputs, number)
+            said = SaidTokens()
+            said.add((THINKS if thinks else "") + loaded.texts.text(tokens[:length].tolist()), ())
+            yes = None if first is None or said.thought else float(first.yes[number])
+            result.append(Short(said.text(), yes, read[number] + length))
         return result
 
     def _generate(self, loaded: _Loaded, inputs: Any, max_tokens: int, stop: Event, **more: Any) -> torch.Tensor:
@@ -318,4 +355,29 @@ class _BestTokens(LogitsProcessor):
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         logits = scores.float()
         self.log_probabilities.append((logits.amax(-1) - logits.logsumexp(-1)).cpu())
+        return scores
+
+
+class _Steps(LogitsProcessor):
+    """Counts the tokens that are made."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        self.count += 1
+        return scores
+
+
+class _FirstWord(LogitsProcessor):
+    """Notes how probable the tokens that begin a yes are at first, of those and the ones that begin a no."""
+
+    def __init__(self, yes: list[int], no: list[int]) -> None:
+        self._tokens = yes, no
+        self.yes: torch.Tensor | None = None  # (batch,) float32
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        if self.yes is None:
+            yes, no = (scores[:, tokens].float().logsumexp(-1) for tokens in self._tokens)
+            self.yes = torch.sigmoid(yes - no).cpu()
         return scores

@@ -15,7 +15,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from common.passage import Evidence
+from common.passage import Evidence, Passage
 from generator.answers import Turn
 from generator.grounding.plain_text import without_marks
 from generator.models.chat import Message
@@ -130,24 +130,32 @@ def _blocks(passages: Sequence[Evidence], budget: int) -> dict[int, str]:
     """
     blocks: dict[int, str] = {}
     for number, passage in enumerate(passages, start=1):
-        title = _line(shown_title(passage.title))
-        opening, closing = f"<passage {number}>\n{title}\n", f"\n</passage {number}>"
-        share = budget if number == len(passages) else budget // 2
-        room = share - tokens(opening + closing)
-        if room < MIN_PASSAGE:
+        found = block(number, passage, budget if number == len(passages) else budget // 2)
+        if found is None:
             break
-        text = _cut(harmless(passage.text[:MAX_TEXT]).strip(), room, passage.tabular)
-        if text:
-            blocks[number] = opening + text + closing
-            budget -= tokens(blocks[number])
+        if found:
+            blocks[number] = found
+            budget -= tokens(found)
     return blocks
 
 
-def _line(text: str) -> str:
+def block(number: int, passage: Passage, room: int) -> str | None:
+    """A passage under its number, in so many tokens at most; "" where it says nothing that fits, None where hardly
+    anything would."""
+    title = on_one_line(shown_title(passage.title))
+    opening, closing = f"<passage {number}>\n{title}\n", f"\n</passage {number}>"
+    room -= tokens(opening + closing)
+    if room < MIN_PASSAGE:
+        return None
+    text = _cut(harmless(passage.text[:MAX_TEXT]).strip(), room, passage.tabular)
+    return opening + text + closing if text else ""
+
+
+def on_one_line(text: str) -> str:
     return " ".join(harmless(text).split())
 
 
-def _asked(question: str) -> str:
+def asked_of(question: str) -> str:
     return harmless(question[:MAX_QUESTION]).strip() or "What does the photo show?"
 
 
@@ -156,7 +164,7 @@ def _told(turns: Sequence[Turn]) -> list[tuple[str, str]]:
     told: list[tuple[str, str]] = []
     room = TURNS_BUDGET
     for turn in reversed(turns[-TOLD_TURNS:]):
-        question = _asked(turn.question[:MAX_EARLIER])
+        question = asked_of(turn.question[:MAX_EARLIER])
         answer = harmless(without_marks(turn.answer[:MAX_TEXT])[0]).strip()
         if not answer:  # the roles must take turns
             continue
@@ -193,7 +201,7 @@ def messages(
     """
     blocks = _blocks(passages, budget)
     order = [number for number in blocks if number != 2] + [number for number in blocks if number == 2]
-    text = "\n\n".join([*(blocks[number] for number in order), f"Question: {_asked(question)}"])
+    text = "\n\n".join([*(blocks[number] for number in order), f"Question: {asked_of(question)}"])
     return _chat(RULES, turns, image, text)
 
 
@@ -202,22 +210,27 @@ def short_messages(question: str, image: Image | None, passage: Evidence) -> lis
     blocks = _blocks([passage], SHORT_BUDGET)
     if not blocks:
         return None
-    return _chat(SHORT_RULES, (), image, f"{blocks[1]}\n\nQuestion: {_asked(question)}")
+    return _chat(SHORT_RULES, (), image, f"{blocks[1]}\n\nQuestion: {asked_of(question)}")
 
 
 def own_messages(question: str, image: Image | None, turns: Sequence[Turn] = ()) -> list[Message]:
     """The chat that asks for what the model knows itself, without any passage."""
-    return _chat(OWN_RULES, turns, image, _asked(question))
+    return _chat(OWN_RULES, turns, image, asked_of(question))
 
 
 def translating_messages(question: str, language: str) -> list[Message]:
     """The chat that asks for the question in a language, named in English."""
-    text = f"Question to translate: {_line(_asked(question))}"
+    text = f"Question to translate: {on_one_line(asked_of(question))}"
     return _chat(TRANSLATING_RULES.format(language=language), (), None, text)
 
 
 def rewriting_messages(question: str, turns: Sequence[Turn]) -> list[Message]:
     """The chat that asks for the question with what it leaves to the turns said in words. The turns are told in one
     message, since a model that sees its own answers goes on answering."""
-    told = [line for asked, said in _told(turns) for line in (f"Question: {_line(asked)}", f"Answer: {_line(said)}")]
-    return _chat(REWRITING_RULES, (), None, "\n".join([*told, f"Question to rewrite: {_line(_asked(question))}"]))
+    told = [
+        line
+        for asked, said in _told(turns)
+        for line in (f"Question: {on_one_line(asked)}", f"Answer: {on_one_line(said)}")
+    ]
+    last = f"Question to rewrite: {on_one_line(asked_of(question))}"
+    return _chat(REWRITING_RULES, (), None, "\n".join([*told, last]))

@@ -25,11 +25,13 @@ _FAILED = frozenset("error abort aborted cancelled network_error insufficient_sy
 @dataclass(frozen=True)
 class Piece:
     """Some text. tokens: those of the text with their log probabilities, where the server tells of all of them.
-    thought: the model only thought meanwhile."""
+    thought: the model only thought meanwhile. instead: what its first word could have been, that included, with log
+    probabilities, where the server tells."""
 
     text: str = ""
     tokens: tuple[tuple[str, float], ...] = ()
     thought: bool = False
+    instead: tuple[tuple[str, float], ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.text or self.tokens or self.thought)
@@ -44,10 +46,12 @@ class Failed(Exception):
 
 class Reply:
     """One reply, read once. Beside what `pieces` gives: `refusal`, the model's words where it refuses; and once it has
-    ended whether it is `cut` for its length, or `filtered`."""
+    ended whether it is `cut` for its length, or `filtered`, and how many `tokens` were read and written for it, None
+    where the server does not tell."""
 
     def __init__(self) -> None:
         self.refusal = ""
+        self.tokens: int | None = None
         self._finish = ""
 
     @property
@@ -75,6 +79,9 @@ class Reply:
     def _read(self, event: dict[str, Any]) -> Piece:
         if error := error_in(event):
             raise Failed(error)
+        usage = event.get("usage")
+        if isinstance(usage, dict) and isinstance(usage.get("total_tokens"), int):
+            self.tokens = max(0, usage["total_tokens"])
         choices = event.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices else None
         if not isinstance(choice, dict):  # counts of tokens, for one
@@ -87,7 +94,8 @@ class Reply:
         thought = thought or any(said.get(key) for key in _THOUGHTS) or _counts_thoughts(event)
         if thought and not text:  # its tokens are no tokens of an answer
             return Piece(thought=True)
-        return Piece(text, _tokens(choice.get("logprobs"), text if "message" in choice else ""), thought)
+        told = choice.get("logprobs")
+        return Piece(text, _tokens(told, text if "message" in choice else ""), thought, _instead(told))
 
     def _content(self, content: object) -> tuple[str, bool]:
         """The text in the content of a message, which may come in parts, and whether there is thought in it."""
@@ -119,13 +127,26 @@ def _counts_thoughts(event: dict[str, Any]) -> bool:
 def _tokens(logprobs: object, whole: str) -> tuple[tuple[str, float], ...]:
     """The tokens of a piece with their log probabilities; none when one of them has no number. Of a reply that came
     whole, those from where its text begins: what stands before was thought."""
-    listed = logprobs.get("content") if isinstance(logprobs, dict) else None
-    if not isinstance(listed, list):
-        return ()
-    found = [(each.get("token"), each.get("logprob")) if isinstance(each, dict) else (None, None) for each in listed]
-    if not all(isinstance(value, int | float) and value == value for _, value in found):  # NaN is not itself
-        return ()
-    tokens = [(str(token), min(0.0, max(LEAST_LOG, value))) for token, value in found]
+    tokens = _listed(logprobs.get("content") if isinstance(logprobs, dict) else None)
     start = max(0, "".join(token for token, _ in tokens).rfind(whole)) if whole else 0
     ends = list(accumulate(len(token) for token, _ in tokens))
     return tuple(each for each, end in zip(tokens, ends, strict=True) if end > start or not whole)
+
+
+def _instead(logprobs: object) -> tuple[tuple[str, float], ...]:
+    """What a server tells of the first token that is not blank."""
+    listed = logprobs.get("content") if isinstance(logprobs, dict) else None
+    for each in listed if isinstance(listed, list) else []:
+        if isinstance(each, dict) and str(each.get("token", "")).strip():
+            return tuple(_listed(each.get("top_logprobs")))
+    return ()
+
+
+def _listed(listed: object) -> list[tuple[str, float]]:
+    """Tokens with their log probabilities; none when one of them has no number."""
+    if not isinstance(listed, list):
+        return []
+    found = [(each.get("token"), each.get("logprob")) if isinstance(each, dict) else (None, None) for each in listed]
+    if not all(isinstance(value, int | float) and value == value for _, value in found):  # NaN is not itself
+        return []
+    return [(str(token), min(0.0, max(LEAST_LOG, value))) for token, value in found]

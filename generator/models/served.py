@@ -8,10 +8,12 @@ requests to one address, and nowhere else: no redirect is followed, no message h
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from time import monotonic
 from typing import NoReturn
 
@@ -22,12 +24,13 @@ from common.cancellation import Cancellation, current
 from common.problems import Problem
 from generator.answers import Anew
 from generator.grounding.thoughts import SaidTokens, Thoughts
-from generator.models.chat import CUT, Message, Scored, nothing_said
+from generator.models.chat import CUT, Message, Scored, Short, nothing_said
 from generator.models.replies import Failed, Piece, Reply
 from generator.models.server_connection import CONNECT_SECONDS, Connection, client_for, retry_after
 from generator.models.server_errors import ServerError, error_page
 from generator.models.server_events import BrokenStream, NoChat, events
 from generator.models.server_requests import LOGPROBS, Request, Requests, photo_urls
+from generator.models.yes_or_no import first_word
 
 MAX_ANSWER = 8_000  # characters taken of what is said in a reply, whatever is sent
 MAX_THOUGHT = 400_000  # characters taken of a reply with its thoughts
@@ -74,7 +77,7 @@ class _Heard:
         self.taken += max(1, len(text))
         self.thought = self.thought or piece.thought or self.thoughts.thought
         self.too_long = self._since >= MAX_ANSWER or self.taken >= MAX_THOUGHT
-        return Piece(text, piece.tokens, piece.thought)
+        return replace(piece, text=text)
 
     def _count(self, parts: Sequence[str | Anew]) -> None:
         for part in parts:
@@ -145,21 +148,43 @@ class ServedModel:
             # A problem cancels those not begun.
             return list(pool.map(lambda request: self._scored(request, stop), requests))
 
+    def short_replies(self, chats: Sequence[Sequence[Message]], max_tokens: int, yes: bool = False) -> list[Short]:
+        """As score_replies, of whatever the server tells."""
+        url, stop = photo_urls(), current()
+        requests = [Request(tuple(chat), max_tokens, short=True, yes=yes, url=url) for chat in chats]
+        with ThreadPoolExecutor(AT_ONCE, "short") as pool:
+            return list(pool.map(lambda request: self._short(request, stop), requests))
+
     def close(self) -> None:
         """Nothing to give back: each request has a connection of its own."""
 
     def _scored(self, request: Request, stop: Cancellation) -> Scored:
-        heard, scored = _Heard(), SaidTokens()
-        ends = monotonic() + self.timeout
-        with closing(self._pieces(request, heard, stop)) as pieces:
-            for piece in pieces:
-                scored.add(piece.text, piece.tokens)
-                if monotonic() > ends:
-                    raise Problem(self._slow(self.timeout, "a short answer"))
+        heard, scored, _ = self._briefly(request, stop)
         text = scored.text()
         if text and not scored.told:
             raise self._without_probabilities()
         return Scored(text + (CUT if text and heard.cut else ""), scored.log_probability, heard.thought, heard.cut)
+
+    def _short(self, request: Request, stop: Cancellation) -> Short:
+        heard, said, instead = self._briefly(request, stop)
+        text = said.text()
+        known = math.exp(said.log_probability) if said.told else None
+        yes = None if heard.thought or not request.yes else first_word(text, instead, known)
+        return Short(text, yes, heard.reply.tokens)
+
+    def _briefly(
+        self, request: Request, stop: Cancellation
+    ) -> tuple[_Heard, SaidTokens, tuple[tuple[str, float], ...]]:
+        """All of a short reply, with what its first word could have been."""
+        heard, said, instead = _Heard(), SaidTokens(), ()
+        ends = monotonic() + self.timeout
+        with closing(self._pieces(request, heard, stop)) as pieces:
+            for piece in pieces:
+                said.add(piece.text, piece.tokens)
+                instead = instead or piece.instead
+                if monotonic() > ends:
+                    raise Problem(self._slow(self.timeout, "a short answer"))
+        return heard, said, instead
 
     def _without_probabilities(self) -> Problem:
         problem = "gives no probabilities of its tokens; ask for one answer from all passages instead"

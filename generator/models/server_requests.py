@@ -26,11 +26,15 @@ EFFORTS = ("none", "minimal", "low")  # how little a model can be told to think,
 # Parameters that a server may refuse, each by the names it may be refused by.
 _LENGTH, _NEW_LENGTH, _SYSTEM, _STREAM, _EFFORT = "max_tokens", "max_completion_tokens", "system", "stream", "effort"
 LOGPROBS = "logprobs"
+_TOP, _USAGE = "top_logprobs", "stream_options"
+TOLD_OF = 5  # tokens that the first word could be: as many as all servers tell of
 _REFUSED = {
     _LENGTH: re.compile(r"\bmax_tokens\b"),
     _NEW_LENGTH: re.compile(r"\bmax_completion_tokens\b"),
     "temperature": re.compile(r"\btemperature\b"),
     LOGPROBS: re.compile(r"\blogprobs\b|\blog ?prob(?:abilitie)?s\b"),
+    _TOP: re.compile(r"\btop_logprobs\b"),
+    _USAGE: re.compile(r"\bstream_options\b|\binclude_usage\b"),
     _EFFORT: re.compile(r"\breasoning[_.]effort\b|\breasoning effort\b"),
     "chat_template_kwargs": re.compile(r"\bchat_template_kwargs\b|\benable_thinking\b"),
     _STREAM: re.compile(r"['\"`]stream['\"`]|\bstream:|verified to stream|\bstreaming\b"),
@@ -43,11 +47,14 @@ _REFUSED = {
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked. scored: a short answer whose probability is wanted, and no thought. url: makes a photo's URL."""
+    """What is asked. scored: a short answer whose probability is wanted. short: a short answer, without that. yes: of
+    a short one, how probable its first word is. Both kinds are asked for without thought. url: makes a photo's URL."""
 
     messages: tuple[Message, ...]
     max_tokens: int
     scored: bool = False
+    short: bool = False
+    yes: bool = False
     url: Callable[[Image], str] = field(default_factory=lambda: photo_urls())
 
 
@@ -76,8 +83,12 @@ class Requests:
         }
         if _LENGTH in without:
             body[_NEW_LENGTH] = length
-        if request.scored:
-            body |= {LOGPROBS: True, "chat_template_kwargs": {"enable_thinking": False}}
+        if request.scored or (request.yes and LOGPROBS not in without):
+            body |= {LOGPROBS: True} | ({_TOP: TOLD_OF} if request.yes else {})
+        if request.short and _STREAM not in without:
+            body |= {_USAGE: {"include_usage": True}}
+        if request.scored or request.short:
+            body |= {"chat_template_kwargs": {"enable_thinking": False}}
             efforts = [effort for effort in EFFORTS if f"{_EFFORT} {effort}" not in without]
             if efforts and _EFFORT not in without:
                 body["reasoning_effort"] = efforts[0]

@@ -16,12 +16,20 @@ def memory_need(parameters: int, device: torch.device) -> int:
     return parameters * (4 if device.type == "cpu" else 2) + WORKING_BYTES
 
 
-def device_for(profile: str, parameters: int) -> torch.device:
-    """The GPU if the model fits there, else the CPU. Raises Problem if it fits nowhere."""
+def device_with_room(parameters: int) -> torch.device | None:
+    """The GPU if a model of so many parameters fits there, else the CPU; None if it fits nowhere."""
     cpu = torch.device("cpu")
     for device in [torch.device("cuda"), cpu] if torch.cuda.is_available() else [cpu]:
         if memory_need(parameters, device) <= free_bytes(device):
             return device
+    return None
+
+
+def device_for(profile: str, parameters: int) -> torch.device:
+    """The GPU if the model fits there, else the CPU. Raises Problem if it fits nowhere."""
+    if (device := device_with_room(parameters)) is not None:
+        return device
+    cpu = torch.device("cpu")
     need, free = memory_need(parameters, cpu) / 1e9, free_bytes(cpu) / 1e9
     smallest, *others = sorted(PROFILES.values(), key=lambda each: each.parameters)
     smaller = [smallest, *(each for each in others if memory_need(each.parameters, cpu) <= free_bytes(cpu))]

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
 
 from generator.answers import Anew, said_with
-from generator.models.chat import Message, Scored
+from generator.models.chat import Message, Scored, Short
 
 
 class ReadingModel:
-    """`write` makes a reply's text from its messages; `probable` its log probability. `asked` holds the chats asked,
-    `closed` says how many replies were stopped before their end."""
+    """`write` makes a reply's text from its messages; `probable` its log probability, `yes` the probability of a yes.
+    `asked` holds the chats asked, `closed` says how many replies were stopped before their end."""
 
     name = "reading"
     context = None
@@ -24,8 +24,9 @@ class ReadingModel:
         write: Callable[[Sequence[Message]], str],
         probable: Callable[[Sequence[Message]], float] = lambda chat: -1.0,
         size: int = 5,
+        yes: Callable[[Sequence[Message]], float | None] = lambda chat: None,
     ) -> None:
-        self.write, self.probable, self.size = write, probable, size
+        self.write, self.probable, self.size, self.yes = write, probable, size, yes
         self.asked: list[list[Message]] = []
         self.limits: list[int] = []
         self.closed = 0
@@ -45,6 +46,11 @@ class ReadingModel:
         self.asked += [list(chat) for chat in chats]
         self.limits.append(max_tokens)
         return [Scored(self.write(chat), self.probable(chat)) for chat in chats]
+
+    def short_replies(self, chats: Sequence[Sequence[Message]], max_tokens: int, yes: bool = False) -> list[Short]:
+        self.asked += [list(chat) for chat in chats]
+        self.limits.append(max_tokens)
+        return [Short(self.write(chat), self.yes(chat) if yes else None, 7) for chat in chats]
 
 
 def said_by(pieces: Iterable[str | Anew]) -> str:

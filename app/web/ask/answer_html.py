@@ -253,6 +253,7 @@ def timing_line(timings: dict[str, float]) -> str:
         "encode": "encoding",
         "read": "reading the photo",
         "search": "search",
+        "rerank": "reranking",
         "passages": "texts",
         "answer": "answer",
         "own": "without evidence",

@@ -167,7 +167,7 @@ class AnswerShown:
 
     def _cards(self, citations: Sequence[Citation], selected: int) -> str:
         found = self.found
-        shown = (selected, bool(self.maps), self.alike)
+        shown = (selected, bool(self.maps), self.alike, found.reranked)
         return evidence_html.evidence(self.run, found.passages, found.searched, citations, *shown)
 
     def _figure(self, selected: int) -> str:

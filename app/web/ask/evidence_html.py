@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from app.service.results import WHOLE, Region
+from app.service.results import WHOLE, Region, Reranked
 from app.web.escaping import escape, marked, question_stems, safe_link
 from app.web.notices import licence_said
 from app.web.pictures import address, small_size
@@ -36,9 +36,10 @@ def evidence(
     selected: int,
     with_photo: bool,
     alike: Mapping[int, PictureHeat],
+    reranked: Reranked | None = None,
 ) -> str:
     """The evidence cards, the selected one pressed. `run` tells one question's cards from the next one's. alike: by
-    rank."""
+    rank. reranked: what put them in order after they were found."""
     if not passages:
         return ""
     stems = question_stems(question)
@@ -52,13 +53,15 @@ def evidence(
             f"<summary>{len(cards) - unfolded} more passages</summary>"
             f'<ol class="cs-cards" start="{unfolded + 1}">{"".join(cards[unfolded:])}</ol></details>'
         )
-    hint = "Choose a passage to see which parts of the photo speak for it." if with_photo else ""
+    hints = [_reranked(passages, reranked)] if reranked else []
+    hints += ["Choose a passage to see which parts of the photo speak for it."] if with_photo else []
+    hint = "".join(f'<p class="cs-hint" dir="auto">{escape(each)}</p>' for each in hints)
     quoted = '<span><span class="cs-quote">cited</span> in the answer</span>' if citations else ""
     return (
         f'<section class="cs-evidence" aria-label="Evidence" data-run="{escape(run)}">'
         f'<div class="cs-head"><h2>Evidence</h2><p class="cs-key">{quoted}'
         f"<span><mark>word</mark> of the question</span></p></div>"
-        f'{f"<p class=cs-hint>{hint}</p>" if hint else ""}<ol class="cs-cards">{"".join(cards[:unfolded])}</ol>'
+        f'{hint}<ol class="cs-cards">{"".join(cards[:unfolded])}</ol>'
         f"{more}</section>"
     )
 
@@ -81,6 +84,7 @@ def _card(
     seen = f'<span class="cs-about">recognised at sight, +{passage.seen:.2f}</span>' if passage.seen >= 0.005 else ""
     likeness = "" if passage.alike is None else f"picture like the photo, {max(0.0, passage.alike):.2f}"
     alike = f'<span class="cs-about">{likeness}</span>' if likeness else ""
+    was = f'<span class="cs-about">{moved(passage)}</span>' if moved(passage) else ""
     share = max(0, min(100, round(passage.score * 100)))
     rank = passage.rank
     return (
@@ -88,7 +92,7 @@ def _card(
         f'<h3><button type="button" class="cs-pick" data-rank="{rank}" id="cs-pick-{rank}" '
         f'aria-pressed="{"true" if selected else "false"}">'
         f'<span class="cs-rank"><span class="cs-sr">Passage </span>{rank}</span>'
-        f'<span class="cs-title" dir="auto">{title}{section}{about}{seen}{alike}</span>'
+        f'<span class="cs-title" dir="auto">{title}{section}{about}{seen}{alike}{was}</span>'
         f"{'<span class=cs-cited>cited</span>' if quotes else ''}"
         f'<span class="cs-score" title="Mean similarity of the question and photo to this passage, 0 to 1">'
         f'<span class="cs-sr">score </span>{passage.score:.2f}'
@@ -97,6 +101,23 @@ def _card(
         f'<p class="cs-source">{source}<span>{escape(licence_said(passage.licence))}</span>'
         f"<span>{escape(passage.corpus)}</span></p></article></li>"
     )
+
+
+def moved(passage: Evidence) -> str:
+    """The rank of a passage and the one that it was found at: "3rd, was 7th"; "" where a reranker did not move it."""
+    return "" if passage.was in (None, passage.rank) else f"{_th(passage.rank)}, was {_th(passage.was)}"
+
+
+def _th(number: int) -> str:
+    ends = {1: "st", 2: "nd", 3: "rd"}
+    return f"{number}{'th' if number % 100 in (11, 12, 13) else ends.get(number % 10, 'th')}"
+
+
+def _reranked(passages: Sequence[Evidence], by: Reranked) -> str:
+    """Who put the passages in order, and what of that did not work, in a sentence or two."""
+    moves = sum(bool(moved(passage)) for passage in passages)
+    done = f"Put in order by {by.by}; {moves or 'none'} of these moved." if moves or not by.said else ""
+    return f"{done} {by.said}".strip()
 
 
 def _pictures(passage: Evidence, heat: PictureHeat | None) -> str:

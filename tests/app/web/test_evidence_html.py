@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.service.results import WHOLE, IndexStatus
+from app.service.results import WHOLE, IndexStatus, Reranked
 from app.settings import MAX_TURNS
 from app.web import escaping, notices
 from app.web.ask import answer_html, evidence_html
@@ -65,6 +65,28 @@ class TestHtml:
         assert "cs-heat" not in first
         assert '<img class="cs-heat" src="data:image/png;base64,AA" alt="">' in second
         assert "What in it is like your photo: mostly the left side.</span>" in second
+
+    @pytest.mark.parametrize(
+        ("rank", "was", "said"),
+        [(3, 7, "3rd, was 7th"), (1, 2, "1st, was 2nd"), (11, 12, "11th, was 12th"), (22, 101, "22nd, was 101st"),
+         (13, 111, "13th, was 111th"), (4, 4, ""), (4, None, "")],
+    )  # fmt: skip
+    def test_a_passage_that_was_moved_says_where_it_stood(self, rank: int, was: int | None, said: str) -> None:
+        one = passage(rank, was=was)
+        assert evidence_html.moved(one) == said
+        markup = evidence_html.evidence("run", (one,), "How tall?", (), 1, False, {}, Reranked("small <b>", tokens=3))
+        assert (f'<span class="cs-about">{said}</span>' in markup) == bool(said)
+        moves = "1 of these moved" if said else "none of these moved"
+        assert f"Put in order by small &lt;b&gt;; {moves}.</p>" in markup
+        plain = evidence_html.evidence("run", (passage(1),), "How tall?", (), 1, False, {})
+        assert "was" not in Seen(plain).text.split() and "Put in order" not in plain
+
+    def test_what_a_reranker_could_not_do_is_said_with_the_passages(self) -> None:
+        told = Reranked("small", "small was not done <i>.")
+        markup = evidence_html.evidence("run", (passage(1, was=1),), "How tall?", (), 1, True, {}, told)
+        assert '<p class="cs-hint" dir="auto">small was not done &lt;i&gt;.</p>' in markup
+        moved = evidence_html.evidence("run", (passage(1, was=2),), "How tall?", (), 1, True, {}, told)
+        assert "by small; 1 of these moved. small was not done" in moved
 
     def test_hostile_texts_stay_text_everywhere(self) -> None:
         pictures = (Picture(HOSTILE, HOSTILE, HOSTILE, HOSTILE, "javascript:alert(1)", "0" * 64, 10, 10),)
