@@ -62,12 +62,18 @@ def pieces_of(records: Sequence[DocumentRecord], cutting: Cutting) -> list[list[
     for number, section, sentences in sections:
         room = max(1, cutting.most - next(counts))
         counted = [(sentence, next(counts)) for sentence in sentences]
-        pieces[number] += _cut(section, counted, room, cutting)
+        if section.whole:
+            tokens = sum(length for _, length in counted)
+            pieces[number].append(Piece(section.path, section.text, tokens, section.pictures))
+        else:
+            pieces[number] += _cut(section, counted, room, cutting)
     return pieces
 
 
 def _parts(section: Section, cutting: Cutting) -> list[str]:
-    """The sentences of a section, or the rows of a table."""
+    """The sentences of a section, the rows of a table, or the whole of what is one passage."""
+    if section.whole:
+        return [section.text]
     lines = section.text.split("\n")
     parts = lines if _has_rows(section.path) else [part for line in lines for part in cutting.split(line)]
     return [part for part in parts if part.strip()]

@@ -45,11 +45,12 @@ def _told(faults: Sequence[tuple[str, str]]) -> str:
 def _with_kept(record: DocumentRecord, pictures: Pictures) -> tuple[DocumentRecord, list[tuple[str, str]]]:
     """The document with its pictures, and those that cannot be kept by name, with the reason."""
     found, faults, kept = [], [], 0
+    most = max(MOST_KEPT, sum(section.whole for section in record.sections))  # pages, each with its picture
     for picture in record.pictures:
         if picture.read is not None:
             try:
-                if kept == MOST_KEPT:
-                    raise Problem(f"A document may have {MOST_KEPT} pictures.")
+                if kept == most:
+                    raise Problem(f"A document may have {most} pictures.")
                 picture = _kept(picture, pictures)
                 kept += 1
             except Problem as problem:

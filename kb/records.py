@@ -71,11 +71,12 @@ class TextHit:
 class Section:
     """A part of a document's text: the titles of the sections it lies in, outermost first (none for what stands before
     the first title), and its paragraphs, a line each. `pictures`: those of the document's that stand in it, by their
-    numbers from 0."""
+    numbers from 0. `whole`: it is one passage, as a page with its picture is."""
 
     path: tuple[str, ...]
     text: str
     pictures: tuple[int, ...] = ()
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ class DocumentRecord:
         told: dict[str, object] = dict(vars(self))  # asdict would copy all of it
         # What there is none of is not told, as it was not before records could have it.
         told["sections"] = [
-            {name: said for name, said in vars(section).items() if said or name != "pictures"}
+            {name: said for name, said in vars(section).items() if said or name not in ("pictures", "whole")}
             for section in self.sections
         ]
         told["images"] = [picture.told for picture in self.pictures]

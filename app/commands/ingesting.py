@@ -25,7 +25,7 @@ from kb.folder_watching import watch_folder
 from kb.ingest import ingest
 from kb.pictures import Pictures
 from kb.records import Source
-from kb.sources.kinds import COMMON
+from kb.sources.kinds import COMMON, FLAG, TICKED
 from kb.sources.registry import KINDS, Asked, as_request, kind_called, missing_path, same_place, settled, source_for
 
 _LINKED = "{}: {:,} passages say what an earlier one says"
@@ -44,7 +44,8 @@ def add_ingest_options(command: argparse.ArgumentParser) -> None:
         about = first.help.partition(". ")[0].rstrip(".")
         if name not in {field.name for field in COMMON}:
             about = f"of {', '.join(asking)}: {about[:1].lower()}{about[1:]}"
-        command.add_argument(f"--{name}", metavar=first.form, help=about.replace("%", "%%"))
+        how = {"action": "store_const", "const": TICKED} if first.value == FLAG else {"metavar": first.form}
+        command.add_argument(first.option, help=about.replace("%", "%%"), **how)
     command.add_argument("--limit", type=count(), metavar="N", help="only the first N documents")
     command.add_argument(
         "--tokens",

@@ -29,7 +29,7 @@ class BoundedProcess:
         self.module, self.seconds = module, seconds
         self.popen: subprocess.Popen[bytes] | None = None
 
-    def ask(self, about: dict[str, str], data: bytes) -> Any:
+    def ask(self, about: dict[str, Any], data: bytes) -> Any:
         """What the process answers. Raises TimeoutError when it takes too long, ChildProcessError when it breaks down,
         and Problem when it cannot be started."""
         if self.popen is None:
@@ -99,7 +99,7 @@ class BoundedProcess:
             timer.cancel()
 
 
-def serve(answer: Callable[[dict[str, str], bytes], Any], memory: int) -> None:
+def serve(answer: Callable[[dict[str, Any], bytes], Any], memory: int) -> None:
     """Answer one request after another until there are no more, with at most so many bytes of addresses."""
     asked, told = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from posixpath import dirname, join, normpath
@@ -36,8 +37,9 @@ from kb.records import (
 )
 from kb.sources.file_bytes import content
 from kb.sources.file_text import SECONDS, Parsed, Parser, parse
-from kb.sources.kinds import LANGUAGE, LICENCE, NAMED, Field, SourceKind
+from kb.sources.kinds import FLAG, LANGUAGE, LICENCE, NAMED, Field, SourceKind
 from kb.sources.outline import Shown
+from kb.sources.pdf.pictures import PdfPictures
 from kb.sources.picture_files import reader
 from kb.sources.row_pictures import web_address
 from kb.sources.rows import key_like, made_by, make_source, safe_key
@@ -76,9 +78,10 @@ def source(
     title: str = "",
     licence: str = UNKNOWN_LICENCE,
     language: str = UNKNOWN_LANGUAGE,
+    pages: bool = False,
 ) -> Source:
     """The corpus of the documents in `folder`, in the order of their paths; a document's key is its path made safe. The
-    documents of files that are deleted leave the catalogue.
+    documents of files that are deleted leave the catalogue. pages: each page of a PDF is a passage, with its picture.
 
     Reading it raises Problem when the folder cannot be read.
     """
@@ -89,19 +92,19 @@ def source(
         if len(found) > _MOST_FILES:
             raise Problem(f"{shown(folder)} holds more than {_MOST_FILES:,} files; divide it.")
         files = _illustrated(found)
-        return len(files), _documents(folder, files, licence, language, SECONDS, passed)
+        return len(files), _documents(folder, files, licence, language, SECONDS, passed, pages)
 
     nothing = f"{shown(folder)} holds no file of the kinds {', '.join(FILES)}, and no picture."
     return replace(make_source(corpus, title, licence, language, "", read), whole=True, nothing=nothing)
 
 
-def preview(folder: Path, count: int) -> list[Item]:
+def preview(folder: Path, count: int, pages: bool = False) -> list[Item]:
     """The first `count` of what `source` gives, found without looking through the whole folder.
 
     A document gets ten seconds. Raises Problem when the folder cannot be read.
     """
     files = _illustrated(list(_first(_files(folder), count)))
-    with closing(_documents(folder, files, UNKNOWN_LICENCE, UNKNOWN_LANGUAGE, _PREVIEW_SECONDS)) as found:
+    with closing(_documents(folder, files, UNKNOWN_LICENCE, UNKNOWN_LANGUAGE, _PREVIEW_SECONDS, pages=pages)) as found:
         return list(islice(found, count))
 
 
@@ -128,8 +131,9 @@ def _documents(
     language: str,
     seconds: float,
     passed: Counter[str] | None = None,
+    pages: bool = False,
 ) -> Iterator[Item]:
-    with closing(Parser(seconds)) as parser:
+    with closing(Parser(seconds)) as parser, closing(PdfPictures()) as inside:
         for file in files:
             where = shown(file.place, 400)
             name = os.path.splitext(os.path.basename(file.place))[0]
@@ -137,8 +141,11 @@ def _documents(
             try:
                 if file.fault:
                     raise Problem(file.fault)
+                found: tuple[GivenPicture, ...] = ()
                 if not file.kind:
                     parsed = Parsed(named, (Section((), named),))
+                elif file.kind == "pdf":
+                    parsed, found = _pdf(folder, file, named, parser, inside, pages)
                 else:
                     data = content(folder / file.place, MOST_BYTES[file.kind])
                     parsed = parse(file.kind, data) if file.kind == "txt" else parser.parse(file.kind, data)
@@ -155,12 +162,33 @@ def _documents(
                 licence=licence,
                 texts=(),
                 sections=parsed.sections,
-                pictures=_pictures(folder, file, parsed.pictures),
+                pictures=(*found, *_pictures(folder, file, parsed.pictures)),
             )
             for said in parsed.notes:
                 yield Note(where, said)
     if passed:
         yield Note(shown(folder), _passed_over(passed), whole=True)
+
+
+def _pdf(
+    folder: Path, file: _File, named: str, parser: Parser, inside: PdfPictures, pages: bool
+) -> tuple[Parsed, tuple[GivenPicture, ...]]:
+    """What a PDF says, and its pictures, or its pages as pictures. Raises Problem."""
+    load = partial(content, folder / file.place, MOST_BYTES[file.kind])
+    try:
+        parsed = parser.parse(file.kind, load())
+    except Problem as problem:
+        if not pages:
+            raise
+        parsed = Parsed("", (), (str(problem),))  # a scan has pages all the same
+    try:
+        how = inside.as_pages if pages else inside.with_figures
+        sections, pictures, said = how(file.place, parsed.title or named, load, parsed.sections)
+    except Problem as problem:
+        if not parsed.sections:
+            raise
+        sections, pictures, said = parsed.sections, (), f"Its pages cannot be drawn. {problem}"
+    return replace(parsed, sections=sections, notes=(*parsed.notes, *([said] if said else []))), pictures
 
 
 def _pictures(folder: Path, file: _File, referred: Iterable[Shown]) -> tuple[GivenPicture, ...]:
@@ -264,10 +292,15 @@ KIND = SourceKind(
             "Its path there. Texts, Markdown, web pages, PDFs, Word, EPUB and pictures below it are read.",
             value="path", required=True, where=True,
         ),
+        Field(
+            "pages", "Pages of PDFs as pictures", "",
+            "Each page of a PDF is a passage with its picture, for questions about tables, figures and scans.",
+            value=FLAG,
+        ),
         NAMED, LICENCE, LANGUAGE,
     ),
-    made_by(source),
+    made_by(source, "pages"),
     in_words="the folder",
     cut=True,
-    preview=lambda values, count: preview(Path(values["what"]), count),
+    preview=lambda values, count: preview(Path(values["what"]), count, bool(values["pages"])),
 )  # fmt: skip

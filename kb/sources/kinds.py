@@ -13,6 +13,8 @@ from typing import Literal
 
 from kb.records import Item, Source
 
+FLAG = "flag"  # the value of a field that is ticked or not
+TICKED = "yes"  # what stands for it in values where it is
 Values = Mapping[str, str]  # by the names of fields and settings; "" for what is not given
 Previewed = list[Item]
 
@@ -23,19 +25,25 @@ class Field:
     the kind, where the name is "what".
 
     form: how it is written on the command line. value: "path" is of a file or folder that must be there, "place" a
-    folder, else a data set on the Hub. where: whether it says where the documents are; a corpus comes from one place.
+    folder, else a data set on the Hub, "flag" what is ticked or not. where: whether it says where the documents are; a
+    corpus comes from one place.
     """
 
     name: str
     label: str
     form: str
     help: str = ""
-    value: Literal["text", "path", "place"] = "text"
+    value: Literal["text", "path", "place", "flag"] = "text"
     required: bool = False
     on_page: bool = True
     where: bool = False
     example: str = ""  # stands in the empty box, in place of the help
     missing: str = ""  # what to do first, where it is required
+
+    @property
+    def option(self) -> str:
+        """What it is called on the command line, where its name is not "what"."""
+        return f"--{self.name.replace('_', '-')}"
 
 
 CORPUS = Field(
@@ -74,7 +82,7 @@ class SourceKind:
         """What stands behind its name on the command line."""
         forms = []
         for field in self.fields:
-            option = field.form if field.name == "what" else f"--{field.name} {field.form}"
+            option = field.form if field.name == "what" else f"{field.option} {field.form}".rstrip()
             if field.required or field.name == "what":
                 forms.append(option)
             elif field.name not in {common.name for common in COMMON}:

@@ -127,7 +127,7 @@ def previewed(asked: Asked, count: int) -> Previewed | None:
 def _checked(kind: SourceKind, asked: Asked, settings: Mapping[str, str]) -> Values:
     given = {name: value for name, value in asked.values.items() if value}
     for name in given.keys() - {each.name for each in kind.fields}:
-        what = repr(given[name][:80]) if name == "what" else f"--{name}"
+        what = repr(given[name][:80]) if name == "what" else f"--{name.replace('_', '-')}"
         raise Problem(f"{kind.name} does not ask for it: leave {what} out.")
     for each in kind.fields:
         if each.required and each.name not in given:

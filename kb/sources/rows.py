@@ -59,13 +59,14 @@ def make_source(
     return Source(corpus, clean_text(title)[:255] or corpus, clean_text(licence), language, homepage, read)
 
 
-def made_by(source: Callable[..., Source]) -> Callable[[Values], Source]:
-    """What makes the Source of a path, a corpus and the licence and language of documents that name none."""
+def made_by(source: Callable[..., Source], *flags: str) -> Callable[[Values], Source]:
+    """What makes the Source of a path, a corpus, the licence and language of documents that name none, and flags."""
     return lambda values: source(
         Path(values["what"]),
         values["corpus"],
         licence=values["licence"] or UNKNOWN_LICENCE,
         language=values["language"] or UNKNOWN_LANGUAGE,
+        **{name: bool(values[name]) for name in flags},
     )
 
 

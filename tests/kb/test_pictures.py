@@ -146,6 +146,16 @@ class TestBesidePassages:
         [note] = catalogue.runs("gems")[0]["notes"]
         assert note["said"].startswith(f"2 of its {MOST_KEPT + 2} pictures cannot be taken: {MOST_KEPT + 1}: ")
 
+    def test_as_many_as_there_are_pages(self, catalogue, pictures):
+        count = MOST_KEPT + 3
+        sections = [Section((f"page {n}",), f"Text {n}. " * 20, (n,), whole=True) for n in range(count)]
+        many = [given(f"{n}", drawn("red", (n + 1, 1))) for n in range(count)]
+        document = with_pictures(*many, texts=(), sections=tuple(sections))
+        assert brought(catalogue, pictures, document, cutting=CUTTING).noted == 0
+        passages = catalogue.passages_of("gems:doc_1")
+        found = [(each.section, [picture.name for picture in each.pictures]) for each in passages]
+        assert found == [(f"page {n}", [f"{n}"]) for n in range(count)]
+
     def test_one_that_comes_twice_stands_once(self, catalogue, pictures):
         brought(catalogue, pictures, with_pictures(given("a", RED), given("b", RED), given("c", BLUE)))
         [passage] = catalogue.passages_of("gems:doc_1")

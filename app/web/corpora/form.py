@@ -15,7 +15,7 @@ from app.web.components import html
 from app.web.corpora import corpora_html
 from app.web.request_files import Files
 from common.problems import BadRequest
-from kb.sources.kinds import COMMON, LANGUAGE, LICENCE, NAMED, Field, SourceKind
+from kb.sources.kinds import COMMON, FLAG, LANGUAGE, LICENCE, NAMED, TICKED, Field, SourceKind
 from kb.sources.registry import KINDS, Asked
 
 UPLOAD = "Files from this device"
@@ -79,14 +79,14 @@ def chosen(choice: str) -> tuple[Any, ...]:
     )
 
 
-def asked(choice: str, typed: Sequence[str | None], named: bool = True) -> Asked:
+def asked(choice: str, typed: Sequence[str | bool | None], named: bool = True) -> Asked:
     """What the form asks for; typed: what stands in the boxes; named: whether the corpus must have its name. Raises
     BadRequest for what is missing."""
     kinds = _kinds(choice)
     if not kinds and choice != UPLOAD:
         raise BadRequest("Choose where the corpus comes from.")
     fields = [field for field in (kinds[0].fields if kinds else _UPLOADED) if field.on_page]
-    said = dict(zip((box.name for box in boxes()), typed, strict=True))
+    said = dict(zip((box.name for box in boxes()), (TICKED if each is True else each for each in typed), strict=True))
     values = {field.name: (said[field.name] or "").strip()[:MOST_TYPED] for field in fields}
     for field in fields:
         if field.required and not values[field.name] and (named or field.name != NAMED.name):
@@ -102,7 +102,9 @@ def _kinds(choice: str) -> list[SourceKind]:
     return [kind for kind in KINDS.values() if kind.label == choice]
 
 
-def _box(field: Field, visible: bool = True) -> gr.Textbox:
+def _box(field: Field, visible: bool = True) -> gr.Textbox | gr.Checkbox:
+    if field.value == FLAG:
+        return gr.Checkbox(label=field.label, info=field.help, visible=visible, elem_id=f"cc-{field.name}")
     return gr.Textbox(
         label=field.label, info=None if field.example else field.help, placeholder=field.example or None,
         visible=visible, elem_id=f"cc-{field.name}", max_length=MOST_TYPED,

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import gradio as gr
 import httpx
 import pytest
 from gradio_client import Client
@@ -254,7 +255,7 @@ def skipped(value: object) -> bool:
 def filled(what: str = "", data: str = "", corpus: str = "", licence: str = "", language: str = "") -> list[str]:
     """What stands in the form's boxes, in their order; `what` also in that of a file of questions."""
     typed = {"what": what, "questions": what, "data": data, "corpus": corpus, "licence": licence, "language": language}
-    return [typed[field.name] for field in form.boxes()]
+    return [typed.get(field.name, "") for field in form.boxes()]
 
 
 def pressed(page: Corpora, reading: Reading, **command: str) -> tuple[str, str, Reading]:
@@ -426,7 +427,15 @@ class TestHandlers:
             assert problem == "" and "A cherry is red." in found
 
     def test_no_name_is_cut(self) -> None:
-        assert all(box.max_length >= 1_000 for box in form.chosen(UPLOAD)[1:-2])
+        typed = [box for box in form.chosen(UPLOAD)[1:-2] if isinstance(box, gr.Textbox)]
+        assert typed and all(box.max_length >= 1_000 for box in typed)
+
+    def test_a_box_that_is_ticked_is_asked_for(self) -> None:
+        names = [field.name for field in form.boxes()]
+        for ticked in (True, False):
+            typed = [{"what": "d", "corpus": "c", "pages": ticked}.get(name, "") for name in names]
+            more = {"pages": "yes"} if ticked else {}
+            assert form.asked(FOLDER, typed).values == {"what": "d", "corpus": "c"} | more
 
     def test_every_kind_shows_its_fields(self) -> None:
         for kind in KINDS.values():

@@ -18,6 +18,7 @@ from kb.catalogue.tables import CorpusRow
 from kb.chunking import Cutting
 from kb.sources import m2kr
 from kb.sources.registry import KINDS, Asked, source_for
+from tests.support.pdf import pdf
 
 
 @pytest.fixture
@@ -69,6 +70,20 @@ def test_a_folder(run, tmp_path):
     (tmp_path / "notes" / "mill.md").write_text("# Mill\n\nIt grinds.\n\n## Wheel\n\nIt turns.\n")
     assert run("ingest", "folder", str(tmp_path / "notes"), "--corpus", "notes")[0] == 0
     assert [p[:2] for p in passages(tmp_path, "notes")] == [("Mill", "It grinds."), ("Mill › Wheel", "It turns.")]
+
+
+def test_pages_of_pdfs_as_pictures(run, tmp_path):
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans" / "report.pdf").write_bytes(pdf("one", "word " * 60 + ". two"))
+    assert run("ingest", "folder", str(tmp_path / "scans"), "--corpus", "scans", "--pages")[0] == 0
+    catalogue = Catalogue(f"sqlite:///{tmp_path / 'data' / 'catalogue.sqlite'}")
+    found = catalogue.passages_of("scans:report.pdf")
+    assert [(each.heading, len(each.text), [picture.caption for picture in each.pictures]) for each in found] == [
+        ("report › page 1", 3, ["Page 1"]), ("report › page 2", 305, ["Page 2"]),
+    ]  # fmt: skip
+    catalogue.close()
+    assert run("ingest", "folder", str(tmp_path / "scans"), "--corpus", "scans", "--pages")[1].startswith("scans: 0 new")
+    assert run("ingest", "csv", str(tmp_path / "a.csv"), "--corpus", "x", "--pages")[2].count("leave --pages out") == 1
 
 
 def test_a_folder_does_not_remove_what_came_from_elsewhere(run, tmp_path):
