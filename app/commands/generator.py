@@ -8,15 +8,18 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.commands import project_answers
 from app.commands.arguments import place
+from app.commands.reranking import Cost, put_in_order
+from app.settings import NO_RERANKING
 from common.passage import Evidence
 from common.problems import Problem, unreadable
+from common.reranking import Reranker
 from generator.answers import Anew, Answer, Answerer, said_with
 from generator.evaluation.comparing import (
     Contender,
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
 
     from generator.models.chat import ChatModel
 
+RERANKED = ", reranked"  # ends the name of an answerer that gets the passages so
 SERVED_KEY = "CITESIGHT_SERVED_KEY"  # never an argument: others on the machine can read those
 
 
@@ -242,6 +246,8 @@ def _evidence(questions: Sequence[Asked], photo: bool) -> list[Sequence[Evidence
 
 def _eval(args: argparse.Namespace) -> None:
     if args.project is not None:
+        if args.rerank != NO_RERANKING:
+            raise Problem("--rerank goes with --data; what was judged of a project were its answers as they are.")
         project_answers.run(args, lambda *asked: _ask_all(args, *asked))
         return
     if args.anew:
@@ -259,8 +265,18 @@ def _eval(args: argparse.Namespace) -> None:
 
         return load_image(path)
 
-    reports = [report for report, _ in _ask_all(args, questions, lambda: _evidence(questions, args.photo), photo)]
-    print(json.dumps(as_json(reports), ensure_ascii=False, indent=2) if args.json else table(reports))
+    cost = Cost()
+    found = _ask_all(args, questions, lambda: _evidence(questions, args.photo), photo, cost)
+    reports = [report for report, _ in found]
+    if args.json:
+        rows = as_json(reports)
+        for row in rows:
+            row |= {"reranking": cost.as_dict()} if row["answerer"].endswith(RERANKED) else {}
+        print(json.dumps(rows, ensure_ascii=False, indent=2))
+        return
+    print(table(reports))
+    if cost.asked:
+        print(cost.line())
 
 
 def _ask_all(
@@ -268,18 +284,38 @@ def _ask_all(
     questions: Sequence[Asked],
     evidence: Callable[[], Sequence[Sequence[Evidence]]],
     photo: Callable[[int], Image | None],
+    cost: Cost | None = None,
 ) -> list[tuple[Report, list[Outcome]]]:
-    """What each contender makes of the questions; their passages are looked for once the model is there."""
+    """What each contender makes of the questions; their passages are looked for once the model is there. With a
+    reranker those from passages are asked once more, with its order. cost: what that took."""
     found = []
     with _model(args) as model:
+        reranker = _reranker(args.rerank, model)
         passages = evidence()
-        for contender in _contenders(model):
+        asked = [(contender, passages) for contender in _contenders(model)]
+        if reranker is not None:
+            told = show_progress(reranker.name, len(questions))
+            ordered = put_in_order(reranker, [each.question for each in questions], passages, photo, cost, told)
+            asked = [
+                (replace(contender, name=contender.name + name), theirs)
+                for contender, _ in asked
+                for name, theirs in (("", passages), (RERANKED, ordered))
+                if contender.retrieval or not name
+            ]
+        for contender, theirs in asked:
             told = show_progress(contender.name, len(questions))
-            measured, outcomes = measure(contender, questions, passages, photo, told)
+            measured, outcomes = measure(contender, questions, theirs, photo, told)
             found.append((measured, outcomes))
             if problem := first_problem(contender.name, outcomes):
                 print(f"warning: {problem}", file=sys.stderr)
     return found
+
+
+def _reranker(how: str, model: ChatModel | None) -> Reranker | None:
+    from app.service.reranking import reranker_for
+    from app.settings import load_settings
+
+    return reranker_for(how, model, load_settings().cache_dir, _show_bytes)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -312,6 +348,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--photo", action="store_true", help="ask as about a photo of the article's subject"
     )
     _add_model(evaluate)
+    evaluate.add_argument(
+        "--rerank", default=NO_RERANKING, metavar="HOW",
+        help="answer from the passages in another order too: by a cross-encoder's folder or id, or by the model, "
+        "pointwise, listwise or identify",
+    )  # fmt: skip
     evaluate.add_argument("--json", action="store_true")
     evaluate.set_defaults(run=_eval)
     args = parser.parse_args(arguments)

@@ -17,9 +17,10 @@ from PIL import Image
 from app.commands import judged, m2kr, mine, mini, project_eval, scale, train
 from app.commands.arguments import count, place
 from app.commands.printing import printable
+from app.commands.reranking import RanksBeside
 from app.commands.terminal import PHOTO_QUESTION, add_command, prepare, read_entries, refuse
 from app.service.ask import AnswerService, build_service
-from app.settings import Settings, add_common_options, settings_from
+from app.settings import NO_RERANKING, Settings, add_answer_options, add_common_options, settings_from
 from benchmarks import index as index_bench
 from benchmarks.encoding import bench_encoding, device_name, made_up_passages, seeded_encoder
 from benchmarks.everything import measure_everything, measure_index
@@ -27,14 +28,13 @@ from benchmarks.load import measure_load
 from benchmarks.reading import measure_reading
 from common.images import load_image
 from common.jobs import Progress
-from common.passage import Evidence
 from common.problems import Problem, problem_sentence
 from common.text import shown
 from retriever.encoders.base import Encoder
 from retriever.encoders.flmr.seeded import SIZES
 from retriever.encoders.mini.recognition import confidence
 from retriever.encoders.registry import load_encoder
-from retriever.evaluation.measures import DEPTHS, macro_recall, measures, rank_of
+from retriever.evaluation.measures import DEPTHS, macro_recall, measures
 from retriever.evaluation.pictures import Photograph, measure_pictures, shared_out
 from retriever.reading.rapid import MISSING, available
 from retriever.search.drawing.picture import check_writable, save_picture
@@ -100,6 +100,7 @@ def _add_finding(add: Callable[..., argparse.ArgumentParser]) -> None:
     search.add_argument("-k", type=count(), default=5, help="how many passages (default: 5)")
     _add_json(search)
     _add_hybrid(search)
+    add_answer_options(search)
     explain.add_argument("--passage", required=True, metavar="ID", help="the passage, as search --json names it")
     explain.add_argument("--json", action="store_true", help="print JSON; then a picture is drawn only with --output")
     explain.add_argument("--output", type=place, metavar="PNG", help="the picture (default: explanation.png)")
@@ -126,6 +127,8 @@ def _add_measuring(add: Callable[..., argparse.ArgumentParser]) -> None:
     read.add_argument("--half", choices=("tune", "report"), default="report", help="of them (default: report)")
     for command in (photos, fitted, questions, pictures, read):
         _add_json(command)
+    for command in (photos, questions):
+        add_answer_options(command)
     _add_hybrid(questions)
 
 
@@ -192,12 +195,13 @@ def _search(args: argparse.Namespace, settings: Settings) -> None:
     finally:
         service.close()
     if args.json:
-        names = ("id", "title", "score", "seen", "text", "url")
+        names = ("id", "title", "score", "seen", "was", "text", "url")
         shown = [{name: getattr(passage, name) for name in names} for passage in passages]
         print(json.dumps(shown, indent=2, ensure_ascii=False))
     else:
         for p in passages:
             seen = f" +{p.seen:.3f} at sight" if p.seen else ""
+            seen += f", was {p.was}" if p.was not in (None, p.rank) else ""
             print(printable(f"{p.rank:3}. {p.score:.3f}{seen}  {p.title}  {p.url}  ({p.id})\n     {p.text}"))
 
 
@@ -277,7 +281,7 @@ def _eval_read(args: argparse.Namespace, settings: Settings) -> None:
 
 def _fit_recognition(args: argparse.Namespace, settings: Settings) -> None:
     entries = read_entries(args.labels, ("file", "title"))
-    service = _ready(settings)
+    service = _ready(settings.model_copy(update={"rerank": NO_RERANKING}))  # which would say by itself what is shown
     try:
         found = [service.find(load_image(args.labels.parent / e["file"]), PHOTO_QUESTION, 1).subject for e in entries]
     finally:
@@ -303,14 +307,13 @@ def _evaluate(
 ) -> None:
     """asked: title wanted, path of the photo if there is one, question. Photos are held one at a time. groups: the
     group of each, "" for none; each group is measured by itself too."""
-    service = _ready(settings)
+    service, beside = _ready(settings), RanksBeside()
     try:
-        ranks = [
-            rank_of(title, _titles(service.find(path and load_image(path), question, DEPTH).passages))
-            for title, path, question in asked
-        ]
+        for title, path, question in asked:
+            beside.add(title, service.find(path and load_image(path), question, DEPTH))
     finally:
         service.close()
+    ranks, reranking = beside.ranks, beside.as_dict(_measured)
     result = _measured(ranks)
     if len(titles := {title for title, _, _ in asked}) < len(asked):  # some have several
         macro = macro_recall(ranks, [title for title, _, _ in asked], DEPTHS)
@@ -320,12 +323,16 @@ def _evaluate(
         for group in sorted(set(groups) - {""})
     }
     if args.json:
-        print(json.dumps(result | ({"groups": apart} if apart else {}), indent=2))
+        print(json.dumps(result | ({"groups": apart} if apart else {}) | reranking, indent=2))
         return
     for (title, _, question), rank in zip(asked, ranks, strict=True):
         print(f"{rank or f'>{DEPTH}':>5}  {title}  ({question})")
-    for group, figures in [*apart.items(), ("", result)]:
+    lines = [*apart.items(), ("", result)]
+    lines += [("without reranking", reranking["without_reranking"])] if reranking else []
+    for group, figures in lines:
         print("  ".join([*([group] if group else []), *(f"{name} {value}" for name, value in figures.items())]))
+    if reranking:
+        print(beside.cost.line())
 
 
 def _measured(ranks: Sequence[int | None]) -> dict[str, float]:
@@ -337,11 +344,6 @@ def _m2kr(args: argparse.Namespace, settings: Settings) -> None:
         return load_encoder(settings.profile, settings.cache_dir, progress)
 
     m2kr.run(args, settings.profile, load, settings.data_dir, settings.cache_dir)
-
-
-def _titles(passages: Sequence[Evidence]) -> list[str]:
-    """Titles in the order found, each once: an article counts at its best passage."""
-    return list(dict.fromkeys(p.title for p in passages))
 
 
 def _bench(args: argparse.Namespace, settings: Settings) -> None:

@@ -149,7 +149,7 @@ class Reranking:
             tokens = order.tokens
             if not order.said:
                 self._orders.put(key, order)
-        groups = _groups(by, asked, passages, subject)
+        groups = groups_of(by, asked.photo, passages, subject)
         moved = [passages[place].id for place in placed(len(passages), order.places, groups)]
         scores = dict(before)
         rest = [each for each in before if each[0] not in set(moved)]
@@ -171,12 +171,12 @@ class Reranking:
             return None, f"{name} failed; {STAND}."
 
 
-def _groups(
-    by: Reranker, asked: Asked, passages: Sequence[Passage], subject: Subject | None
+def groups_of(
+    by: Reranker, photo: Image.Image | None, passages: Sequence[Passage], subject: Subject | None
 ) -> list[Hashable] | None:
     """Among which passages a reranker may choose. Who does not see the photo cannot tell which of two things is meant;
     and where it is known what the photo shows, passages about that come first."""
-    if asked.photo is not None and not by.sees:
+    if photo is not None and not by.sees:
         return [passage.title for passage in passages]
     if subject is not None and subject.word in TOLD:
         return [passage.title in subject.leading for passage in passages]

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from app.commands import retriever as retriever_command
 from app.service import ask as services_of
 from app.service import reranking
 from app.service.answerers import Answerers, answerers_for
@@ -257,6 +258,45 @@ def asked_for_real(**overrides):
         return one.ask_once(None, GEMS)
     finally:
         one.close()
+
+
+@pytest.fixture
+def measured(build, monkeypatch, capsys):
+    """What the retriever's commands say over a service with a reranker."""
+
+    def run(reranker, *arguments: str) -> str:
+        service = build(reranker, Recogniser())
+        monkeypatch.setattr(retriever_command, "_ready", lambda settings: service)
+        assert retriever_command.main(list(arguments)) == 0
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_the_commands_measure_without_and_with_a_reranker(measured, tmp_path):
+    asked = tmp_path / "questions.json"
+    entries = [{"question": GEMS, "title": "Sapphire"}, {"question": "Which bird?", "title": "Swan"}]
+    asked.write_text(json.dumps(entries))
+    plain = json.loads(measured(None, "eval-questions", str(asked), "--json"))
+    assert plain["recall@1"] == 1 and not {"reranking", "without_reranking"} & set(plain)
+    found = json.loads(measured(Backwards(), "eval-questions", str(asked), "--json"))
+    assert found["without_reranking"] == plain and found["recall@1"] == 0 and found["mrr"] == 0.25
+    cost = found["reranking"]
+    assert (cost["by"], cost["asked"], cost["tokens"], cost["stood"]) == ("backwards", 2, 11, 0)
+    failing = measured(Failing(Problem("It is not there.")), "eval-questions", str(asked))
+    assert "without reranking  questions 2  recall@1 1.0" in failing
+    assert "for 2 not all passages were put in order: It is not there." in failing
+    searched = json.loads(measured(Backwards(), "search", "--question", GEMS, "-k", "2", "--json"))
+    assert [each["was"] for each in searched] == [4, 3]
+
+
+def test_photographs_are_measured_with_what_the_model_sees_in_them(measured, tmp_path):
+    photo("green").save(tmp_path / "green.png")
+    labels = tmp_path / "labels.json"
+    labels.write_text(json.dumps([{"file": "green.png", "title": "Sapphire"}]))
+    found = json.loads(measured(Identifying(choosing("Sapphire")), "eval-photos", str(labels), "--json"))
+    assert found["recall@1"] == 1 and found["without_reranking"]["recall@1"] == 0
+    assert found["reranking"]["tokens"] == 7 and found["reranking"]["by"] == "reading (identifying)"
 
 
 class Chat:

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from app.commands import generator as command
+from app.commands.reranking import Cost, put_in_order
 from common.passage import Evidence
 from common.problems import Problem
+from common.reranking import Order
 from generator.answers import Answer, Candidate, Citation
 from generator.evaluation.comparing import (
     as_json,
@@ -37,6 +39,7 @@ from generator.evaluation.measuring import (
     short_answer,
     whole_answer,
 )
+from tests.retriever.search.test_cross_encoder import write
 
 
 def passage(title, text, score=0.8):
@@ -461,6 +464,44 @@ def test_eval_of_records_with_passages_needs_no_catalogue(tmp_path, embedder, ca
     assert "extractive, with passages" in said.out and said.err == ""
 
 
+def test_eval_with_a_reranker_answers_from_its_order_too(tmp_path, embedder, capsys):
+    folder = write(tmp_path / "tiny", "bert", 1)
+    data = written(tmp_path, [fox(), fox(passages=[LAKE, FOX])])
+    assert command.main(["eval", "--data", str(data), "--rerank", str(folder), "--json"]) == 0
+    plain, reranked = json.loads(capsys.readouterr().out)
+    assert (plain["answerer"], reranked["answerer"]) == ("extractive", "extractive, reranked")
+    assert "reranking" not in plain and plain["questions"] == reranked["questions"] == 2
+    cost = reranked["reranking"]
+    assert (cost["by"], cost["asked"], cost["stood"]) == ("tiny", 2, 0) and cost["tokens"] > 20 and cost["seconds"] > 0
+    assert command.main(["eval", "--data", str(data), "--rerank", str(folder)]) == 0
+    said = capsys.readouterr().out
+    assert "extractive, reranked, with passages" in said and "reranked by tiny: 0." in said
+
+
+def test_the_order_of_a_reranker_is_that_of_the_passages_or_they_stand():
+    cost, passages = Cost(), [Evidence(str(n), title, "Text.") for n, title in enumerate("abc")]
+
+    class Backwards:
+        name, most, sees = "backwards", 2, True
+
+        def order(self, question, photo, candidates):
+            if question == "?":
+                raise Problem("It is not there.")
+            return Order(tuple(reversed(range(len(candidates)))), "", 5)
+
+    first, second = put_in_order(Backwards(), ["What?", "?"], [passages] * 2, lambda number: None, cost)
+    assert [(each.title, each.rank, each.was) for each in first] == [("b", 1, 2), ("a", 2, 1), ("c", 3, 3)]
+    assert [each.title for each in second] == ["a", "b", "c"]
+    assert cost.as_dict() | {"seconds": 0} == {
+        "by": "backwards", "asked": 2, "seconds": 0, "tokens": 2.5, "stood": 1, "reason": "It is not there.",
+    }  # fmt: skip
+    assert cost.line().endswith("of 2 asked; for 1 not all passages were put in order: It is not there.")
+    blind = Backwards()
+    blind.sees = False
+    [unmoved] = put_in_order(blind, ["What?"], [passages], lambda number: Image.new("RGB", (1, 1)), Cost())
+    assert [each.title for each in unmoved] == ["a", "b", "c"]
+
+
 class Reading:
     """Stands for a model; what asks it is replaced too."""
 
@@ -525,6 +566,9 @@ def problem(capsys, *arguments):
 
 
 def test_problems_of_eval_are_one_sentence(tmp_path, embedder, capsys, monkeypatch):
+    rerank = problem(capsys, "--data", written(tmp_path, [fox()]), "--rerank", "listwise")
+    assert "needs a vision-language model" in rerank
+    assert "--rerank goes with --data" in problem(capsys, "--project", "x", "--rerank", "listwise")
     assert "cannot be read" in problem(capsys, "--data", "none.json")
     assert "line 1: the record is no JSON object" in problem(capsys, "--data", written(tmp_path, "[1]"))
     data = written(tmp_path, [fox(image="../fox.png")])

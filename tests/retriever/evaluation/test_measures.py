@@ -40,7 +40,7 @@ def test_labelled_photos_are_held_one_at_a_time(tmp_path, monkeypatch, capsys):
     def find(photo, question, depth):
         assert photo.size == (8, 8) and not any(seen() for seen in photos)
         photos.append(weakref.ref(photo))
-        return SimpleNamespace(passages=[SimpleNamespace(title="two"), SimpleNamespace(title="one")])
+        return SimpleNamespace(passages=[SimpleNamespace(title="two"), SimpleNamespace(title="one")], reranked=None)
 
     monkeypatch.setattr(command_line, "_ready", lambda settings: SimpleNamespace(find=find, close=lambda: None))
     assert command_line.main(["eval-photos", str(labels), "--json"]) == 0
