@@ -11,18 +11,18 @@ _HEAD = """\
 ---
 library_name: transformers
 pipeline_tag: feature-extraction
-tags: [retrieval, multi-modal, late-interaction, flmr]
+tags: [retrieval, multi-modal, late-interaction, {kind}]
 ---
 """
 
 
-def model_card(recipe: Recipe, about: dict[str, Any], step: int, measured: dict[str, Any]) -> str:
-    """Markdown. about: as run.json has it. measured: step -> set -> what was found."""
+def model_card(recipe: Recipe, kind: str, about: dict[str, Any], step: int, measured: dict[str, Any]) -> str:
+    """Markdown. kind: of model, "flmr" or "ret". about: as run.json has it. measured: step -> set -> what was found."""
     versions = ", ".join(f"{name} {each}" for name, each in about["versions"].items())
     revision = about["revision"] or "unknown"
     return "\n".join(
         [
-            _HEAD,
+            _HEAD.replace("{kind}", kind),
             f"# {recipe.name}, after {step:,} of {recipe.train.steps:,} steps",
             "",
             f"Begun {about['begun']} from {recipe.model.start or 'a new model'}, on {about['device']} in "

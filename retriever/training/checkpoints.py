@@ -15,17 +15,18 @@ import torch
 from common.problems import Problem
 from common.quiet import without_bars
 from common.text import shown
-from retriever.encoders.flmr import FLMRModelForRetrieval, FLMRProcessor
 from retriever.training.adapters import merged_state
 from retriever.training.files import point, whole
+from retriever.training.inputs import Inputs
 from retriever.training.runs import BEST, CHECKPOINTS, LAST
+from retriever.training.vectors import Network
 
 
 def save(
     run: Path,
     step: int,
-    network: FLMRModelForRetrieval,
-    processor: FLMRProcessor,
+    network: Network,
+    inputs: Inputs,
     state: dict[str, Any],
     card: str,
     best: bool,
@@ -38,7 +39,7 @@ def save(
         torch.save(state, file)
     with whole(place) as folder, without_bars():
         network.save_pretrained(folder, state_dict=merged_state(network))
-        processor.save_pretrained(folder)
+        inputs.save_pretrained(folder)
         (folder / "README.md").write_text(card, encoding="utf-8")
     for name in [LAST, *([BEST] if best else [])]:
         point(run / name, f"{CHECKPOINTS}/{place.name}")

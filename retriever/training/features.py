@@ -17,6 +17,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from PIL import Image
@@ -41,11 +42,13 @@ Source = bytes | Path | None  # an image's file as its bytes or its path; None f
 
 @dataclass(frozen=True)
 class Photo:
-    """A question's photo, or a black one where it has none: decoded, or as its features where those are kept."""
+    """A question's photo, or a black one where it has none and so is not `there`: decoded, or as its features where
+    those are kept."""
 
     key: str
     image: Image.Image | None
     features: dict[str, torch.Tensor] | None
+    there: bool = True
 
 
 class Kept:
@@ -59,8 +62,8 @@ class Kept:
         key = _key(source)
         features = self.find(key)
         if features is not None:
-            return Photo(key, None, features)
-        return Photo(key, BLANK_PHOTO if source is None else load_image(source), None)
+            return Photo(key, None, features, source is not None)
+        return Photo(key, BLANK_PHOTO if source is None else load_image(source), None, source is not None)
 
     def find(self, key: str) -> dict[str, torch.Tensor] | None:
         """None where they are not there, or not as they were written."""
@@ -148,10 +151,15 @@ def seen(photos: Photos | None, tower: Tower | None) -> dict[str, torch.Tensor]:
 
 def plain_photo(source: Source) -> Photo:
     """A photo of which nothing is kept. Raises Problem."""
-    return Photo("", BLANK_PHOTO if source is None else load_image(source), None)
+    return Photo("", BLANK_PHOTO if source is None else load_image(source), None, source is not None)
 
 
-def photos_of(photos: Sequence[Photo], processor: FLMRProcessor) -> Photos:
+class Prepares(Protocol):
+    def photos(self, images: Sequence[Image.Image]) -> torch.Tensor:
+        """Pixels, (n, 3, H, W)."""
+
+
+def photos_of(photos: Sequence[Photo], processor: Prepares) -> Photos:
     known = [each.features for each in photos if each.features is not None]
     images = [each.image for each in photos if each.features is None]
     return Photos(

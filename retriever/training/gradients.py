@@ -8,16 +8,16 @@ gradients are those of the whole. Knows nothing of data, optimisers or files.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields
 
 import torch
 from torch import nn
 
-from retriever.encoders.flmr.modeling import FLMRModelForRetrieval
 from retriever.training.gathering import gathered, gathered_list, rank
 from retriever.training.loss import contrastive_loss, divergence, positives_of_others, score_table
 from retriever.training.recipe import Distil
+from retriever.training.vectors import Network, document_vectors, query_vectors
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Photos:
 class Batch:
     """A process's part of a batch: Q questions, and for each the same number of documents, its positive first.
 
-    queries: what `FLMRModelForRetrieval.query` takes, each (Q, ...); of photos once they are `seen` (features.py).
-    photos: None unless they are still to be seen. documents: `input_ids`, `attention_mask` (Q * group, tokens). wanted:
+    queries: what a model's `query` takes, each (Q, ...); of photos once they are `seen` (features.py). photos: None
+    unless they are still to be seen. documents: what its `doc` or `passage` takes, each (Q * group, ...). wanted:
     the keys of each question's positives, all of them. keys: those by which each document may be wanted. teacher
     (Q, group) float32: its scores of them, NaN where it gave none. skipped: how many questions had to be left out for
     these."""
@@ -75,7 +75,7 @@ class Encoding(nn.Module):
     "vision" or both, those of the query's that take part. `precision`: "bfloat16" to compute in it where that is good
     enough; weights, vectors and scores are float32 in any case."""
 
-    def __init__(self, model: FLMRModelForRetrieval, vectors: tuple[str, ...], precision: str = "float32") -> None:
+    def __init__(self, model: Network, vectors: tuple[str, ...], precision: str = "float32") -> None:
         super().__init__()
         self.model = model
         self.vectors = vectors
@@ -84,17 +84,9 @@ class Encoding(nn.Module):
     def forward(
         self, queries: dict[str, torch.Tensor], documents: dict[str, torch.Tensor]
     ) -> tuple[torch.Tensor, ...]:
-        """Query vectors and weights, document vectors and mask; see `FLMRModelForRetrieval`."""
+        """Query vectors and weights, document vectors and mask; see vectors.py."""
         with computing_in(self.precision, self.model.device):
-            with taking_part(self.model, self.vectors):
-                query = self.model.query(**queries)
-            document = self.model.doc(**documents)
-        return (
-            query.late_interaction_output,
-            query.vector_weights.float(),
-            document.late_interaction_output,
-            document.context_mask,
-        )
+            return *query_vectors(self.model, queries, self.vectors), *document_vectors(self.model, documents)
 
 
 def computing_in(precision: str, device: torch.device) -> AbstractContextManager:
@@ -102,32 +94,27 @@ def computing_in(precision: str, device: torch.device) -> AbstractContextManager
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
-@contextmanager
-def taking_part(model: FLMRModelForRetrieval, vectors: tuple[str, ...]) -> Iterator[None]:
-    """In here only some of a query's vectors are made. What is saved of the model says nothing of it."""
-    config = model.config
-    before = (config.query_concat_output_from_text_encoder, config.query_concat_output_from_vision_encoder)
-    config.query_concat_output_from_text_encoder = before[0] and "text" in vectors
-    config.query_concat_output_from_vision_encoder = before[1] and "vision" in vectors
-    try:
-        yield
-    finally:
-        config.query_concat_output_from_text_encoder, config.query_concat_output_from_vision_encoder = before
-
-
 def accumulate_gradients(
-    encoding: nn.Module, batch: Batch, distil: Distil, chunk: int, seed: int, scale: float = 1.0, last: bool = True
+    encoding: nn.Module,
+    batch: Batch,
+    distil: Distil,
+    chunk: int,
+    seed: int,
+    scale: float = 1.0,
+    last: bool = True,
+    symmetric: bool = False,
 ) -> float:
     """Adds the gradients of scale * loss of a batch to the parameters', and returns the loss of this process.
 
     encoding: an `Encoding`, maybe wrapped for several processes, whose gradients are averaged after the `last` batch
     of a step only. chunk: questions encoded at a time; 0 for all. seed: of dropout, which is the same for a question
-    however often it is encoded. The loss is that of this process's questions against the documents of all."""
+    however often it is encoded. symmetric: whether passages are asked for their questions too. The loss is that
+    of this process's questions against the documents of all."""
     size = chunk or len(batch.wanted)
     if size >= len(batch.wanted):
         torch.manual_seed(seed)
         with _averaging(encoding, last):
-            loss = _loss(encoding(batch.queries, batch.documents), batch, distil)
+            loss = _loss(encoding(batch.queries, batch.documents), batch, distil, symmetric)
             (loss * scale).backward()
         return float(loss.detach())
 
@@ -137,7 +124,7 @@ def accumulate_gradients(
         whole = [torch.cat(each) for each in zip(*made, strict=True)]  # and nothing holds the parts any more
     for each in whole[:3]:  # the mask has no gradient
         each.requires_grad_()
-    loss = _loss(tuple(whole), batch, distil)
+    loss = _loss(tuple(whole), batch, distil, symmetric)
     (loss * scale).backward()
 
     sizes = (size, size, size * batch.teacher.shape[1])
@@ -155,7 +142,9 @@ def _encoded(encoding: nn.Module, part: tuple, seed: int) -> tuple[torch.Tensor,
     return encoding(*part)
 
 
-def _loss(vectors: tuple[torch.Tensor, ...], batch: Batch, distil: Distil) -> torch.Tensor:
+def _loss(
+    vectors: tuple[torch.Tensor, ...], batch: Batch, distil: Distil, symmetric: bool = False
+) -> torch.Tensor:
     query, weights, document, mask = vectors
     group = batch.teacher.shape[1]
     everyone, masks = gathered(document, mask)
@@ -164,10 +153,23 @@ def _loss(vectors: tuple[torch.Tensor, ...], batch: Batch, distil: Distil) -> to
     target = first + torch.arange(len(query), device=scores.device) * group
     left_out = positives_of_others(batch.wanted, gathered_list(batch.keys), target)
     loss = contrastive_loss(scores, target, left_out)
+    if symmetric:
+        loss = (loss + _of_passages(query, document[::group], batch)) / 2
     if distil.weight:
         own = scores.gather(1, target[:, None] + torch.arange(group, device=scores.device))
         loss = loss + distil.weight * divergence(own, batch.teacher, distil.temperature)
     return loss
+
+
+def _of_passages(query: torch.Tensor, positives: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """The loss of each question's positive, which is asked for its question among those of all processes."""
+    group = batch.teacher.shape[1]
+    ones = torch.ones((*query.shape[:2], 1), device=query.device)
+    scores = score_table(positives, torch.ones(positives.shape[:2], device=query.device), *gathered(query, ones))
+    target = rank() * len(query) + torch.arange(len(query), device=scores.device)
+    own = [frozenset(keys) for keys in batch.keys[::group]]
+    left_out = positives_of_others(own, gathered_list([tuple(keys) for keys in batch.wanted]), target)
+    return contrastive_loss(scores, target, left_out)
 
 
 def _averaging(encoding: nn.Module, wanted: bool) -> AbstractContextManager:

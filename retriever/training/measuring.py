@@ -11,59 +11,64 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+from PIL import Image
 
+from common.images import load_image
 from common.problems import Problem
-from retriever.encoders.flmr import FLMRModelForRetrieval, FLMRProcessor
-from retriever.training.batches import image_of, keys_of
-from retriever.training.features import Photo, Tower, photos_of, plain_photo, seen
+from retriever.training.batches import image_file, image_of, keys_of, positives_of, wanted_by
+from retriever.training.features import Photo, Tower, plain_photo, seen
 from retriever.training.gathering import gathered_list, processes, rank
-from retriever.training.gradients import taking_part
 from retriever.training.indexed import pool_index
+from retriever.training.inputs import Inputs, RetInputs, document_inputs, query_inputs
 from retriever.training.loss import score_table
 from retriever.training.recipe import HeldOut
 from retriever.training.sources import Questions
+from retriever.training.vectors import Network, document_vectors, query_vectors
 
 _AT_A_TIME = 32  # questions or passages that are encoded
 
 
 @dataclass(frozen=True)
 class Pool:
-    """A held-out set: `rows` of its questions, and the passages that each is asked of, with their keys."""
+    """A held-out set: `rows` of its questions, and the passages that each is asked of, with the images beside them, ""
+    for none, and their keys."""
 
     found: Questions
     rows: range
     texts: list[str]
+    images: list[str]
     keys: list[tuple[int, ...]]
 
 
 def make_pool(found: Questions, held: HeldOut) -> Pool:
     """The first of the questions, all their positives, and other passages up to the size that is asked for."""
     rows = range(min(held.questions, len(found.rows)))
-    texts: dict[str, tuple[int, ...]] = {}
-    for each, text in _candidates(found, rows):
-        if len(texts) >= held.pool and each is None:
+    passages: dict[tuple[str, str], tuple[int, ...]] = {}
+    for each, text, image in _candidates(found, rows):
+        if len(passages) >= held.pool and each is None:
             break
-        if text.strip():
-            texts.setdefault(text, keys_of(found.name, each or "", text))
-    return Pool(found, rows, list(texts), list(texts.values()))
+        if text.strip() or image:
+            passages.setdefault((text, image), keys_of(found.name, each or "", text, image))
+    return Pool(found, rows, [text for text, _ in passages], [image for _, image in passages], list(passages.values()))
 
 
-def _candidates(found: Questions, rows: range) -> Iterator[tuple[str | None, str]]:
-    """Id and text of all positives; then of others, whose id does not matter, None."""
+def _candidates(found: Questions, rows: range) -> Iterator[tuple[str | None, str, str]]:
+    """Id, text and image of all positives; then of others, whose id does not matter, None."""
     for number in rows:
-        row = found.rows[number]
-        yield from zip(row["ids"], row["texts"], strict=True)
+        yield from positives_of(found.rows[number])
     if found.passages is not None:
-        yield from ((None, found.passages[number]["text"]) for number in range(len(found.passages)))
+        for number in range(len(found.passages)):
+            row = found.passages[number]
+            yield None, row["text"], row["image"] or ""
     else:
         for number in range(rows.stop, len(found.rows)):
-            yield from ((None, text) for text in found.rows[number]["texts"])
+            yield from ((None, text, image) for _, text, image in positives_of(found.rows[number]))
 
 
 @torch.no_grad()
 def recall(
-    network: FLMRModelForRetrieval,
-    processor: FLMRProcessor,
+    network: Network,
+    inputs: Inputs,
     tower: Tower | None,
     pool: Pool,
     vectors: tuple[str, ...],
@@ -81,9 +86,9 @@ def recall(
         pairs = _usable(pool.found, rows, tower, "vision" in vectors)
         skipped += len(rows) - len(pairs)
         if pairs:
-            asked.append(_vectors(network, processor, tower, pool.found, pairs, vectors))
-            wanted += [_wanted(pool.found, row) for row, _ in pairs]
-    ranks = _ranks(network, processor, pool, asked, wanted, max(depths)) if asked else []
+            asked.append(_vectors(network, inputs, tower, pool.found, pairs, vectors))
+            wanted += [wanted_by(pool.found.name, row) for row, _ in pairs]
+    ranks = _ranks(network, inputs, pool, asked, wanted, max(depths)) if asked else []
     ranks, skips = gathered_list(ranks), gathered_list([skipped])
     if not ranks:
         raise Problem(
@@ -98,8 +103,8 @@ def recall(
 
 
 def _ranks(
-    network: FLMRModelForRetrieval,
-    processor: FLMRProcessor,
+    network: Network,
+    inputs: Inputs,
     pool: Pool,
     asked: list[tuple[torch.Tensor, torch.Tensor]],
     wanted: list[frozenset[int]],
@@ -110,10 +115,12 @@ def _ranks(
     columns = []
     with pool_index(query, weights) as index:
         for start in range(0, len(pool.texts), _AT_A_TIME):
-            inputs = processor.documents(pool.texts[start : start + _AT_A_TIME])
-            out = network.doc(**{name: each.to(network.device) for name, each in inputs.items()})
-            columns.append(score_table(query, weights, out.late_interaction_output, out.context_mask).cpu())
-            index.add(out.late_interaction_output, out.context_mask)
+            some = slice(start, start + _AT_A_TIME)
+            pictures = [_picture(pool.found, image, inputs) for image in pool.images[some]]
+            made = document_inputs(inputs, pool.texts[some], pictures)
+            rows, mask = document_vectors(network, {name: each.to(network.device) for name, each in made.items()})
+            columns.append(score_table(query, weights, rows, mask).cpu())
+            index.add(rows, mask)
         found = index.find(depth)
     ranks = []
     for keys, scores, numbers in zip(wanted, torch.cat(columns, 1), found, strict=True):
@@ -130,9 +137,14 @@ def _rank(scores: torch.Tensor, right: torch.Tensor) -> int | None:
     return 1 + int((scores[~right] >= scores[right].max()).sum())
 
 
-def _wanted(found: Questions, row: dict) -> frozenset[int]:
-    pairs = zip(row["ids"], row["texts"], strict=True)
-    return frozenset(key for each, text in pairs if text.strip() for key in keys_of(found.name, each, text))
+def _picture(found: Questions, image: str, inputs: Inputs) -> Image.Image | None:
+    """That beside a passage, for a model that looks at it; one that cannot be used is left out."""
+    if not image or not isinstance(inputs, RetInputs):
+        return None
+    try:
+        return load_image(image_file(image, found.images))
+    except Problem:
+        return None
 
 
 def _usable(
@@ -150,8 +162,8 @@ def _usable(
 
 
 def _vectors(
-    network: FLMRModelForRetrieval,
-    processor: FLMRProcessor,
+    network: Network,
+    inputs: Inputs,
     tower: Tower | None,
     found: Questions,
     pairs: list[tuple[dict, Photo | None]],
@@ -161,8 +173,6 @@ def _vectors(
     questions = [found.question(row) for row, _ in pairs]
     instructions = [row["instruction"] or (found.instructions or ("",))[0] for row, _ in pairs]
     photos = [photo for _, photo in pairs if photo is not None]
-    inputs = dict(processor(None, questions, instructions))
-    inputs |= seen(photos_of(photos, processor) if photos else None, tower)
-    with taking_part(network, vectors):
-        out = network.query(**{name: each.to(network.device) for name, each in inputs.items()})
-    return out.late_interaction_output, out.vector_weights.float()
+    made, to_see = query_inputs(inputs, questions, instructions, photos)
+    made |= seen(to_see, tower)
+    return query_vectors(network, {name: each.to(network.device) for name, each in made.items()}, vectors)

@@ -1,7 +1,7 @@
 """The model that a run begins with, and which of its parts learn.
 
-From a checkpoint, or put together of a text encoder, a vision encoder and new mapping structures. Knows nothing of
-data, losses or steps.
+From a checkpoint, or put together of a text encoder, a vision encoder and new mapping structures. What is different of
+a ReT, ret.py knows. Knows nothing of data, losses or steps.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from common.problems import Problem
 from common.quiet import without_bars
 from common.text import shown
 from hub.cache import Layout, fetch_model
-from retriever.encoders.checkpoints import checkpoint_folder
+from retriever.encoders.checkpoints import KINDS, checkpoint_folder, kind_of
 from retriever.encoders.flmr import (
     EfficientNetLiteConfig,
     FLMRConfig,
@@ -39,8 +39,12 @@ from retriever.encoders.mini.towers import (
     vision_file,
 )
 from retriever.encoders.registry import profile_of
+from retriever.encoders.ret import RetModelForRetrieval
+from retriever.training import ret
 from retriever.training.adapters import adapt, is_adapter
+from retriever.training.inputs import Inputs
 from retriever.training.recipe import ENCODERS, Lora, Model, NewModel
+from retriever.training.vectors import Network
 
 # Part of a recipe -> how the names of its parameters begin.
 _BEGINNINGS = {
@@ -65,17 +69,20 @@ _BERT = Layout("a BERT", ("vocab.txt", "tokenizer*.json", "model.safetensors", "
 _CLIP = Layout("a CLIP", ("preprocessor_config.json", "model.safetensors", "model-*.safetensors"), ())
 
 
-def begin(
-    model: Model, seed: int, cache_dir: Path, progress: Progress
-) -> tuple[FLMRModelForRetrieval, FLMRProcessor]:
-    """The model, in float32 on the CPU, and its processor. What is new of it is drawn by the seed. Raises
+def begin(model: Model, seed: int, cache_dir: Path, progress: Progress) -> tuple[Network, Inputs]:
+    """The model, in float32 on the CPU, and what prepares its inputs. What is new of it is drawn by the seed. Raises
     Problem."""
     torch.manual_seed(seed)
     with _said(model.start or "model.new"), without_bars():
         if model.new is not None:
             made = _new(model.new, bool(model.separate), cache_dir, progress)
         else:
-            made = _loaded(model, checkpoint_folder(profile_of(model.start).source, cache_dir, progress))
+            source = profile_of(model.start).source
+            kind = kind_of(source, cache_dir, progress)
+            folder = checkpoint_folder(source, cache_dir, progress, kind.layout)
+            if kind is KINDS["retriever"]:
+                return ret.begin(model, folder, cache_dir, progress)
+            made = _loaded(model, folder)
     _check_words(*made)
     network, processor = made
     longest = network.config.text_config.max_position_embeddings
@@ -86,58 +93,66 @@ def begin(
     return made
 
 
-def restore(folder: Path) -> tuple[FLMRModelForRetrieval, FLMRProcessor]:
-    """The model and processor of a run's checkpoint. Raises Problem."""
+def restore(folder: Path, cache_dir: Path) -> tuple[Network, Inputs]:
+    """The model of a run's checkpoint, and what prepares its inputs. Raises Problem."""
     with _said(str(folder)), without_bars():
+        if kind_of(str(folder), cache_dir, lambda done, total: None) is KINDS["retriever"]:
+            return ret.begin(Model(str(folder)), folder, cache_dir, lambda done, total: None)
         network = FLMRModelForRetrieval.from_pretrained(folder, dtype=torch.float32)
         in_memory(network)
         return network, FLMRProcessor.from_pretrained(folder)
 
 
-def add_adapters(network: FLMRModelForRetrieval, lora: Lora, learn: Collection[str], seed: int) -> None:
+def add_adapters(network: Network, lora: Lora, learn: Collection[str], seed: int) -> None:
     """To the encoders that learn."""
-    adapt(network, lora, [start for part in ENCODERS if part in learn for start in _BEGINNINGS[part]], seed)
+    starts = _beginnings(network)
+    adapt(network, lora, [start for part in ENCODERS if part in learn for start in starts[part]], seed)
+
+
+def _beginnings(network: Network) -> dict[str, tuple[str, ...]]:
+    return ret.BEGINNINGS if isinstance(network, RetModelForRetrieval) else _BEGINNINGS
 
 
 def set_learning(
-    network: FLMRModelForRetrieval, learn: dict[str, float], vectors: tuple[str, ...], adapted: bool = False
+    network: Network, learn: dict[str, float], vectors: tuple[str, ...], adapted: bool = False
 ) -> dict[str, list[nn.Parameter]]:
     """Freezes what does not learn; returns the parameters of each part that does. adapted: of encoders, only those of
     their adapters.
 
     vectors: those of the query's that take part. Raises Problem for a part that the model does not have."""
-    config = network.config
-    apart = config.separate_query_and_context_text_encoder
+    is_ret = isinstance(network, RetModelForRetrieval)
+    apart = ret.apart(network) if is_ret else network.config.separate_query_and_context_text_encoder
+    without = ret.unused(network) if is_ret else _UNUSED
     rates = dict(learn)
     if not apart:
         if rates.get("query_text") != rates.get("document_text"):
             raise Problem(
                 "learn.query_text and learn.document_text differ, and the model has one text encoder for both; give "
-                "both the same rate, or set model.separate = true."
+                f"both the same rate{'' if is_ret else ', or set model.separate = true'}."
             )
         rates.pop("document_text", None)
     found: dict[str, list[nn.Parameter]] = {part: [] for part in rates}
     for name, each in network.named_parameters():
-        part = next(part for part, starts in _BEGINNINGS.items() if name.startswith(starts))
+        part = next(part for part, starts in _beginnings(network).items() if name.startswith(starts))
         beside = adapted and part in ENCODERS
-        learns = part in rates and not any(unused in name for unused in _UNUSED)
+        learns = part in rates and not any(unused in name for unused in without)
         each.requires_grad = learns and (is_adapter(name) or not beside)
         if each.requires_grad:
             found[part].append(each)
     for part, parameters in found.items():
         if not parameters:
             raise Problem(f"learn.{part} has nothing to learn: the model has no such part; take it out.")
-    if "vision" in vectors and not config.query_concat_output_from_vision_encoder:
-        if vectors == ("vision",):
-            raise Problem('model.query_vectors is ["vision"], and the model sees no photos.')
+    if vectors == ("vision",) and not network.config.query_concat_output_from_vision_encoder:
+        raise Problem('model.query_vectors is ["vision"], and the model sees no photos.')
     return found
 
 
-def set_mode(network: FLMRModelForRetrieval, learning: dict[str, list[nn.Parameter]]) -> None:
+def set_mode(network: Network, learning: dict[str, list[nn.Parameter]]) -> None:
     """Training mode for what learns, dropout included; the rest gives the same every time."""
     network.eval()
-    for name, each in network.named_children():
-        if any(name.startswith(_BEGINNINGS[part]) for part in learning):
+    starts = _beginnings(network)
+    for name, each in network.named_modules():
+        if any(name.startswith(starts[part]) for part in learning):
             each.train()
 
 

@@ -107,8 +107,10 @@ def photo_row(positives: Passages, file: str | None = None) -> dict[str, Any]:
         "bytes": None,
         "ids": [each for each, _ in positives],
         "texts": [text for _, text in positives],
+        "images": None,
         "negative_ids": [],
         "negative_texts": [],
+        "negative_images": None,
         "negative_gains": None,
         "scores": None,
     }

@@ -53,7 +53,7 @@ class Model:
     """start: a profile, a folder with a checkpoint, or the id of one on the Hub; "" where `new` says what to build.
     separate: whether queries and documents have text encoders of their own; as the checkpoint has it where not given.
     query_vectors: the query's vectors that take part in late interaction. The text is read in any case, since the
-    mapping network looks at it. query_tokens, document_tokens: what texts are cut to."""
+    mapping network looks at it. query_tokens, document_tokens: what texts are cut to. Of a ReT, `start` says all."""
 
     start: str = ""
     new: NewModel | None = None

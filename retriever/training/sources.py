@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ import pyarrow as pa
 
 from common.jobs import Progress
 from common.problems import Problem
-from retriever.evaluation.m2kr.layout import find_shards, has_column, read_passages, read_rows
+from retriever.evaluation.m2kr import ret_layout
+from retriever.evaluation.m2kr.layout import PassageRow, find_shards, has_column, read_passages, read_rows
 from retriever.evaluation.m2kr.locating import locate
 from retriever.json_lines import json_rows
 from retriever.training.drawn import DrawnRows
@@ -28,7 +30,7 @@ from retriever.training.photographs import ASKED, list_photos, plain_title, rows
 from retriever.training.recipe import M2KR, DataSet, HeldOut
 from retriever.training.tables import Part, Table, write_table
 
-VERSION = 2  # of the tables: raise it when they change, and all are made anew
+VERSION = 3  # of the tables: raise it when they change, and all are made anew
 _MOST_INSTRUCTIONS = 64  # of a task that are kept
 _TEXT, _TEXTS = pa.string(), pa.list_(pa.string())
 QUESTIONS = pa.schema(
@@ -39,13 +41,15 @@ QUESTIONS = pa.schema(
         "bytes": pa.binary(),  # an image's file, or null
         "ids": _TEXTS,  # of the positives; "" where they have none
         "texts": _TEXTS,
+        "images": _TEXTS,  # beside them, "" for none; null where none has any
         "negative_ids": _TEXTS,
         "negative_texts": _TEXTS,
+        "negative_images": _TEXTS,
         "negative_gains": pa.list_(pa.int32()),  # how near to right people judged each, or null
         "scores": pa.list_(pa.float32()),  # a teacher's, of the positives and then the negatives, or null
     }
 )
-PASSAGES = pa.schema({"id": _TEXT, "text": _TEXT})
+PASSAGES = pa.schema({"id": _TEXT, "text": _TEXT, "image": _TEXT})
 
 
 @dataclass(frozen=True)
@@ -143,12 +147,13 @@ def _kept(rows: Iterator[dict[str, Any]], about: dict[str, Any]) -> Iterator[dic
     about.update(dropped=0, several=False, instructions=[])
     first, instructions = None, about["instructions"]
     for row in rows:
-        if not any(text.strip() for text in row["texts"]):
+        images = [*(row["images"] or [""] * len(row["texts"])), *(row["negative_images"] or [])]
+        if not any(text.strip() for text in row["texts"]) and not any(images[: len(row["texts"])]):
             about["dropped"] += 1
             continue
-        for text in [*row["texts"], *row["negative_texts"]]:
-            first = text if first is None else first
-            about["several"] |= text != first
+        for passage in zip_longest([*row["texts"], *row["negative_texts"]], images, fillvalue=""):
+            first = passage if first is None else first
+            about["several"] |= passage != first
         if row["instruction"] and row["instruction"] not in instructions and len(instructions) < _MOST_INSTRUCTIONS:
             instructions.append(row["instruction"])
         yield row
@@ -158,6 +163,14 @@ def _kept(rows: Iterator[dict[str, Any]], about: dict[str, Any]) -> Iterator[dic
 
 
 def _of_m2kr(each: DataSet | HeldOut, m2kr: M2KR, folder: Path, cache: Path) -> Questions:
+    if ret_layout.has_layout(folder):
+        file, listed = ret_layout.find_files(folder, each.task, each.split)
+        read = ret_layout.read_passages
+        passages = _table(cache, [listed], "passages", PASSAGES, lambda about: _m2kr_passages(read(listed)))
+        rows = _table(
+            cache, [file, listed], "questions", QUESTIONS, lambda about: _kept(_ret_rows(file, passages, listed), about)
+        )
+        return _m2kr_questions(each, m2kr, rows, passages)
     for part in ("data", "passages"):
         if not (folder / f"{each.task}_{part}").is_dir():
             raise Problem(
@@ -167,7 +180,11 @@ def _of_m2kr(each: DataSet | HeldOut, m2kr: M2KR, folder: Path, cache: Path) -> 
     shards = find_shards(folder, f"{each.task}_data", each.split)
     pool = find_shards(folder, f"{each.task}_passages", f"{each.split}_passages")
     rows = _table(cache, list(shards), "questions", QUESTIONS, lambda about: _kept(_m2kr_rows(shards), about))
-    passages = _table(cache, list(pool), "passages", PASSAGES, lambda about: _m2kr_passages(pool))
+    passages = _table(cache, list(pool), "passages", PASSAGES, lambda about: _m2kr_passages(read_passages(pool)))
+    return _m2kr_questions(each, m2kr, rows, passages)
+
+
+def _m2kr_questions(each: DataSet | HeldOut, m2kr: M2KR, rows: Table, passages: Table) -> Questions:
     own = getattr(each, "instructions", ()) or tuple(rows.about["instructions"] if isinstance(each, DataSet) else ())
     images = Path(m2kr.images).expanduser()
     return Questions(each.name, rows, passages, (images, images / each.task) if m2kr.images else (), own)
@@ -190,16 +207,42 @@ def _m2kr_rows(shards: tuple[Path, ...]) -> Iterator[dict[str, Any]]:
                 "bytes": image["bytes"] if isinstance(image, dict) else image,
                 "ids": [*ids, *[""] * len(texts)][: len(texts)],
                 "texts": texts,
+                "images": None,
                 "negative_ids": [],
                 "negative_texts": [],
+                "negative_images": None,
                 "negative_gains": None,
                 "scores": None,
             }
 
 
-def _m2kr_passages(shards: tuple[Path, ...]) -> Iterator[dict[str, Any]]:
-    for batch in read_passages(shards):
-        yield from ({"id": each.id, "text": each.text} for each in batch)
+def _ret_rows(file: Path, passages: Table, listed: Path) -> Iterator[dict[str, Any]]:
+    """Of ReT-M2KR, whose questions name their passages by ids; one that is not among these is no positive."""
+    numbers: dict[str, int] = {}
+    for number, passage in enumerate(chain.from_iterable(ret_layout.read_passages(listed))):
+        numbers.setdefault(passage.id, number)
+    for question in ret_layout.each_question(file):
+        positives = [passages[numbers[each]] for each in question.positives if each in numbers]
+        images = [positive["image"] or "" for positive in positives]
+        yield {
+            "question": question.text,
+            "instruction": question.instruction,
+            "image": question.image,
+            "bytes": None,
+            "ids": [positive["id"] for positive in positives],
+            "texts": [positive["text"] for positive in positives],
+            "images": images if any(images) else None,
+            "negative_ids": [],
+            "negative_texts": [],
+            "negative_images": None,
+            "negative_gains": None,
+            "scores": None,
+        }
+
+
+def _m2kr_passages(batches: Iterable[list[PassageRow]]) -> Iterator[dict[str, Any]]:
+    for batch in batches:
+        yield from ({"id": each.id, "text": each.text, "image": each.image} for each in batch)
 
 
 # JSONL
@@ -251,17 +294,25 @@ def _jsonl_passages(file: Path) -> Iterator[dict[str, Any]]:
         each, text, title = row.get("id"), row.get("text"), row.get("title", "")
         if not isinstance(each, str) or not each or not isinstance(text, str) or not isinstance(title, str):
             raise Problem(f"The passage in {where} needs an id and a text, and its title, if any, is a text.")
-        yield {"id": each, "text": f"{title}: {text}" if title else text}
+        yield {"id": each, "text": f"{title}: {text}" if title else text, "image": _image(row, where) or None}
+
+
+def _image(row: dict[str, Any], where: str) -> str:
+    """That beside a passage, a path below the set's images; "" for none."""
+    if not isinstance(image := row.get("image") or "", str):
+        raise Problem(f"`image` is no text in {where}; correct it.")
+    return image
 
 
 def _jsonl_rows(file: Path, passages: Table | None, listed: Path | None) -> Iterator[dict[str, Any]]:
-    texts_of = None
+    known = None
     if passages is not None:
-        texts_of = {row["id"]: row["text"] for row in map(passages.__getitem__, range(len(passages)))}
+        rows = map(passages.__getitem__, range(len(passages)))
+        known = {row["id"]: (row["text"], row["image"] or "") for row in rows}
     for where, row in json_rows(file):
         check_question(row, where)
-        ids, texts = _passages_of(row, "positives", where, texts_of, listed)
-        negative_ids, negative_texts = _passages_of(row, "negatives", where, texts_of, listed)
+        ids, texts, images = _passages_of(row, "positives", where, known, listed)
+        negative_ids, negative_texts, negative_images = _passages_of(row, "negatives", where, known, listed)
         yield {
             "question": row.get("question", ""),
             "instruction": row.get("instruction", ""),
@@ -269,8 +320,10 @@ def _jsonl_rows(file: Path, passages: Table | None, listed: Path | None) -> Iter
             "bytes": None,
             "ids": ids,
             "texts": texts,
+            "images": images,
             "negative_ids": negative_ids,
             "negative_texts": negative_texts,
+            "negative_images": negative_images,
             "negative_gains": _gains(row, len(negative_texts), where),
             "scores": _scores(row, len(texts) + len(negative_texts), where),
         }
@@ -294,16 +347,31 @@ def texts_in(row: dict[str, Any], key: str, where: str) -> list[str]:
 
 
 def _passages_of(
-    row: dict[str, Any], key: str, where: str, texts_of: dict[str, str] | None, listed: Path | None
-) -> tuple[list[str], list[str]]:
-    """Ids and texts: what the row gives are ids where a file of passages is named, texts else."""
-    given = texts_in(row, key, where)
-    if texts_of is None:
-        return [""] * len(given), given
-    for each in given:
-        if each not in texts_of:
-            raise Problem(f"The passage {each[:80]!r} in {where} is not among those of {listed}; add it there.")
-    return given, [texts_of[each] for each in given]
+    row: dict[str, Any], key: str, where: str, known: dict[str, tuple[str, str]] | None, listed: Path | None
+) -> tuple[list[str], list[str], list[str] | None]:
+    """Ids, texts, and images where there are any: what the row gives are ids where a file of passages is named, else
+    texts, or objects with a text, an image or both."""
+    if known is None:
+        given = row.get(key, [])
+        objects = isinstance(given, list) and any(isinstance(each, dict) for each in given)
+        passages = [_passage(each, where) for each in (given if objects else texts_in(row, key, where))]
+        given = [""] * len(passages)
+    else:
+        given = texts_in(row, key, where)
+        for each in given:
+            if each not in known:
+                raise Problem(f"The passage {each[:80]!r} in {where} is not among those of {listed}; add it there.")
+        passages = [known[each] for each in given]
+    images = [image for _, image in passages]
+    return given, [text for text, _ in passages], images if any(images) else None
+
+
+def _passage(said: object, where: str) -> tuple[str, str]:
+    """Text and image."""
+    said = {"text": said} if isinstance(said, str) else said
+    if not isinstance(said, dict) or not isinstance(text := said.get("text") or "", str):
+        raise Problem(f"A passage in {where} is neither a text nor an object with text and image; correct it.")
+    return text, _image(said, where)
 
 
 def _gains(row: dict[str, Any], count: int, where: str) -> list[int] | None:

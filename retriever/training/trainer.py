@@ -26,7 +26,7 @@ from transformers import get_scheduler
 
 from common.memory import give_back_large_blocks
 from common.problems import Problem
-from retriever.encoders.flmr import FLMRModelForRetrieval, FLMRProcessor
+from retriever.encoders.flmr import FLMRModelForRetrieval
 from retriever.training import adapters, checkpoints, runs
 from retriever.training.batches import Batches, Drawing, Look, in_order
 from retriever.training.card import model_card
@@ -36,12 +36,14 @@ from retriever.training.features import Tower, plain_photo, seen
 from retriever.training.frozen_text import remember_texts
 from retriever.training.gathering import means
 from retriever.training.gradients import Batch, Encoding, accumulate_gradients, computing_in
+from retriever.training.inputs import Inputs, RetInputs
 from retriever.training.measuring import Pool, make_pool, recall
 from retriever.training.models import Progress, add_adapters, begin, restore, set_learning, set_mode
 from retriever.training.order import Order
 from retriever.training.recipe import Recipe
 from retriever.training.sources import Questions, limited, open_set
 from retriever.training.stopping import Stopped, sentences, stopping
+from retriever.training.vectors import Network, is_symmetric
 
 # Given a recipe, a folder in that of the run and whether that is begun now: the recipe with files in the place of what
 # people judged, written to the folder when the run begins and as they lie there from then on.
@@ -69,8 +71,8 @@ class Training:
     recipe: Recipe
     folder: Path
     accelerator: Accelerator
-    network: FLMRModelForRetrieval
-    processor: FLMRProcessor
+    network: Network
+    inputs: Inputs
     encoding: nn.Module
     learning: dict[str, list[nn.Parameter]]
     optimiser: torch.optim.Optimizer
@@ -132,9 +134,9 @@ def _prepared(
     """The run as it begins, or as its last checkpoint has it."""
     done, vectors = checkpoints.last_step(folder), recipe.model.query_vectors
     if done:
-        network, processor = restore(folder / runs.LAST)
+        network, inputs = restore(folder / runs.LAST, cache_dir)
     else:
-        network, processor = begin(recipe.model, recipe.seed, cache_dir, progress)
+        network, inputs = begin(recipe.model, recipe.seed, cache_dir, progress)
     if recipe.lora:
         add_adapters(network, recipe.lora, recipe.learn, recipe.seed)
     learning = set_learning(network, recipe.learn, vectors, recipe.lora is not None)
@@ -160,30 +162,34 @@ def _prepared(
         runs.forget_after(folder, state.step)
     order = Order([len(each.rows) for each in sets], [each.share for each in recipe.data], recipe.seed)
     remember_texts(network)
-    tower = _frozen_tower(recipe, network, processor, cache_dir)
-    drawing = Drawing(sets, order, recipe.negatives, _look(recipe, network, tower) if "vision" in vectors else None)
+    tower = _frozen_tower(recipe, network, inputs, cache_dir)
+    look = _look(recipe, network, tower) if "vision" in vectors else None
+    drawing = Drawing(sets, order, recipe.negatives, look, pictures=isinstance(inputs, RetInputs))
     return Training(
-        recipe, folder, accelerator, network, processor, encoding, learning, optimiser, schedule,
-        Batches(drawing, processor, recipe.train.batch, accelerator.process_index, accelerator.num_processes),
+        recipe, folder, accelerator, network, inputs, encoding, learning, optimiser, schedule,
+        Batches(drawing, inputs, recipe.train.batch, accelerator.process_index, accelerator.num_processes),
         [make_pool(each, said) for each, said in zip(held, recipe.held_out, strict=True)],
         state, tower,
     )  # fmt: skip
 
 
-def _frozen_tower(
-    recipe: Recipe, network: FLMRModelForRetrieval, processor: FLMRProcessor, cache_dir: Path
-) -> Tower | None:
-    """None where photos are not seen, or by a tower that learns."""
+def _frozen_tower(recipe: Recipe, network: Network, inputs: Inputs, cache_dir: Path) -> Tower | None:
+    """None where photos are not seen, or by a tower that learns; nor for ReT, of whose tower many layers are read, far
+    more than a disk has room for."""
+    if not isinstance(network, FLMRModelForRetrieval):
+        return None
     sees = network.config.use_vision_encoder and network.config.query_concat_output_from_vision_encoder
     if not sees or "vision" in recipe.learn or "vision" not in recipe.model.query_vectors:
         return None
-    return Tower(network, processor, recipe.train.precision, cache_dir / "features")
+    return Tower(network, inputs, recipe.train.precision, cache_dir / "features")
 
 
-def _look(recipe: Recipe, network: FLMRModelForRetrieval, tower: Tower | None) -> Look:
+def _look(recipe: Recipe, network: Network, tower: Tower | None) -> Look:
     look = tower.kept.look if tower else plain_photo
     if not any(each.drawn for each in recipe.data):
         return look
+    if not isinstance(network, FLMRModelForRetrieval):
+        raise Problem("Photos are drawn for an FLMR only; take the drawn out.")
     if tower is None:
         raise Problem("Photos are drawn for a vision encoder that does not learn; take learn.vision or the drawn out.")
     return Drawer(network, recipe.train.precision, look).look
@@ -237,6 +243,7 @@ def _step(training: Training, batches: Iterator[Batch], clock: _Clock, stop: thr
             _seed(recipe.seed, state.step, number, training.accelerator.process_index),
             1 / recipe.train.accumulate,
             number == recipe.train.accumulate - 1,
+            is_symmetric(training.network),
         )
     norm = float(nn.utils.get_total_norm(_gradients(training)))
     loss, skipped, stopped, norm = means(
@@ -270,7 +277,7 @@ def _measure(training: Training, told: Told) -> bool:
     with computing_in(recipe.train.precision, training.accelerator.device):
         found = {
             pool.found.name: recall(
-                training.network, training.processor, training.tower, pool, recipe.model.query_vectors, recipe.depths
+                training.network, training.inputs, training.tower, pool, recipe.model.query_vectors, recipe.depths
             )
             for pool in training.pools
         }
@@ -291,9 +298,10 @@ def _save(training: Training, best: bool) -> None:
             "state": asdict(training.state),
         }
         about = runs.about_run(training.folder)
-        card = model_card(training.recipe, about, training.state.step, training.state.measured)
+        kind = "flmr" if isinstance(training.network, FLMRModelForRetrieval) else "ret"
+        card = model_card(training.recipe, kind, about, training.state.step, training.state.measured)
         checkpoints.save(
-            training.folder, training.state.step, training.network, training.processor, saved, card, best
+            training.folder, training.state.step, training.network, training.inputs, saved, card, best
         )
     training.accelerator.wait_for_everyone()
 

@@ -115,7 +115,7 @@ class RetEncoder:
             instruction = said.photo if query.text.strip() else said.photo_alone
         elif instruction is None:
             instruction = said.text
-        return f"{instruction.strip()} {query.text}".strip()
+        return asked_text(instruction, query.text)
 
     def _batches(self, texts: Sequence[str], pictures: Sequence[Image.Image | None]) -> list[list[int]]:
         """Positions of what goes together: with pictures and without, texts of like length."""
@@ -133,6 +133,11 @@ class RetEncoder:
         """(B, n, dim) float32: what a method of the model makes of the texts and of the pictures beside them."""
         made = {name: each.to(self.model.device) for name, each in self.processor(texts).items()}
         return encode(**made, **seen).late_interaction_output.cpu().numpy()
+
+
+def asked_text(instruction: str, question: str) -> str:
+    """What is read of a query: its question behind its instruction."""
+    return f"{instruction.strip()} {question}".strip()
 
 
 def _query_vectors(rows: np.ndarray, photo_alone: QueryVectors | None = None) -> QueryVectors:

@@ -43,11 +43,19 @@ def load(profile: Profile, cache_dir: Path, progress: Progress) -> RetEncoder:
 def _checkpoint(profile: str, folder: Path, cache_dir: Path, progress: Progress) -> RetEncoder:
     configuration(folder)  # which has to be there
     config = RetConfig.from_pretrained(folder)
+    processor, of_towers = read_processor(folder, config, cache_dir, progress)
+    model = load_model(profile, folder, config, RetModelForRetrieval)
+    files = [folder / "config.json", *sorted(folder.glob("*.safetensors")), *of_towers]
+    return RetEncoder(model, processor, INSTRUCTIONS, f"ret-{ENCODING_VERSION}-{digest(files)}")
+
+
+def read_processor(
+    folder: Path, config: RetConfig, cache_dir: Path, progress: Progress
+) -> tuple[RetProcessor, tuple[Path, Path]]:
+    """What prepares texts and pictures for a checkpoint, and the files that say how, fetched if need be. Raises
+    Problem, and ValueError where they do not fit the model."""
     if config.query_config.vision_config.image_size != config.passage_config.vision_config.image_size:
         raise ValueError("queries and passages see pictures of different sizes, which is not supported")
     words = tower_file(folder, "text", "tokenizer.json", cache_dir, progress)
     pictures = tower_file(folder, "vision", "preprocessor_config.json", cache_dir, progress)
-    processor = RetProcessor.read(config.query_config, words, pictures)
-    model = load_model(profile, folder, config, RetModelForRetrieval)
-    files = [folder / "config.json", *sorted(folder.glob("*.safetensors")), words, pictures]
-    return RetEncoder(model, processor, INSTRUCTIONS, f"ret-{ENCODING_VERSION}-{digest(files)}")
+    return RetProcessor.read(config.query_config, words, pictures), (words, pictures)

@@ -83,6 +83,7 @@ class RetModelForRetrieval(StrictModel):
     config_class = RetConfig
     base_model_prefix = "ret"
     _supports_sdpa = True
+    supports_gradient_checkpointing = True
     _no_split_modules = ["CLIPEncoderLayer", "RetCell"]
     # Older versions of transformers saved the positions' numbers with the towers.
     _keys_to_ignore_on_load_unexpected = [r"(text|vision)_model\.embeddings\.position_ids$"]

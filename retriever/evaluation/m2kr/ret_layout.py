@@ -55,23 +55,25 @@ def find_files(data: Path, task: str, split: str) -> tuple[Path, Path]:
 
 def read_questions(file: Path) -> list[Question]:
     """All questions, in order. Raises Problem, also when there are none."""
-    questions = []
-    for where, row in json_rows(file):
-        questions.append(
-            Question(
-                id=_id(row, "data_id", where),
-                text=_text(row, "question", where),
-                instruction=_text(row, "instruction", where),
-                image=_text(row, "image_path", where) or None,
-                positives=tuple(_ids(row, where)),
-                answers=tuple(_answers(row, where)),
-            )
-        )
-        if len(questions) > MOST_QUESTIONS:
-            raise Problem(f"There are more than {MOST_QUESTIONS:,} questions in {file}, and no more can be used.")
+    questions = list(islice(each_question(file), MOST_QUESTIONS + 1))
+    if len(questions) > MOST_QUESTIONS:
+        raise Problem(f"There are more than {MOST_QUESTIONS:,} questions in {file}, and no more can be used.")
     if not questions:
         raise Problem(f"There are no questions in {file}; fetch it again.")
     return questions
+
+
+def each_question(file: Path) -> Iterator[Question]:
+    """In order, however many. Raises Problem."""
+    for where, row in json_rows(file):
+        yield Question(
+            id=_id(row, "data_id", where),
+            text=_text(row, "question", where),
+            instruction=_text(row, "instruction", where),
+            image=_text(row, "image_path", where) or None,
+            positives=tuple(_ids(row, where)),
+            answers=tuple(_answers(row, where)),
+        )
 
 
 def count_passages(file: Path) -> int:

@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,10 @@ import torch
 from retriever.encoders.flmr.modeling import late_interaction_scores
 from retriever.training import loss as loss_module
 from retriever.training.gathering import means
-from retriever.training.gradients import Encoding, accumulate_gradients, taking_part
+from retriever.training.gradients import Encoding, accumulate_gradients
 from retriever.training.loss import contrastive_loss, divergence, positives_of_others, score_table
 from retriever.training.recipe import Distil
+from retriever.training.vectors import taking_part
 from tests import ROOT
 from tests.support.ports import free_port
 from tests.support.training import GROUP, gradients_of, made_batch, small_model
@@ -158,7 +160,8 @@ def test_vectors_that_take_no_part_are_not_made_and_the_configuration_stays(tmp_
 def test_two_processes_give_what_one_gives(tmp_path):
     """Each has half of the questions, of other lengths than the other half; the third's positive is in both."""
     model, batch = small_model(tmp_path / "model").eval(), made_batch(8)
-    whole, gradients = taken(model, batch, TAUGHT)
+    whole = {symmetric: taken(model, batch, TAUGHT, symmetric=symmetric) for symmetric in SYMMETRIC}
+    assert whole[False][0] != pytest.approx(whole[True][0], abs=1e-3)
     places = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
     running = [
         subprocess.Popen(
@@ -170,12 +173,13 @@ def test_two_processes_give_what_one_gives(tmp_path):
     assert [process.wait(300) for process in running] == [0, 0]
     for rank in range(2):
         found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
-        for chunk in CHUNKS:
-            assert found[chunk]["loss"] == pytest.approx(whole, abs=1e-5)
-            close(found[chunk]["gradients"], gradients, 1e-5)
+        for chunk, symmetric in product(CHUNKS, SYMMETRIC):
+            loss, gradients = whole[symmetric]
+            assert found[chunk, symmetric]["loss"] == pytest.approx(loss, abs=1e-5)
+            close(found[chunk, symmetric]["gradients"], gradients, 1e-5)
 
 
-CHUNKS = (0, 2)
+CHUNKS, SYMMETRIC = (0, 2), (False, True)
 
 
 def _one_of_two(folder: str, output: str) -> None:
@@ -187,10 +191,10 @@ def _one_of_two(folder: str, output: str) -> None:
         each.requires_grad = not ("pooler" in name or "post_layernorm" in name)
     encoding = torch.nn.parallel.DistributedDataParallel(Encoding(model, BOTH))
     batch, found = made_batch(8, 4 * rank, 4 * rank + 4), {}
-    for chunk in CHUNKS:
+    for chunk, symmetric in product(CHUNKS, SYMMETRIC):
         model.zero_grad()
-        loss = accumulate_gradients(encoding, batch, TAUGHT, chunk, seed=5)
-        found[chunk] = {"loss": means([loss], torch.device("cpu"))[0], "gradients": gradients_of(model)}
+        loss = accumulate_gradients(encoding, batch, TAUGHT, chunk, seed=5, symmetric=symmetric)
+        found[chunk, symmetric] = {"loss": means([loss], torch.device("cpu"))[0], "gradients": gradients_of(model)}
     torch.save(found, output)
     torch.distributed.destroy_process_group()
 
