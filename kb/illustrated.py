@@ -15,23 +15,29 @@ from kb.pictures import Pictures
 from kb.records import DocumentRecord, GivenPicture, Item, Note
 
 MOST_KEPT = 64  # pictures of a document
+MOST_TOLD = 100  # documents whose pictures cannot be taken
 MOST_REASONS = 3  # why pictures of a document are not taken, that are told
 MOST_BESIDE = 4  # pictures that stand beside a passage
 MOST_PASSAGES = 16  # beside which a picture stands
 
 
 def illustrated(given: Iterable[Item], pictures: Pictures) -> Iterator[Item]:
-    """What a source gives, with those pictures kept that it can read; after a document, what was wrong with its own."""
+    """What a source gives, with those pictures kept that it can read; after a document, what was wrong with its own,
+    and of many in one sentence at the end."""
+    wrong = 0
     for each in given:
         if not isinstance(each, DocumentRecord) or not any(picture.read for picture in each.pictures):
             yield each
             continue
         record, faults = _with_kept(each, pictures)
         yield record
-        if faults:
+        wrong += bool(faults)
+        if faults and wrong <= MOST_TOLD:
             of = len(record.pictures)
             some = f"{len(faults)} of its {of} pictures" if of > 1 else "Its picture"
             yield Note(shown(record.title or record.key, 400), f"{some} cannot be taken: {_told(faults)}")
+    if wrong > MOST_TOLD:
+        yield Note("pictures", f"Those of {wrong - MOST_TOLD:,} more documents cannot be taken.", whole=True)
 
 
 def _told(faults: Sequence[tuple[str, str]]) -> str:
@@ -55,7 +61,7 @@ def _with_kept(record: DocumentRecord, pictures: Pictures) -> tuple[DocumentReco
                 kept += 1
             except Problem as problem:
                 faults.append((shown(picture.name), str(problem)))
-        found.append(picture)
+        found.append(replace(picture, read=None))  # which may hold all of a file
     return replace(record, pictures=tuple(found)), faults
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from common.problems import Problem
 from kb.records import UNKNOWN_LICENCE, Source
 from kb.sources import ret_m2kr
 from kb.sources.kinds import CORPUS, LICENCE, Field, SourceKind, Values
@@ -22,6 +21,7 @@ def source(
     corpus: str,
     dataset: str | None = None,
     split: str | None = None,
+    images: Path | None = None,
     *,
     title: str = "",
     licence: str = UNKNOWN_LICENCE,
@@ -29,12 +29,14 @@ def source(
     """The passages of M2KR in a folder (Path) or on the Hub (its name, as the constant HUB), their ids kept.
 
     dataset: as its folder has it ("EVQA" of EVQA_passages); None for every one. split: "train", "valid" or "test"; None
-    for all, of which a passage that is in several comes once. Reading raises Problem.
+    for all, of which a passage that is in several comes once. images: the folder that the passages' img_path start
+    from; None leaves those pictures out. Reading raises Problem.
     """
     for name in (dataset, split):
         check_plain(name or "all")
     title = title or f"M2KR, passages of {dataset or 'all tasks'}{f' ({split})' if split else ''}"
-    return passages(place, corpus, f"{dataset or '*'}_passages/{split or '*'}_passages-*.parquet", title, licence)
+    files = f"{dataset or '*'}_passages/{split or '*'}_passages-*.parquet"
+    return passages(place, corpus, files, title, licence, images)
 
 
 def _make(values: Values) -> Source:
@@ -46,9 +48,7 @@ def _make(values: Values) -> Source:
     if ret_m2kr.has_layout(place):
         corpus = values["corpus"] or f"ret-m2kr-{dataset.lower()}"
         return ret_m2kr.source(place, corpus, dataset, images, licence=licence)
-    if images is not None:
-        raise Problem("Passages of M2KR have no images of their own, those of ReT-M2KR have: leave --images out.")
-    return source(place, values["corpus"] or f"m2kr-{dataset.lower()}", dataset, licence=licence)
+    return source(place, values["corpus"] or f"m2kr-{dataset.lower()}", dataset, images=images, licence=licence)
 
 
 KIND = SourceKind(
@@ -65,7 +65,7 @@ KIND = SourceKind(
             value="place", where=True,
         ),
         Field(
-            "images", "Folder of images", "DIR", "Of ReT-M2KR: where the paths of the passages' images start.",
+            "images", "Folder of images", "DIR", "Where the paths of the passages' images start.",
             value="path",
         ),
         CORPUS, replace(LICENCE, on_page=False),

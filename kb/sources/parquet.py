@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -17,33 +18,43 @@ from common.problems import Problem, unreadable
 from common.text import shown
 from hub.cache import fetch_dataset
 from kb.records import DocumentRecord, Skipped, Source
+from kb.sources.parquet_pictures import BYTES, PATH, check_folder, picture_columns, picture_of
 from kb.sources.rows import is_language, make_source, passage
 
 _MOST_BYTES = 2 << 30  # of a row group, unpacked
-_ROWS = 256  # read at a time
+_ROWS, _PICTURED = 256, 16  # read at a time; those with the bytes of pictures
 _BUFFER = 1 << 20  # bytes of a column read at a time, and not a whole column of a row group
 _NAMES = (("passage_id", "passage_content"), ("kid", "text"))  # what the columns of passages are called
 SHARD = re.compile(r"(?P<split>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.parquet")
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 
-def passages(place: Path | str, corpus: str, files: str, title: str, licence: str) -> Source:
+def passages(
+    place: Path | str, corpus: str, files: str, title: str, licence: str, images: Path | None = None
+) -> Source:
     """The passages of the parquet files that match `files`, in a folder (Path) or a Hub data set ("owner/name").
 
     files: a pattern as the shell has, over the path below the folder, in which `*` goes across folders. Columns:
-    passage_id and passage_content, or kid and text; language where it is there. Ids and texts are kept as they are. An
-    id that another split has had is the same passage. Reading raises Problem.
+    passage_id and passage_content, or kid and text; language where it is there, and the picture beside each
+    (kb/sources/parquet_pictures.py), whose path starts from `images`. Ids and texts are kept as they are. An id that
+    another split has had is the same passage. Reading raises Problem.
     """
 
     def read(cache_dir: Path):
+        if images is not None:
+            check_folder(images)
         folder = place if isinstance(place, Path) else fetched(place, [files], cache_dir)
         found = found_below(folder, files)
         files_with_columns, total = [], 0
         for path in found:
             file = opened(path)
-            files_with_columns.append((path, _columns(path, file.schema_arrow)))
+            columns = _columns(path, file.schema_arrow)
+            pictured = picture_columns(file.schema_arrow, images)
+            files_with_columns.append((path, columns | {name: name for name in pictured}))
             total += file.metadata.num_rows
-        return total, _passages(folder, files_with_columns, licence)
+        if images is not None and not any(PATH in columns for _, columns in files_with_columns):
+            raise Problem(f"The passages in {shown(folder)} have no column {PATH}: leave --images out.")
+        return total, _passages(folder, files_with_columns, licence, images)
 
     return make_source(corpus, title, licence, "en", homepage(place), read)
 
@@ -93,7 +104,7 @@ def found_below(folder: Path, pattern: str) -> list[Path]:
 
 
 def _passages(
-    folder: Path, files: Sequence[tuple[Path, Mapping[str, str]]], licence: str
+    folder: Path, files: Sequence[tuple[Path, Mapping[str, str]]], licence: str, images: Path | None
 ) -> Iterator[DocumentRecord | Skipped]:
     """Holds about 80 bytes a passage, to know the ids that have come."""
     before: set[int] = set()
@@ -104,11 +115,12 @@ def _passages(
         if split != (split := match["split"] if match else str(path)):
             before |= now
             now = set()
-        for where, row in rows_of(folder, path, list(columns.values())):
+        for where, row in rows_of(folder, path, list(columns.values()), _PICTURED if BYTES in columns else _ROWS):
             try:
                 language = row.get("language")
                 language = language if isinstance(language, str) and is_language(language) else "en"
                 record = passage(row, columns["id"], columns["text"], licence, language)
+                record = replace(record, pictures=picture_of(row, images))
                 mark = hash(record.key)
                 if mark in now:
                     raise Problem(f"The id {shown(record.key)} came before; the first of them is kept.")
@@ -161,10 +173,12 @@ def opened(path: Path) -> pq.ParquetFile:
     return file
 
 
-def rows_of(folder: Path, path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, object]]]:
+def rows_of(
+    folder: Path, path: Path, columns: Sequence[str], at_once: int = _ROWS
+) -> Iterator[tuple[str, dict[str, object]]]:
     """(where, row), rows counted from 1. Raises Problem where the file is damaged."""
     name = shown(path.relative_to(folder))
-    batches = opened(path).iter_batches(_ROWS, columns=list(columns), use_threads=False)
+    batches = opened(path).iter_batches(at_once, columns=list(columns), use_threads=False)
     number = 0
     while True:
         try:

@@ -91,11 +91,9 @@ def test_what_cannot_be_taken_is_named(tmp_path):
     ]  # fmt: skip
 
 
-def test_a_task_that_is_not_there_and_images_where_passages_have_none(data, tmp_path):
+def test_a_task_and_a_folder_that_are_not_there(data, tmp_path):
     with pytest.raises(Problem, match=r"holds no file okvqa_passages_test\.jsonl"):
         taken(asked(data, "OKVQA"), tmp_path)
-    with pytest.raises(Problem, match="leave --images out"):
-        asked(tmp_path / "images", images=str(tmp_path))
     with pytest.raises(Problem, match="There is no folder"):
         taken(ret_m2kr.source(data, "x", "EVQA", tmp_path / "nowhere"), tmp_path)
     with pytest.raises(Problem, match="is not the name of a part"):
