@@ -34,6 +34,7 @@ from retriever.encoders.base import Encoder
 from retriever.encoders.flmr.seeded import SIZES
 from retriever.encoders.mini.recognition import confidence
 from retriever.encoders.registry import load_encoder
+from retriever.evaluation.likeness import measure_likeness
 from retriever.evaluation.measures import DEPTHS, macro_recall, measures
 from retriever.evaluation.pictures import Photograph, measure_pictures, shared_out
 from retriever.reading.rapid import MISSING, available
@@ -107,7 +108,7 @@ def _add_finding(add: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 def _add_measuring(add: Callable[..., argparse.ArgumentParser]) -> None:
-    """eval-photos, fit-recognition, eval-questions, eval-pictures and eval-read."""
+    """eval-photos, fit-recognition, fit-likeness, eval-questions, eval-pictures and eval-read."""
     photos = add("eval-photos", _eval_photos, "measure how well labelled photos find their articles")
     photos.add_argument("labels", type=place, help="JSON list of {file, title, maybe group}; files lie beside it")
     photos.add_argument("--apart", default="", metavar="TITLE", help="measure photos of this title apart")
@@ -115,6 +116,8 @@ def _add_measuring(add: Callable[..., argparse.ArgumentParser]) -> None:
         "fit-recognition", _fit_recognition, "fit, and measure by folds, how sure it is that a photo is recognised"
     )
     fitted.add_argument("labels", type=place, help="JSON list of {file, title}; files lie beside it")
+    alike = add("fit-likeness", _fit_likeness, "fit, and measure by folds, how sure it is by pictures of passages")
+    alike.add_argument("labels", type=place, nargs="+", help="JSON lists of {file, title}; files lie beside each")
     questions = add("eval-questions", _eval_questions, "measure how well questions find their articles")
     questions.add_argument("questions", type=place, help="JSON list of {question, title}")
     pictures = add("eval-pictures", _eval_pictures, "measure how well passages with pictures are found by photographs")
@@ -125,7 +128,7 @@ def _add_measuring(add: Callable[..., argparse.ArgumentParser]) -> None:
     pictures.add_argument("--asked", type=count(), default=8, metavar="N", help="asked with of a title (default: 8)")
     read = add("eval-read", _eval_read, "measure how well photographs of titles, drawn for it, find their articles")
     read.add_argument("--half", choices=("tune", "report"), default="report", help="of them (default: report)")
-    for command in (photos, fitted, questions, pictures, read):
+    for command in (photos, fitted, alike, questions, pictures, read):
         _add_json(command)
     for command in (photos, questions):
         add_answer_options(command)
@@ -245,13 +248,16 @@ def _eval_questions(args: argparse.Namespace, settings: Settings) -> None:
     _evaluate(args, settings, [(entry["title"], None, entry["question"]) for entry in entries])
 
 
-def _eval_pictures(args: argparse.Namespace, settings: Settings) -> None:
-    labelled = [
+def _photographs(files: Sequence[Path]) -> list[Photograph]:
+    return [
         Photograph(labels.parent / entry["file"], entry["title"])
-        for labels in args.labels
+        for labels in files
         for entry in read_entries(labels, ("file", "title"))
     ]
-    beside, asked = shared_out(labelled, args.each, args.asked)
+
+
+def _eval_pictures(args: argparse.Namespace, settings: Settings) -> None:
+    beside, asked = shared_out(_photographs(args.labels), args.each, args.asked)
     service = _ready(settings)
     try:
         titles = sorted({one.title for one in beside})
@@ -291,8 +297,16 @@ def _fit_recognition(args: argparse.Namespace, settings: Settings) -> None:
         raise Problem("Fitting needs photographs that a model with classes recognises, and some that it does not.")
     measured = np.array([(each.lead, each.undecided) for each, _ in pairs])
     right = np.array([each.title == title for each, title in pairs])
-    report = confidence.report(measured, right)
-    if args.json:
+    _print_report(confidence.report(measured, right), args.json)
+
+
+def _fit_likeness(args: argparse.Namespace, settings: Settings) -> None:
+    found = measure_likeness(load_encoder(settings.profile, settings.cache_dir), _photographs(args.labels))
+    _print_report(confidence.report(found.measured, found.right, found.titles), args.json)
+
+
+def _print_report(report: dict[str, object], as_json: bool) -> None:
+    if as_json:
         print(json.dumps(report, indent=2))
         return
     for name, value in report.items():

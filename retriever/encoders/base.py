@@ -100,6 +100,25 @@ class QueryVectors:
             grid=(0, 0) if prefix else self.grid,
         )
 
+    def of_pictures(self) -> QueryVectors | None:
+        """The rows that pictures are compared by alone; None where there are none."""
+        weights = self.weights[self.picture_rows]
+        if not weights.sum():
+            return None
+        none = slice(0, 0)
+        return replace(
+            self,
+            vectors=self.vectors[self.picture_rows],
+            weights=weights / weights.sum(),
+            text_rows=none,
+            prefix_rows=none,
+            patch_rows=none,
+            picture_rows=slice(0, len(weights)),
+            tokens=[],
+            grid=(0, 0),
+        )
+
+
 @dataclass(frozen=True)
 class PassageToken:
     """What one row of a passage's vectors stands for: a word piece, and where it stands in the text (characters

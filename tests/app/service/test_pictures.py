@@ -11,7 +11,10 @@ from PIL import Image, ImageOps
 
 from app.service.index_building import PICTURES_AT_ONCE, build_index, index_path
 from app.service.photo_subject import find_subject
+from app.service.results import LIKELY, UNKNOWN
 from app.service.retrieval import alignments_of, ask_indexes, evidence_of, with_likeness
+from benchmarks.everything import EXAMPLES
+from common.images import load_image
 from common.passage import Picture
 from kb.catalogue import Catalogue
 from kb.pictures import Pictures
@@ -145,7 +148,24 @@ def test_what_a_photo_shows_is_what_a_picture_like_it_is_of(mini, catalogue, pic
             found = evidence_of(catalogue, ask_indexes({"gems": index}, query, 2), 2)
             best, other = with_likeness(found, query, alignments_of({"gems": index}, query, found))
             assert best.title == f"Object {number}" and 1.01 > best.alike > 0.95 > other.alike
-            assert find_subject(catalogue, {"gems": index}, query).title == f"Object {number}"
+            subject = find_subject(catalogue, {"gems": index}, query)
+            assert (subject.title, subject.word) == (f"Object {number}", LIKELY)
+            assert [guess.may for guess in subject.guesses] == [True, False, False, False]
+        [query] = mini.encode_queries([Query("What is it?", load_image(EXAMPLES / "lion.jpg"), pictures=True)])
+        subject = find_subject(catalogue, {"gems": index}, query)
+        assert subject.word == UNKNOWN and subject.probability < 0.5 and not any(each.may for each in subject.guesses)
+
+
+def test_pictures_beside_few_passages_do_not_tell_what_a_photo_does_not_show(mini, catalogue, pictures, tmp_path):
+    blot = Image.fromarray(np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)).resize((320, 240))
+    plain = [replace(with_pictures(number=n), title=f"Object {n}") for n in range(1, 4)]
+    brought(catalogue, pictures, replace(with_pictures(given("p", as_png(blot)), number=9), title="Object 9"), *plain)
+    path = index_path(tmp_path, "gems", "mini", mini.fingerprint)
+    build_index(catalogue, "gems", mini, path, pictures=pictures)
+    with LateInteractionIndex.open(path) as index:
+        photos = load_image(EXAMPLES / "lion.jpg"), blot
+        queries = mini.encode_queries([Query("What is it?", photo, pictures=True) for photo in photos])
+        assert [find_subject(catalogue, {"gems": index}, query).word for query in queries] == ["", LIKELY]
 
 
 def test_an_answer_says_where_a_picture_is_like_the_photo_and_is_known_again(mini, catalogue, pictures, tmp_path):

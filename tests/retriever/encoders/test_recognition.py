@@ -97,8 +97,8 @@ def test_a_screenshot_is_known_as_one(recogniser):
 def test_a_lead_makes_surer_and_indecision_less_sure():
     assert confidence.entropy(np.full(4, 0.25)) == pytest.approx(np.log(4))
     assert confidence.entropy(np.array([1.0, 0.0])) == 0
-    assert confidence.probability(1.0, 0.1) > 0.95 > confidence.probability(0.3, 0.1) > confidence.probability(0.3, 4.0)
-    assert confidence.probability(0.0, np.log(1000)) < confidence.MAY_BE
+    assert confidence.by_classes(1.0, 0.1) > 0.95 > confidence.by_classes(0.3, 0.1) > confidence.by_classes(0.3, 4.0)
+    assert confidence.by_classes(0.0, np.log(1000)) < confidence.MAY_BE
 
 
 def test_a_fit_finds_what_made_the_data():
@@ -129,3 +129,17 @@ def test_what_is_held_out_is_said_by_a_model_that_has_not_seen_it():
         alone = confidence.fit(measured[~mine], right[~mine])
         inputs = np.column_stack([np.ones(mine.sum()), measured[mine]])
         assert said[mine] == pytest.approx(1 / (1 + np.exp(-inputs @ alone)))
+
+
+def test_a_group_is_measured_by_a_model_that_knows_nothing_of_it():
+    measured = np.random.default_rng(0).normal(size=(40, 2))
+    right, groups = measured[:, 0] > 0, ["one"] * 20 + [f"{n}" for n in range(20)]
+    said = confidence.held_out(measured, right, groups)
+    right[:20] ^= True
+    assert np.array_equal(confidence.held_out(measured, right, groups)[:20], said[:20])
+    assert not np.array_equal(confidence.held_out(measured, right)[:20], confidence.held_out(measured, ~right)[:20])
+
+
+def test_how_sure_likeness_is():
+    assert confidence.by_likeness(0.9, 0.4) > 0.95 > confidence.by_likeness(0.6, 0.1) > confidence.by_likeness(0.6, 0.0)
+    assert confidence.by_likeness(0.4, 0.0) < 0.1
