@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -15,7 +16,7 @@ from tqdm import tqdm
 from app.commands.arguments import place
 from common.problems import Problem
 from retriever.encoders.base import Encoder
-from retriever.evaluation.m2kr.evaluate import SPLITS, check, measure, named_task
+from retriever.evaluation.m2kr.evaluate import SPLITS, check, measure_together, named_task
 from retriever.evaluation.m2kr.locating import locate
 from retriever.evaluation.m2kr.published import HUB_ID, TASKS
 from retriever.evaluation.m2kr.report import as_markdown, write_report
@@ -49,12 +50,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(
-    args: argparse.Namespace, profile: str, load: Callable[[Fetched], Encoder], data_dir: Path, cache_dir: Path
+    args: argparse.Namespace,
+    profile: str,
+    loads: Sequence[Callable[[Fetched], Encoder]],
+    data_dir: Path,
+    cache_dir: Path,
 ) -> None:
-    """Checks the data, loads the encoder, evaluates, prints the table and writes it under data_dir/m2kr.
+    """Checks the data, loads the encoder, or several, one after the other, whose rankings are fused, evaluates, prints
+    the table and writes it under data_dir/m2kr.
 
-    profile: what to call the encoder in the report. load(progress): the encoder; progress is told of bytes that are
-    fetched for it. Raises Problem and what evaluate() and load() raise."""
+    profile: what to call it in the report. loads: each gives an encoder, given a progress that is told of bytes that
+    are fetched for it. Raises Problem and what evaluate() and loading raise."""
     task = named_task(args.dataset, args.split, args.data)
     with _Bars() as progress:
         data = locate(
@@ -63,8 +69,10 @@ def run(
         )  # fmt: skip
         checked = check(args.dataset, args.split, data, args.images, progress)
         progress.close()
-        encoder = load(lambda done, total: progress("model", done, total))
-        report = measure(encoder, checked, data_dir / "m2kr", args.exact, progress)
+        fetched = partial(progress, "model")
+        report = measure_together(
+            [partial(load, fetched) for load in loads], checked, data_dir / "m2kr", args.exact, progress
+        )
     try:
         paths = write_report(report, profile, data_dir / "m2kr")
     except OSError as problem:

@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ from common.text import shown
 from retriever.encoders.base import Encoder
 from retriever.encoders.flmr.seeded import SIZES
 from retriever.encoders.mini.recognition import confidence
-from retriever.encoders.registry import load_encoder
+from retriever.encoders.registry import load_encoder, profiles_in
 from retriever.evaluation.likeness import measure_likeness
 from retriever.evaluation.measures import DEPTHS, macro_recall, measures
 from retriever.evaluation.pictures import Photograph, measure_pictures, shared_out
@@ -354,10 +355,11 @@ def _measured(ranks: Sequence[int | None]) -> dict[str, float]:
 
 
 def _m2kr(args: argparse.Namespace, settings: Settings) -> None:
-    def load(progress: Progress) -> Encoder:
-        return load_encoder(settings.profile, settings.cache_dir, progress)
+    def load(profile: str, progress: Progress) -> Encoder:
+        return load_encoder(profile, settings.cache_dir, progress)
 
-    m2kr.run(args, settings.profile, load, settings.data_dir, settings.cache_dir)
+    loads = [partial(load, profile) for profile in profiles_in(settings.profile)]
+    m2kr.run(args, settings.profile, loads, settings.data_dir, settings.cache_dir)
 
 
 def _bench(args: argparse.Namespace, settings: Settings) -> None:

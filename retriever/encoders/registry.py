@@ -72,10 +72,27 @@ PROFILES = {
 }
 
 
+def profiles_in(name: str) -> tuple[str, ...]:
+    """The profiles that a name means: one, or the two of `a+b`, which are asked together. Raises Problem for what can
+    be none."""
+    if not _is_pair(name):
+        return (profile_of(name).name,)
+    parts = tuple(part.strip() for part in name.split("+"))
+    if len(parts) != 2 or not all(parts) or parts[0] == parts[1]:
+        raise Problem(f"Two profiles that are asked together are written as one+other, and not as {name!r}.")
+    return tuple(profile_of(part).name for part in parts)
+
+
+def _is_pair(name: str) -> bool:
+    return "+" in name and name not in PROFILES and not Path(name).expanduser().exists()
+
+
 def profile_of(name: str) -> Profile:
-    """The profile that a person names. Raises Problem for what can be none."""
+    """The profile that a person names. Raises Problem for what can be none, or is two."""
     if name in PROFILES:
         return PROFILES[name]
+    if _is_pair(name):
+        raise Problem(f"This takes one profile, and {name!r} names more; give one of them.")
     if name.endswith(TUNED) and Path(name).is_file():
         return replace(PROFILES["mini"], name=name, about="mini, fine-tuned", parameters=None, source=name)
     if not checkpoints.may_be(name):

@@ -6,12 +6,15 @@ places count. Knows nothing of what is ranked or by what.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from typing import TypeVar
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 def fuse(
-    rankings: Sequence[Sequence[str]], weights: Sequence[float] | None = None, constant: float = 60.0
-) -> list[str]:
+    rankings: Sequence[Sequence[Name]], weights: Sequence[float] | None = None, constant: float = 60.0
+) -> list[Name]:
     """Everything in any of the rankings, best first: by sum_r weight_r / (constant + place in r), from place 1.
 
     What a ranking lacks gets nothing from it; what it names twice counts at its first place. Equal sums stay
@@ -24,7 +27,7 @@ def fuse(
         raise ValueError(f"There must be {len(rankings)} weights, none below zero.")
     if not constant >= 0:
         raise ValueError("The constant must not be below zero.")
-    sums: dict[str, float] = {}
+    sums: dict[Name, float] = {}
     for ranking, weight in zip(rankings, weights, strict=True):
         for place, name in enumerate(dict.fromkeys(ranking), start=1):
             sums[name] = sums.get(name, 0.0) + weight / (constant + place)

@@ -6,9 +6,12 @@ Knows the other modules of this package and how they follow each other; nothing 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +19,8 @@ import numpy as np
 
 from common.problems import Problem
 from common.text import shown
-from retriever.encoders.base import Encoder
+from common.whole_files import write_whole
+from retriever.encoders.base import Encoder, Takes
 from retriever.evaluation.m2kr.files import Files, find_files
 from retriever.evaluation.m2kr.layout import PassageRow, Question, content_key
 from retriever.evaluation.m2kr.photos import Photo, find_photos
@@ -34,6 +38,7 @@ from retriever.evaluation.m2kr.ranking import (
 from retriever.evaluation.m2kr.report import Report
 from retriever.evaluation.measures import recall
 from retriever.index import FORMAT_VERSION
+from retriever.search.fusion import fuse
 
 SPLITS = ("test", "valid")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]*")  # of a task of one's own
@@ -135,33 +140,64 @@ def evaluate(
 
 def measure(encoder: Encoder, checked: Checked, work: Path, exact: bool, progress: Progress) -> Report:
     """What evaluate() does once the data are checked."""
+    return measure_together([lambda: encoder], checked, work, exact, progress)
+
+
+def measure_together(
+    loads: Iterable[Callable[[], Encoder]], checked: Checked, work: Path, exact: bool, progress: Progress
+) -> Report:
+    """As `measure`, of several encoders whose rankings are fused by their places, each loaded when the one before is
+    done. Raises Problem."""
+    ranked = [_ranked_by(load(), checked, work, exact, progress) for load in loads]
+    return _report(checked, ranked, exact, progress)
+
+
+def _ranked_by(encoder: Encoder, checked: Checked, work: Path, exact: bool, progress: Progress) -> _Ranked:
     # Another encoder, other passages or another kind of index get a folder of their own, so that rankings of two are
     # never mixed; other questions get a file of their own in it.
     kind = f"{FORMAT_VERSION} {NBITS}"
     folder = work / f"{checked.task.name}-{checked.split}-{_key(encoder.fingerprint, checked.passages_key, kind)}"
     how = "exact" if exact else f"candidates-{CANDIDATES}"
     results = folder / f"rankings-{how}-{_key(checked.questions_key, str(PROTOCOL_VERSION))}.jsonl"
-    try:
+    with _working_in(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        ranked = _rank(encoder, checked, folder / "index", results, exact, progress)
+        return _rank(encoder, checked, folder / "index", results, exact, progress)
+
+
+@contextmanager
+def _working_in(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as problem:
         raise Problem(
             f"Working in {folder} failed ({problem.strerror or problem}); what was done is kept, so make room or check "
             "the folder, and run the same command again."
         ) from problem
+
+
+def _report(checked: Checked, ranked: Sequence[_Ranked], exact: bool, progress: Progress) -> Report:
+    """Of one encoder's rankings, or of several's fused."""
+    found, results = ranked[0].found, ranked[0].results
+    if len(ranked) > 1:
+        both = zip(*(each.found for each in ranked), strict=True)
+        found = [np.array(fuse(rankings)[:DEPTH], np.int32) for rankings in both]
+        results = _write_fused(checked, ranked, found)
     positives = [
         {checked.numbers[p] for p in question.positives if p in checked.numbers} for question in checked.questions
     ]
     pseudo = None
     if checked.answered:
         answers = [question.answers for question in checked.questions]
-        pseudo = recall(answer_ranks(ranked.found, answers, _texts(checked, progress)), DEPTHS)
+        pseudo = recall(answer_ranks(found, answers, _texts(checked, progress)), DEPTHS)
+    spent = Counter()
+    for each in ranked:
+        spent.update(each.seconds)
     return Report(
         dataset=checked.task.name,
         split=checked.split,
-        fingerprint=encoder.fingerprint,
+        fingerprint=" + ".join(each.fingerprint for each in ranked),
         rankings=str(results),
-        recall=recall(positive_ranks(ranked.found, positives), DEPTHS),
+        recall=recall(positive_ranks(found, positives), DEPTHS),
         pseudo_recall=pseudo,
         counts=_counts(checked, ranked),
         settings={
@@ -170,21 +206,43 @@ def measure(encoder: Encoder, checked: Checked, work: Path, exact: bool, progres
             "candidates": None if exact else CANDIDATES,
             "questions encoded at a time": QUERIES,
             "stored vectors": f"{NBITS} bits",
-            "instructions": encoder.takes.instructions,
-            "pictures of passages": encoder.takes.pictures,
+            "instructions": all(each.takes.instructions for each in ranked),
+            "pictures of passages": all(each.takes.pictures for each in ranked),
+            "rankings fused": len(ranked),
         },
-        done_now={"passages encoded": ranked.encoded, "questions searched": ranked.searched},
-        seconds={name: round(value, 3) for name, value in ranked.seconds.items()},
+        done_now={
+            "passages encoded": sum(each.encoded for each in ranked),
+            "questions searched": sum(each.searched for each in ranked),
+        },
+        seconds={name: round(value, 3) for name, value in spent.items()},
         sha256={"passages": checked.passages_key, "questions": checked.questions_key},
         with_images=checked.files.ret,
     )
 
 
+def _write_fused(checked: Checked, ranked: Sequence[_Ranked], found: Sequence[np.ndarray]) -> Path:
+    """The fused rankings beside those of the first, lines alike but without scores, as places have none. Raises
+    Problem."""
+    first = ranked[0].results
+    path = first.with_name(f"fused-{_key(*(str(each.results) for each in ranked))}.jsonl")
+    ids = {number: passage_id for passage_id, number in checked.numbers.items()}
+    lines = (
+        json.dumps({"question_id": question.id, "ids": [ids[int(number)] for number in each]})
+        for question, each in zip(checked.questions, found, strict=True)
+    )
+    with _working_in(first.parent):
+        write_whole(path, "".join(f"{line}\n" for line in lines).encode())
+    return path
+
+
 @dataclass(frozen=True)
 class _Ranked:
-    """found: for each question the numbers of the passages found, best first. encoded, searched: passages and questions
-    of this run. indexed, vectors: what the index holds."""
+    """By one encoder. found: for each question the numbers of the passages found, best first. results: the file that
+    holds them. encoded, searched: passages and questions of this run. indexed, vectors: what the index holds."""
 
+    fingerprint: str
+    takes: Takes
+    results: Path
     found: list[np.ndarray]
     encoded: int
     searched: int
@@ -210,10 +268,11 @@ def _rank(
         finally:
             rankings.close()
         searched = len(checked.questions) - kept
-        return _Ranked(rankings.found, encoded, searched, len(index), index.stats()["vectors"], seconds)
+        made = encoder.fingerprint, encoder.takes, results
+        return _Ranked(*made, rankings.found, encoded, searched, len(index), index.stats()["vectors"], seconds)
 
 
-def _counts(checked: Checked, ranked: _Ranked) -> dict[str, int]:
+def _counts(checked: Checked, ranked: Sequence[_Ranked]) -> dict[str, int]:
     return {
         "questions": len(checked.questions),
         "questions with an image": sum(photo is not None for photo in checked.photos),
@@ -222,8 +281,8 @@ def _counts(checked: Checked, ranked: _Ranked) -> dict[str, int]:
         "passages": len(checked.numbers),
         "passages with an image": len(checked.pictures),
         "passages whose id stands more than once": checked.repeated,
-        "passages without vectors": len(checked.numbers) - ranked.indexed,
-        "vectors": ranked.vectors,
+        "passages without vectors": len(checked.numbers) - max(each.indexed for each in ranked),
+        "vectors": sum(each.vectors for each in ranked),
     }
 
 

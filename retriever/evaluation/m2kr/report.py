@@ -90,6 +90,8 @@ def as_markdown(report: Report, profile: str) -> str:
         f"{size}; {how}; encoder {_plain(report.fingerprint)}.",
         f"Percent. R: Recall@K by the positive passages{pseudo}.",
     ]
+    if settings["rankings fused"] > 1:
+        notes.append("Rankings of the profiles were fused by their places (reciprocal ranks).")
     if report.with_images:
         notes.append(f"{counts['passages with an image']:,} passages have an image.")
         if not settings["pictures of passages"]:

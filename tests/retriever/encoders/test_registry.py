@@ -19,7 +19,7 @@ from common.problems import Problem
 from retriever.encoders import checkpoints, devices
 from retriever.encoders.base import Encoder, Query, Takes
 from retriever.encoders.devices import device_for, memory_need
-from retriever.encoders.registry import PROFILES, load_encoder
+from retriever.encoders.registry import PROFILES, load_encoder, profiles_in
 from tests.fakes.small_encoder import SmallEncoder, plain
 from tests.support.checkpoints import write_checkpoint
 
@@ -42,6 +42,21 @@ def refusal(profile, tmp_path) -> str:
     sentence = str(caught.value)
     assert "\n" not in sentence and "Traceback" not in sentence and len(sentence) < 700
     return sentence
+
+
+def test_two_profiles_that_are_asked_together(tmp_path, monkeypatch):
+    assert profiles_in("mini") == ("mini",) and profiles_in("mini+ret-vit-l") == ("mini", "ret-vit-l")
+    assert profiles_in("someone/model + mini") == ("someone/model", "mini")
+    for wrong in ("mini+", "+mini", "mini+mini", "mini+flmr+ret-vit-l"):
+        with pytest.raises(Problem, match="written as one\\+other"):
+            profiles_in(wrong)
+    with pytest.raises(Problem, match="There is no profile 'nothing'"):
+        profiles_in("mini+nothing")
+    with pytest.raises(Problem, match="takes one profile"):
+        load_encoder("mini+flmr", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "c++").mkdir()  # a folder may be called so
+    assert profiles_in("c++") == ("c++",)
 
 
 def test_whatever_encodes_is_an_encoder(encoder, mini):

@@ -9,6 +9,8 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ from PIL import Image
 
 from app.commands.m2kr import add_arguments, run
 from common.problems import Problem
-from retriever.encoders.base import Query
+from retriever.encoders.base import Query, QueryVectors
 from retriever.encoders.flmr import query_text
 from retriever.evaluation.m2kr import evaluate, protocol, ranking
 from retriever.evaluation.m2kr.published import HUB_ID, find_task
@@ -448,7 +450,7 @@ def command(tmp_path, *options, encoder=None):
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     args = parser.parse_args([*map(str, options)])
-    run(args, "words", lambda progress: encoder or WordEncoder(), tmp_path / "store", tmp_path / "cache")
+    run(args, "words", [lambda progress: encoder or WordEncoder()], tmp_path / "store", tmp_path / "cache")
 
 
 def test_the_command_prints_the_table_and_says_where_it_is(tmp_path, data, images, capsys):
@@ -468,7 +470,43 @@ def test_the_command_finds_faults_before_it_loads_the_encoder(tmp_path, data):
     add_arguments(parser)
     for options in (["--dataset", "EVQA"], ["--dataset", "no"], ["--dataset", "EVQA", "--split", "train"]):
         with pytest.raises(Problem):
-            run(parser.parse_args([*options, "--data", str(data)]), "words", load, tmp_path, tmp_path)
+            run(parser.parse_args([*options, "--data", str(data)]), "words", [load], tmp_path, tmp_path)
+
+
+class Alike(WordEncoder):
+    """All passages score 0, so that they come as in the files."""
+
+    def encode_queries(self, queries: Sequence[Query]) -> list[QueryVectors]:
+        return [replace(query, vectors=-query.vectors) for query in super().encode_queries(queries)]
+
+
+def test_rankings_of_two_profiles_are_fused_by_their_places(tmp_path, images, capsys):
+    """By hand, of the question "apple pie": one finds p5, p0 and then the others in the order of the files, the other
+    all in that order. The sums of 1 / (60 + place): p0 1/62 + 1/61, p1 1/63 + 1/62, p5 1/61 + 1/66, and the rest."""
+    data = write_task(tmp_path / "data", "EVQA", [question("q", "apple pie", None, ["p0"], ["pear"])])
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    args = parser.parse_args(["--dataset", "EVQA", "--data", str(data), "--images", str(images)])
+    loaded = []
+
+    def loads(encoder):
+        return lambda progress: loaded.append(encoder.fingerprint) or encoder
+
+    both = [loads(WordEncoder("one")), loads(Alike("other"))]
+    run(args, "one+other", both, tmp_path / "store", tmp_path / "cache")
+    said = capsys.readouterr().out
+    assert loaded == ["one", "other"] and "Rankings of the profiles were fused by their places" in said
+    written = json.loads(next(Path(line) for line in said.splitlines() if line.endswith(".json")).read_text())
+    assert json.loads(Path(written["rankings"]).read_text())["ids"] == ["p0", "p1", "p5", "p2", "p3", "p4"]
+    assert written["fingerprint"] == "one + other" and written["profile"] == "one+other"
+    assert written["percent"]["Recall@1"] == 100 and written["percent"]["Pseudo Recall@1"] == 0
+    assert written["percent"]["Pseudo Recall@5"] == 100
+    assert written["counts"]["vectors"] == 2 * sum(len(text.split()) for text in PASSAGES.values())
+
+    # Each profile's rankings are kept, also for a run of its own.
+    again = WordEncoder("one")
+    report = evaluate(again, "EVQA", "test", data, images, tmp_path / "store" / "m2kr")
+    assert not again.passages and not again.asked and report.settings["rankings fused"] == 1
 
 
 def test_data_sets_come_from_the_hub_with_only_the_files_of_the_task(tmp_path, images, monkeypatch, capsys):

@@ -54,7 +54,7 @@ def report(dataset: str, split: str = "test") -> Report:
         ),
         0,
     )  # fmt: skip
-    settings = {"exact": True, "instructions": True}
+    settings = {"exact": True, "instructions": True, "rankings fused": 1}
     shares = dict.fromkeys((1, 5, 10), 0.5)
     pseudo = shares if find_task(dataset).has_answers else None
     return Report(dataset, split, "ret-1-x", shares, pseudo, counts, settings, {}, {}, {}, "rankings.jsonl")
