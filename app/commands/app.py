@@ -68,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     ask.add_argument("photo", metavar="PHOTO", help="the photo's file")
     ask.add_argument("question", metavar="QUESTION", help="the question, in quotation marks")
+    ask.add_argument("--corpus", metavar="NAME", help="the collection (default: wikipedia-vital)")
     ask.add_argument("--text", help="what is written in the photo, instead of what is read in it")
     ask.add_argument(
         "--json", action="store_true", help="print answer, citations, passages and timings as JSON"

@@ -20,7 +20,7 @@ from PIL import Image, ImageEnhance, ImageOps
 from common.images import load_image
 from common.passage import Passage
 from common.problems import Problem
-from retriever.encoders.base import Encoder, Query, QueryVectors
+from retriever.encoders.base import Encoder, PlainPassage, Query, QueryVectors
 from retriever.evaluation.measures import macro_recall, rank_of, recall
 
 QUESTION = "What is this?"
@@ -63,19 +63,20 @@ def measure_pictures(
 ) -> dict[str, dict[str, float]]:
     """By what is asked with, and way: recall at DEPTHS, of `asked` as the mean over titles. passages: by title; a title
     that has none is its own text. Of every `spoil`th picture it is asked as it is, and spoilt in the ways of SPOILT,
-    where the very picture is wanted. Raises Problem for an encoder that takes no pictures, or a broken photograph."""
+    where the very picture is wanted. Of an encoder whose vectors are of text and picture together, passages are encoded
+    without their pictures and without their texts as well. Raises Problem for an encoder that takes no pictures, or a
+    broken photograph."""
     if not encoder.takes.pictures:
         raise Problem("This model takes no pictures of passages; choose another profile, such as mini.")
-    vectors, texts = [], []
+    vectors = []
     for one in beside:
         passage = passages.get(one.title) or Passage(one.title, one.title, one.title)
-        vectors.append(encoder.encode_passages([passage], [[load_image(one.path)]])[0])
-        texts.append(len(encoder.passage_tokens(passage)))
+        vectors.append(_passage(encoder, passage, load_image(one.path)))
     found: dict[str, dict[str, float]] = {}
     titles = [one.title for one in beside]
     ranks: dict[str, list[int | None]] = {way: [] for way in WAYS}
     for one in asked:
-        for way, scores in _scores(_encoded(encoder, load_image(one.path)), vectors, texts).items():
+        for way, scores in _scores(_encoded(encoder, load_image(one.path)), vectors).items():
             ranked = list(dict.fromkeys(titles[place] for place in np.argsort(-scores, kind="stable")))
             ranks[way].append(rank_of(one.title, ranked))
     for way, of_way in ranks.items() if asked else ():
@@ -85,7 +86,7 @@ def measure_pictures(
         places: dict[str, list[int | None]] = {way: [] for way in WAYS}
         for number, one in list(enumerate(beside))[::spoil]:
             photo = change(load_image(one.path), Random(one.path.name))
-            for way, scores in _scores(_encoded(encoder, photo), vectors, texts).items():
+            for way, scores in _scores(_encoded(encoder, photo), vectors).items():
                 places[way].append(int((scores > scores[number]).sum()) + 1)
         for way, of_way in places.items():
             shares = recall(of_way, DEPTHS)
@@ -98,18 +99,28 @@ def _encoded(encoder: Encoder, photo: Image.Image) -> QueryVectors:
     return query
 
 
-def _scores(query: QueryVectors, vectors: Sequence[np.ndarray], texts: Sequence[int]) -> dict[str, np.ndarray]:
-    """Of each passage, by its words, by its pictures, by both; texts: how many of its vectors are of its text."""
+def _passage(encoder: Encoder, passage: Passage, picture: Image.Image) -> dict[str, np.ndarray]:
+    """Its vectors by way."""
+    [both] = encoder.encode_passages([passage], [[picture]])
+    texts = len(encoder.passage_tokens(passage))
+    if len(both) > texts:
+        return dict(zip(WAYS, (both[:texts], both[texts:], both), strict=True))
+    [words] = encoder.encode_passages([passage])
+    [pictures] = encoder.encode_passages([PlainPassage(passage.id, "", "")], [[picture]])
+    return dict(zip(WAYS, (words, pictures, both), strict=True))
+
+
+def _scores(query: QueryVectors, vectors: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Of each passage, by its words, by its pictures, by both."""
     rows = query.picture_rows
     likeness = np.zeros(len(query.vectors), bool)
     likeness[rows] = True
     by_words, by_pictures, by_both = [], [], []
-    for passage, text in zip(vectors, texts, strict=True):
-        alike = query.vectors @ passage.T
-        by_words.append((query.weights * alike[:, :text].max(axis=1))[~likeness].sum())
-        counted = query.weights * alike[:, text:].max(axis=1)
-        by_pictures.append(counted[likeness].sum() if likeness.any() else counted.sum())
-        by_both.append((query.weights * alike.max(axis=1)).sum())
+    for passage in vectors:
+        words, pictures, both = (query.weights * (query.vectors @ passage[way].T).max(axis=1) for way in WAYS)
+        by_words.append(words[~likeness].sum())
+        by_pictures.append(pictures[likeness].sum() if likeness.any() else pictures.sum())
+        by_both.append(both.sum())
     return dict(zip(WAYS, map(np.array, (by_words, by_pictures, by_both)), strict=True))
 
 

@@ -53,7 +53,7 @@ def _directions() -> tuple[torch.Tensor, torch.Tensor]:
     return kept["mean"].float(), kept["directions"].float()
 
 
-def write_directions(tower: EfficientNetLiteModel, path: Path = DIRECTIONS) -> None:
+def write_directions(tower: EfficientNetLiteModel, path: Path) -> None:
     """What picture_rows reads, computed from the tower."""
     mean, directions = made_of(tower)
     save_file({"mean": mean.half(), "directions": directions.half()}, path)

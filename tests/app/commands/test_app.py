@@ -17,8 +17,12 @@ from app.service import fixed_corpora
 from common.passage import Evidence
 from common.problems import Problem
 from generator.answers import Answer, Citation
+from kb.catalogue import Catalogue
+from kb.ingest import ingest
+from kb.records import DocumentRecord
 from kb.sources.kinds import fixed_collection
 from kb.sources.registry import KINDS
+from kb.sources.rows import make_source
 from retriever.encoders.base import Query
 from retriever.index import LateInteractionIndex
 from tests import ROOT
@@ -120,6 +124,20 @@ def test_bad_settings(photo, capsys, monkeypatch):
     assert "no profile 'huge'" in problem(capsys, "ask", photo, "What?", "--profile", "huge")
     monkeypatch.setenv("CITESIGHT_PASSAGES", "many")
     assert "CITESIGHT_PASSAGES" in problem(capsys, "ask", photo, "What?")
+
+
+def test_the_collection_that_is_asked(small, photo, capsys):
+    Path("data").mkdir()
+    catalogue = Catalogue("sqlite:///data/catalogue.sqlite")
+    ruby = DocumentRecord("r", "Ruby", "", "en", "CC0", ("A ruby is a red gem. It weighs about 3 grams.",))
+    ingest(catalogue, make_source("gems", "", "CC0", "en", "", lambda cache: (1, iter([ruby]))), Path())
+    catalogue.close()
+    assert command.main(["ask", photo, "How heavy is it?", "--corpus", "gems", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["corpora"] == ["gems"] and {passage["title"] for passage in told["passages"]} == {"Ruby"}
+    said = problem(capsys, "ask", photo, "What?", "--corpus", "stones")
+    assert "There is no corpus called 'stones'; choose one of gems, things" in said
+    assert "setting corpus" in problem(capsys, "ask", photo, "What?", "--corpus", "a/b")
 
 
 def test_a_model_answers(small, photo, capsys, monkeypatch):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageOps
+from safetensors.torch import load_file
 
 from common.passage import Passage
 from retriever.encoders.base import Query, Takes
@@ -28,9 +29,12 @@ def score(query, vectors) -> float:
     return float(query.weights @ (query.vectors @ vectors.T).max(axis=1))
 
 
-def test_the_directions_are_those_of_the_tower(mini):
-    mean, directions = comparing.made_of(mini.model.query_vision_encoder)
-    kept_mean, kept = comparing._directions()
+def test_the_file_is_what_train_mini_writes_of_the_tower(mini, tmp_path):
+    comparing.write_directions(mini.model.query_vision_encoder, tmp_path / comparing.DIRECTIONS.name)
+    made, shipped = load_file(tmp_path / comparing.DIRECTIONS.name), load_file(comparing.DIRECTIONS)
+    assert {n: (t.shape, t.dtype) for n, t in made.items()} == {n: (t.shape, t.dtype) for n, t in shipped.items()}
+    mean, directions = made["mean"].float(), made["directions"].float()
+    kept_mean, kept = shipped["mean"].float(), shipped["directions"].float()
     assert torch.allclose(mean, kept_mean, atol=2e-3)
     for block in range(comparing.BLOCKS):  # each the same one, whichever way it points
         part = slice(block * comparing.DIM, (block + 1) * comparing.DIM)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from common.passage import Passage
 from common.problems import Problem
-from retriever.encoders.base import Takes
+from retriever.encoders.base import Beside, PassageToken, Takes
+from retriever.encoders.registry import load_encoder
 from retriever.evaluation.pictures import SPOILT, Photograph, measure_pictures, shared_out
 from tests.fakes.small_encoder import COLOURS, SmallEncoder
+from tests.support.checkpoints import write_ret_checkpoint
 
 
 @pytest.fixture
@@ -42,6 +46,33 @@ def test_figures(photographs):
     assert found["other photographs, pictures"]["recall@1"] == 1
     assert found["the picture itself, pictures"]["recall@1"] == found["the picture mirrored, pictures"]["recall@1"] == 1
     assert len(found) == 3 + 3 * len(SPOILT) and all(0 <= each["recall@5"] <= 1 for each in found.values())
+
+
+class Mixing(SmallEncoder):
+    """One vector of a passage, of all that is given of it, as ReT makes a few."""
+
+    def encode_passages(self, passages: Sequence[Passage], pictures: Beside = ()) -> list[np.ndarray]:
+        sums = [rows.sum(0, keepdims=True) for rows in super().encode_passages(passages, pictures)]
+        return [each / np.linalg.norm(each) for each in sums]
+
+    def passage_tokens(self, passage: Passage) -> list[PassageToken]:
+        return [PassageToken("vector 1", 0, 0)]
+
+
+def test_a_model_whose_vectors_are_of_text_and_picture_together(photographs):
+    beside, asked = shared_out(photographs, 1, 2)
+    texts = {"One": "green", "Two": "red", "Three": "blue"}
+    passages = {title: Passage(title, title, text) for title, text in texts.items()}
+    found = measure_pictures(Mixing(), passages, beside, asked, spoil=1)
+    assert found["other photographs, words"]["recall@1"] == pytest.approx(1 / 3)
+    assert found["other photographs, pictures"]["recall@1"] == found["the picture itself, pictures"]["recall@1"] == 1
+    assert found["other photographs, both"]["recall@5"] == 1
+
+
+def test_ret_is_measured(photographs, tmp_path):
+    encoder = load_encoder(str(write_ret_checkpoint(tmp_path / "model")), tmp_path)
+    found = measure_pictures(encoder, {}, *shared_out(photographs, 1, 1), spoil=1)
+    assert len(found) == 3 + 3 * len(SPOILT) and found["the picture itself, both"]["recall@5"] == 1
 
 
 @pytest.mark.parametrize("name", SPOILT)

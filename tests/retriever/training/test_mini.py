@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from retriever.encoders.mini.comparing import DIRECTIONS
 from retriever.encoders.mini.model import TOWERS, load_mini
 from retriever.encoders.mini.recognition import appearances
 from retriever.training.mini import articles as shared
@@ -81,6 +82,7 @@ def test_a_short_training_learns_and_saves_what_loads(wheel_cache, tmp_path, mon
     model, _ = load_mini(wheel_cache, trained=False)
     saved = load_file(tmp_path / "weights.safetensors")
     assert set(saved) == {k for k in model.state_dict() if not k.startswith(TOWERS)}
+    assert set(load_file(tmp_path / DIRECTIONS.name)) == {"mean", "directions"}
 
 
 def _some_titles() -> list[str]:
