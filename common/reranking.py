@@ -35,6 +35,10 @@ class Reranker(Protocol):
     most: int
     sees: bool
 
+    def ready(self) -> None:
+        """Returns when what is needed is loaded, which counts for no time limit. Raises Problem."""
+        ...
+
     def order(self, question: str, photo: Image | None, passages: Sequence[Passage]) -> Order:
         """Of `most` passages or fewer, in the order in which they were found. Raises Problem, and stops where its
         thread's work is cancelled (common/cancellation.py)."""

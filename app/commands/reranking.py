@@ -100,6 +100,7 @@ def put_in_order(
     from app.service.reranking import groups_of  # with the index's libraries, which take seconds to import
 
     ordered = []
+    reranker.ready()
     for number, (question, passages) in enumerate(zip(questions, evidence, strict=True)):
         began, tokens, places, groups = perf_counter(), None, (), None
         candidates = passages[: reranker.most]

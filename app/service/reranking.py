@@ -128,7 +128,7 @@ class Reranking:
         known = self._shown.get(key)
         if known is not None:
             return known, Reranked(by.name, tokens=0)
-        shown, problem = self._tried(by.name, lambda: by.shown(asked.photo, titles))
+        shown, problem = self._tried(by, lambda: by.shown(asked.photo, titles))
         if shown is None:
             return None, Reranked(by.name, problem, failed=True)
         if shown.said:
@@ -143,7 +143,7 @@ class Reranking:
         key = (by.name, asked.question, asked.which, tuple((each.id, each.content_hash) for each in passages))
         order, tokens = self._orders.get(key), 0
         if order is None:
-            order, problem = self._tried(by.name, lambda: by.order(asked.question, asked.photo, passages))
+            order, problem = self._tried(by, lambda: by.order(asked.question, asked.photo, passages))
             if order is None:
                 return before, Reranked(by.name, problem, failed=True)
             tokens = order.tokens
@@ -158,9 +158,11 @@ class Reranking:
             said = f"{by.name} put the first {by.most} passages in order; the others stand as they were found."
         return [*((name, scores[name]) for name in moved), *rest], Reranked(by.name, said, tokens=tokens)
 
-    def _tried(self, name: str, work: Callable[[], T]) -> tuple[T | None, str]:
+    def _tried(self, by: Reranker, work: Callable[[], T]) -> tuple[T | None, str]:
         """What the work returns; None where it fails or takes too long, and why, as a sentence."""
+        name = by.name
         try:
+            by.ready()
             return _within(self._seconds, work), ""
         except TimeoutError:
             return None, f"{name} was not done after {self._seconds:g} seconds; {STAND}."

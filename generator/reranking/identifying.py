@@ -44,6 +44,9 @@ class Identifying:
         self.name = f"{model.name} (identifying)"
         self._model = model
 
+    def ready(self) -> None:
+        _ = self._model.context  # for which one in this process is loaded
+
     def shown(self, photo: Image, titles: Sequence[str]) -> Shown:
         """Which of the titles, of which the first MOST are told, the photo shows. Raises Problem."""
         titles = list(dict.fromkeys(titles))[:MOST]

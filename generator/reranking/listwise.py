@@ -36,6 +36,9 @@ class Listwise:
         self.name = f"{model.name} (listwise)"
         self._model = model
 
+    def ready(self) -> None:
+        _ = self._model.context  # for which one in this process is loaded
+
     def order(self, question: str, photo: Image | None, passages: Sequence[Passage]) -> Order:
         places = list(range(len(passages)))
         tokens: list[int | None] = []

@@ -31,6 +31,9 @@ class Pointwise:
         self.name = f"{model.name} (pointwise)"
         self._model = model
 
+    def ready(self) -> None:
+        _ = self._model.context  # for which one in this process is loaded
+
     def order(self, question: str, photo: Image | None, passages: Sequence[Passage]) -> Order:
         chats = {place: helps_messages(question, photo, passage) for place, passage in enumerate(passages)}
         asked = {place: chat for place, chat in chats.items() if chat is not None}

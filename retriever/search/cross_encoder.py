@@ -69,6 +69,9 @@ class CrossEncoder:
         self.limit = _limit(model, tokenizer)
         self._model, self._tokenizer, self._run = model, tokenizer, run
 
+    def ready(self) -> None:
+        """It is loaded."""
+
     def order(self, question: str, photo: Image | None, passages: Sequence[Passage]) -> Order:
         """By the logits, whatever the photo shows. Stops between two batches."""
         there = [place for place, passage in enumerate(passages) if passage.text.strip()]

@@ -49,6 +49,9 @@ class Backwards:
         self.most, self.said, self.sees = most, said, sees
         self.asked: list = []
 
+    def ready(self) -> None:
+        """It is."""
+
     def order(self, question, photo, passages):
         self.asked.append((question, photo, [passage.title for passage in passages]))
         return Order(tuple(reversed(range(len(passages)))), self.said, 11)
@@ -165,6 +168,26 @@ def test_one_that_is_too_slow_is_stopped_and_the_retrievers_order_stands(build):
     assert titles(result) == titles(before)
     assert result.reranked.said == "backwards was not done after 0.2 seconds; the passages stand as they were found."
     wait_for(lambda: slow.stopped)
+
+
+def test_loading_a_model_does_not_count(build, monkeypatch):
+    reranker, loaded = Backwards(), []
+    monkeypatch.setattr(reranker, "ready", lambda: (time.sleep(0.4), loaded.append(True)), raising=False)
+    service = build(reranker)
+    service._reranking._seconds = 0.3
+    result = service.ask_once(None, GEMS)
+    assert loaded and result.reranked.said == "" and result.passages[0].was == 4
+
+
+def test_a_model_that_cannot_be_loaded_leaves_the_order(build, monkeypatch):
+    reranker = Backwards()
+
+    def fails() -> None:
+        raise Problem("It is damaged.")
+
+    monkeypatch.setattr(reranker, "ready", fails, raising=False)
+    result = build(reranker).ask_once(None, GEMS)
+    assert result.reranked.said == "It is damaged. The passages stand as they were found." and reranker.asked == []
 
 
 def test_who_goes_away_stops_it(build):

@@ -484,6 +484,9 @@ def test_the_order_of_a_reranker_is_that_of_the_passages_or_they_stand():
     class Backwards:
         name, most, sees = "backwards", 2, True
 
+        def ready(self):
+            """It is."""
+
         def order(self, question, photo, candidates):
             if question == "?":
                 raise Problem("It is not there.")
