@@ -17,7 +17,7 @@ from common.problems import Problem
 from common.text import shown
 from kb.records import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, Note, Source
 from kb.sources.lines import MOST_CHARACTERS, Line, check_file, read_lines
-from kb.sources.rows import document, file_kind, make_source, records
+from kb.sources.rows import document, file_kind, make_source, records, rows_source
 
 _MOST_LINES = 10_000  # of a row
 _READ_AGAIN = 64_000_000  # characters in all, after quotation marks that nothing closes
@@ -35,15 +35,18 @@ def source(
     title: str = "",
     licence: str = UNKNOWN_LICENCE,
     language: str = UNKNOWN_LANGUAGE,
+    fetch_images: bool = False,
 ) -> Source:
-    """The corpus in the file `path`; licence and language are of the documents that name none.
+    """The corpus in the file `path`; licence and language are of the documents that name none. fetch_images: pictures
+    on the web that rows name are fetched.
 
     Reading it raises Problem when it cannot be read or its header does not name the columns.
     """
 
-    def read(_cache_dir: Path):
+    def read(cache_dir: Path):
         rows = read_rows(path, ("text",))
-        return None, records(rows, lambda row: document(_valued(row), licence, language, path.parent))
+        found = records(rows, lambda row: document(_valued(row), licence, language, path.parent))
+        return rows_source(cache_dir, found, fetch_images)
 
     return make_source(corpus, title, licence, language, "", read)
 

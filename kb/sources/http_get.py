@@ -9,15 +9,17 @@ nothing of robots.txt, redirects or what comes back.
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from queue import Empty, SimpleQueue
 from threading import Event, Lock, Thread
-from time import monotonic
+from time import monotonic, time
 
 import httpcore
 import httpx
@@ -33,18 +35,20 @@ SILENT_SECONDS = 10.0  # without a byte, after which a server is given up
 
 @dataclass(frozen=True)
 class NoPage:
-    """Why there is no page, to follow its address in a sentence; `passing` when another day may bring it."""
+    """Why there is no page, to follow its address in a sentence; `passing` when another day may bring it; `wait`: how
+    many seconds the server asks to be left alone."""
 
     why: str
     passing: bool = False
+    wait: float = 0.0
 
 
 class Refused(Exception):
     """Nothing was got from an address; carries the NoPage."""
 
-    def __init__(self, why: str, passing: bool = False) -> None:
+    def __init__(self, why: str, passing: bool = False, wait: float = 0.0) -> None:
         super().__init__(why)
-        self.no_page = NoPage(why, passing)
+        self.no_page = NoPage(why, passing, wait)
 
 
 @dataclass(frozen=True)
@@ -151,6 +155,17 @@ def _unpacked(pieces: Iterable[bytes], coding: str, most: int) -> Iterator[bytes
             raise Refused(f"is larger than {most / 1e6:g} MB")
     if unpacker is not None and sent and not unpacker.eof:
         raise Refused("broke off or did not answer as a web server does", passing=True)
+
+
+def asked_to_wait(headers: dict[str, str]) -> float:
+    """The seconds that a Retry-After says, or until its date; 0 where there is none."""
+    said = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]{1,9}", said):
+        return float(said)
+    try:
+        return max(0.0, parsedate_to_datetime(said).timestamp() - time())
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return 0.0
 
 
 def _certificates() -> ssl.SSLContext:

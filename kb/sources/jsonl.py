@@ -12,7 +12,7 @@ from common.problems import Problem
 from common.text import shown
 from kb.records import UNKNOWN_LANGUAGE, UNKNOWN_LICENCE, Note, Source
 from kb.sources.lines import check_file, check_no_list, json_value, read_lines
-from kb.sources.rows import document, file_kind, make_source, records
+from kb.sources.rows import document, file_kind, make_source, records, rows_source
 
 _STRANGE_LINES = 1000  # after so many and no object among them, the file is something else
 
@@ -24,15 +24,18 @@ def source(
     title: str = "",
     licence: str = UNKNOWN_LICENCE,
     language: str = UNKNOWN_LANGUAGE,
+    fetch_images: bool = False,
 ) -> Source:
-    """The corpus in the file `path`; licence and language are of the documents that name none.
+    """The corpus in the file `path`; licence and language are of the documents that name none. fetch_images: pictures
+    on the web that rows name are fetched.
 
     Reading it raises Problem when it cannot be read, its first object has no text, or it is not JSON lines.
     """
 
-    def read(_cache_dir: Path):
+    def read(cache_dir: Path):
         check_file(path)
-        return None, records(objects_of(path, "text"), lambda row: document(row, licence, language, path.parent))
+        found = records(objects_of(path, "text"), lambda row: document(row, licence, language, path.parent))
+        return rows_source(cache_dir, found, fetch_images)
 
     return make_source(corpus, title, licence, language, "", read)
 

@@ -52,6 +52,11 @@ CORPUS = Field(
 )  # fmt: skip
 LICENCE = Field("licence", "Licence", "TEXT", "of documents that name none", example="unknown")
 LANGUAGE = Field("language", "Language", "CODE", "of documents that name none", example="en")
+FETCH_IMAGES = Field(
+    "fetch_images", "Fetch pictures", "",
+    "Pictures on the web that documents name are fetched, one a second from a host; else only their names are kept.",
+    value=FLAG,
+)  # fmt: skip
 COMMON = (CORPUS, LICENCE, LANGUAGE)  # asked for by many kinds, in this order
 NAMED = replace(CORPUS, required=True)
 

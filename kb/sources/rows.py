@@ -27,8 +27,9 @@ from kb.records import (
     clean_text,
 )
 from kb.sources.encodings import spoilt
-from kb.sources.kinds import LANGUAGE, LICENCE, NAMED, Field, SourceKind, Values, first_documents
+from kb.sources.kinds import FETCH_IMAGES, LANGUAGE, LICENCE, NAMED, Field, SourceKind, Values, first_documents
 from kb.sources.lines import MOST_CHARACTERS
+from kb.sources.picture_fetching import PictureFetcher, with_fetched
 from kb.sources.row_pictures import pictures_in, web_address
 
 _MOST = {"title": 1000, "licence": 64, "topic": 1000, "description": 10_000}  # characters
@@ -76,16 +77,25 @@ def file_kind(name: str, source: Callable[..., Source], endings: tuple[str, ...]
         "what", "File", "FILE", "Its path there. It has text, and perhaps id, title, url, language and licence.",
         value="path", required=True, where=True,
     )  # fmt: skip
+    make = made_by(source, FETCH_IMAGES.name)
     return SourceKind(
         name,
         "A JSONL or CSV file on that machine",
-        (what, NAMED, LICENCE, LANGUAGE),
-        made_by(source),
+        (what, FETCH_IMAGES, NAMED, LICENCE, LANGUAGE),
+        make,
         in_words="the file",
         cut=True,
-        preview=first_documents(made_by(source)),
+        preview=first_documents(make),
         endings=endings,
     )
+
+
+def rows_source(
+    cache_dir: Path, given: Iterator[Item], fetch_images: bool
+) -> tuple[None, Iterator[Item]]:
+    """What the source of a file of rows gives: its documents, whose number nobody knows, with the pictures on the web
+    that they name where these are to be fetched."""
+    return None, with_fetched(given, PictureFetcher(cache_dir)) if fetch_images else given
 
 
 def safe_key(name: str) -> str:

@@ -1,11 +1,11 @@
-"""Pages of the web, fetched politely and from public addresses only.
+"""Pages of the web, and other files of it, fetched politely and from public addresses only.
 
     with Fetcher() as fetcher:
         fetcher.fetch("https://example.org/fox")     # a Page, or a NoPage that says why
 
 Every request, for a page, a redirect or robots.txt, goes through kb/sources/http_get.py, which checks where it leads
-and bounds it. Robots.txt is obeyed, and a host is asked one thing at a time with a pause between. This module knows
-nothing of searches, of what a page says or of where it is kept.
+and bounds it. Robots.txt is obeyed, and a host is asked one thing at a time with a pause between, or with as long a one
+as it asks for. This module knows nothing of searches, of what a page says or of where it is kept.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from time import monotonic
 
 import httpx
 
-from kb.sources.http_get import NAME, Limit, NoPage, Refused, Reply, get
+from kb.sources.http_get import AGENT, MAX_BYTES, NAME, Limit, NoPage, Refused, Reply, asked_to_wait, get
 from kb.sources.public_addresses import Address, is_public
 from kb.sources.robots import Robots
 
@@ -28,6 +28,21 @@ MAX_URL = 2_000  # characters
 SECONDS = 20.0  # for a page with its redirects and robots.txt, without the waiting for its turn
 DELAY = 1.0  # seconds between two requests to a host
 LONGEST_DELAY = 30.0  # that a host's robots.txt can ask for
+LONGEST_WAIT = 60.0  # that it can ask for where it has too much to do
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is fetched. types: of what is taken, or what they begin with up to a slash; why: others are not; agent: who
+    asks, and what for."""
+
+    types: tuple[str, ...]
+    max_bytes: int
+    why: str
+    agent: str
+
+
+PAGES = Wanted(TYPES, MAX_BYTES, "is neither a web page nor plain text", AGENT)
 
 
 @dataclass(frozen=True)
@@ -57,10 +72,12 @@ class Fetcher:
         may_reach: Callable[[Address, int], bool] = is_public,
         delay: float = DELAY,
         seconds: float = SECONDS,
+        wanted: Wanted = PAGES,
     ) -> None:
         self._may_reach = may_reach
         self._delay = delay
         self._seconds = seconds
+        self._wanted = wanted
         self._hosts: dict[str, _Host] = {}
         self._guard = Lock()
         self._stopped = Event()
@@ -108,10 +125,37 @@ class Fetcher:
             if not robots.allows(url.raw_path.decode("ascii")):
                 raise Refused("may not be read by programs, says the site's robots.txt")
             self._pause(host, max(self._delay, min(robots.delay, LONGEST_DELAY)), limit)
+            wait = 0.0
             try:
-                return get(url, limit, self._may_reach, accept=", ".join(TYPES), check=_check_type)
+                return self._get(url, limit)
+            except Refused as refused:
+                wait = min(refused.no_page.wait, LONGEST_WAIT)
+                raise
             finally:
-                host.free_at = monotonic()
+                host.free_at = monotonic() + wait
+
+    def _get(self, url: httpx.URL, limit: Limit) -> Reply:
+        types = ", ".join(f"{each}*" if each.endswith("/") else each for each in self._wanted.types)
+        return get(
+            url,
+            limit,
+            self._may_reach,
+            accept=types,
+            headers={"User-Agent": self._wanted.agent},
+            max_bytes=self._wanted.max_bytes,
+            check=self._check_type,
+        )
+
+    def _check_type(self, status: int, headers: dict[str, str]) -> None:
+        """Raises Refused for an answer whose body is of no use, before it is read."""
+        if 300 <= status < 400 and "location" in headers:
+            return
+        if status != 200:
+            passing = status in (408, 425, 429) or status >= 500
+            raise Refused(f"cannot be had (status {status})", passing, asked_to_wait(headers) if passing else 0.0)
+        found = _content_type(headers)[0]
+        if not any(found == each or (each.endswith("/") and found.startswith(each)) for each in self._wanted.types):
+            raise Refused(self._wanted.why)
 
     def _pause(self, host: _Host, delay: float, limit: Limit) -> None:
         wait = host.free_at + delay - monotonic() if host.free_at else 0.0
@@ -148,16 +192,6 @@ def _checked(url: str, base: httpx.URL | None = None) -> httpx.URL:
         return parsed.copy_with(fragment=None)
     except (httpx.InvalidURL, TypeError, ValueError):
         raise Refused("is not an address that can be asked") from None
-
-
-def _check_type(status: int, headers: dict[str, str]) -> None:
-    """Raises Refused for an answer whose body is of no use, before it is read."""
-    if 300 <= status < 400 and "location" in headers:
-        return
-    if status != 200:
-        raise Refused(f"cannot be had (status {status})", passing=status in (408, 425, 429) or status >= 500)
-    if _content_type(headers)[0] not in TYPES:
-        raise Refused("is neither a web page nor plain text")
 
 
 def _content_type(headers: dict[str, str]) -> tuple[str, str]:
