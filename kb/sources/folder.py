@@ -292,12 +292,12 @@ KIND = SourceKind(
             "Its path there. Texts, Markdown, web pages, PDFs, Word, EPUB and pictures below it are read.",
             value="path", required=True, where=True,
         ),
+        NAMED, LICENCE, LANGUAGE,
         Field(
             "pages", "Pages of PDFs as pictures", "",
             "Each page of a PDF is a passage with its picture, for questions about tables, figures and scans.",
             value=FLAG,
         ),
-        NAMED, LICENCE, LANGUAGE,
     ),
     made_by(source, "pages"),
     in_words="the folder",

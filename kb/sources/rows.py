@@ -81,7 +81,7 @@ def file_kind(name: str, source: Callable[..., Source], endings: tuple[str, ...]
     return SourceKind(
         name,
         "A JSONL or CSV file on that machine",
-        (what, FETCH_IMAGES, NAMED, LICENCE, LANGUAGE),
+        (what, NAMED, LICENCE, LANGUAGE, FETCH_IMAGES),
         make,
         in_words="the file",
         cut=True,
