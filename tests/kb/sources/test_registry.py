@@ -135,7 +135,7 @@ def test_a_dump(run, tmp_path):
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["jsonl"], "Say what to read: python -m kb ingest jsonl FILE --corpus NAME."),
+        (["jsonl"], "Say what to read: python -m kb ingest jsonl FILE --corpus NAME [--fetch-images]."),
         (["jsonl", "x"], "Give the corpus a name"),
         (["jsonl", "nowhere.jsonl", "--corpus", "x"], "nowhere.jsonl"),
         (["folder", "nowhere", "--corpus", "x"], "nowhere does not exist"),
