@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from app.commands.arguments import place
 from common.problems import Problem
+from common.reranking import Reranker
 from retriever.encoders.base import Encoder
 from retriever.evaluation.m2kr.evaluate import SPLITS, check, measure_together, named_task
 from retriever.evaluation.m2kr.locating import locate
@@ -30,6 +31,7 @@ _STAGES = {  # stage -> what the bar says, its unit
     "checking": ("Checking", " passages"),
     "indexing": ("Indexing", " passages"),
     "searching": ("Searching", " questions"),
+    "reranking": ("Reranking", " questions"),
     "matching": ("Matching", " passages"),
 }
 
@@ -55,12 +57,14 @@ def run(
     loads: Sequence[Callable[[Fetched], Encoder]],
     data_dir: Path,
     cache_dir: Path,
+    load_reranker: Callable[[Fetched], Reranker | None] = lambda fetched: None,
 ) -> None:
     """Checks the data, loads the encoder, or several, one after the other, whose rankings are fused, evaluates, prints
     the table and writes it under data_dir/m2kr.
 
     profile: what to call it in the report. loads: each gives an encoder, given a progress that is told of bytes that
-    are fetched for it. Raises Problem and what evaluate() and loading raise."""
+    are fetched for it; load_reranker likewise, of what puts the rankings in order beside that. Raises Problem and what
+    evaluate() and loading raise."""
     task = named_task(args.dataset, args.split, args.data)
     with _Bars() as progress:
         data = locate(
@@ -70,8 +74,10 @@ def run(
         checked = check(args.dataset, args.split, data, args.images, progress)
         progress.close()
         fetched = partial(progress, "model")
+        reranker = load_reranker(fetched)
+        progress.close()
         report = measure_together(
-            [partial(load, fetched) for load in loads], checked, data_dir / "m2kr", args.exact, progress
+            [partial(load, fetched) for load in loads], checked, data_dir / "m2kr", args.exact, progress, reranker
         )
     try:
         paths = write_report(report, profile, data_dir / "m2kr")

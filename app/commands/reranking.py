@@ -13,6 +13,8 @@ from typing import Any
 from PIL.Image import Image
 
 from app.service.results import EvidenceFound
+from app.settings import IDENTIFY, LISTWISE, POINTWISE, Settings
+from common.jobs import Progress
 from common.passage import Evidence
 from common.problems import Problem
 from common.reranking import Reranker, total
@@ -85,6 +87,17 @@ class RanksBeside:
 def titles(passages: Sequence[Evidence]) -> list[str]:
     """Titles in the order found, each once: an article counts at its best passage."""
     return list(dict.fromkeys(passage.title for passage in passages))
+
+
+def reranker_of(settings: Settings, progress: Progress) -> Reranker | None:
+    """That of the settings, for passages without titles; None where there is none. Raises Problem."""
+    from app.service.answerers import chat_model
+    from app.service.reranking import reranker_for
+
+    if settings.rerank == IDENTIFY:
+        raise Problem("To identify what a photo shows needs passages with titles, which M2KR's do not have.")
+    model = chat_model(settings, progress) if settings.rerank in (POINTWISE, LISTWISE) else None
+    return reranker_for(settings.rerank, model, settings.cache_dir, progress)
 
 
 def put_in_order(

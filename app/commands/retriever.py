@@ -18,7 +18,7 @@ from PIL import Image
 from app.commands import judged, m2kr, mine, mini, project_eval, scale, train
 from app.commands.arguments import count, place
 from app.commands.printing import printable
-from app.commands.reranking import RanksBeside
+from app.commands.reranking import RanksBeside, reranker_of
 from app.commands.terminal import PHOTO_QUESTION, add_command, prepare, read_entries, refuse
 from app.service.ask import AnswerService, build_service
 from app.settings import NO_RERANKING, Settings, add_answer_options, add_common_options, settings_from
@@ -81,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluation = benchmarks.add_parser("m2kr", help=about, description=f"Run a task of {about}.")
     evaluation.set_defaults(run=_m2kr)
     add_common_options(evaluation)
+    add_answer_options(evaluation)
     m2kr.add_arguments(evaluation)
     project_eval.add_command(commands)
     _add_benches(add)
@@ -359,7 +360,8 @@ def _m2kr(args: argparse.Namespace, settings: Settings) -> None:
         return load_encoder(profile, settings.cache_dir, progress)
 
     loads = [partial(load, profile) for profile in profiles_in(settings.profile)]
-    m2kr.run(args, settings.profile, loads, settings.data_dir, settings.cache_dir)
+    reranker = partial(reranker_of, settings)
+    m2kr.run(args, settings.profile, loads, settings.data_dir, settings.cache_dir, reranker)
 
 
 def _bench(args: argparse.Namespace, settings: Settings) -> None:

@@ -69,7 +69,7 @@ def answerers_for(
     if settings.model is None:
         reranker = reranker_for(settings.rerank, None, settings.cache_dir, progress, run)
         return Answerers(EXTRACTIVE, ExtractiveAnswerer(embed, Limits(passage_score=least)), reranker=reranker)
-    model = _chat_model(settings, progress)
+    model = chat_model(settings, progress)
     return Answerers(
         model.name,
         InContextAnswerer(model, embed, least),
@@ -81,7 +81,8 @@ def answerers_for(
     )
 
 
-def _chat_model(settings: Settings, progress: Progress) -> ServedModel | LocalModel:
+def chat_model(settings: Settings, progress: Progress) -> ServedModel | LocalModel:
+    """The model that the settings name; checked, not loaded. Raises Problem."""
     if settings.served_url is not None:
         key = settings.served_key.get_secret_value() if settings.served_key else None
         # Strangers are not told what runs where within a network.

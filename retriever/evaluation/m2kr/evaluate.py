@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from common.problems import Problem
+from common.reranking import Reranker
 from common.text import shown
 from common.whole_files import write_whole
 from retriever.encoders.base import Encoder, Takes
@@ -36,6 +37,7 @@ from retriever.evaluation.m2kr.ranking import (
     rank_questions,
 )
 from retriever.evaluation.m2kr.report import Report
+from retriever.evaluation.m2kr.reranking import RerankedBy, rerank, summed, texts_of
 from retriever.evaluation.measures import recall
 from retriever.index import FORMAT_VERSION
 from retriever.search.fusion import fuse
@@ -144,12 +146,17 @@ def measure(encoder: Encoder, checked: Checked, work: Path, exact: bool, progres
 
 
 def measure_together(
-    loads: Iterable[Callable[[], Encoder]], checked: Checked, work: Path, exact: bool, progress: Progress
+    loads: Iterable[Callable[[], Encoder]],
+    checked: Checked,
+    work: Path,
+    exact: bool,
+    progress: Progress,
+    reranker: Reranker | None = None,
 ) -> Report:
     """As `measure`, of several encoders whose rankings are fused by their places, each loaded when the one before is
-    done. Raises Problem."""
+    done; and beside that of what a reranker makes of these. Raises Problem."""
     ranked = [_ranked_by(load(), checked, work, exact, progress) for load in loads]
-    return _report(checked, ranked, exact, progress)
+    return _report(checked, ranked, exact, progress, reranker)
 
 
 def _ranked_by(encoder: Encoder, checked: Checked, work: Path, exact: bool, progress: Progress) -> _Ranked:
@@ -175,20 +182,17 @@ def _working_in(folder: Path) -> Iterator[None]:
         ) from problem
 
 
-def _report(checked: Checked, ranked: Sequence[_Ranked], exact: bool, progress: Progress) -> Report:
+def _report(
+    checked: Checked, ranked: Sequence[_Ranked], exact: bool, progress: Progress, reranker: Reranker | None
+) -> Report:
     """Of one encoder's rankings, or of several's fused."""
     found, results = ranked[0].found, ranked[0].results
     if len(ranked) > 1:
         both = zip(*(each.found for each in ranked), strict=True)
         found = [np.array(fuse(rankings)[:DEPTH], np.int32) for rankings in both]
         results = _write_fused(checked, ranked, found)
-    positives = [
-        {checked.numbers[p] for p in question.positives if p in checked.numbers} for question in checked.questions
-    ]
-    pseudo = None
-    if checked.answered:
-        answers = [question.answers for question in checked.questions]
-        pseudo = recall(answer_ranks(found, answers, _texts(checked, progress)), DEPTHS)
+    reranked = None if reranker is None else _reranked_by(reranker, checked, found, results, progress)
+    figures = _figures(checked, found, progress)
     spent = Counter()
     for each in ranked:
         spent.update(each.seconds)
@@ -197,8 +201,8 @@ def _report(checked: Checked, ranked: Sequence[_Ranked], exact: bool, progress: 
         split=checked.split,
         fingerprint=" + ".join(each.fingerprint for each in ranked),
         rankings=str(results),
-        recall=recall(positive_ranks(found, positives), DEPTHS),
-        pseudo_recall=pseudo,
+        recall=figures[0],
+        pseudo_recall=figures[1],
         counts=_counts(checked, ranked),
         settings={
             "depth": DEPTH,
@@ -217,7 +221,36 @@ def _report(checked: Checked, ranked: Sequence[_Ranked], exact: bool, progress: 
         seconds={name: round(value, 3) for name, value in spent.items()},
         sha256={"passages": checked.passages_key, "questions": checked.questions_key},
         with_images=checked.files.ret,
+        reranked=reranked,
     )
+
+
+def _figures(
+    checked: Checked, found: Sequence[np.ndarray], progress: Progress
+) -> tuple[dict[int, float], dict[int, float] | None]:
+    """Recall and, where the questions have answers, Pseudo Recall."""
+    positives = [
+        {checked.numbers[p] for p in question.positives if p in checked.numbers} for question in checked.questions
+    ]
+    pseudo = None
+    if checked.answered:
+        answers = [question.answers for question in checked.questions]
+        pseudo = recall(answer_ranks(found, answers, _texts(checked, progress)), DEPTHS)
+    return recall(positive_ranks(found, positives), DEPTHS), pseudo
+
+
+def _reranked_by(
+    reranker: Reranker, checked: Checked, found: Sequence[np.ndarray], results: Path, progress: Progress
+) -> RerankedBy:
+    """Raises Problem."""
+    texts = texts_of(found, reranker.most, _texts(checked, progress))
+    place = results.with_name(f"{results.stem}-reranked-{_key(reranker.name)}.jsonl")
+    with _working_in(results.parent):
+        moved, said = rerank(
+            reranker, checked.questions, checked.photos, found, texts, place,
+            lambda done, of: progress("reranking", done, of),
+        )  # fmt: skip
+    return RerankedBy(reranker.name, reranker.most, *_figures(checked, moved, progress), *summed(said))
 
 
 def _write_fused(checked: Checked, ranked: Sequence[_Ranked], found: Sequence[np.ndarray]) -> Path:

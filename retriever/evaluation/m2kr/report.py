@@ -17,6 +17,7 @@ from pathlib import Path
 
 from common.whole_files import write_whole
 from retriever.evaluation.m2kr.published import MODELS, PUBLISHED_SPLIT, RET_MODELS, task_called
+from retriever.evaluation.m2kr.reranking import RerankedBy
 
 _PACKAGES = ("torch", "transformers", "numpy", "faiss-cpu", "pyarrow", "pillow")
 
@@ -28,7 +29,7 @@ class Report:
 
     rankings: the file with what was found for each question. counts, settings: of the whole evaluation. done_now,
     seconds: of this run, which may have gone on from an earlier one. sha256: what identifies the data. with_images:
-    whether it is of ReT-M2KR, whose passages have images."""
+    whether it is of ReT-M2KR, whose passages have images. reranked: what a reranker made of it; None without one."""
 
     dataset: str
     split: str
@@ -42,6 +43,7 @@ class Report:
     sha256: dict[str, str]
     rankings: str
     with_images: bool = False
+    reranked: RerankedBy | None = None
 
     @property
     def benchmark(self) -> str:
@@ -49,8 +51,15 @@ class Report:
 
     def measures(self) -> dict[str, float]:
         """All figures in percent, by their published names; those that were reported come first."""
-        figures = {f"Recall@{k}": 100 * share for k, share in self.recall.items()}
-        figures |= {f"Pseudo Recall@{k}": 100 * share for k, share in (self.pseudo_recall or {}).items()}
+        return self._named(self.recall, self.pseudo_recall)
+
+    def reranked_measures(self) -> dict[str, float]:
+        """The same of what the reranker made of it; nothing without one."""
+        return self._named(self.reranked.recall, self.reranked.pseudo_recall) if self.reranked else {}
+
+    def _named(self, recall: dict[int, float], pseudo_recall: dict[int, float] | None) -> dict[str, float]:
+        figures = {f"Recall@{k}": 100 * share for k, share in recall.items()}
+        figures |= {f"Pseudo Recall@{k}": 100 * share for k, share in (pseudo_recall or {}).items()}
         reported = _published(self)[0].figures
         return {name: figures[name] for name in [*reported, *(name for name in figures if name not in reported)]}
 
@@ -77,6 +86,9 @@ def as_markdown(report: Report, profile: str) -> str:
     measures = report.measures()
     rows = _head(measures)
     rows.append([_plain(profile), *(f"{value:.1f}" for value in measures.values())])
+    if report.reranked:
+        again = report.reranked_measures().values()
+        rows.append([f"{_plain(profile)}, reranked", *(f"{value:.1f}" for value in again)])
     if report.split == PUBLISHED_SPLIT:
         rows += own.rows(measures)
     counts, settings = report.counts, report.settings
@@ -92,6 +104,11 @@ def as_markdown(report: Report, profile: str) -> str:
     ]
     if settings["rankings fused"] > 1:
         notes.append("Rankings of the profiles were fused by their places (reciprocal ranks).")
+    if by := report.reranked:
+        tokens = "" if by.tokens is None else f" and {by.tokens:,} tokens"
+        cost = f"{by.seconds:.3f} seconds{tokens} a question"
+        stood = f"; of {by.stood:,} questions not all of these were put in order" if by.stood else ""
+        notes.append(f"Reranked: the first {by.most} passages by {_plain(by.by)}, {cost}{stood}.")
     if report.with_images:
         notes.append(f"{counts['passages with an image']:,} passages have an image.")
         if not settings["pictures of passages"]:
@@ -166,7 +183,8 @@ def write_report(report: Report, profile: str, folder: Path) -> tuple[Path, Path
     """Writes both forms into a folder, each whole or not at all; returns their paths. Raises OSError.
 
     The name is the same for the same encoder, data and way of searching, and another for any other."""
-    what = json.dumps([report.fingerprint, report.sha256, report.settings], sort_keys=True)
+    by = [report.reranked.by] if report.reranked else []
+    what = json.dumps([report.fingerprint, report.sha256, report.settings, *by], sort_keys=True)
     key = hashlib.sha256(what.encode()).hexdigest()[:8]
     slug = re.sub(r"[^A-Za-z0-9._]+", "-", profile).strip("-.")[-40:]
     stem = f"{report.dataset}-{report.split}-{slug}-{key}{'-exact' if report.settings['exact'] else ''}"
