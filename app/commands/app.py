@@ -22,7 +22,7 @@ from app import evaluation
 from app.commands import people, pooling
 from app.commands.arguments import place
 from app.commands.printing import printable
-from app.commands.terminal import prepare, refuse
+from app.commands.terminal import check_photos, prepare, refuse
 from app.service.ask import AnswerService, build_service
 from app.service.opening import check_beginning
 from app.service.questions import checked_question
@@ -66,7 +66,9 @@ def _parser() -> argparse.ArgumentParser:
         help="answer one question about a photo",
         description="Answer one question about a photo. The first time, the corpus is fetched and indexed.",
     )
-    ask.add_argument("photo", metavar="PHOTO", help="the photo's file")
+    ask.add_argument(
+        "photo", metavar="PHOTO", nargs="?", help="the photo's file; left out for a profile that reads only questions"
+    )
     ask.add_argument("question", metavar="QUESTION", help="the question, in quotation marks")
     ask.add_argument("--corpus", metavar="NAME", help="the collection (default: wikipedia-vital)")
     ask.add_argument("--text", help="what is written in the photo, instead of what is read in it")
@@ -100,8 +102,10 @@ def _parser() -> argparse.ArgumentParser:
 def _ask(args: argparse.Namespace) -> int:
     settings = settings_from(args)
     # Before the minutes that a first index takes.
-    question = checked_question(args.question, has_photo=True)
-    load_image(args.photo)
+    question = checked_question(args.question, has_photo=args.photo is not None)
+    if args.photo is not None:
+        check_photos(settings)
+        load_image(args.photo)
     with _prepared(settings) as service:
         result = _answered(service, args.photo, question, args.text)
     print(json.dumps(result.as_dict(), indent=2) if args.json else readable(result), flush=True)
@@ -123,6 +127,8 @@ def _eval(args: argparse.Namespace) -> int:
     settings = settings_from(args)
     sets = [evaluation.read_set(path) for path in args.sets]
     photos = [photo_paths(asked, args.images) for asked in sets]
+    if any(photo is not None for of in photos for photo in of):
+        check_photos(settings)
     every, reports = [], []
     with _prepared(settings) as service:
         for path, asked, of in zip(args.sets, sets, photos, strict=True):
@@ -143,7 +149,7 @@ def _eval(args: argparse.Namespace) -> int:
     return 0
 
 
-def _answered(service: AnswerService, photo: str, question: str, text: str | None) -> Result:
+def _answered(service: AnswerService, photo: str | None, question: str, text: str | None) -> Result:
     """The result. What it waits for meanwhile, such as a model that is loaded, is said on standard error."""
     told = ""
     with closing(cancellable(service.ask(photo, question, text=text), PAUSE)) as steps:

@@ -19,7 +19,7 @@ from app.commands import judged, m2kr, mine, mini, project_eval, scale, train
 from app.commands.arguments import count, place
 from app.commands.printing import printable
 from app.commands.reranking import RanksBeside, reranker_of
-from app.commands.terminal import PHOTO_QUESTION, add_command, prepare, read_entries, refuse
+from app.commands.terminal import PHOTO_QUESTION, add_command, check_photos, prepare, read_entries, refuse
 from app.service.ask import AnswerService, build_service
 from app.settings import NO_RERANKING, Settings, add_answer_options, add_common_options, settings_from
 from benchmarks import index as index_bench
@@ -190,10 +190,17 @@ def _index(args: argparse.Namespace, settings: Settings) -> None:
     service.close()
 
 
+def _photo(args: argparse.Namespace, settings: Settings) -> Image.Image | None:
+    if not args.image:
+        return None
+    check_photos(settings)
+    return load_image(args.image)
+
+
 def _search(args: argparse.Namespace, settings: Settings) -> None:
     if not args.image and not args.question.strip():
         raise Problem("Give a photo with --image, a question with --question, or both.")
-    photo = load_image(args.image) if args.image else None
+    photo = _photo(args, settings)
     service = _ready(settings)
     try:
         passages = service.find(photo, args.question or PHOTO_QUESTION, args.k).passages
@@ -216,7 +223,7 @@ def _explain(args: argparse.Namespace, settings: Settings) -> None:
     output = args.output or (None if args.json else Path("explanation.png"))
     if output:
         check_writable(output)
-    photo = load_image(args.image) if args.image else None
+    photo = _photo(args, settings)
     service = build_service(settings)
     try:
         found = service.catalogue.passages([args.passage])
@@ -239,6 +246,7 @@ def _explain(args: argparse.Namespace, settings: Settings) -> None:
 
 
 def _eval_photos(args: argparse.Namespace, settings: Settings) -> None:
+    check_photos(settings)
     entries = read_entries(args.labels, ("file", "title"))
     groups = [args.apart if e["title"] == args.apart else str(e.get("group", "")) for e in entries]
     asked = [(e["title"], args.labels.parent / e["file"], PHOTO_QUESTION) for e in entries]
@@ -259,6 +267,7 @@ def _photographs(files: Sequence[Path]) -> list[Photograph]:
 
 
 def _eval_pictures(args: argparse.Namespace, settings: Settings) -> None:
+    check_photos(settings)
     beside, asked = shared_out(_photographs(args.labels), args.each, args.asked)
     service = _ready(settings)
     try:
@@ -278,6 +287,7 @@ def _eval_pictures(args: argparse.Namespace, settings: Settings) -> None:
 
 
 def _eval_read(args: argparse.Namespace, settings: Settings) -> None:
+    check_photos(settings)
     if not available():  # told at once
         raise Problem(MISSING)
     service = _ready(settings)
@@ -288,6 +298,7 @@ def _eval_read(args: argparse.Namespace, settings: Settings) -> None:
 
 
 def _fit_recognition(args: argparse.Namespace, settings: Settings) -> None:
+    check_photos(settings)
     entries = read_entries(args.labels, ("file", "title"))
     service = _ready(settings.model_copy(update={"rerank": NO_RERANKING}))  # which would say by itself what is shown
     try:

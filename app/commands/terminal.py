@@ -20,6 +20,7 @@ from app.service.job_states import IndexState
 from app.service.results import IndexStatus
 from app.settings import Settings, add_common_options
 from common.problems import Problem, unreadable
+from retriever.encoders.registry import takes_photos
 
 PHOTO_QUESTION = "What is this?"  # what is asked of a photo where nothing else is
 
@@ -79,6 +80,15 @@ class _Progress:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def check_photos(settings: Settings) -> None:
+    """Problem if the profile is known to read only questions, before anything is fetched or indexed."""
+    if not takes_photos(settings.profile):
+        raise Problem(
+            f"The profile {settings.profile} reads only the question, and this is done with photos; leave them out or "
+            "choose another profile, such as mini."
+        )
 
 
 def refuse(sentence: str) -> int:

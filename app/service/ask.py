@@ -25,7 +25,7 @@ from app.service.photo_reading import PhotoReading
 from app.service.photo_subject import find_subject
 from app.service.picture_matches import PictureMatches
 from app.service.question_subject import asks_of_another, taken_over
-from app.service.questions import checked_count, checked_question, fingerprint_of, opened
+from app.service.questions import check_taken, checked_count, checked_question, fingerprint_of, opened
 from app.service.region import checked_region, cut_out, in_whole
 from app.service.reranking import Asked, Found, Reranking
 from app.service.results import WHOLE, EvidenceFound, IndexStatus, PhotoInput, Result, Step, Subject
@@ -42,7 +42,7 @@ from generator.answers import Turn
 from kb.catalogue import Catalogue
 from kb.pictures import Pictures
 from kb.records import CorpusInfo
-from retriever.encoders.base import Encoder, Query, QueryVectors
+from retriever.encoders.base import Encoder, Query, QueryVectors, Takes
 from retriever.encoders.registry import load_encoder
 from retriever.encoders.sentences import load_sentence_encoder
 from retriever.index import Index
@@ -109,6 +109,10 @@ class AnswerService:
     def loading(self) -> str:
         """What a question that is being answered waits for: a sentence on a model that is being loaded, else ""."""
         return "" if self._answerers is None else self._answerers.loading()
+
+    def takes(self) -> Takes | None:
+        """What the encoder reads; None until it is loaded."""
+        return None if self._encoder is None else self._encoder.takes
 
     def ask(
         self,
@@ -178,6 +182,7 @@ class AnswerService:
         encoder = self.encoder()
         with encoder.asking():
             photo = None if image is None else opened(image)
+            check_taken(encoder.takes, photo)
             with self.indexes.searching(names):
                 states = _states(indexes)
             pictures = photo is not None and self._pictures.possible(encoder, names, states)
@@ -244,6 +249,7 @@ class AnswerService:
         clock.lap("load")
         indexes = self.indexes.searchable(names)
         encoder = self.encoder()
+        check_taken(encoder.takes, whole)
         answerers = self._answerers
         answerer = answerers.each if each else answerers.together
         if answerer is None or (own and answerers.own is None):

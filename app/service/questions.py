@@ -15,7 +15,10 @@ from app.settings import MAX_PASSAGES, MAX_QUESTION, MAX_SAID, PHOTOS_KEPT
 from common.images import as_photo, load_image
 from common.problems import BadRequest
 from common.recently_used import RecentlyUsed
+from retriever.encoders.base import Takes
 from retriever.reading.photo_text import PhotoText, corrected
+
+QUESTIONS_ALONE = "This retriever reads only the question; ask without a photo."
 
 _decoded: RecentlyUsed[Image.Image] = RecentlyUsed(PHOTOS_KEPT)
 
@@ -33,6 +36,12 @@ def checked_question(question: str, has_photo: bool) -> str:
             f"The question is {len(question):,} characters long and may have {MAX_QUESTION:,}; shorten it."
         )
     return question
+
+
+def check_taken(takes: Takes, photo: Image.Image | None) -> None:
+    """Problem if there is a photo and the retriever takes none."""
+    if photo is not None and not takes.photos:
+        raise BadRequest(QUESTIONS_ALONE)
 
 
 def checked_text(text: str) -> PhotoText:

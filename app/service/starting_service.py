@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from app.service.ingestions import Ingestions
     from app.service.results import PhotoInput, Step
     from kb.records import CorpusInfo
+    from retriever.encoders.base import Takes
 
 
 STARTING = IndexStatus(IndexState.STARTING, 0, 0, "Starting; questions are answered in a moment.")
@@ -61,6 +62,9 @@ class StartingService:
 
     def loading(self) -> str:
         return self._service.loading() if self._loaded.is_set() else ""
+
+    def takes(self) -> Takes | None:
+        return self._service.takes() if self._loaded.is_set() else None
 
     def ingestions(self) -> Ingestions | None:
         """What manages the corpora; None before `load` is through."""

@@ -73,7 +73,7 @@ def build_page(
     def log(shown: ShownAnswer) -> None:
         desk = annotating()
         if settings.question_log and desk is not None:
-            desk.log(Path(shown.photo), shown.result)
+            desk.log(None if shown.photo is None else Path(shown.photo), shown.result)
 
     asker = Asker(service, listeners, log)
     examples = [example for example in EXAMPLES if example[1].is_file()]

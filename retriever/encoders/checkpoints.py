@@ -51,11 +51,12 @@ class Kind:
     """What checkpoints whose configurations are of one model type have in common.
 
     loader: as of a Profile. layout: their files on the Hub. vocabulary: of a checkpoint in a folder, the file of the
-    pieces that it makes of passages; it may be fetched."""
+    pieces that it makes of passages; it may be fetched. photos: whether their questions may have one."""
 
     loader: str
     layout: Layout
     vocabulary: Callable[[Path, Path, Progress], Path]
+    photos: bool = True
 
 
 def tower_file(folder: Path, part: str, name: str, cache_dir: Path, progress: Progress) -> Path:
@@ -94,6 +95,7 @@ COLBERT = Kind(
     "retriever.encoders.colbert.loading",
     COLBERT_FILES,
     lambda folder, cache_dir, progress: _first(folder, "tokenizer.json", "vocab.txt"),
+    photos=False,
 )
 _ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 

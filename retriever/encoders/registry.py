@@ -103,6 +103,21 @@ def profile_of(name: str) -> Profile:
     return Profile(name, "a checkpoint", None, "", name, checkpoints.__name__)
 
 
+def takes_photos(name: str) -> bool:
+    """Whether a question to the encoder of a profile, or to one of two, may have a photo: told before it is loaded, and
+    without fetching anything, so that of a checkpoint on the Hub it is taken to be so. Raises Problem for what is no
+    profile."""
+    return any(_photos(profile_of(each)) for each in profiles_in(name))
+
+
+def _photos(profile: Profile) -> bool:
+    kinds = {kind.loader: kind.photos for kind in (*checkpoints.KINDS.values(), checkpoints.COLBERT)}
+    folder = Path(profile.source).expanduser()
+    if profile.loader == checkpoints.__name__ and folder.is_dir():
+        return checkpoints.kind_of(profile.source, folder, lambda done, total: None).photos
+    return kinds.get(profile.loader, True)
+
+
 def load_encoder(name: str, cache_dir: Path, progress: Progress = lambda done, total: None) -> Encoder:
     """The encoder of a profile; what it needs beside the repository is fetched into `cache_dir` once.
 

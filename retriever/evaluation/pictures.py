@@ -66,8 +66,9 @@ def measure_pictures(
     where the very picture is wanted. Of an encoder whose vectors are of text and picture together, passages are encoded
     without their pictures and without their texts as well. Raises Problem for an encoder that takes no pictures, or a
     broken photograph."""
-    if not encoder.takes.pictures:
-        raise Problem("This model takes no pictures of passages; choose another profile, such as mini.")
+    if not encoder.takes.pictures or not encoder.takes.photos:
+        lacking = "pictures of passages" if encoder.takes.photos else "photos"
+        raise Problem(f"This model takes no {lacking}; choose another profile, such as mini.")
     vectors = []
     for one in beside:
         passage = passages.get(one.title) or Passage(one.title, one.title, one.title)

@@ -131,6 +131,9 @@ class Birds:
     def loading(self) -> str:
         return self.sentence
 
+    def takes(self) -> None:
+        """What its encoder takes is not known yet."""
+
     def corpora(self) -> list:
         return [SimpleNamespace(name="birds", title="Birds", passages=2)]
 

@@ -46,11 +46,12 @@ def empty_answer() -> str:
     return (
         '<section class="cs-panel cs-empty" aria-label="Answer">'
         "<h2>Your answer will appear here</h2>"
-        "<ol><li><b>Give a photo</b> of an animal, a building, a plant, a thing.</li>"
-        "<li><b>Ask about it.</b> The photo and the words are searched together.</li>"
-        "<li><b>Check the answer.</b> Every number in it leads to the passage it came from, "
-        "and the photo shows which parts of it led there.</li></ol>"
-        '<p class="cs-hint">New here? Pick one of the examples.</p></section>'
+        '<ol><li class="cs-of-photo"><b>Give a photo</b> of an animal, a building, a plant, a thing.</li>'
+        '<li><b>Ask<span class="cs-of-photo"> about it</span>.</b> '
+        '<span class="cs-of-photo">The photo and the words are searched together.</span></li>'
+        "<li><b>Check the answer.</b> Every number in it leads to the passage it came from"
+        '<span class="cs-of-photo">, and the photo shows which parts of it led there</span>.</li></ol>'
+        '<p class="cs-hint cs-of-photo">New here? Pick one of the examples.</p></section>'
     )
 
 
@@ -107,7 +108,7 @@ def final_answer(result: Result, key: str = "") -> str:
         elif result.answer.named:  # no photo makes its passage say more
             todo = f"{nearest}Ask in other words, or for something that they do say."
         else:
-            todo = f"{nearest}Try a closer photo, or name the thing in the question."
+            todo = f"{nearest}{'Try a closer photo, or name' if result.photo else 'Name'} the thing in the question."
         advice = f'<p class="cs-note">{todo}</p>'
     searched = ""
     if result.searched and result.searched != result.question:

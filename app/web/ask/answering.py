@@ -14,6 +14,7 @@ from typing import Any
 
 import gradio as gr
 
+from app.service.questions import QUESTIONS_ALONE
 from app.service.results import WHOLE, EvidenceFound, PartialOwn, PartialText, PictureMatch, Result, Step
 from app.settings import MAX_TURNS
 from app.web import notices
@@ -53,9 +54,9 @@ class PageQuestion:
     session: str = ""
     text: str | None = ""
 
-    def lacking(self) -> str:
-        """What is missing for it to be asked, as a sentence; "" for nothing."""
-        return lacking(self.photo, self.question)
+    def lacking(self, photos: bool = True) -> str:
+        """What is missing for it to be asked, as a sentence; "" for nothing. photos: whether it comes with a photo."""
+        return lacking(self.photo, self.question, photos)
 
     def part(self) -> tuple[float, ...] | None:
         """What the page's script wrote of the region; None for all of the photo. The service refuses nonsense."""
@@ -73,7 +74,10 @@ class PageQuestion:
         return (self.photo, self.question, self.corpora or None, int(self.passages)), how
 
 
-def lacking(photo: str | None, question: str | None) -> str:
+def lacking(photo: str | None, question: str | None, photos: bool = True) -> str:
+    if not photos:
+        nothing = "" if (question or "").strip() else "Type a question first."
+        return QUESTIONS_ALONE if photo else nothing
     if not photo:
         return "Add a photo first: upload, paste or take one, or pick an example."
     if not Path(photo).is_file():
@@ -114,7 +118,7 @@ class AnswerShown:
     loading: str = ""
 
     def begun(self) -> tuple[Any, ...]:
-        working = answer_html.working("Looking at the photo and searching…")
+        working = answer_html.working("Looking at the photo and searching…" if self.asked.photo else "Searching…")
         return told(answer=working, evidence="", earlier=answer_html.earlier(self.asked.turns))
 
     def waits(self, loading: str) -> tuple[Any, ...]:

@@ -26,6 +26,7 @@ from app.web import notices
 from app.web.api import corpora_from, turns_from
 from app.web.ask import answer_html
 from app.web.ask.answering import PLACES, AnswerShown, PageQuestion, ShownAnswer, lacking, left_as, told
+from app.web.ask.layout import known_photos
 from app.web.components import Ticked
 from app.web.conversations import Conversations, Kept
 from app.web.error_sentences import sentence_for
@@ -70,6 +71,11 @@ class Asker:
         self.answers: RecentlyUsed[ShownAnswer] = RecentlyUsed(SESSIONS)  # that can be sent to annotation
         self._unheard = 0  # questions of programs that do not listen yet
 
+    def _photos(self) -> bool:
+        """Whether questions come with a photo: as the encoder says or, until it is there, what is known of it."""
+        takes = self.service.takes()
+        return known_photos(self.service.settings) if takes is None else takes.photos
+
     def end(self, number: float | None, page: gr.Request) -> None:
         """The page wants no answers any more to its questions up to this number."""
         self._ended.end(page.session_hash, number or 0)
@@ -78,7 +84,7 @@ class Asker:
         self, photo: str | None, question: str | None, number: float | None, page: gr.Request
     ) -> tuple[Any, str]:
         """What is told before a question has its turn, which ends those before it. Returns (answer, problem)."""
-        if problem := lacking(photo, question):
+        if problem := lacking(photo, question, self._photos()):
             return gr.skip(), notices.anew(notices.error(problem), number)
         self._ended.end(page.session_hash, (number or 0) - 1)
         return notices.anew(answer_html.working("Waiting for its turn…"), number), ""
@@ -105,7 +111,7 @@ class Asker:
         asked = PageQuestion(
             photo, question, corpora, passages, region, each, own, turns, number, conversation, page.session_hash, text
         )
-        if asked.lacking():  # `wait` has said so
+        if asked.lacking(self._photos()):  # `wait` has said so
             yield *told(), gr.skip()
             return
         try:
@@ -151,7 +157,7 @@ class Asker:
         self._ended.end(asked.session, number - 1)
         if self._ended.has(asked.session, number):
             return
-        if problem := asked.lacking():
+        if problem := asked.lacking(self._photos()):
             yield told(problem=notices.anew(notices.error(problem), number))
             return
         shown = AnswerShown(asked, before or Kept())
@@ -210,7 +216,7 @@ class Asker:
         page: gr.Request = None,  # which Gradio always gives
     ) -> dict[str, Any]:
         """The `/ask` endpoint: `Result.as_dict()`. Raises gr.Error with a sentence. Ends when who asked has gone."""
-        if problem := lacking(image, question):
+        if problem := lacking(image, question, self._photos()):
             raise refusal(problem)
         listener = self._listeners.of(page.session_hash, LocalContext.event_id.get(None) or "")
         try:

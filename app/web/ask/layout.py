@@ -14,12 +14,14 @@ from app.web.ask.answering import EACH
 from app.web.components import Ticked, html
 from app.web.request_files import Photo
 from common.images import load_image
-from retriever.encoders.registry import PROFILES
+from common.problems import Problem
+from retriever.encoders.registry import PROFILES, takes_photos
 from retriever.reading.photo_text import MOST_CHARACTERS
 
 MOST_PASSAGES = 20  # the slider's end; the API takes as many as the service does
 TOGETHER = "From all passages together"
 THUMBNAIL = 88  # pixels of an example's picture, shown half as large for screens that have more of them
+ALONE = '<p class="cs-hint">This retriever reads only the question.</p>'
 SELECT = '<button type="button" class="cs-select" aria-pressed="false">Select a part</button>'
 
 Example = tuple[str, Path, str]  # name, photo, question
@@ -61,12 +63,13 @@ def lay_out(settings: Settings, examples: Sequence[Example]) -> Controls:
     """Puts them, in their tab, into the page that is being built."""
     with gr.Tab("Ask") as tab:
         status = html(elem_id="cs-status")
-    with tab, gr.Row(elem_id="cs-main"):
+    photos = known_photos(settings)
+    with tab, gr.Row(elem_id="cs-main", elem_classes=[] if photos else ["cs-no-photos"]):
         with gr.Column(elem_id="cs-left"):
-            typed = _typed()
+            typed = _typed(photos)
             if settings.question_log:
                 html(LOGGED, elem_id="cs-logged")
-            tries = _tries(settings, examples)
+            tries = _tries(settings, examples if photos else [])
             where = _where(settings)
         with gr.Column(elem_id="cs-right"):
             earlier = html(elem_id="cs-earlier")
@@ -85,8 +88,17 @@ def lay_out(settings: Settings, examples: Sequence[Example]) -> Controls:
     )
 
 
-def _typed() -> dict[str, gr.components.Component]:
-    """The photo, the question and what is pressed, by the names of Controls; what is computed first is above."""
+def known_photos(settings: Settings) -> bool:
+    """Whether questions may have a photo, as far as is known before the encoder is there."""
+    try:
+        return takes_photos(settings.profile)
+    except Problem:  # which loading it will tell
+        return True
+
+
+def _typed(photos: bool) -> dict[str, gr.components.Component]:
+    """The photo, the question and what is pressed, by the names of Controls; what is computed first is above. photos:
+    whether a question may have one."""
     photo = Photo(
         type="filepath",
         sources=["upload", "clipboard", "webcam"],
@@ -96,9 +108,10 @@ def _typed() -> dict[str, gr.components.Component]:
         alt_text="Your photo",
         placeholder="Drop a photo here\nor click to choose one",
         elem_id="cs-photo",
+        visible=photos,
     )
     figure = html(elem_id="cs-figure")
-    html(SELECT, elem_id="cs-part")
+    html(SELECT if photos else ALONE, elem_id="cs-part" if photos else "cs-alone")
     text = gr.Textbox(
         label="Read from the photo",
         info="If this is wrong, correct it and ask again; emptied, it is read anew.",
@@ -118,7 +131,7 @@ def _typed() -> dict[str, gr.components.Component]:
         "conversation": gr.Textbox("", visible="hidden"),
         "question": gr.Textbox(
             label="Question",
-            placeholder="What would you like to know about it?",
+            placeholder="What would you like to know about it?" if photos else "What would you like to know?",
             lines=1,
             max_lines=4,
             elem_id="cs-question",
@@ -134,7 +147,7 @@ LOGGED = '<p class="cs-hint">What is asked here is kept, with its photo, and may
 
 
 def _tries(settings: Settings, examples: Sequence[Example]) -> list[Try]:
-    with gr.Column(elem_id="cs-examples"):
+    with gr.Column(elem_id="cs-examples", visible=bool(examples)):
         html('<h2 class="cs-small">Try one</h2>')
         tries = [(_try_button(name, file, text), file, text) for name, file, text in examples]
         profile = PROFILES.get(settings.profile)

@@ -210,6 +210,7 @@ def _report(
             "candidates": None if exact else CANDIDATES,
             "questions encoded at a time": QUERIES,
             "stored vectors": f"{NBITS} bits",
+            "photos": all(each.takes.photos for each in ranked),
             "instructions": all(each.takes.instructions for each in ranked),
             "pictures of passages": all(each.takes.pictures for each in ranked),
             "rankings fused": len(ranked),

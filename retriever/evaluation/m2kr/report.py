@@ -121,6 +121,8 @@ def as_markdown(report: Report, profile: str) -> str:
         notes.append(f"M2KR's own test split has {task.questions:,} questions.")
     elif counts["questions"] != task.questions:
         notes.append(f"Not comparable: the published figures are of {task.questions:,} questions.")
+    if not settings["photos"]:
+        notes.append("The encoder takes no photos; those of the questions were left out.")
     if not settings["instructions"]:
         notes.append("The encoder takes no instructions; those of the data set were left out.")
     for name, so in (

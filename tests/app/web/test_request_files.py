@@ -36,6 +36,7 @@ from app.web.request_files import (
 )
 from common.images import load_image
 from common.problems import BadRequest
+from retriever.encoders.base import Takes
 from tests.support.ports import free_port
 
 MARK = {"_type": "gradio.FileData"}
@@ -57,6 +58,9 @@ class Reader:
 
     def loading(self) -> str:
         return ""
+
+    def takes(self) -> Takes:
+        return Takes()
 
     def ask(self, image: object, *rest: object, **how: object) -> Iterator:
         self.read.append(load_image(image).size)

@@ -19,9 +19,10 @@ from common.problems import Problem
 from retriever.encoders import checkpoints, devices
 from retriever.encoders.base import Encoder, Query, Takes
 from retriever.encoders.devices import device_for, memory_need
-from retriever.encoders.registry import PROFILES, load_encoder, profiles_in
+from retriever.encoders.registry import PROFILES, load_encoder, profiles_in, takes_photos
 from tests.fakes.small_encoder import SmallEncoder, plain
 from tests.support.checkpoints import write_checkpoint
+from tests.support.colbert_checkpoints import write_stanford_checkpoint
 
 PHOTO = Image.effect_noise((120, 60), 90).convert("RGB")
 
@@ -72,6 +73,15 @@ def test_every_profile_is_a_row_with_all_that_there_is_to_say(mini):
     for name, profile in PROFILES.items():
         assert profile.name == name and profile.about and profile.parameters and profile.licence
         assert callable(import_module(profile.loader).load)
+
+
+def test_whether_questions_may_have_a_photo_is_known_before_anything_is_loaded(checkpoint, tmp_path):
+    assert [name for name in PROFILES if not takes_photos(name)] == ["colbert", "gte-moderncolbert"]
+    assert takes_photos("colbert+mini") and not takes_photos("colbert+gte-moderncolbert")
+    assert takes_photos(str(checkpoint)) and takes_photos("someone/unknown")
+    assert not takes_photos(str(write_stanford_checkpoint(tmp_path / "colbert")))
+    with pytest.raises(Problem, match="no profile 'maxi'"):
+        takes_photos("maxi")
 
 
 # --- What a checkpoint's encoder gives

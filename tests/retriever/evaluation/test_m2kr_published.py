@@ -54,7 +54,7 @@ def report(dataset: str, split: str = "test") -> Report:
         ),
         0,
     )  # fmt: skip
-    settings = {"exact": True, "instructions": True, "rankings fused": 1}
+    settings = {"exact": True, "photos": True, "instructions": True, "rankings fused": 1}
     shares = dict.fromkeys((1, 5, 10), 0.5)
     pseudo = shares if find_task(dataset).has_answers else None
     return Report(dataset, split, "ret-1-x", shares, pseudo, counts, settings, {}, {}, {}, "rankings.jsonl")
@@ -78,3 +78,11 @@ def test_figures_on_passages_with_images_stand_apart_and_say_so(task):
 
 def test_another_split_has_none_of_them():
     assert "ViT-" not in as_markdown(report("WIT", "valid"), "mini")
+
+
+def test_what_an_encoder_does_not_take_is_said():
+    made = report("WIT")
+    assert "left out" not in as_markdown(made, "preflmr-vit-l")
+    made.settings.update(photos=False, instructions=False)
+    text = as_markdown(made, "colbert")
+    assert "takes no photos; those of the questions were left out" in text and "takes no instructions" in text
