@@ -33,6 +33,7 @@ from common.problems import Problem, problem_sentence
 from common.worker_thread import cancellable
 from generator.evaluation.comparing import as_json, photo_paths, show_progress
 
+NO_PHOTO = "-"
 PAUSE = 0.2  # seconds between two looks at what an answer waits for
 
 
@@ -66,9 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         help="answer one question about a photo",
         description="Answer one question about a photo. The first time, the corpus is fetched and indexed.",
     )
-    ask.add_argument(
-        "photo", metavar="PHOTO", nargs="?", help="the photo's file; left out for a profile that reads only questions"
-    )
+    ask.add_argument("photo", metavar="PHOTO", help=f"the photo's file, or {NO_PHOTO} for a question without one")
     ask.add_argument("question", metavar="QUESTION", help="the question, in quotation marks")
     ask.add_argument("--corpus", metavar="NAME", help="the collection (default: wikipedia-vital)")
     ask.add_argument("--text", help="what is written in the photo, instead of what is read in it")
@@ -102,12 +101,13 @@ def _parser() -> argparse.ArgumentParser:
 def _ask(args: argparse.Namespace) -> int:
     settings = settings_from(args)
     # Before the minutes that a first index takes.
-    question = checked_question(args.question, has_photo=args.photo is not None)
-    if args.photo is not None:
+    photo = None if args.photo == NO_PHOTO else args.photo
+    question = checked_question(args.question, has_photo=photo is not None)
+    if photo is not None:
         check_photos(settings)
-        load_image(args.photo)
+        load_image(photo)
     with _prepared(settings) as service:
-        result = _answered(service, args.photo, question, args.text)
+        result = _answered(service, photo, question, args.text)
     print(json.dumps(result.as_dict(), indent=2) if args.json else readable(result), flush=True)
     return 0
 
