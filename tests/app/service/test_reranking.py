@@ -72,10 +72,10 @@ class Failing(Backwards):
 class Slow(Backwards):
     """Waits until it is told to stop."""
 
-    stopped = False
+    begun = stopped = False
 
     def order(self, question, photo, passages):
-        stop = current()
+        self.begun, stop = True, current()
         while not stop.is_set():
             time.sleep(0.01)
         self.stopped = True
@@ -171,12 +171,11 @@ def test_one_that_is_too_slow_is_stopped_and_the_retrievers_order_stands(build):
 
 
 def test_loading_a_model_does_not_count(build, monkeypatch):
-    reranker, loaded = Backwards(), []
-    monkeypatch.setattr(reranker, "ready", lambda: (time.sleep(0.4), loaded.append(True)), raising=False)
-    service = build(reranker)
-    service._reranking._seconds = 0.3
-    result = service.ask_once(None, GEMS)
-    assert loaded and result.reranked.said == "" and result.passages[0].was == 4
+    reranker, steps, within = Backwards(), [], reranking._within
+    monkeypatch.setattr(reranker, "ready", lambda: steps.append("ready"))
+    monkeypatch.setattr(reranking, "_within", lambda *how: (steps.append("limited"), within(*how))[1])
+    result = build(reranker).ask_once(None, GEMS)
+    assert steps == ["ready", "limited"] and result.reranked.said == "" and result.passages[0].was == 4
 
 
 def test_a_model_that_cannot_be_loaded_leaves_the_order(build, monkeypatch):
@@ -185,7 +184,7 @@ def test_a_model_that_cannot_be_loaded_leaves_the_order(build, monkeypatch):
     def fails() -> None:
         raise Problem("It is damaged.")
 
-    monkeypatch.setattr(reranker, "ready", fails, raising=False)
+    monkeypatch.setattr(reranker, "ready", fails)
     result = build(reranker).ask_once(None, GEMS)
     assert result.reranked.said == "It is damaged. The passages stand as they were found." and reranker.asked == []
 
@@ -193,7 +192,8 @@ def test_a_model_that_cannot_be_loaded_leaves_the_order(build, monkeypatch):
 def test_who_goes_away_stops_it(build):
     service = build(slow := Slow())
     steps = cancellable(service.ask(None, GEMS), 0.05)
-    next(steps)
+    while not slow.begun:
+        next(steps)
     steps.close()
     wait_for(lambda: slow.stopped)
 
