@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import httpx
 import numpy as np
 
-from app.service.results import EvidenceFound, IndexStatus, PartialOwn, PartialText, Result
+from app.service.results import EvidenceFound, IndexStatus, PartialOwn, PartialText, Reranked, Result
 from app.settings import load_settings
 from app.web.ask.answering import PageQuestion
 from app.web.ask.events import Asker
@@ -127,6 +127,7 @@ class Birds:
         self.sentence = ""
         self.answer: Answer | None = None
         self.text: PhotoText | None = None  # in the photo
+        self.reranked: Reranked | None = None
 
     def loading(self) -> str:
         return self.sentence
@@ -164,7 +165,7 @@ class Birds:
         answer = replace(answer, answer=self.answer or answer.answer)
         query = SimpleNamespace(area=(0, 0, 1, 1), grid=(4, 4), patch_rows=slice(0, 16))
         aligned = tuple(self.aligned(each) for each in answer.passages)
-        yield EvidenceFound(answer.passages, query, question, None, aligned, photo)
+        yield EvidenceFound(answer.passages, query, question, None, aligned, photo, reranked=self.reranked)
         if self.loads:
             self.loads.wait(LONG)
         try:

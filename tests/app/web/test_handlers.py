@@ -13,7 +13,7 @@ import gradio.routes
 import pytest
 from PIL import Image
 
-from app.service.results import IndexStatus
+from app.service.results import IndexStatus, Reranked
 from app.settings import MAX_TURNS
 from app.web.ask.answering import EACH, PageQuestion
 from app.web.error_sentences import sentence_for
@@ -55,6 +55,12 @@ class TestHandlers:
         for markup in (answer, evidence, figure):
             assert_harmless(markup)
         assert any("It stands</p>" in str(step[0]) for step in steps)  # it streams
+
+    def test_what_put_the_cards_in_order_is_said_with_them(self, birds: Birds, photo: str) -> None:
+        birds.reranked = Reranked("small", "small was not done.")
+        steps = respond(birds, photo, "How tall is this heron?")
+        told = [step[1] for step in steps if isinstance(step[1], str) and step[1]]
+        assert len(told) == 2 and all("small was not done." in each for each in told)  # found, and answered
 
     @pytest.mark.parametrize(("reason", "shown"), [(DISAGREE, True), ("the passages do not say", False)])
     def test_what_passages_that_disagree_say_is_shown_in_them(
