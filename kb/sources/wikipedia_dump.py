@@ -28,6 +28,7 @@ from xml.parsers import expat
 
 from common.problems import Problem
 from kb.records import UNKNOWN_LANGUAGE, DocumentRecord, GivenPicture, Note, Skipped, Source, clean_text
+from kb.sources.commons import Commons, from_commons
 from kb.sources.dump_counts import LISTS, REDIRECTS, ROWS, Seen, add, no_text, template, told
 from kb.sources.dump_pages import (
     MAX_HEAD,
@@ -42,7 +43,8 @@ from kb.sources.dump_pages import (
     unpacked,
     whole_pages,
 )
-from kb.sources.kinds import NAMED, Field, SourceKind
+from kb.sources.kinds import FETCH_IMAGES, NAMED, Field, SourceKind
+from kb.sources.picture_fetching import PictureFetcher
 from kb.sources.rows import make_source
 from kb.sources.wikipedia import article_url
 from kb.sources.wikitext import is_disambiguation, is_redirect, read_article
@@ -73,11 +75,16 @@ class Site:
 Item = DocumentRecord | Skipped | None  # None: the dump's last tag came by
 
 
-def source(path: Path, corpus: str) -> Source:
-    """The dump at `path` as the source of a corpus; reads its head. Raises Problem."""
+def source(path: Path, corpus: str, fetch_images: bool = False) -> Source:
+    """The dump at `path` as the source of a corpus; reads its head. fetch_images: the pictures of articles are fetched
+    from Commons. Raises Problem."""
     site = read_site(path)
-    title = f"{site.title} ({site.language})"
-    return make_source(corpus, title, LICENCE, site.language, site.homepage, lambda _: (None, read_dump(path)))
+
+    def read(cache_dir: Path) -> tuple[None, Iterator[DocumentRecord | Skipped | Note]]:
+        given = read_dump(path)
+        return None, from_commons(given, Commons(cache_dir), PictureFetcher(cache_dir)) if fetch_images else given
+
+    return make_source(corpus, f"{site.title} ({site.language})", LICENCE, site.language, site.homepage, read)
 
 
 def read_dump(path: Path, processes: int | None = None) -> Iterator[DocumentRecord | Skipped | Note]:
@@ -222,7 +229,7 @@ def _record(page: Page, site: Site, counts: Counter[str]) -> DocumentRecord | Sk
         texts=(),
         description=article.description,
         sections=article.sections,
-        pictures=tuple(map(GivenPicture, article.images)),
+        pictures=tuple(GivenPicture(each.name, each.caption) for each in article.images),
     )
 
 
@@ -371,9 +378,9 @@ KIND = SourceKind(
             "and .xml are read too.",
             value="path", required=True, where=True,
         ),
-        NAMED,
+        NAMED, FETCH_IMAGES,
     ),
-    lambda values: source(Path(values["what"]), values["corpus"]),
+    lambda values: source(Path(values["what"]), values["corpus"], bool(values[FETCH_IMAGES.name])),
     in_words="the dump",
     cut=True,
 )  # fmt: skip

@@ -13,15 +13,16 @@ from __future__ import annotations
 import html
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from common.passage import FACTS
 from kb.records import Section, clean_text
 from kb.sources import wikitext_holes as holes
+from kb.sources.outline import Shown
 from kb.sources.pronunciations import pronunciation
 from kb.sources.tables import Tables
 from kb.sources.template_arguments import template_name
-from kb.sources.wikitext_captions import Captions
+from kb.sources.wikitext_captions import MAX_CAPTION, Captions, caption_of, is_small, placed
 from kb.sources.wikitext_elements import HEADING, PICTURE, formula, without_elements
 from kb.sources.wikitext_lines import BREAK, LEFTOVER, paragraphs, plain, tidy
 from kb.sources.wikitext_magic_words import magic_word
@@ -44,9 +45,12 @@ _MEDIA = re.compile(
 # How a picture is shown, in the words of any language: |250px|, |thumb|.
 _SHOWN_SO = re.compile(r"\|\s*(?:\d{0,4}x?\d{1,4}\s*px|thumb|thumbnail|frameless|upright(?:=[\d.]+)?)\s*(?:\||$)")
 _TABLE = re.compile(r"\x05(\d+)\x05")  # stands for a table; no XML holds it
-_MARKS = "\x02\x03\x04\x05\x06"  # of this module and wikitext_holes.py
+_MARKS = "\x02\x03\x04\x05\x06\x07"  # of this module, wikitext_holes.py and wikitext_captions.py
 _NO_FACT = re.compile(
     r"image|caption|alt|width|size|map|logo|colou?r|style|pushpin|footnote|url|website|signature|bild|foto"
+)
+_CAPTION = re.compile(
+    r"caption|legend|l[ée]gende|bild(?:unterschrift|beschreibung|text)|^pie\b|didascalia|подпись|onderschrift"
 )
 _PICTURED = re.compile(r"image|photo|picture|map\b|chart|diagram|sister|portal|legend|css|clade|etichetta")
 _SIZE = re.compile(r"\d+(?:x\d+)? ?px")
@@ -69,7 +73,7 @@ class Article:
     """
 
     sections: tuple[Section, ...]
-    images: tuple[str, ...]
+    images: tuple[Shown, ...]
     description: str
     unknown: Counter[str]
     rows: int
@@ -109,7 +113,8 @@ def read_article(
         sections.append(Section((FACTS,), "\n".join(scan.facts)))
     scan.take_rest()
     sections += scan.tables.sections
-    return Article(tuple(sections), tuple(scan.images), scan.description, scan.unknown, scan.tables.left_out)
+    images = tuple(Shown(name, caption) for name, caption in scan.images.items())
+    return Article(tuple(sections), images, scan.description, scan.unknown, scan.tables.left_out)
 
 
 def _end_of_rows(text: str) -> int:
@@ -130,7 +135,7 @@ class _Scan:
         self.title = title
         self.file_words = file_words
         self.category_words = category_words
-        self.images: list[str] = []
+        self.images: dict[str, str] = {}  # captions by names
         self.facts: list[str] = []
         self.description = ""
         self.unknown: Counter[str] = Counter()
@@ -198,16 +203,21 @@ class _Scan:
         if colon and prefix:
             word = prefix.strip().lower()
             if word in self.file_words or _MEDIA.fullmatch(rest.strip()) or piped and _SHOWN_SO.search(piped + shown):
-                self._image(rest)
-                return self.captions.mark(shown) if alone else ""
+                number = -1 if is_small(shown) else self._image(rest, caption_of(shown))
+                place = f"\x07{number}\x07" if number >= 0 else ""
+                return place + self.captions.mark(shown) if alone else ""
             if word in self.category_words or _LANGUAGE_PREFIX.match(prefix):
                 return ""
         return shown if piped else target.lstrip(":#")
 
-    def _image(self, name: str) -> None:
+    def _image(self, name: str, caption: str = "") -> int:
+        """The number of a picture, which is kept; -1 for what is none, or one too many."""
         name = clean_text(html.unescape(name.replace("_", " ")))[:240]
-        if name and len(self.images) < MAX_IMAGES and name not in self.images:
-            self.images.append(name)
+        if not name or (name not in self.images and len(self.images) == MAX_IMAGES):
+            return -1
+        said = holes.value(caption, Counter(), self.language) if caption else ""
+        self.images[name] = self.images.get(name) or clean_text(" ".join(paragraphs(said)))[:MAX_CAPTION]
+        return list(self.images).index(name)
 
     def _template(self, inner: str) -> str:
         written, _, rest = inner.partition("|")
@@ -240,6 +250,7 @@ class _Scan:
         return self._table("\n".join(["", f"|+ {name}", *rows]))
 
     def _take_facts(self, rest: str) -> None:
+        picture = ""  # the last of the box
         for part in rest.split("|"):
             key, given, value = part.partition("=")
             key, value = clean_text(key.replace("_", " ")), value.strip()
@@ -248,9 +259,13 @@ class _Scan:
             if len(value) > 4 * MAX_FACT:
                 self.tables.left_out += 1
                 continue
-            picture = value.partition(":")[2] if value.partition(":")[0].lower() in self.file_words else value
-            if PICTURE.fullmatch(picture):
+            file = value.partition(":")[2] if value.partition(":")[0].lower() in self.file_words else value
+            if PICTURE.fullmatch(file):
+                picture = file
                 self._image(picture)
+                continue
+            if picture and _CAPTION.search(key.lower()):
+                self._image(picture, value)
                 continue
             value = holes.value(BREAK.sub("\n\n", value), self.unknown, self.language)
             value = ", ".join(line.rstrip(" ,") for line in paragraphs(value))
@@ -305,16 +320,23 @@ def _sections(text: str, language: str, scan: _Scan) -> list[Section]:
     sections: list[Section] = []
     path: list[tuple[int, str]] = []
     lines: list[str] = []
+    pictures: list[int] = []  # of the section
     dropped = 0  # level of the heading whose section is left out, 0 for none
 
     def close() -> None:
         lines.extend(scan.captions.told())
         said = [] if dropped else paragraphs("\n".join(lines), scan.unknown, language)
         if said:
-            sections.append(Section(tuple(title for _, title in path), "\n".join(said)))
+            sections.append(Section(tuple(title for _, title in path), "\n".join(said), tuple(dict.fromkeys(pictures))))
+        elif pictures and sections:  # a gallery stands with what is said before it
+            before = sections[-1]
+            sections[-1] = replace(before, pictures=tuple(dict.fromkeys((*before.pictures, *pictures))))
         lines.clear()
+        pictures.clear()
 
     for line in text.split("\n"):
+        line, numbers = placed(line)
+        pictures += numbers
         line, ends = scan.captions.taken(line)
         if ends:
             lines += scan.captions.told(lines)

@@ -74,7 +74,7 @@ def test_a_page_becomes_a_document(tmp_path):
             language="de",
             licence="CC BY-SA 4.0",
             texts=(),
-            sections=(Section((), "Öl & Mühle steht."), Section(("Lage",), "Am Fluss.")),
+            sections=(Section((), "Öl & Mühle steht.", (0,)), Section(("Lage",), "Am Fluss.")),
             pictures=(GivenPicture("A.jpg"),),
         )
     ]

@@ -13,6 +13,7 @@ from benchmarks.wikipedia_dump import made_up_article
 from common.passage import says_rows
 from kb.records import Section
 from kb.sources import wikitext
+from kb.sources.outline import Shown
 from kb.sources.wikitext import MAX_FACTS, MAX_IMAGES, is_disambiguation, is_redirect, read_article
 from tests.support.waiting import without_blow_up
 
@@ -143,7 +144,8 @@ def test_quantities_in_headings_facts_and_descriptions():
 def test_an_infobox_becomes_facts_and_pictures():
     text = (
         "{{Short description|Mill on a river}}{{Infobox building\n| name = Mill\n| image = Old_mill.jpg\n"
-        "| caption = Not this\n| height = {{convert|12|m|ft}}\n| owner = [[The town|Town]]<br>and people<ref>x</ref>\n"
+        "| caption = The ''mill'' in [[1900]]\n"
+        "| height = {{convert|12|m|ft}}\n| owner = [[The town|Town]]<br>and people<ref>x</ref>\n"
         "| opened = {{start date|1880|3}}\n| empty =\n| long = " + "x" * 500 + "\n}}\n'''The mill''' stands."
     )
     article = read_article(text)
@@ -151,20 +153,24 @@ def test_an_infobox_becomes_facts_and_pictures():
         Section((), "The mill stands."),
         Section(("Facts",), "name: Mill\nheight: 12 m\nowner: Town, and people\nopened: March 1880"),
     )
-    assert article.images == ("Old mill.jpg",)
+    assert article.images == (Shown("Old mill.jpg", "The mill in 1900"),)
     assert article.description == "Mill on a river"
     many = read_article("{{Infobox x" + "".join(f"|k{n}=v{n}" for n in range(99)) + "}}").sections[-1]
     assert len(many.text.splitlines()) == MAX_FACTS
 
 
-def test_pictures_come_in_order_once_and_without_captions():
+def test_pictures_come_in_order_once_with_their_captions_where_they_stand():
     text = (
         "[[File:A_b.jpg|thumb|A [[nested|caption]] with {{convert|1|km}}]]One.\n<gallery>\nFile:C.png|caption\nD.svg\n"
-        "</gallery>\n[[Datei:E.jpg|mini]][[Image:A b.jpg]] [[Fil:F.jpg]]"
+        "</gallery>\n== Two ==\nSaid.[[Datei:E.jpg|mini]][[Image:A b.jpg]]\n== Gallery ==\n[[Fil:F.jpg|thumb|Mill]]\n"
+        "== Notes ==\n[[File:G.jpg|upright=1.2]] [[File:Flag.svg|20px|Flag]] [[File:H.jpg|200x300px|An ''old'' one]]"
     )
     article = read_article(text, file_words=wikitext.FILE_WORDS | {"fil"})
-    assert article.images == ("A b.jpg", "C.png", "D.svg", "E.jpg", "F.jpg")
-    assert [section.text for section in article.sections] == ["One."]
+    assert article.images == (
+        Shown("A b.jpg", "A caption with 1 km"), Shown("C.png"), Shown("D.svg"), Shown("E.jpg"), Shown("F.jpg", "Mill"),
+        Shown("G.jpg"), Shown("H.jpg", "An old one"),
+    )  # fmt: skip
+    assert article.sections == (Section((), "One.", (0, 1, 2)), Section(("Two",), "Said.", (3, 0, 4, 5, 6)))
     assert len(read_article("".join(f"[[File:{n}.jpg]]" for n in range(99))).images) == MAX_IMAGES
 
 

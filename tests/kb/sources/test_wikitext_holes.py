@@ -149,7 +149,8 @@ def test_a_heading_and_facts_hold_no_hole():
 @pytest.mark.parametrize("name", ["Attēls:A b.svg|thumb|250px|''Puma'' map", "Foo:A b.svg", "Foo:A b.ogg|listen"])
 def test_files_are_known_in_any_language(name):
     article = read_article(f"[[{name}]]Text.", file_words=frozenset())
-    assert (article.images, article.sections[0].text) == ((name.partition(":")[2].partition("|")[0],), "Text.")
+    [image] = article.images
+    assert (image.name, article.sections[0].text) == (name.partition(":")[2].partition("|")[0], "Text.")
 
 
 def test_a_file_is_known_by_how_it_is_shown():
