@@ -123,14 +123,16 @@ class Ingestions:
             raise BadRequest("There is no preview of this kind of source; start it and look at what comes.")
         return found
 
-    def preview_files(self, files: Sequence[Path], count: int, corpus: str = "") -> list[Item]:
+    def preview_files(
+        self, files: Sequence[Path], count: int, corpus: str = "", pages: str | None = None
+    ) -> list[Item]:
         """As `preview`, of files that are not kept yet."""
         self._check_allowed()
         if corpus:
             self._check_upload({"corpus": corpus})
         with TemporaryDirectory() as folder:
             kind, place = keep(files, Path(folder) / "files")
-            return self.preview(Asked(kind, {"what": str(place)}), count)
+            return self.preview(_of_files(kind, place, pages, {}), count)
 
     def start(self, asked: Asked) -> str:
         """Begin an ingestion and return the name of its corpus. What is there already of it is not taken again.
@@ -143,8 +145,11 @@ class Ingestions:
         self._begin(name, asked)
         return name
 
-    def upload(self, files: Sequence[Path], corpus: str, licence: str | None, language: str | None) -> str:
-        """Keep copies of files and ingest them; those of an earlier time that have other names stay in the corpus."""
+    def upload(
+        self, files: Sequence[Path], corpus: str, licence: str | None, language: str | None, pages: str | None = None
+    ) -> str:
+        """Keep copies of files and ingest them; those of an earlier time that have other names stay in the corpus.
+        pages: as a folder is asked for it."""
         self._check_allowed()
         # Whatever is refused is refused before anything is written.
         about = {"corpus": corpus, "licence": licence or "", "language": language or ""}
@@ -153,7 +158,7 @@ class Ingestions:
         if first:
             remove_folder(self._uploads, corpus)  # what a corpus of that name left that was deleted elsewhere
         kind, place = keep(files, self._uploads / corpus)
-        return self.start(Asked(kind, {"what": str(place), **about}))
+        return self.start(_of_files(kind, place, pages, about))
 
     def pause(self, corpus: str) -> None:
         """Have a run end after the batch under way, whichever process it is in."""
@@ -378,6 +383,12 @@ class Ingestions:
         if is_uploaded(request, corpus, self._uploads):
             return "uploaded files"
         return in_words(asked)
+
+
+def _of_files(kind: str, place: Path, pages: str | None, about: dict[str, str]) -> Asked:
+    """What is asked for of files that were uploaded."""
+    flags = {"pages": pages or ""} if kind == "folder" else {}
+    return Asked(kind, {"what": str(place), **about, **flags})
 
 
 def _is_fixed(corpus: str) -> bool:

@@ -39,6 +39,7 @@ from kb.sources.file_bytes import content
 from kb.sources.file_text import SECONDS, Parsed, Parser, parse
 from kb.sources.kinds import FLAG, LANGUAGE, LICENCE, NAMED, Field, SourceKind
 from kb.sources.outline import Shown
+from kb.sources.pdf.pictures import SECONDS as PICTURE_SECONDS
 from kb.sources.pdf.pictures import PdfPictures
 from kb.sources.picture_files import reader
 from kb.sources.row_pictures import web_address
@@ -49,6 +50,11 @@ FILES = {
     ".docx": "docx", ".epub": "epub",
 }  # fmt: skip
 MOST_BYTES = dict.fromkeys(("txt", "md", "html"), 16 << 20) | dict.fromkeys(("pdf", "docx", "epub"), 128 << 20)
+PAGES = Field(
+    "pages", "Pages of PDFs as pictures", "",
+    "Each page of a PDF is a passage with its picture, for questions about tables, figures and scans.",
+    value=FLAG,
+)  # fmt: skip
 _MOST_FILES = 1_000_000
 _MOST_DEEP = 64
 _PREVIEW_SECONDS = 10.0  # for a document
@@ -133,7 +139,7 @@ def _documents(
     passed: Counter[str] | None = None,
     pages: bool = False,
 ) -> Iterator[Item]:
-    with closing(Parser(seconds)) as parser, closing(PdfPictures()) as inside:
+    with closing(Parser(seconds)) as parser, closing(PdfPictures(min(seconds, PICTURE_SECONDS))) as inside:
         for file in files:
             where = shown(file.place, 400)
             name = os.path.splitext(os.path.basename(file.place))[0]
@@ -182,8 +188,10 @@ def _pdf(
             raise
         parsed = Parsed("", (), (str(problem),))  # a scan has pages all the same
     try:
-        how = inside.as_pages if pages else inside.with_figures
-        sections, pictures, said = how(file.place, parsed.title or named, load, parsed.sections)
+        if pages:
+            sections, pictures, said = inside.as_pages(file.place, load, parsed.sections, parsed.title or named)
+        else:
+            sections, pictures, said = inside.with_figures(file.place, load, parsed.sections)
     except Problem as problem:
         if not parsed.sections:
             raise
@@ -292,15 +300,10 @@ KIND = SourceKind(
             "Its path there. Texts, Markdown, web pages, PDFs, Word, EPUB and pictures below it are read.",
             value="path", required=True, where=True,
         ),
-        NAMED, LICENCE, LANGUAGE,
-        Field(
-            "pages", "Pages of PDFs as pictures", "",
-            "Each page of a PDF is a passage with its picture, for questions about tables, figures and scans.",
-            value=FLAG,
-        ),
+        NAMED, LICENCE, LANGUAGE, PAGES,
     ),
-    made_by(source, "pages"),
+    made_by(source, PAGES.name),
     in_words="the folder",
     cut=True,
-    preview=lambda values, count: preview(Path(values["what"]), count, bool(values["pages"])),
+    preview=lambda values, count: preview(Path(values["what"]), count, bool(values[PAGES.name])),
 )  # fmt: skip

@@ -15,6 +15,7 @@ from app.web.components import html
 from app.web.corpora import corpora_html
 from app.web.request_files import Files
 from common.problems import BadRequest
+from kb.sources.folder import PAGES
 from kb.sources.kinds import COMMON, FLAG, LANGUAGE, LICENCE, NAMED, TICKED, Field, SourceKind
 from kb.sources.registry import KINDS, Asked
 
@@ -24,7 +25,7 @@ TAKEN = (
     "url."
 )
 MOST_TYPED = 2_000  # characters in a box; what is too long for a name is refused and not cut
-_UPLOADED = (NAMED, LICENCE, LANGUAGE)
+_UPLOADED = (PAGES, NAMED, LICENCE, LANGUAGE)
 
 
 def choices() -> list[str]:
@@ -47,7 +48,7 @@ def build(preview: Callable[..., Any], start: Callable[..., Any], shown: list[An
             files = Files(label="Files", file_count="multiple", height=140, elem_id="cc-files")
             html(f'<p class="cc-quiet">{TAKEN}</p>')
         fields = boxes()
-        typed = [_box(field, visible=False) for field in fields if field not in COMMON]
+        typed = [_box(field, visible=field in _UPLOADED) for field in fields if field not in COMMON]
         with gr.Row(elem_id="cc-about"):
             typed += [_box(field) for field in fields if field in COMMON]
         with gr.Row(elem_id="cc-begin"):

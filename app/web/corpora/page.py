@@ -113,7 +113,10 @@ class Corpora:
             ingestions = self._ready(request)
             asked = form.asked(choice, typed, named=False)
             if choice == form.UPLOAD:
-                found = ingestions.preview_files(_paths(files), PREVIEWED, asked.values.get("corpus", ""))
+                about = asked.values
+                found = ingestions.preview_files(
+                    _paths(files), PREVIEWED, about.get("corpus", ""), about.get("pages")
+                )
             else:
                 found = ingestions.preview(asked, PREVIEWED)
         except Exception as problem:
@@ -126,7 +129,8 @@ class Corpora:
             ingestions = self._ready(request)
             asked = form.asked(choice, typed)
             if choice == form.UPLOAD:
-                begun = ingestions.upload(_paths(files), *map(asked.values.get, ("corpus", "licence", "language")))
+                names = ("corpus", "licence", "language", "pages")
+                begun = ingestions.upload(_paths(files), *map(asked.values.get, names))
             else:
                 begun = ingestions.start(asked)
             said = f"{begun} is being ingested. You can close this page meanwhile; it goes on."

@@ -29,7 +29,6 @@ from kb.sources.pdf.captions import Box, Line, captioned, captions
 
 MOST_PAGES = 2000  # that are looked at for pictures
 MEMORY = 2 << 30  # bytes of addresses
-SECONDS = 20.0  # for what is asked; looking for pictures ends before
 _LEAST, _LEAST_SIDE = 40.0, 24.0  # points of the longer and of the shorter side
 _LEAST_PIXELS = 48  # of its longer side; smaller ones are lines and tiles of a pattern
 _LONGEST = 12  # times longer than wide is a line
@@ -244,7 +243,7 @@ def _answers() -> Callable[[dict[str, Any], bytes], dict[str, Any]]:
             if about["do"] == "count":
                 return {"pages": len(document)}
             if about["do"] == "find":
-                return figures(document, SECONDS / 2)
+                return figures(document, about["seconds"])
             jpeg = drawn(document, about["page"], about["place"], about["side"])
         except (pypdfium2.PdfiumError, IndexError, ValueError, OSError):
             return {"fault": "It is damaged, or larger than it can be read."}

@@ -30,8 +30,9 @@ Load = Callable[[], bytes]
 class PdfPictures:
     """Reads those of one document after another. Close it: then no more can be read."""
 
-    def __init__(self) -> None:
-        self._process: BoundedProcess | None = BoundedProcess("kb.sources.pdf.drawing", SECONDS)
+    def __init__(self, seconds: float = SECONDS) -> None:
+        self._seconds = seconds
+        self._process: BoundedProcess | None = BoundedProcess("kb.sources.pdf.drawing", seconds)
         self._open: tuple[Load, object] | None = None  # of whom the process has the document, and which process it is
 
     def close(self) -> None:
@@ -41,12 +42,12 @@ class PdfPictures:
             self._process = None
 
     def with_figures(
-        self, name: str, _title: str, load: Load, sections: Sequence[Section]
+        self, name: str, load: Load, sections: Sequence[Section]
     ) -> tuple[tuple[Section, ...], tuple[GivenPicture, ...], str]:
         """The sections of the PDF that `load` gives, with the numbers of the pictures on their pages; these pictures;
         and a sentence on those that are left out, or "". Each stands beside its page, or the page with text before."""
         try:
-            said = self._ask(load, {"do": "find"})
+            said = self._ask(load, {"do": "find", "seconds": self._seconds / 2})
         except Problem as problem:
             return tuple(sections), (), f"Its pictures cannot be read. {problem}"
         pages = {section.path: number for number, section in enumerate(sections)}
@@ -62,7 +63,7 @@ class PdfPictures:
         return tuple(placed), tuple(pictures), _left_out(said)
 
     def as_pages(
-        self, name: str, title: str, load: Load, sections: Sequence[Section]
+        self, name: str, load: Load, sections: Sequence[Section], title: str
     ) -> tuple[tuple[Section, ...], tuple[GivenPicture, ...], str]:
         """A section for each page of the PDF, which is not to be cut, with the text of those that `sections` have; the
         pages as pictures; and a sentence on what is left out, or "". Raises Problem."""
@@ -112,7 +113,7 @@ class PdfPictures:
         try:
             said = process.ask(what, data)
         except TimeoutError:
-            raise Problem(f"Drawing it takes longer than {SECONDS:g} seconds.") from None
+            raise Problem(f"Drawing it takes longer than {self._seconds:g} seconds.") from None
         except ChildProcessError:
             raise Problem("What draws it broke down over it; it is damaged or made to do that.") from None
         self._open = (load, process.popen)

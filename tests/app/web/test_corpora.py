@@ -35,6 +35,7 @@ from tests.fakes.small_encoder import SmallEncoder
 from tests.support.databases import sqlite
 from tests.support.kb import record, source
 from tests.support.page import HOSTILE, Birds, Seen, assert_harmless, call, handlers, queued
+from tests.support.pdf import pdf
 from tests.support.ports import free_port
 from tests.support.service import services
 from tests.support.waiting import wait_for
@@ -252,10 +253,12 @@ def skipped(value: object) -> bool:
     return isinstance(value, dict) and value.get("__type__") == "update" and len(value) == 1
 
 
-def filled(what: str = "", data: str = "", corpus: str = "", licence: str = "", language: str = "") -> list[str]:
+def filled(
+    what: str = "", data: str = "", corpus: str = "", licence: str = "", language: str = "", **ticked: bool
+) -> list[str | bool]:
     """What stands in the form's boxes, in their order; `what` also in that of a file of questions."""
     typed = {"what": what, "questions": what, "data": data, "corpus": corpus, "licence": licence, "language": language}
-    return [typed.get(field.name, "") for field in form.boxes()]
+    return [(typed | ticked).get(field.name, "") for field in form.boxes()]
 
 
 def pressed(page: Corpora, reading: Reading, **command: str) -> tuple[str, str, Reading]:
@@ -329,6 +332,17 @@ class TestHandlers:
         assert pages.count("cc-passage") - 1 == PASSAGES and "more" in buttons(pages)
         _, pages, where = pressed(page, where, do="more", document="made-up:doc_99")
         assert pages.count('"cc-passage"') == PASSAGES + 20 and "more" not in buttons(pages)
+
+    def test_pages_of_pdfs_that_are_uploaded(self, page: Corpora, ingestions: Ingestions, tmp_path: Path) -> None:
+        (tmp_path / "scan.pdf").write_bytes(pdf("A cherry is red."))
+        (tmp_path / "one.jsonl").write_text('{"text": "A swan is white."}')
+        for corpus, name in (("scans", "scan.pdf"), ("rows", "one.jsonl")):
+            given = (UPLOAD, [str(tmp_path / name)], *filled(corpus=corpus, pages=True))
+            assert page.preview(None, *given)[0] == page.start(None, *given)[0] == ""
+            wait_for(lambda: not any(each.busy for each in ingestions.states()))
+        [passage] = ingestions.catalogue.passages_of("scans:scan.pdf")
+        assert passage.section == "page 1" and [each.caption for each in passage.pictures] == ["Page 1"]
+        assert ingestions.catalogue.count("rows") == 1
 
     def test_browsing_from_a_card_chooses_the_corpus(self, page: Corpora) -> None:
         _, listed, _, chosen, words, pages, where = page.command(
@@ -445,7 +459,7 @@ class TestHandlers:
             assert shown == {field.name for field in kind.fields if field.on_page}
         column, *boxes, look, _ = form.chosen("nonsense")
         assert column.visible is True and look.visible is True
-        common = ("corpus", "licence", "language")
+        common = ("pages", "corpus", "licence", "language")
         assert [box.visible for box in boxes] == [field.name in common for field in form.boxes()]
 
     def test_what_the_form_asks_for(self) -> None:
