@@ -87,8 +87,8 @@ class Settings(BaseSettings):
         "mini",
         pattern=r"^[^\x00-\x1f]{1,1000}$",
         description="which encoder to use: mini, preflmr-vit-b, preflmr-vit-l, preflmr-vit-g, flmr, ret-vit-l, "
-        "ret-vit-h, ret-vit-g, colbert, gte-moderncolbert, a folder with a checkpoint, the id of one on the Hugging "
-        "Face Hub, or a file of a fine-tuned mini",
+        "ret-vit-h, ret-vit-g, colbert, gte-moderncolbert, colpali, colqwen2, colmodernvbert, a folder with a "
+        "checkpoint, the id of one on the Hugging Face Hub, or a file of a fine-tuned mini",
     )
     corpus: str = Field("wikipedia-vital", pattern=_NAME, description="the collection questions are asked of")
     host: str = Field(

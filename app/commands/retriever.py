@@ -21,6 +21,7 @@ from app.commands.printing import printable
 from app.commands.reranking import RanksBeside, reranker_of
 from app.commands.terminal import PHOTO_QUESTION, add_command, check_photos, prepare, read_entries, refuse
 from app.service.ask import AnswerService, build_service
+from app.service.index_building import pictures_of
 from app.settings import NO_RERANKING, Settings, add_answer_options, add_common_options, settings_from
 from benchmarks import index as index_bench
 from benchmarks.encoding import bench_encoding, device_name, made_up_passages, seeded_encoder
@@ -31,6 +32,7 @@ from common.images import load_image
 from common.jobs import Progress
 from common.problems import Problem, problem_sentence
 from common.text import shown
+from kb.pictures import Pictures
 from retriever.encoders.base import Encoder
 from retriever.encoders.flmr.seeded import SIZES
 from retriever.encoders.mini.recognition import confidence
@@ -235,7 +237,8 @@ def _explain(args: argparse.Namespace, settings: Settings) -> None:
         )
     encoder = load_encoder(settings.profile, settings.cache_dir)
     question = args.question.strip() or PHOTO_QUESTION
-    explanation = explain_passage(encoder, question, photo, found[0])
+    beside = pictures_of(found, Pictures(settings.pictures_dir))[0] if encoder.takes.pictures else ()
+    explanation = explain_passage(encoder, question, photo, found[0], beside)
     if output:
         save_picture(explanation, photo, output)
     if args.json:

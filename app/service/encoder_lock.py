@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
+from PIL import Image
 
 from common.passage import Passage
 from common.worker_thread import Worker
@@ -58,9 +59,9 @@ class SharedEncoder:
         """As Encoder.encode_queries."""
         return self.worker.run(self._encoder.encode_queries, queries)
 
-    def passage_tokens(self, passage: Passage) -> list[PassageToken]:
+    def passage_tokens(self, passage: Passage, pictures: Sequence[Image.Image] = ()) -> list[PassageToken]:
         """As Encoder.passage_tokens."""
-        return self.worker.run(self._encoder.passage_tokens, passage)
+        return self.worker.run(self._encoder.passage_tokens, passage, pictures)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """As Encoder.count_tokens."""

@@ -112,7 +112,7 @@ def build_index(
                 batch = _first(waiting, size)
                 waiting = waiting[len(batch) :]
                 began = time.perf_counter()
-                beside = _pictures_of(batch, pictures) if encoder.takes.pictures else ()
+                beside = pictures_of(batch, pictures) if encoder.takes.pictures else ()
                 vectors = encoder.encode_passages(batch, beside)
                 size = _next_size(size, time.perf_counter() - began)
                 coming.add(batch, vectors)
@@ -172,7 +172,7 @@ def _first(waiting: Sequence[Passage], size: int) -> list[Passage]:
     return batch
 
 
-def _pictures_of(passages: Sequence[Passage], pictures: Pictures | None) -> list[list[Image.Image]]:
+def pictures_of(passages: Sequence[Passage], pictures: Pictures | None) -> list[list[Image.Image]]:
     """Those that stand beside each passage; none beside one that lacks any, so that all rows have their pictures."""
     shown = []
     for passage in passages:

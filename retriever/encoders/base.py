@@ -136,12 +136,14 @@ Beside = Sequence[Sequence[Image.Image]]
 @dataclass(frozen=True)
 class Takes:
     """What an encoder reads of a query beside its text. regions: whether it sees a region beside the whole photo.
-    pictures: whether it looks at the pictures of passages."""
+    pictures: whether it looks at the pictures of passages; texts_beside: and whether at the text of a passage that has
+    such too."""
 
     photos: bool = True
     regions: bool = False
     instructions: bool = False
     pictures: bool = False
+    texts_beside: bool = True
 
 
 @runtime_checkable
@@ -165,9 +167,9 @@ class Encoder(Protocol):
         """The vectors of each, (tokens, dim) float32 with unit rows; there may be none of odd characters alone. An
         encoder that takes no pictures leaves them out."""
 
-    def passage_tokens(self, passage: Passage) -> list[PassageToken]:
-        """What the rows of `encode_passages([passage])` stand for, one by one; places are in `passage_text`. Rows of
-        pictures come after them."""
+    def passage_tokens(self, passage: Passage, pictures: Sequence[Image.Image] = ()) -> list[PassageToken]:
+        """What the rows of `encode_passages([passage], [pictures])` stand for, one by one; places are in
+        `passage_text`. Rows of pictures that have no names of their own are left out, and come after them."""
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """How many tokens each text has, however many are encoded."""

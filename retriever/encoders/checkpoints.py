@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from common.jobs import Progress
 from common.problems import Problem
 from common.text import shown
-from hub.cache import Layout, fetch_model, fetch_model_files
+from hub.cache import VISION_LANGUAGE, Layout, fetch_model, fetch_model_files
 
 if TYPE_CHECKING:
     from retriever.encoders.base import Encoder
@@ -43,6 +43,7 @@ COLBERT_FILES = Layout(
     ),
     ((MODULES, ARTIFACT), ("tokenizer.json", "vocab.txt")),
 )  # fmt: skip
+PAGE_FILES = replace(VISION_LANGUAGE, called="a ColPali, ColQwen2 or ColModernVBERT checkpoint")
 MOST_BYTES = 4 << 20  # of a configuration
 
 
@@ -89,6 +90,15 @@ KINDS = {
         RET_FILES,
         lambda folder, cache_dir, progress: tower_file(folder, "text", "tokenizer.json", cache_dir, progress),
     ),
+    **{
+        name: Kind(
+            "retriever.encoders.colpali.loading",
+            PAGE_FILES,
+            lambda folder, cache_dir, progress: folder / "tokenizer.json",
+            photos=False,
+        )
+        for name in ("colpali", "colqwen2", "colmodernvbert")
+    },
 }
 # Of ColBERT checkpoints, whose configurations are those of any transformer.
 COLBERT = Kind(

@@ -13,9 +13,11 @@ from retriever.encoders.word_pieces import word_pieces
 FILL_UP, BLANK = "[MASK]", "[blank]"
 
 
-def named_pieces(tokenizer: PreTrainedTokenizerBase, text: str, most: int) -> list[tuple[int, PassageToken]]:
-    """The tokens of a text with their numbers, marks among them, cut to so many."""
-    made = tokenizer([text], truncation=True, max_length=most)
+def named_pieces(
+    tokenizer: PreTrainedTokenizerBase, text: str, most: int | None = None
+) -> list[tuple[int, PassageToken]]:
+    """The tokens of a text with their numbers, marks among them, cut to `most`."""
+    made = tokenizer([text], truncation=most is not None, max_length=most)
     [encoding] = made.encodings
     marks = special_names(tokenizer)
     plain = word_pieces(tokenizer.backend_tokenizer)

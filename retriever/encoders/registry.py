@@ -21,8 +21,9 @@ from retriever.encoders.mini import towers
 from retriever.encoders.word_pieces import WordPieces
 
 _FLMR, _RET = (checkpoints.KINDS[each].loader for each in ("flmr", "retriever"))
-_COLBERT = checkpoints.COLBERT.loader
+_COLBERT, _PAGES = checkpoints.COLBERT.loader, checkpoints.KINDS["colpali"].loader
 _GTE = "lightonai/GTE-ModernColBERT-v1"
+_COLQWEN, _VBERT = "vidore/colqwen2-v1.0-hf", "ModernVBERT/colmodernvbert-merged"
 TUNED = ".safetensors"  # what the file of a fine-tuned mini ends in
 
 
@@ -68,6 +69,9 @@ PROFILES = {
         Profile("ret-vit-g", "ReT, ViT-bigG/14", 2_683_039_744, "Apache-2.0", "aimagelab/ReT-OpenCLIP-ViT-G-14", _RET),
         Profile("colbert", "ColBERTv2, text alone", 109_580_544, "MIT", "colbert-ir/colbertv2.0", _COLBERT),
         Profile("gte-moderncolbert", "ModernBERT, text alone", 149_114_112, "Apache-2.0", _GTE, _COLBERT),
+        Profile("colpali", "ColPali, pictures of pages", 2_924_613_488, "Gemma", "vidore/colpali-v1.3-hf", _PAGES),
+        Profile("colqwen2", "ColQwen2, pictures of pages", 2_209_182_336, "Apache-2.0", _COLQWEN, _PAGES),
+        Profile("colmodernvbert", "ColModernVBERT, pictures of pages", 252_100_736, "MIT", _VBERT, _PAGES),
     )
 }
 

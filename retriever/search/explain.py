@@ -36,9 +36,9 @@ def explain_passage(
     if photo is None and not question.strip():
         raise Problem("Give a photo, a question, or both; without either there is no score to explain.")
     question = question.encode("utf-8", "replace").decode("utf-8")  # lone surrogates, which no tokenizer takes
-    [query] = encoder.encode_queries([Query(question, photo)])
+    [query] = encoder.encode_queries([Query(question, photo, pictures=bool(pictures))])
     vectors = encoder.encode_passages([passage], [pictures])[0]
-    tokens = encoder.passage_tokens(passage)
+    tokens = encoder.passage_tokens(passage, pictures)
     tokens += [PassageToken(OF_PICTURE, 0, 0)] * (len(vectors) - len(tokens))
     return explain(
         query,
@@ -47,7 +47,7 @@ def explain_passage(
         question=question,
         passage_id=passage.id,
         title=passage.heading,
-        text=passage_text(passage),
+        text="" if pictures and not encoder.takes.texts_beside else passage_text(passage),
         photo=photo is not None,
     )
 

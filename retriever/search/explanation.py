@@ -30,6 +30,7 @@ PLAIN = {
     "[PAD]": "padding",
     "[UNK]": "unknown word",
     "[picture]": "picture",
+    "[prompt]": "words of the model's own",
 }
 
 

@@ -67,7 +67,7 @@ class SmallEncoder:
     def encode_queries(self, queries: Sequence[Query]) -> list[QueryVectors]:
         return [self._query(query) for query in queries]
 
-    def passage_tokens(self, passage: Passage) -> list[PassageToken]:
+    def passage_tokens(self, passage: Passage, pictures: Sequence[Image.Image] = ()) -> list[PassageToken]:
         return [PassageToken(word[0], *word.span()) for word in WORD.finditer(passage_text(passage).casefold())]
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from PIL import Image
 
 from common.passage import Passage
 from retriever.encoders.base import Beside, PassageToken, Query, QueryVectors, Takes, passage_text
@@ -64,7 +65,7 @@ class ColbertEncoder:
                 result[i] = rows[number][kept[number]].numpy()
         return result
 
-    def passage_tokens(self, passage: Passage) -> list[PassageToken]:
+    def passage_tokens(self, passage: Passage, pictures: Sequence[Image.Image] = ()) -> list[PassageToken]:
         """As Encoder.passage_tokens."""
         return self.texts.passage_tokens(passage_text(passage))
 

@@ -146,7 +146,7 @@ class FLMREncoder:
         """As Encoder.count_tokens: word pieces."""
         return self._pieces.count_tokens(texts)
 
-    def passage_tokens(self, passage: Passage) -> list[PassageToken]:
+    def passage_tokens(self, passage: Passage, pictures: Sequence[Image.Image] = ()) -> list[PassageToken]:
         """As Encoder.passage_tokens."""
         text = passage_text(passage)
         [ids] = document_ids(self.context_tokenizer, [text], PASSAGE_TOKENS)

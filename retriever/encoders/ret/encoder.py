@@ -97,7 +97,7 @@ class RetEncoder:
                 result[owners[i]].append(rows)
         return [np.concatenate(rows) if rows else np.zeros((0, self.dim), np.float32) for rows in result]
 
-    def passage_tokens(self, passage: Passage) -> list[PassageToken]:
+    def passage_tokens(self, passage: Passage, pictures: Sequence[Image.Image] = ()) -> list[PassageToken]:
         """As Encoder.passage_tokens: numbered, as none stands for a word."""
         config = self.model.config
         side = config.query_config if config.share_query_passage_models else config.passage_config

@@ -28,6 +28,7 @@ from retriever.search.drawing.text import clean, leftwards, length_of, say
 from retriever.search.explanation import Explanation, Word
 
 MORE = " …"
+MOST_MARKS = 64  # that stand for no words; of more, those are drawn that won something
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,8 @@ def _passage_lines(explanation: Explanation, size: int) -> list[list[_Run]]:
 def _runs(explanation: Explanation) -> Iterator[_Run | None]:
     """The passage as far as the model read it: words, the signs between them, None for white space."""
     text, words = explanation.text, list(enumerate(explanation.words))
+    if sum(word.special for _, word in words) > MOST_MARKS:  # those of patches of a page
+        words = [(number, word) for number, word in words if not word.special or word.won.all]
     first = next((number for number, word in words if not word.special), len(words))
     at = 0
     for number, word in words:
