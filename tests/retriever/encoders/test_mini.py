@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+import torch
+from PIL import Image, ImageEnhance
 
 from common.images import load_image
 from common.passage import Passage
@@ -175,3 +176,12 @@ def test_the_text_tower_is_in_memory_once(wheel_cache):
     of_mini = mini.model.query_text_encoder.bert_model.state_dict()
     for name, weights in sentences._tower.bert_model.state_dict().items():
         assert weights.data_ptr() == of_mini[name].data_ptr()
+
+
+def test_a_dark_photo_is_seen_as_in_full_light():
+    bright = load_image(CHEETAH)
+    dark = ImageEnhance.Brightness(bright).enhance(0.35)
+    seen, as_dark = prepare_photo(bright).pixels, prepare_photo(dark).pixels
+    assert (seen - as_dark).abs().mean() < 0.15 < (seen - seen * 0.35).abs().mean()
+    black = prepare_photo(Image.new("RGB", (64, 64))).pixels
+    assert torch.isfinite(black).all() and black.amax() < 0
