@@ -185,7 +185,9 @@ class Settings(BaseSettings):
         "or its id on the Hugging Face Hub (default: none, answers are quotes)",
     )
     served_url: str | None = Field(
-        None, description="address of a server with OpenAI's chat protocol, such as http://localhost:8000/v1"
+        None,
+        description="address of a server with OpenAI's chat protocol, such as http://localhost:8000/v1, or of several "
+        "that share the requests, with spaces or commas between",
     )
     served_key: SecretStr | None = Field(None, description="the server's key, if it wants one")
     thinking_tokens: int = Field(

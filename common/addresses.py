@@ -14,3 +14,8 @@ def below(address: str, path: str) -> httpx.URL | None:
         return None
     usable = url.scheme in ("http", "https") and url.host and "%" not in url.host and (url.port or 80) < 2**16
     return url if usable and not (url.userinfo or url.query or url.fragment) else None
+
+
+def each(addresses: str) -> list[str]:
+    """The addresses in a text, with spaces or commas between, each once."""
+    return list(dict.fromkeys(addresses.replace(",", " ").split()))

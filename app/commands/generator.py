@@ -369,7 +369,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _add_model(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--url", help=f"a served model's address, like http://localhost:8000/v1; its key, if any, is in {SERVED_KEY}"
+        "--url",
+        help="a served model's address, like http://localhost:8000/v1, or several with spaces or commas between; the "
+        f"key, if any, is in {SERVED_KEY}",
     )
     command.add_argument(
         "--model", help="the served model's name; without --url a model's folder or its id on the Hugging Face Hub"

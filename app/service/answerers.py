@@ -76,7 +76,7 @@ def answerers_for(
         PerPassageAnswerer(model, embed, least),
         lambda question, photo, turns: own_answer(model, question, photo, turns),
         model.close,
-        lambda: "" if isinstance(model, ServedModel) else model.loading,
+        lambda: model.loading,
         reranker_for(settings.rerank, model, settings.cache_dir, progress, run),
     )
 

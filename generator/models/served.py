@@ -1,9 +1,9 @@
-"""A vision-language model that a server offers through OpenAI's chat protocol: vLLM, Ollama, llama.cpp or a
-hosted one.
+"""A vision-language model that servers offer through OpenAI's chat protocol: vLLM, Ollama, llama.cpp or a hosted one.
 
-Knows nothing of passages, prompts or answers, and leaves to others what a request holds (server_requests.py), how a
-reply is read (server_events.py, replies.py) and what an error says (server_errors.py). The key goes into one header of
-requests to one address, and nowhere else: no redirect is followed, no message holds it.
+Knows nothing of passages, prompts or answers, and leaves to others which server a request goes to (servers.py), what it
+holds (server_requests.py), how a reply is read (server_events.py, replies.py) and what an error says
+(server_errors.py). The key goes into one header of requests to the addresses that are set, and nowhere else: no
+redirect is followed, no message holds it.
 """
 
 from __future__ import annotations
@@ -19,24 +19,25 @@ from typing import NoReturn
 
 import httpx
 
-from common.addresses import below
+from common.addresses import below, each
 from common.cancellation import Cancellation, current
 from common.problems import Problem
 from generator.answers import Anew
 from generator.grounding.thoughts import SaidTokens, Thoughts
 from generator.models.chat import CUT, Message, Scored, Short, nothing_said
 from generator.models.replies import Failed, Piece, Reply
-from generator.models.server_connection import CONNECT_SECONDS, Connection, client_for, retry_after
+from generator.models.server_connection import CONNECT_SECONDS, Connection, answers, client_for, retry_after
 from generator.models.server_errors import ServerError, error_page
 from generator.models.server_events import BrokenStream, NoChat, events
 from generator.models.server_requests import LOGPROBS, Request, Requests, photo_urls
+from generator.models.servers import Server, Servers
 from generator.models.yes_or_no import first_word
 
 MAX_ANSWER = 8_000  # characters taken of what is said in a reply, whatever is sent
 MAX_THOUGHT = 400_000  # characters taken of a reply with its thoughts
-AT_ONCE = 4  # requests, when several chats are scored
+AT_ONCE = 4  # requests for each server, when several chats are scored
 MAX_ERROR = 64 * 1024  # bytes of an error's page that are read
-ATTEMPTS = 4
+ATTEMPTS = 4  # at one server; each further one gives one more
 FIRST_WAIT = 0.5  # seconds before the second attempt; doubles with each
 LONGEST_WAIT = 20.0  # a person is waiting
 LONGEST_REPLY = 5  # times the timeout, for all of a reply, however steadily it drips
@@ -44,20 +45,71 @@ _AGAIN = (408, 425, 429)  # with all from 500 on; what may go better the next ti
 
 
 class _TryAgain(Exception):
-    """An attempt that failed before any text came; `wait` is what the server asked for, in seconds."""
+    """An attempt that failed in a way that another need not. wait: what the server asked for, in seconds. here: whether
+    it may go better at the same server too. fault: whether the server is to be left out for a while."""
 
-    def __init__(self, problem: Problem, wait: float | None = None) -> None:
-        self.problem, self.wait = problem, wait
+    def __init__(self, problem: Problem, wait: float | None = None, here: bool = True, fault: bool = True) -> None:
+        self.problem, self.wait, self.here, self.fault = problem, wait, here, fault
+
+
+class _NobodyThere(_TryAgain):
+    """Nothing answers at a server's address."""
+
+    def __init__(self, *hosts: str) -> None:
+        where = " or ".join(hosts)
+        super().__init__(Problem(f"Nothing answers at {where}; check the address and that the model server runs."))
 
 
 class _Otherwise(Exception):
     """The server refused something of a request that can be left out."""
 
 
+class _Tries:
+    """What one request has met so far. without: the servers that it is not to go to next."""
+
+    def __init__(self, servers: int) -> None:
+        self.without: set[Server] = set()
+        self._servers = servers
+        self._never: set[Server] = set()
+        self._wishes: dict[Server, float | None] = {}
+        self._nobody: dict[str, None] = {}
+        self._count = self._waits = 0
+
+    def wait(self, server: Server, failed: _TryAgain) -> float | None:
+        """Seconds before the next attempt: none while there is a server that was not tried. None where there is no use
+        in another."""
+        self._count += 1
+        self.without.add(server)
+        self._wishes[server] = failed.wait
+        if isinstance(failed, _NobodyThere):
+            self._nobody[server.host] = None
+        if not failed.here:
+            self._never.add(server)
+        if self._count == ATTEMPTS - 1 + self._servers or len(self._never) == self._servers:
+            return None
+        if len(self.without) < self._servers:
+            return 0.0
+        self.without = set(self._never)
+        # Jitter, so that those turned away together do not come back together.
+        own = min(LONGEST_WAIT, FIRST_WAIT * 2**self._waits) * random.uniform(0.5, 1.0)
+        self._waits += 1
+        wishes = [wish for server, wish in self._wishes.items() if server not in self._never]
+        wait = min(own if wish is None else wish for wish in wishes)
+        return wait if wait <= LONGEST_WAIT else None
+
+    def problem(self, failed: _TryAgain) -> Problem:
+        """What is told when there is no further attempt."""
+        return _NobodyThere(*self._nobody).problem if isinstance(failed, _NobodyThere) else failed.problem
+
+
 class _Heard:
     """A reply as far as it came: how much of it is said, how much is thought, and how it ended."""
 
     def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Of a reply that begins, whatever was heard of another before."""
         self.reply = Reply()
         self.thoughts = Thoughts()
         self.said = 0  # characters
@@ -92,35 +144,37 @@ class _Heard:
 
 
 class ServedModel:
-    """A ChatModel (chat.py) behind a server.
+    """A ChatModel (chat.py) behind one server, or several that share the requests.
 
-    `base_url` is the address that /chat/completions is appended to, mostly ending in /v1. `timeout` is how many
-    seconds the server may send neither text nor thought; a whole reply may take LONGEST_REPLY times that. `called`
-    stands for the server's host and port in what is said, where those who read it are not to know them. `thinking` is
-    how many tokens a reply may have for thought, beside those for the answer. Raises Problem for an address or a key
-    that cannot be used.
+    `addresses` are those that /chat/completions is appended to, mostly ending in /v1, with spaces or commas between.
+    `timeout` is how many seconds a server may send neither text nor thought; a whole reply may take LONGEST_REPLY times
+    that, a short one that. `called` stands for a server's host and port in what is said, where those who read it are
+    not to know them. `thinking` is how many tokens a reply may have for thought, beside those for the answer. Raises
+    Problem for an address or a key that cannot be used.
     """
 
     context = None  # the protocol does not tell; the server says so when a prompt is too long
 
     def __init__(
-        self, base_url: str, model: str, key: str | None = None, timeout: float = 120.0, called: str | None = None,
+        self, addresses: str, model: str, key: str | None = None, timeout: float = 120.0, called: str | None = None,
         thinking: int = 0,
     ) -> None:  # fmt: skip
-        url = below(base_url, "/chat/completions")
-        if url is None:
-            raise Problem(
-                "The model server's address must look like http://localhost:8000/v1, with no user and no question mark."
-            )
         key = (key or "").strip()
         if not key.isascii() or not key.isprintable() or " " in key:
             raise Problem("The key holds spaces or characters that no key has; copy it again.")
+        found = [_server(address, called, Requests(model, thinking)) for address in each(addresses) or [""]]
         self.timeout = timeout
-        self._requests = Requests(model, thinking)
-        self._url = url
-        self._host = called or url.netloc.decode("ascii")
         self._key = key
-        self.name = model if called else f"{model} at {self._host}"
+        self._servers = Servers(found, lambda server: answers(server.look, key))
+        more = f" and {len(found) - 1} more" if len(found) > 1 and not called else ""
+        self._where = found[0].host + more
+        self.name = model if called else f"{model} at {self._where}"
+
+    @property
+    def loading(self) -> str:
+        """What a question may wait for, as a sentence; "" for nothing."""
+        waiting = self._servers.waiting
+        return f"The model server is busy; requests that wait for their turn: {waiting}." if waiting else ""
 
     def reply(self, messages: Sequence[Message], max_tokens: int) -> Iterator[str]:
         """The reply in pieces as they come, not empty; closing this ends the connection at once, and so does what stops
@@ -140,11 +194,11 @@ class ServedModel:
         """Each chat's reply with its probability over the tokens that the server tells of, some requests at once. They
         are asked for without thought, where the server allows that.
 
-        Stops as `reply` does. Raises Problem as that does, and when the server gives no probabilities or a
-        reply takes longer than the timeout altogether."""
+        Stops as `reply` does. Raises Problem as that does, and when a server gives no probabilities or a reply takes
+        longer than the timeout altogether."""
         url, stop = photo_urls(), current()  # chats about one photo share its JPEG
         requests = [Request(tuple(chat), max_tokens, scored=True, url=url) for chat in chats]
-        with ThreadPoolExecutor(AT_ONCE, "score") as pool:
+        with ThreadPoolExecutor(AT_ONCE * len(self._servers.all), "score") as pool:
             # A problem cancels those not begun.
             return list(pool.map(lambda request: self._scored(request, stop), requests))
 
@@ -152,7 +206,7 @@ class ServedModel:
         """As score_replies, of whatever the server tells."""
         url, stop = photo_urls(), current()
         requests = [Request(tuple(chat), max_tokens, short=True, yes=yes, url=url) for chat in chats]
-        with ThreadPoolExecutor(AT_ONCE, "short") as pool:
+        with ThreadPoolExecutor(AT_ONCE * len(self._servers.all), "short") as pool:
             return list(pool.map(lambda request: self._short(request, stop), requests))
 
     def close(self) -> None:
@@ -162,7 +216,7 @@ class ServedModel:
         heard, scored, _ = self._briefly(request, stop)
         text = scored.text()
         if text and not scored.told:
-            raise self._without_probabilities()
+            raise _without_probabilities(self._where)
         return Scored(text + (CUT if text and heard.cut else ""), scored.log_probability, heard.thought, heard.cut)
 
     def _short(self, request: Request, stop: Cancellation) -> Short:
@@ -177,57 +231,57 @@ class ServedModel:
     ) -> tuple[_Heard, SaidTokens, tuple[tuple[str, float], ...]]:
         """All of a short reply, with what its first word could have been."""
         heard, said, instead = _Heard(), SaidTokens(), ()
-        ends = monotonic() + self.timeout
         with closing(self._pieces(request, heard, stop)) as pieces:
             for piece in pieces:
                 said.add(piece.text, piece.tokens)
                 instead = instead or piece.instead
-                if monotonic() > ends:
-                    raise Problem(self._slow(self.timeout, "a short answer"))
         return heard, said, instead
 
-    def _without_probabilities(self) -> Problem:
-        problem = "gives no probabilities of its tokens; ask for one answer from all passages instead"
-        return Problem(f"The model server at {self._host} {problem}.")
-
     def _pieces(self, request: Request, heard: _Heard, stop: Cancellation) -> Iterator[Piece]:
-        """The reply, after as many attempts as it takes to get the first of it. Once stopped there is none, and what is
-        raised then nobody waits for."""
-        attempt = 1
+        """The reply, after as many attempts as it takes, at whichever servers, to get the first that is shown of it.
+        Once stopped there is none, and what is raised then nobody waits for."""
+        tries, shown = _Tries(len(self._servers.all)), False
         while True:
-            if request.scored and self._requests.refused(LOGPROBS):
-                raise self._without_probabilities()
-            try:
-                with closing(self._attempt(request, heard, stop)) as pieces:
-                    yield from pieces
-                return
-            except _Otherwise:  # at most once for each thing that can be left out
-                continue
-            except _TryAgain as failed:
-                wait = failed.wait
-                if wait is None:
-                    # Jitter, so that those turned away together do not come back together.
-                    wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)
-                if heard.taken or attempt == ATTEMPTS or wait > LONGEST_WAIT or stop.wait(wait):
-                    raise failed.problem from None
-                attempt += 1
+            with self._servers.one(stop, tries.without, request.prefix()) as server:
+                heard.begin()
+                try:
+                    with closing(self._attempt(server, request, heard, stop)) as pieces:
+                        for piece in list(pieces) if request.brief else pieces:
+                            shown = shown or bool(piece.text)
+                            yield piece
+                    self._servers.answered(server, whole=True)
+                    return
+                except _Otherwise:  # at most once for each thing that can be left out
+                    continue
+                except _TryAgain as failed:
+                    problem = failed
+                    if failed.fault and not stop.is_set():
+                        self._servers.failed(server, failed.wait)
+            wait = None if shown else tries.wait(server, problem)
+            if wait is None or stop.wait(wait):
+                raise tries.problem(problem) from None
 
-    def _attempt(self, request: Request, heard: _Heard, stop: Cancellation) -> Iterator[Piece]:
+    def _attempt(self, server: Server, request: Request, heard: _Heard, stop: Cancellation) -> Iterator[Piece]:
         """The pieces of one request that hold something. Raises _TryAgain for what may go better the next time, and
         _Otherwise for what goes better without something."""
+        if request.scored and server.requests.refused(LOGPROBS):
+            raise _TryAgain(_without_probabilities(server.host), here=False, fault=False)
         latest = monotonic()
-        ends = latest + LONGEST_REPLY * self.timeout
-        body, known = self._requests.body(request)
-        with self._asked(body, known, stop) as response:
+        within = self.timeout * (1 if request.brief else LONGEST_REPLY)
+        ends = latest + within
+        body, known = server.requests.body(request)
+        with self._asked(server, body, known, stop) as response:
             streamed = "event-stream" in response.headers.get("Content-Type", "")
             for piece in heard.reply.pieces(events(response.iter_raw(), streamed)):
                 if piece:
                     latest = monotonic()
                     yield heard.take(piece)
                 elif monotonic() - latest > self.timeout:
-                    raise Problem(self._silent())
+                    raise _TryAgain(self._silent(server), here=False)
                 if monotonic() > ends:
-                    raise Problem(self._slow(LONGEST_REPLY * self.timeout, "an answer"))
+                    what = "a short answer" if request.brief else "an answer"
+                    problem = f"needs more than {within:g} seconds for {what}; choose a smaller model"
+                    raise Problem(f"The model at {server.host} {problem}.")
                 if heard.too_long:
                     return
         heard.end()
@@ -235,60 +289,60 @@ class ServedModel:
             said = ServerError(heard.reply.refusal, "").told(self._key)
             raise Problem(f"The model {self.name} refuses to answer{said}.")
         if heard.reply.filtered:
-            raise Problem(f"The filter of the model server at {self._host} cut the answer off; ask in other words.")
+            raise Problem(f"The filter of the model server at {server.host} cut the answer off; ask in other words.")
 
     @contextmanager
-    def _asked(self, body: str, known: frozenset[str], stop: Cancellation) -> Iterator[httpx.Response]:
+    def _asked(self, server: Server, body: str, known: frozenset[str], stop: Cancellation) -> Iterator[httpx.Response]:
         """The response in which a reply has begun; what goes wrong while it is read becomes a Problem or _TryAgain."""
-        host, connection = self._host, Connection()
+        host, connection = server.host, Connection()
         try:
             with (
                 stop.calling(connection.end),
-                client_for(self._url, self._key, self.timeout) as client,
-                client.stream("POST", self._url, content=body, extensions={"trace": connection.opened}) as response,
+                client_for(server.url, self._key, self.timeout) as client,
+                client.stream("POST", server.url, content=body, extensions={"trace": connection.opened}) as response,
             ):
                 if response.status_code != 200:
-                    self._refused(response, body, known)
+                    self._refused(server, response, body, known)
+                self._servers.answered(server)
                 yield response
         except (httpx.ConnectError, httpx.ConnectTimeout):
-            problem = f"Nothing answers at {host}; check the address and that the model server runs."
-            raise _TryAgain(Problem(problem)) from None
-        except httpx.TimeoutException:  # not tried again: a server that is too slow gets no faster by more work
-            raise Problem(self._silent()) from None
+            raise _NobodyThere(host) from None
+        except httpx.TimeoutException:  # not there again: a server that is too slow gets no faster by more work
+            raise _TryAgain(self._silent(server), here=False) from None
         except httpx.TransportError:
             problem = f"The connection to {host} broke off; ask again, and look at the server's log if it stays so."
             raise _TryAgain(Problem(problem)) from None
         except BrokenStream as problem:
-            raise Problem(f"The answer of {host} cannot be read: {problem}; ask again.") from None
+            problem = Problem(f"The answer of {host} cannot be read: {problem}; ask again.")
+            raise _TryAgain(problem, here=False) from None
         except Failed as failed:
-            what, todo = failed.error.meaning() or ("ended the answer with an error", "ask again")
-            raise Problem(self._sentence(what, todo, failed.error)) from None
+            meaning = failed.error.meaning()
+            what, todo = meaning or ("ended the answer with an error", "ask again")
+            problem = self._problem(server, what, todo, failed.error)
+            raise problem if meaning else _TryAgain(problem, here=False) from None
         except NoChat:
             problem = "does not answer as a chat server does; check the address, which mostly ends in /v1"
             raise Problem(f"What runs at {host} {problem}.") from None
 
-    def _silent(self) -> str:
+    def _silent(self, server: Server) -> Problem:
         problem = f"said nothing for {self.timeout:g} seconds; ask again or choose a smaller model"
-        return f"The model at {self._host} {problem}."
+        return Problem(f"The model at {server.host} {problem}.")
 
-    def _slow(self, seconds: float, what: str) -> str:
-        return f"The model at {self._host} needs more than {seconds:g} seconds for {what}; choose a smaller model."
-
-    def _sentence(self, what: str, todo: str, error: ServerError) -> str:
+    def _problem(self, server: Server, what: str, todo: str, error: ServerError) -> Problem:
         """What the server does and what to do, with the server's own words."""
-        return f"The model server at {self._host} {what}{'; ' * bool(todo)}{todo}{error.told(self._key)}."
+        return Problem(f"The model server at {server.host} {what}{'; ' * bool(todo)}{todo}{error.told(self._key)}.")
 
-    def _refused(self, response: httpx.Response, body: str, known: frozenset[str]) -> NoReturn:
+    def _refused(self, server: Server, response: httpx.Response, body: str, known: frozenset[str]) -> NoReturn:
         """Raises what a response says that begins no reply."""
         status = response.status_code
         if 300 <= status < 400:
             problem = "points to another address, which is not followed; give the final address"
-            raise Problem(f"The model server at {self._host} {problem}.")
+            raise Problem(f"The model server at {server.host} {problem}.")
         error = error_page(_page(response))
         again, todo = False, ""
         if status in (401, 403):
             what, todo = "refuses the key" if self._key else "asks for a key", "check the key"
-        elif status not in (402, 429) and self._requests.learn(body, known, error):
+        elif status not in (402, 429) and server.requests.learn(body, known, error):
             raise _Otherwise
         elif meaning := error.meaning(status):
             what, todo = meaning
@@ -298,8 +352,23 @@ class ServedModel:
             what, todo = "has no such model or no chat at this address", "check both"
         else:
             what = "refuses the request"
-        problem = Problem(self._sentence(f"{what} (status {status})", todo, error))
+        problem = self._problem(server, f"{what} (status {status})", todo, error)
         raise _TryAgain(problem, retry_after(response.headers.get("Retry-After", ""))) if again else problem
+
+
+def _server(address: str, called: str | None, requests: Requests) -> Server:
+    url, look = below(address, "/chat/completions"), below(address, "/models")
+    if url is None or look is None:
+        raise Problem(
+            "The model server's address must look like http://localhost:8000/v1, with no user and no question mark; "
+            "several have spaces or commas between."
+        )
+    return Server(url, look, called or url.netloc.decode("ascii"), requests)
+
+
+def _without_probabilities(where: str) -> Problem:
+    problem = "gives no probabilities of its tokens; ask for one answer from all passages instead"
+    return Problem(f"The model server at {where} {problem}.")
 
 
 def _page(response: httpx.Response) -> bytes:

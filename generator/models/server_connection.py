@@ -1,4 +1,5 @@
-"""One request's connection to a server, which another thread may end, and when to come back to one that is busy.
+"""One request's connection to a server, which another thread may end, whether a server answers at all, and when to come
+back to one that is busy.
 
 Knows nothing of chats. No redirect is followed, and a key goes into one header of one request.
 """
@@ -16,6 +17,7 @@ import httpx
 from common.proxies import told_of_proxies
 
 CONNECT_SECONDS = 10.0
+LOOK_SECONDS = 5.0
 
 
 class Connection:
@@ -57,6 +59,16 @@ def client_for(url: httpx.URL, key: str, timeout: float) -> httpx.Client:
         return httpx.Client(
             headers=headers, timeout=limits, follow_redirects=False, trust_env=encrypted, verify=encrypted
         )
+
+
+def answers(url: httpx.URL, key: str) -> bool:
+    """Whether a server answers a cheap request, whatever it says of it, and does not say that it has failed or is too
+    busy."""
+    try:
+        with client_for(url, key, LOOK_SECONDS) as client, client.stream("GET", url) as response:
+            return response.status_code < 500 and response.status_code != 429
+    except (httpx.HTTPError, OSError):
+        return False
 
 
 def retry_after(value: str) -> float | None:

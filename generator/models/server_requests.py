@@ -57,6 +57,18 @@ class Request:
     yes: bool = False
     url: Callable[[Image], str] = field(default_factory=lambda: photo_urls())
 
+    @property
+    def brief(self) -> bool:
+        """Whether nothing of the reply is shown before it is whole."""
+        return self.scored or self.short
+
+    def prefix(self) -> int | None:
+        """Tells how the prompt begins, as far as the photo; None where it has none."""
+        for number, message in enumerate(self.messages):
+            if message.image is not None:
+                return hash((*(before.text for before in self.messages[:number]), self.url(message.image)))
+        return None
+
 
 class Requests:
     """From any thread. thinking: tokens that a reply may have beside what is asked for."""

@@ -4,7 +4,7 @@
         ServedModel(server.url, "small")
 
 Each request gets the next reply; the last reply is given to all that follow. A reply may be a function that makes it
-from the request's body. It knows nothing of this project.
+from the request's body. Who asks for /models is told whether it is `well`. It knows nothing of this project.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class Asked:
     path: str
     headers: dict[str, str]
     body: dict
+    text: str  # the body as it came
 
 
 def event(text: str | None, finish: str | None = None, log_probabilities: Sequence[float] | None = None) -> bytes:
@@ -92,16 +93,18 @@ def choosy(accepts: Callable[[dict], bool], refused: Reply, reply: Reply) -> Cal
 
 
 class ChatServer(LocalServer):
-    """See the module. `asked` holds the requests; `closed` is set once a client has closed early; `most` is how many
-    requests were answered at the same time."""
+    """See the module. `asked` holds the requests, `looks` the paths of those without a chat; `closed` is set once a
+    client has closed early; `most` is how many requests were answered at the same time. port: 0 for any."""
 
-    def __init__(self, *replies: Reply | Callable[[dict], Reply]) -> None:
+    def __init__(self, *replies: Reply | Callable[[dict], Reply], port: int = 0) -> None:
         self.replies = list(replies)
+        self.looks: list[str] = []
+        self.well = True
         self.most = self.now = 0
         self.lock = threading.Lock()
         self.asked: list[Asked] = []
         self.closed = threading.Event()
-        super().__init__(Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"chat": self})))
+        super().__init__(Server(("127.0.0.1", port), type("Handler", (_Handler,), {"chat": self})))
 
     @property
     def url(self) -> str:
@@ -111,13 +114,19 @@ class ChatServer(LocalServer):
 class _Handler(Handler):
     chat: ChatServer
 
+    def do_GET(self) -> None:
+        self.send_response(200 if self.chat.well else 503)
+        self.end_headers()
+        self.chat.looks.append(self.path)
+
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        text = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        body = json.loads(text)
         headers = {name.lower(): value for name, value in self.headers.items()}
         with self.chat.lock:
             replies = self.chat.replies
             reply = replies[min(len(self.chat.asked), len(replies) - 1)]
-            self.chat.asked.append(Asked(self.path, headers, body))
+            self.chat.asked.append(Asked(self.path, headers, body, text))
             self.chat.now += 1
             self.chat.most = max(self.chat.most, self.chat.now)
         self.answered = False

@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from os.path import commonprefix
 from pathlib import Path
 
 import pytest
@@ -173,6 +174,20 @@ def test_a_served_model_rewrites_answers_and_says_what_it_knows_itself():
     assert [body["messages"][0]["content"] for body in (rewriting, answer, own)] == [REWRITING_RULES, RULES, OWN_RULES]
     assert text_of(answer).endswith("Question: How heavy is a cherry in June?")
     assert "<passage" not in json.dumps(own) and text_of(own) == "How heavy is a cherry in June?"
+
+
+def test_a_photo_s_questions_share_what_stands_first_and_the_server_that_has_it():
+    with ChatServer(Chat()) as first, ChatServer(Chat()) as second:
+        with answering(model="small", served_url=f"{first.url}, {second.url}") as one:
+            assert one.ask_once(photo("red"), "How heavy is it?").answerer.endswith(" and 1 more")
+            one.ask_once(photo("red"), "How heavy is this?")
+            one.ask_once(photo("blue"), "How heavy is it?")
+            assert one.loading() == ""
+    [one_text, other_text], [elsewhere] = ([asked.text for asked in server.asked] for server in (first, second))
+    shared = commonprefix([one_text, other_text])
+    assert "data:image/jpeg;base64," in shared and '"type": "text", "text": "<passage 1>' in shared
+    rules = {"role": "system", "content": RULES}
+    assert commonprefix([one_text, elsewhere]).startswith(json.dumps({"model": "small", "messages": [rules]})[:-2])
 
 
 def test_a_served_model_asked_of_each_passage_alone():
