@@ -42,10 +42,10 @@ def captions(lines: Sequence[Line]) -> list[Line]:
     """What begins as captions do, each with the lines that go on with it; in the order of the lines."""
     found = []
     for number, first in enumerate(lines):
-        if _begins(first.text):
+        if begins(first.text):
             said, last = [first.text], first
             for line in lines[number + 1 : number + _MOST_LINES]:
-                if _begins(line.text) or not _goes_on(first, last, line):
+                if begins(line.text) or not _goes_on(first, last, line):
                     break
                 said.append(line.text)
                 last = line
@@ -80,7 +80,8 @@ def _apart(picture: Box, caption: Box) -> float | None:
     return _BELOW + max(aside, 0.0) if below < 0 and above < 0 and aside <= _ASIDE else None
 
 
-def _begins(text: str) -> bool:
+def begins(text: str) -> bool:
+    """Whether a line begins as a caption does."""
     found = _BEGINS.match(text)
     # Without a sign between them it is a sentence that goes on: "Figure 3 shows".
     return found is not None and text[:1].upper() == text[:1]

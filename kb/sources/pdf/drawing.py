@@ -2,8 +2,8 @@
 
 A picture is drawn as the page shows it, and not taken out of the file: so it has its right colours, its masks and what
 is written on it, and one that the file holds in strips is whole. What is there for the look (lines, logos that many
-pages have) and scans of whole pages of text are no pictures of a document. Knows nothing of documents but one, nor of
-what becomes of a picture.
+pages have) and scans of whole pages of text are no pictures of a document; what is drawn of lines and shapes is one
+where it has a caption. Knows nothing of documents but one, nor of what becomes of a picture.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ import io
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import reduce
+from itertools import islice
 from time import monotonic
 from typing import Any
 
+import numpy as np
 import pypdfium2
 from pypdfium2 import raw
 
@@ -25,7 +28,7 @@ from common.images import MAX_PIXELS
 from kb.illustrated import MOST_KEPT
 from kb.pictures import SIDE
 from kb.sources.bounded_process import serve
-from kb.sources.pdf.captions import Box, Line, captioned, captions
+from kb.sources.pdf.captions import Box, Line, begins, captioned, captions
 
 MOST_PAGES = 2000  # that are looked at for pictures
 MEMORY = 2 << 30  # bytes of addresses
@@ -38,7 +41,11 @@ _MOST_OF_PAGE = 500  # pictures of a page; with more they are a pattern
 _WHOLE = 0.7  # of a page; what covers as much is the page
 _FEW = 200  # letters; a page with fewer beside such a picture is a plate
 _TOO_LARGE = -1.0  # the scale of a picture of too many pixels
-_TOUCHING = 1.5  # points between strips of a picture
+_TOUCHING = 1.5  # points between strips of a picture,
+_CELL, _MOST_CELLS = 6.0, 200  # and of the grid in which lines of a drawing touch; its cells along a side
+_LEAST_DRAWN, _LEAST_LINES, _MOST_LINES = 40.0, 8, 5_000  # points of a drawing's sides, and its lines and shapes
+_LABEL, _LABEL_LETTERS = 8.0, 40  # how far from a drawing its labels stand, and how long they are
+_SHARP = 3.0  # pixels to a point of a drawing
 _MOST_LETTERS = 20_000  # of a page that captions are looked for in
 _FINE = 1_000_000  # steps to a page's side, in which places are given
 _QUALITY = 92
@@ -82,14 +89,14 @@ def figures(document: pypdfium2.PdfDocument, seconds: float) -> dict[str, Any]:
             break
     told: list[tuple[int, list[float], int, str]] = []
     for page_number, images in found:
-        kept = [image for image in images if not image.mark or len(pages[image.mark]) < _REPEATED]
-        if kept and len(told) < MOST_KEPT:
+        kept = _joined([image for image in images if not image.mark or len(pages[image.mark]) < _REPEATED])
+        if len(told) < MOST_KEPT and monotonic() < until + seconds / 2:
             try:
-                told += ((page_number, *each) for each in _told(document[page_number - 1], _joined(kept)))
+                told += ((page_number, *each) for each in _told(document[page_number - 1], kept))
             except pypdfium2.PdfiumError:
                 odd += 1
         else:
-            more += sum(map(_is_shown, _joined(kept)))
+            more += sum(map(_is_shown, kept))
     more += len(told[MOST_KEPT:])
     return {
         "figures": told[:MOST_KEPT],
@@ -123,11 +130,7 @@ def _images(page: pypdfium2.PdfPage) -> Iterator[_Image]:
     seen = 0
     for each in page.get_objects(filter=[raw.FPDF_PAGEOBJ_IMAGE]):
         width, height = each.get_px_size()
-        box = each.get_bounds()
-        form = each.container
-        while form is not None:
-            box = form.get_matrix().on_rect(*box)
-            form = form.container
+        box = _box(each)
         across, up = box[2] - box[0], box[3] - box[1]
         if across <= 0 or up <= 0 or not width * height:
             continue
@@ -137,6 +140,16 @@ def _images(page: pypdfium2.PdfPage) -> Iterator[_Image]:
         seen += 1
         if seen > _MOST_OF_PAGE:
             return
+
+
+def _box(each: pypdfium2.PdfObject) -> Box:
+    """Where an object of a page is, also one of a form."""
+    box = each.get_bounds()
+    form = each.container
+    while form is not None:
+        box = form.get_matrix().on_rect(*box)
+        form = form.container
+    return box
 
 
 def _mark(image: pypdfium2.PdfImage, width: int, height: int) -> str:
@@ -151,20 +164,23 @@ def _joined(images: list[_Image]) -> list[_Image]:
     found: list[_Image] = []
     for image in images:
         box, scale = image.box, image.scale
-        apart = []
-        for other in found:
-            if _touch(box, other.box):
-                box = (*map(min, box[:2], other.box[:2]), *map(max, box[2:], other.box[2:]))
-                scale = max(scale, other.scale)
-            else:
-                apart.append(other)
-        found = [*apart, _Image(box, scale, "")]
+        touching = [image]
+        while touching:  # what they are together may touch more
+            touching = [other for other in found if _touch(box, other.box, _TOUCHING)]
+            found = [other for other in found if not _touch(box, other.box, _TOUCHING)]
+            for other in touching:
+                box, scale = _around(box, other.box), max(scale, other.scale)
+        found.append(_Image(box, scale, ""))
     return found
 
 
-def _touch(one: Box, other: Box) -> bool:
-    beside = one[0] <= other[2] + _TOUCHING and other[0] <= one[2] + _TOUCHING
-    return beside and one[1] <= other[3] + _TOUCHING and other[1] <= one[3] + _TOUCHING
+def _around(one: Box, other: Box) -> Box:
+    return (*map(min, one[:2], other[:2]), *map(max, one[2:], other[2:]))
+
+
+def _touch(one: Box, other: Box, touching: float) -> bool:
+    beside = one[0] <= other[2] + touching and other[0] <= one[2] + touching
+    return beside and one[1] <= other[3] + touching and other[1] <= one[3] + touching
 
 
 def _is_shown(image: _Image) -> bool:
@@ -176,20 +192,78 @@ def _is_shown(image: _Image) -> bool:
 def _told(page: pypdfium2.PdfPage, images: list[_Image]) -> Iterator[tuple[list[float], int, str]]:
     """The place, pixels and caption of each that is a picture, from the top down."""
     shown = []
-    letters = page.get_textpage().count_chars()
+    text = page.get_textpage()
+    letters = text.count_chars()
     for image in filter(_is_shown, images):
         place = _place(page, image.box)
         covered = (place[2] - place[0]) * (place[3] - place[1])
         if place[0] < place[2] and place[1] < place[3] and (covered < _WHOLE or 0 < letters < _FEW):
             shown.append((place, image))
-    if not shown:
-        return
     shown.sort(key=lambda each: (each[0][1], each[0][0]))
-    said = captioned([image.box for _, image in shown], captions(_lines(page)))
+    lines, said = [], []
+    if any(map(begins, text.get_text_range(count=min(letters, _MOST_LETTERS)).splitlines())):
+        lines = _lines(text)
+        said = captions(lines)
+    told = captioned([image.box for _, image in shown], said)
+    if free := [caption for caption in said if caption.text not in told]:
+        drawn = _drawings(page, lines)
+        for image, caption in zip(drawn, captioned([image.box for image in drawn], free), strict=True):
+            place = _place(page, image.box)
+            if caption and place[0] < place[2] and place[1] < place[3]:
+                shown.append((place, image))
+                told.append(caption)
     width, height = page.get_size()
-    for (place, image), caption in zip(shown, said, strict=True):
+    for (place, image), caption in zip(shown, told, strict=True):
         longest = max((place[2] - place[0]) * width, (place[3] - place[1]) * height)
         yield place, max(1, min(SIDE, round(longest * image.scale))), caption
+
+
+def _drawings(page: pypdfium2.PdfPage, lines: list[Line]) -> list[_Image]:
+    """What is drawn on a page of many lines and shapes, with the labels that stand by them."""
+    left, bottom, right, top = page.get_bbox()
+    most = _WHOLE * (right - left) * (top - bottom)
+    kinds = [raw.FPDF_PAGEOBJ_PATH, raw.FPDF_PAGEOBJ_SHADING, raw.FPDF_PAGEOBJ_IMAGE]
+    boxes = [_box(each) for each in islice(page.get_objects(filter=kinds), _MOST_LINES)]
+    found = []
+    for parts in clusters([each for each in boxes if (each[2] - each[0]) * (each[3] - each[1]) < most]):
+        drawn = reduce(_around, parts)
+        across, up = drawn[2] - drawn[0], drawn[3] - drawn[1]
+        if len(parts) < _LEAST_LINES or min(across, up) < _LEAST_DRAWN or across * up > most:
+            continue
+        labels = [line for line in lines if len(line.text) <= _LABEL_LETTERS and not begins(line.text)]
+        beside = (line.box for line in labels if _touch(drawn, line.box, _LABEL))
+        found.append(_Image(reduce(_around, beside, drawn), _SHARP, ""))
+    return found
+
+
+def clusters(boxes: list[Box]) -> list[list[Box]]:
+    """The boxes that are near each other together: those in cells of a grid that touch."""
+    if not boxes:
+        return []
+    left, bottom, right, top = reduce(_around, boxes)
+    cell = max(_CELL, (right - left) / _MOST_CELLS, (top - bottom) / _MOST_CELLS)
+    taken = np.zeros((int((right - left) / cell) + 1, int((top - bottom) / cell) + 1), bool)
+    first: list[tuple[int, int]] = []
+    for box in boxes:
+        x0, y0, x1, y1 = (int((side - start) / cell) for side, start in zip(box, (left, bottom) * 2, strict=True))
+        taken[x0 : x1 + 1, y0 : y1 + 1] = True
+        first.append((x0, y0))
+    free = set(map(tuple, np.argwhere(taken).tolist()))  # cells that no group has yet
+    group: dict[tuple[int, int], int] = {}
+    found: list[list[Box]] = []
+    for start, box in zip(first, boxes, strict=True):
+        if start in free:
+            free.discard(start)
+            todo = [start]
+            while todo:
+                x, y = todo.pop()
+                group[x, y] = len(found)
+                around = {(x + right, y + up) for right in (-1, 0, 1) for up in (-1, 0, 1)} & free
+                free -= around
+                todo += around
+            found.append([])
+        found[group[start]].append(box)
+    return found
 
 
 def _place(page: pypdfium2.PdfPage, box: Box) -> list[float]:
@@ -203,9 +277,8 @@ def _place(page: pypdfium2.PdfPage, box: Box) -> list[float]:
     return [min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)]
 
 
-def _lines(page: pypdfium2.PdfPage) -> list[Line]:
+def _lines(text: pypdfium2.PdfTextPage) -> list[Line]:
     """The lines of a page's text, in the file's order."""
-    text = page.get_textpage()
     found: list[Line] = []
     said, boxes = [], []
 

@@ -133,6 +133,24 @@ def test_a_soft_mask_lets_the_page_through(tmp_path):
     assert drawn.getpixel((60, 10)) == (255, 255, 255) and drawn.getpixel((60, 70))[1] < 10
 
 
+def chart(left: int, bottom: int) -> bytes:
+    bars = b"".join(b"%d %d 12 %d re f " % (left + 20 * n, bottom, 10 + 9 * n) for n in range(10))
+    axes = b"%d %d m %d %d l S %d %d m %d %d l S" % (left, bottom, left + 220, bottom, left, bottom, left, bottom + 120)
+    return b" 1 0 0 rg " + bars + axes + b" 0 0 0 rg "
+
+
+def test_what_is_drawn_is_a_picture_where_it_has_a_caption(tmp_path):
+    labels = shown_at((72, 388, "0"), (250, 388, "years"), (72, 525, "people"))
+    said = shown_at((72, 365, "Figure 2. People by years."))
+    document, [drawn], notes = figures(tmp_path, pdf(TEXT + chart(72, 400) + labels + said))
+    assert [each.caption for each in document.pictures] == ["Figure 2. People by years."] and notes == []
+    assert 600 < drawn.width < 800 and 400 < drawn.height < 560  # with the labels, and without the text over it
+    pixels = drawn.resize((60, 40))
+    assert sum(pixels.getpixel((x, y))[1] < 100 for x in range(60) for y in range(40)) > 300
+    for without in (TEXT + chart(72, 400) + labels, TEXT + said + b" 72 400 200 100 re S"):
+        assert figures(tmp_path, pdf(without))[1] == []
+
+
 def test_strips_of_a_picture_are_one(tmp_path):
     strips = b"".join(put(f"I{n}", 72, 400 + 20 * n, 240, 20) for n in range(8))
     document, [drawn], _ = figures(tmp_path, pdf(TEXT + strips, images=[image(noise(120, 10), 120, 10)] * 8))
