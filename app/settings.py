@@ -88,7 +88,8 @@ class Settings(BaseSettings):
         pattern=r"^[^\x00-\x1f]{1,1000}$",
         description="which encoder to use: mini, preflmr-vit-b, preflmr-vit-l, preflmr-vit-g, flmr, ret-vit-l, "
         "ret-vit-h, ret-vit-g, colbert, gte-moderncolbert, colpali, colqwen2, colmodernvbert, a folder with a "
-        "checkpoint, the id of one on the Hugging Face Hub, or a file of a fine-tuned mini",
+        "checkpoint, the id of one on the Hugging Face Hub, or a file of a fine-tuned mini; or two that are asked "
+        "together, as preflmr-vit-l+ret-vit-l",
     )
     corpus: str = Field("wikipedia-vital", pattern=_NAME, description="the collection questions are asked of")
     host: str = Field(

@@ -73,6 +73,7 @@ class Evidence(Passage):
     shown: whether the photo may show what it is about; None where that is not known or the question is about no photo.
     alike: the cosine similarity of the photo to the likest of its pictures; None where they are not compared.
     was: the rank that it was found at, where a reranker put the passages in order after that; None where none did.
+    by: the profile that placed it higher, whose score it has, where two are asked together; "" where one is.
     """
 
     rank: int = 0
@@ -81,3 +82,4 @@ class Evidence(Passage):
     shown: bool | None = None
     alike: float | None = None
     was: int | None = None
+    by: str = ""

@@ -179,6 +179,7 @@ def readable(result: Result) -> str:
     for passage in result.passages:
         what = f" ({passage.description})" if passage.description else ""
         was = f", found at {passage.was}" if passage.was not in (None, passage.rank) else ""
+        was += f", by {passage.by}" if passage.by else ""
         lines += _paragraph(f"  [{passage.rank}] ", f"{passage.title}{what}, score {passage.score:.2f}{was}")
         lines.append(f"      {printable(passage.url)} ({printable(passage.licence)})")
     if result.reranked is not None:

@@ -20,6 +20,7 @@ from app.settings import Settings
 from common.passage import Passage
 from common.problems import Problem
 from retriever.encoders.base import QueryVectors
+from retriever.encoders.registry import profile_of
 from retriever.index import Hit
 from retriever.training.mining import Corpus, Mined, Wanted, check_rows, mine
 
@@ -48,6 +49,7 @@ def add_commands(commands: Any) -> None:
 def _mine(args: argparse.Namespace, settings: Settings) -> None:
     if args.output.resolve() == args.data.resolve():
         raise Problem(f"--output names {args.data} itself; name another file.")
+    profile_of(settings.profile)  # of two, one would mine
     service = build_service(settings)
     try:
         if not service.catalogue.count(settings.corpus):  # one that is fetched by its name

@@ -17,11 +17,11 @@ from PIL import Image
 
 from app.commands import judged, m2kr, mine, mini, project_eval, scale, train
 from app.commands.arguments import count, place
+from app.commands.explaining import explain_found
 from app.commands.printing import printable
 from app.commands.reranking import RanksBeside, reranker_of
-from app.commands.terminal import PHOTO_QUESTION, add_command, check_photos, prepare, read_entries, refuse
+from app.commands.terminal import PHOTO_QUESTION, add_command, check_photos, photo_named, prepare, read_entries, refuse
 from app.service.ask import AnswerService, build_service
-from app.service.index_building import pictures_of
 from app.settings import NO_RERANKING, Settings, add_answer_options, add_common_options, settings_from
 from benchmarks import index as index_bench
 from benchmarks.encoding import bench_encoding, device_name, made_up_passages, seeded_encoder
@@ -31,18 +31,14 @@ from benchmarks.reading import measure_reading
 from common.images import load_image
 from common.jobs import Progress
 from common.problems import Problem, problem_sentence
-from common.text import shown
-from kb.pictures import Pictures
 from retriever.encoders.base import Encoder
 from retriever.encoders.flmr.seeded import SIZES
 from retriever.encoders.mini.recognition import confidence
-from retriever.encoders.registry import load_encoder, profiles_in
+from retriever.encoders.registry import load_encoder, profile_of, profiles_in
 from retriever.evaluation.likeness import measure_likeness
 from retriever.evaluation.measures import DEPTHS, macro_recall, measures
 from retriever.evaluation.pictures import Photograph, measure_pictures, shared_out
 from retriever.reading.rapid import MISSING, available
-from retriever.search.drawing.picture import check_writable, save_picture
-from retriever.search.explain import explain_passage
 
 DEPTH = 200  # passages looked through for the one wanted; what is deeper counts as not found
 
@@ -98,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_finding(add: Callable[..., argparse.ArgumentParser]) -> None:
     """search and explain."""
     search = add("search", _search, "find passages for a photo, a question, or both")
-    explain = add("explain", _explain, "show what a passage's score came from, as a picture and as JSON")
+    explain = add("explain", explain_found, "show what a passage's score came from, as a picture and as JSON")
     for command in (search, explain):
         command.add_argument("--image", metavar="FILE", help="a photo")
         command.add_argument("--question", default="", metavar="TEXT", help="a question")
@@ -192,60 +188,25 @@ def _index(args: argparse.Namespace, settings: Settings) -> None:
     service.close()
 
 
-def _photo(args: argparse.Namespace, settings: Settings) -> Image.Image | None:
-    if not args.image:
-        return None
-    check_photos(settings)
-    return load_image(args.image)
-
-
 def _search(args: argparse.Namespace, settings: Settings) -> None:
     if not args.image and not args.question.strip():
         raise Problem("Give a photo with --image, a question with --question, or both.")
-    photo = _photo(args, settings)
+    photo = photo_named(args.image, settings)
     service = _ready(settings)
     try:
         passages = service.find(photo, args.question or PHOTO_QUESTION, args.k).passages
     finally:
         service.close()
     if args.json:
-        names = ("id", "title", "score", "seen", "was", "text", "url")
+        names = ("id", "title", "score", "seen", "was", "by", "text", "url")
         shown = [{name: getattr(passage, name) for name in names} for passage in passages]
         print(json.dumps(shown, indent=2, ensure_ascii=False))
     else:
         for p in passages:
             seen = f" +{p.seen:.3f} at sight" if p.seen else ""
             seen += f", was {p.was}" if p.was not in (None, p.rank) else ""
+            seen += f", by {p.by}" if p.by else ""
             print(printable(f"{p.rank:3}. {p.score:.3f}{seen}  {p.title}  {p.url}  ({p.id})\n     {p.text}"))
-
-
-def _explain(args: argparse.Namespace, settings: Settings) -> None:
-    if not args.image and not args.question.strip():
-        raise Problem("Give a photo with --image, a question with --question, or both.")
-    output = args.output or (None if args.json else Path("explanation.png"))
-    if output:
-        check_writable(output)
-    photo = _photo(args, settings)
-    service = build_service(settings)
-    try:
-        found = service.catalogue.passages([args.passage])
-    finally:
-        service.close()
-    if not found:
-        raise Problem(
-            f"There is no passage {shown(args.passage)!r} here; python -m retriever search --json gives ids."
-        )
-    encoder = load_encoder(settings.profile, settings.cache_dir)
-    question = args.question.strip() or PHOTO_QUESTION
-    beside = pictures_of(found, Pictures(settings.pictures_dir))[0] if encoder.takes.pictures else ()
-    explanation = explain_passage(encoder, question, photo, found[0], beside)
-    if output:
-        save_picture(explanation, photo, output)
-    if args.json:
-        print(explanation.as_json())
-    else:
-        print(printable(explanation.summary()))
-        print(f"Picture: {output}")
 
 
 def _eval_photos(args: argparse.Namespace, settings: Settings) -> None:
@@ -271,6 +232,7 @@ def _photographs(files: Sequence[Path]) -> list[Photograph]:
 
 def _eval_pictures(args: argparse.Namespace, settings: Settings) -> None:
     check_photos(settings)
+    profile_of(settings.profile)  # of two, one would be measured
     beside, asked = shared_out(_photographs(args.labels), args.each, args.asked)
     service = _ready(settings)
     try:

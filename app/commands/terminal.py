@@ -13,12 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from tqdm import tqdm
 
 from app.service.ask import AnswerService
 from app.service.job_states import IndexState
 from app.service.results import IndexStatus
 from app.settings import Settings, add_common_options
+from common.images import load_image
 from common.problems import Problem, unreadable
 from retriever.encoders.registry import takes_photos
 
@@ -89,6 +91,14 @@ def check_photos(settings: Settings) -> None:
             f"The profile {settings.profile} reads only the question, and this is done with photos; leave them out or "
             "choose another profile, such as mini."
         )
+
+
+def photo_named(file: str | None, settings: Settings) -> Image.Image | None:
+    """The photo of a question; None without one. Raises Problem, also for a profile that reads only questions."""
+    if not file:
+        return None
+    check_photos(settings)
+    return load_image(file)
 
 
 def refuse(sentence: str) -> int:

@@ -9,27 +9,29 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from app.service import retrieval
 from app.service.answerers import Answerers, answerers_for
 from app.service.asked_language import explained, for_the_search
 from app.service.corpus_names import checked_corpora
 from app.service.encoder_lock import SharedEncoder
 from app.service.fixed_corpora import fetch
-from app.service.indexes import Indexes
+from app.service.indexes import Indexes, states_of
 from app.service.opening import open_catalogue
 from app.service.photo_reading import PhotoReading
 from app.service.photo_subject import find_subject
 from app.service.picture_matches import PictureMatches
-from app.service.question_subject import asks_of_another, taken_over
+from app.service.question_subject import taken_over
 from app.service.questions import check_taken, checked_count, checked_question, fingerprint_of, opened
 from app.service.region import checked_region, cut_out, in_whole
 from app.service.reranking import Asked, Found, Reranking
 from app.service.results import WHOLE, EvidenceFound, IndexStatus, PhotoInput, Result, Step, Subject
-from app.service.retrieval import alignments_of, evidence_of, find_asked, with_likeness
+from app.service.retrieval import evidence_of
+from app.service.second_profile import SecondProfile
 from app.service.text_in_photo import Looked, TextInPhotos
 from app.service.trace import Clock, Trace, answered, answered_alone, quoted
 from app.settings import ANSWERS_KEPT, MAX_TURNS, Settings
@@ -43,7 +45,7 @@ from kb.catalogue import Catalogue
 from kb.pictures import Pictures
 from kb.records import CorpusInfo
 from retriever.encoders.base import Encoder, Query, QueryVectors, Takes
-from retriever.encoders.registry import load_encoder
+from retriever.encoders.registry import load_encoder, profiles_in
 from retriever.encoders.sentences import load_sentence_encoder
 from retriever.index import Index
 
@@ -57,7 +59,7 @@ class AnswerService:
     encoder_loader(progress): called once, in the background, for the encoder; progress is told of bytes fetched.
     answerers_factory(encoder, progress): called once after it for what answers.
     fetch(corpus, progress): brings a corpus into the catalogue if it is not there yet. reading: reads photos; None
-    reads none.
+    reads none. second_loader: as encoder_loader, where the profile is two.
     Nothing slow happens here; `start` begins loading and indexing in the background.
     """
 
@@ -69,6 +71,7 @@ class AnswerService:
         answerers_factory: Callable[[SharedEncoder, Progress], Answerers],
         fetch: Callable[[str, Progress], object],
         reading: PhotoReading | None = None,
+        second_loader: Callable[[Progress], Encoder] | None = None,
     ) -> None:
         self.settings = settings
         self.catalogue = catalogue
@@ -84,7 +87,9 @@ class AnswerService:
         self._subjects: RecentlyUsed[Subject] = RecentlyUsed(ANSWERS_KEPT)
         self._pictures = PictureMatches(catalogue, Pictures(settings.pictures_dir))
         self._loading = threading.Lock()
-        self.indexes = Indexes(settings, catalogue, self.encoder, fetch)
+        first = profiles_in(settings.profile)[0] if second_loader else settings.profile
+        self.indexes = Indexes(settings.model_copy(update={"profile": first}), catalogue, self.encoder, fetch)
+        self._second = second_loader and SecondProfile(settings, catalogue, second_loader, self.encoder, self.indexes)
 
     def start(self, corpus: str | None = None) -> None:
         """Load the encoder and bring the corpus's index up to date in the background; returns at once.
@@ -144,9 +149,9 @@ class AnswerService:
         trace = self._check(image, question, corpora, k, turns, region, each, own, text)
         key = (trace.key(), self.settings.hybrid, self.settings.rerank)
         known = self._known.get(key)
-        if known is not None and self._still_so(known):
+        if known is not None and retrieval.still_so(self.catalogue, known):
             found = (known.passages, known.query, known.searched, known.subject, known.alignments)
-            yield EvidenceFound(*found, trace.whole, known.text, known.reranked)
+            yield EvidenceFound(*found, trace.whole, known.text, known.reranked, known.second)
             yield replace(known, cached=True)
             return
         trace.clock.lap("load")
@@ -180,24 +185,25 @@ class AnswerService:
         names = [corpus or self.settings.corpus]
         indexes = self.indexes.searchable(names)
         encoder = self.encoder()
+        second = self._second and self._second.ready(names)
         with encoder.asking():
             photo = None if image is None else opened(image)
             check_taken(encoder.takes, photo)
             with self.indexes.searching(names):
-                states = _states(indexes)
-            pictures = photo is not None and self._pictures.possible(encoder, names, states)
-            asked = Query(question, photo, pictures=pictures)
-            [query] = encoder.encode_queries([asked])
-            with self.indexes.searching(names):
+                pictures = photo is not None and self._pictures.possible(encoder, names, states_of(indexes))
+                asked = Query(question, photo, pictures=pictures)
+                [query] = encoder.encode_queries([asked])
                 subject, which = None, (fingerprint_of(photo), WHOLE)
                 if photo is not None:
                     subject = self._search.run(find_subject, self.catalogue, indexes, query)
                     looked = Looked(query, subject)
                     looked = self._texts.added(asked, looked, encoder, indexes, which)
                     query, subject = looked.query, looked.subject
-                found = self._found(indexes, query, Asked(question, photo, which, k), subject)
-            passages = evidence_of(self.catalogue, found.ranking, k, found.subject, query.recognition)
-            return EvidenceFound(found.told(passages), query, "", found.subject, reranked=found.reranked)
+                sought = Asked(question, photo, which, k, second and second.ask(asked))
+                found = self._found(indexes, query, sought, subject)
+            ranked = evidence_of(self.catalogue, found.ranking, k, found.subject, query.recognition)
+            passages = second.said(found.told(ranked)) if second else found.told(ranked)
+            return EvidenceFound(passages, query, "", found.subject, reranked=found.reranked)
 
     def close(self) -> None:
         """Stop indexing (after the batch under way) and close indexes and catalogue."""
@@ -254,9 +260,10 @@ class AnswerService:
         answerer = answerers.each if each else answerers.together
         if answerer is None or (own and answerers.own is None):
             raise BadRequest("That needs a vision-language model and none is set; give one as CITESIGHT_MODEL.")
+        second = self._second and self._second.ready(names)
         clock.skip()  # waiting for the encoder to load is not part of answering
         with self.indexes.searching(names):
-            states = _states(indexes)
+            states = states_of(indexes) + (second.states if second else ())
         shown = fingerprint_of(whole)
         turns = tuple(turns)[-MAX_TURNS:]
         if whole is not None:  # what was asked of another photo is about another thing
@@ -279,6 +286,7 @@ class AnswerService:
             answerer=answerer,
             clock=clock,
             said=self._reading.said(text, shown),
+            second=second,
         )
 
     def _encode(self, trace: Trace) -> None:
@@ -287,7 +295,7 @@ class AnswerService:
         if trace.turns:
             trace.asked = trace.answerer.standalone(trace.question, trace.turns)
             taken = taken_over(trace.question, trace.asked, trace.turns)
-            if trace.photo is not None and not self._heard_of(taken, trace.names):
+            if trace.photo is not None and not retrieval.heard_of(self.catalogue, taken, trace.names):
                 trace.asked = trace.question
         trace.searched = for_the_search(self.catalogue, trace)
         if trace.searched != trace.question:
@@ -297,22 +305,19 @@ class AnswerService:
         trace.query = replace(query, area=in_whole(query.area, trace.part))
         trace.clock.lap("encode")
 
-    def _heard_of(self, said: Collection[str], names: Sequence[str]) -> bool:
-        """Whether some passage speaks of each of these words."""
-        return all(any(self.catalogue.search_text(word, 1, name) for name in names) for word in said)
-
     def _retrieve(self, trace: Trace) -> None:
         """What the photo shows, and the passages; where the question is about something else, the photo is left out."""
         with self.indexes.searching(trace.names):
             if trace.photo is not None:
                 same = (trace.encoder.fingerprint, trace.names, trace.states, trace.part, trace.shown)
                 trace.subject = self._search.run(self._subject, trace.indexes, trace.query, same)
-                if trace.subject is not None and self._of_another(trace.searched, trace.subject, trace.names):
+                if retrieval.of_another(self.catalogue, trace.searched, trace.subject, trace.names):
                     trace.photo, trace.subject, trace.left_out = None, None, True
                     [trace.query] = trace.encoder.encode_queries([Query(trace.searched)])
                 else:
                     self._read(trace)
-            asked = Asked(trace.searched, trace.photo, (trace.shown, trace.part), trace.k)
+            second = trace.second and trace.second.ask(trace.asks())
+            asked = Asked(trace.searched, trace.photo, (trace.shown, trace.part), trace.k, second)
             found = self._found(trace.indexes, trace.query, asked, trace.subject)
             trace.subject, trace.reranked = found.subject, found.reranked
             trace.complete = found.reranked is None or not found.reranked.failed
@@ -323,20 +328,23 @@ class AnswerService:
             passages = evidence_of(self.catalogue, found.ranking, trace.k, trace.subject, trace.query.recognition)
             trace.passages = found.told(passages)
             trace.clock.lap("passages")
-            trace.alignments = self._search.run(alignments_of, trace.indexes, trace.query, trace.passages)
-            trace.passages = with_likeness(trace.passages, trace.query, trace.alignments)
+            trace.alignments = self._search.run(retrieval.alignments_of, trace.indexes, trace.query, trace.passages)
+            trace.passages = retrieval.with_likeness(trace.passages, trace.query, trace.alignments)
+            if second:
+                trace.passages = second.said(trace.passages)
+                trace.alignments = self._search.run(second.aligned, trace.passages, trace.alignments)
         trace.indexed = sum(min(indexed, total) for indexed, total in counts)
         trace.total = sum(total for _, total in counts)
         trace.clock.lap("search")
 
-    def _found(
-        self, indexes: Mapping[str, Index], query: QueryVectors, asked: Asked, subject: Subject | None
-    ) -> Found:
-        """The passages, in the order of the reranker if there is one."""
+    def _found(self, indexes: Mapping[str, Index], query: QueryVectors, asked: Asked, subject: Subject | None) -> Found:
+        """The passages, of two profiles fused, in the order of the reranker if there is one."""
         # The words of a question about a photo ("Where does this animal live?") do not say what it shows.
         words = asked.question if self.settings.hybrid and asked.photo is None else ""
         how = (self.catalogue, indexes, query, asked.k, words, asked.question)
-        search = partial(self._search.run, find_asked, *how)
+        search = partial(self._search.run, retrieval.find_asked, *how)
+        if asked.second:
+            search = asked.second.beside(search, self._search.run, asked.k)
         return self._reranking.found(self._answerers.reranker, asked, subject, search)
 
     def _read(self, trace: Trace) -> None:
@@ -359,24 +367,6 @@ class AnswerService:
                 self._subjects.put(shown, known)
         return known
 
-    def _of_another(self, question: str, subject: Subject, names: Sequence[str]) -> bool:
-        def beginning(title: str) -> str:
-            ids = self.catalogue.titled([title], names).get(title, ())[:1]
-            return " ".join(f"{each.description} {each.text}" for each in self.catalogue.passages(ids))
-
-        return asks_of_another(question, subject, lambda titles: self.catalogue.titled(titles, names), beginning)
-
-    def _still_so(self, known: Result) -> bool:
-        """Whether the catalogue says the same of its passages."""
-        found = [(passage.id, passage.score) for passage in known.passages]
-        recognition = known.query.recognition
-        now = evidence_of(self.catalogue, found, len(found), known.subject, recognition)
-        return now == tuple(replace(passage, was=None, alike=None) for passage in known.passages)
-
-
-def _states(indexes: Mapping[str, Index]) -> tuple[Hashable, ...]:
-    """By which an answer from these is known to be the same again."""
-    return tuple((name, index.identity, index.generation) for name, index in indexes.items())
 
 
 def build_service(settings: Settings) -> AnswerService:
@@ -388,8 +378,12 @@ def build_service(settings: Settings) -> AnswerService:
     # 6 % more of the processor.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
 
+    names = profiles_in(settings.profile) if "+" in settings.profile else (settings.profile,)
+    loads = [partial(load_encoder, name, settings.cache_dir) for name in names]
+
     def answerers(encoder: SharedEncoder, progress: Progress) -> Answerers:
-        least = encoder.min_score if settings.min_score is None else settings.min_score
+        measured = encoder.min_score if len(names) == 1 else 0.0  # of two, nobody has measured it
+        least = measured if settings.min_score is None else settings.min_score
         embed = load_sentence_encoder(settings.cache_dir).embed_sentences
         run = encoder.worker.run
         return answerers_for(settings, lambda texts: run(embed, texts), least, progress, run)
@@ -397,8 +391,9 @@ def build_service(settings: Settings) -> AnswerService:
     return AnswerService(
         settings,
         catalogue,
-        encoder_loader=lambda progress: load_encoder(settings.profile, settings.cache_dir, progress),
+        encoder_loader=loads[0],
         answerers_factory=answerers,
         fetch=partial(fetch, catalogue, settings),
         reading=PhotoReading(settings.read_photo),
+        second_loader=loads[1] if len(loads) > 1 else None,
     )

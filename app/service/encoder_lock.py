@@ -21,38 +21,47 @@ from retriever.encoders.base import Beside, Encoder, PassageToken, Query, QueryV
 QUIET_AT_MOST = 30.0  # seconds for which an endless run of questions can hold up one batch
 
 
+class _Questions:
+    """How many are being answered."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.changed = threading.Condition()
+
+
 class SharedEncoder:
     """An encoder whose methods are safe to call from any thread. `with asking():` goes around a question.
 
-    `worker` is where the encoder works; other models that share its processor should be called there too."""
+    `worker` is where the encoder works; other models that share its processor should be called there too. beside:
+    another one with which it shares that, and questions."""
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: Encoder, beside: SharedEncoder | None = None) -> None:
         self.dim = encoder.dim
         self.fingerprint = encoder.fingerprint
         self.min_score = encoder.min_score
         self.takes = encoder.takes
         self.memory = encoder.memory
         self._encoder = encoder
-        self.worker = Worker("models")
-        self._asked = 0
-        self._changed = threading.Condition()
+        self.worker = Worker("models") if beside is None else beside.worker
+        self._questions = _Questions() if beside is None else beside._questions
 
     @contextmanager
     def asking(self) -> Iterator[None]:
         """While entered, `encode_passages` in other threads waits before it begins."""
-        with self._changed:
-            self._asked += 1
+        asked = self._questions
+        with asked.changed:
+            asked.count += 1
         try:
             yield
         finally:
-            with self._changed:
-                self._asked -= 1
-                self._changed.notify_all()
+            with asked.changed:
+                asked.count -= 1
+                asked.changed.notify_all()
 
     def encode_passages(self, passages: Sequence[Passage], pictures: Beside = ()) -> list[np.ndarray]:
         """As Encoder.encode_passages, when no question is being answered."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._asked, QUIET_AT_MOST)
+        with self._questions.changed:
+            self._questions.changed.wait_for(lambda: not self._questions.count, QUIET_AT_MOST)
         return self.worker.run(self._encoder.encode_passages, passages, pictures)
 
     def encode_queries(self, queries: Sequence[Query]) -> list[QueryVectors]:

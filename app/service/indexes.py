@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -36,11 +36,17 @@ _UNSEARCHABLE = "The collection {} cannot be searched at the moment."
 log = logging.getLogger(__name__)
 
 
+def states_of(indexes: Mapping[str, Index]) -> tuple[Hashable, ...]:
+    """By which an answer from these is known to be the same again."""
+    return tuple((name, index.identity, index.generation) for name, index in indexes.items())
+
+
 class Indexes:
     """The open indexes by corpus. Every method may be called from any thread.
 
     encoder: gives the encoder, loading it the first time and telling of bytes fetched for it.
     fetch(corpus, progress): brings a corpus into the catalogue if it is not there yet.
+    also: those of another encoder, which are kept up to date along with these, and told of once these are.
     """
 
     def __init__(
@@ -54,6 +60,7 @@ class Indexes:
         self._catalogue = catalogue
         self._encoder = encoder
         self._fetch = fetch
+        self.also: Indexes | None = None
         self._indexers: dict[str, Indexer] = {}
         self._deleted: set[str] = set()  # corpora that no question is to bring back
         self._fingerprint = ""  # of the encoder, once it is there
@@ -65,6 +72,8 @@ class Indexes:
         failed, or that has new passages since, it tries again."""
         self._deleted.discard(corpus)
         self._indexer(corpus).start()
+        if self.also is not None:
+            self.also.start(corpus)
 
     def renew(self, corpus: str) -> None:
         """As `start`, for a corpus that has changed: waits for indexing under way, which may have looked before that.
@@ -76,7 +85,9 @@ class Indexes:
         with self._changing:
             known = self._indexers.get(corpus) is indexer
         if known:
-            self.start(corpus)
+            self._indexer(corpus).start()
+        if self.also is not None:
+            self.also.renew(corpus)
 
     def forget(self, corpus: str) -> None:
         """Stop indexing a corpus (after the batch under way) and close its index, since both are about to be deleted.
@@ -87,13 +98,21 @@ class Indexes:
             self._deleted.add(corpus)
         if indexer is not None:
             indexer.stop()
+        if self.also is not None:
+            self.also.forget(corpus)
 
     def prepare(self, corpus: str, listener: Callable[[IndexStatus], None]) -> IndexStatus:
         """Like `start`, but does it now; listener is told of every change. Returns the last status."""
-        return self._indexer(corpus).run(listener)
+        status = self._indexer(corpus).run(listener)
+        return status if self.also is None or status.state != IndexState.READY else self.also.prepare(corpus, listener)
 
     def status(self, corpus: str) -> IndexStatus:
         """How far the corpus is. Cheap; poll it."""
+        status = self.own_status(corpus)
+        return status if self.also is None or status.state != IndexState.READY else self.also.status(corpus)
+
+    def own_status(self, corpus: str) -> IndexStatus:
+        """As `status`, of these alone."""
         if corpus in self._deleted:
             return IndexStatus(IndexState.FAILED, 0, 0, _DELETED.format(corpus))
         return self._told(corpus, self._indexer(corpus).status())
@@ -111,7 +130,9 @@ class Indexes:
         for corpus in known:
             if corpus["name"] not in found and self._is_current(corpus):
                 found[corpus["name"]] = all_indexed(corpus["passages"])
-        return found
+        others = {} if self.also is None else self.also.statuses(known)
+        ready = {name for name, status in found.items() if status.state == IndexState.READY}
+        return found | {name: status for name, status in others.items() if name in ready}
 
     def searchable(self, names: Sequence[str]) -> dict[str, Index]:
         """The indexes of those corpora that can be searched; work on the others is begun.
@@ -160,6 +181,8 @@ class Indexes:
 
     def close(self) -> None:
         """Stop indexing (after the batch under way) and close the indexes."""
+        if self.also is not None:
+            self.also.close()
         with self._changing:
             indexers = list(self._indexers.values())
         for indexer in indexers:

@@ -20,6 +20,7 @@ from PIL import Image
 from app.service.question_subject import identified
 from app.service.results import NAMED, READ, TOLD, Reranked, Subject
 from app.service.retrieval import Ranking
+from app.service.second_profile import Second
 from app.settings import ANSWERS_KEPT, IDENTIFY, LISTWISE, NO_RERANKING, POINTWISE
 from common.cancellation import Cancelled, current
 from common.jobs import Progress
@@ -66,12 +67,14 @@ def reranker_for(
 
 @dataclass(frozen=True)
 class Asked:
-    """What passages are put in order for. which: names the photo and its part. k: passages wanted."""
+    """What passages are put in order for. which: names the photo and its part. k: passages wanted. second: the question
+    as the other of two profiles was asked it."""
 
     question: str
     photo: Image.Image | None
     which: Hashable
     k: int
+    second: Second | None = None
 
 
 @dataclass(frozen=True)

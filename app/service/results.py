@@ -153,7 +153,8 @@ class EvidenceFound:
 
     alignments: of the passages with the query's vectors; None for one that left its index meanwhile. photo: all of it,
     as it was read; None without one. text: what was read in it; None where nothing was to be read. reranked: None where
-    nothing put the passages in another order."""
+    nothing put the passages in another order. second: where two profiles are asked, the name of the second and its
+    query's vectors, with which the passages that are `by` it are aligned."""
 
     passages: tuple[Evidence, ...]
     query: QueryVectors
@@ -163,15 +164,25 @@ class EvidenceFound:
     photo: Image.Image | None = None
     text: PhotoText | None = None
     reranked: Reranked | None = None
+    second: tuple[str, QueryVectors] | None = None
 
     def heat(self) -> dict[int, np.ndarray]:
         """What in the photo speaks for each passage rather than for the others: (down, across) float32 from 0 to 1 by
         rank, on one scale; see `patch_contrasts`. Nothing without a photo, and for a passage without alignment."""
         from retriever.search.explain import patch_contrasts  # with a model library, which is here by then
 
-        aligned = {p.rank: a for p, a in zip(self.passages, self.alignments, strict=True) if a is not None}
-        grids = patch_contrasts(self.query, list(aligned.values()))
-        return dict(zip(aligned, grids, strict=True)) if grids.size else {}
+        found: dict[int, np.ndarray] = {}
+        name, query = self.second or ("", None)
+        for asked, mine in ((self.query, False), (query, True)):
+            aligned = {
+                passage.rank: each
+                for passage, each in zip(self.passages, self.alignments, strict=True)
+                if each is not None and mine == (passage.by == name and bool(name))
+            }
+            grids = patch_contrasts(asked, list(aligned.values())) if aligned else None
+            if grids is not None and grids.size:
+                found |= dict(zip(aligned, grids, strict=True))
+        return found
 
 
 @dataclass(frozen=True)
@@ -215,7 +226,7 @@ class Result:
     left_out: whether the answer was made without the photo, since the question names a subject of its own.
     text: what was read in the photo; None where nothing was to be read. unread: why it could not be, "" else.
     matches: where pictures of passages are like the photo; not part of `as_dict`.
-    reranked: as of EvidenceFound.
+    reranked, second: as of EvidenceFound.
     """
 
     question: str
@@ -240,6 +251,7 @@ class Result:
     unread: str = ""
     matches: tuple[PictureMatch, ...] = ()
     reranked: Reranked | None = None
+    second: tuple[str, QueryVectors] | None = None
 
     def turn(self) -> Turn:
         """This question and answer as what a next question may point back at."""

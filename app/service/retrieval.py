@@ -7,11 +7,11 @@ It knows nothing of who asks, of how an index came to be, or of answers.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from app.service.question_subject import helped_by, said_kind, said_to_be
-from app.service.results import TOLD, Subject
+from app.service.question_subject import asks_of_another, helped_by, said_kind, said_to_be
+from app.service.results import TOLD, Result, Subject
 from common.passage import Evidence, Passage
 from generator.words import STOP_WORDS, words
 from kb.catalogue import Catalogue
@@ -126,6 +126,30 @@ def evidence_of(
         )
         for rank, passage in enumerate(catalogue.passages([passage_id for passage_id, _ in found])[:k], start=1)
     )
+
+
+def heard_of(catalogue: Catalogue, said: Collection[str], names: Sequence[str]) -> bool:
+    """Whether of each of these words some passage of these corpora speaks."""
+    return all(any(catalogue.search_text(word, 1, name) for name in names) for word in said)
+
+
+def of_another(catalogue: Catalogue, question: str, subject: Subject | None, names: Sequence[str]) -> bool:
+    """Whether the question names a subject of its own, which those corpora have, beside what the photo shows."""
+    if subject is None:
+        return False
+
+    def beginning(title: str) -> str:
+        ids = catalogue.titled([title], names).get(title, ())[:1]
+        return " ".join(f"{each.description} {each.text}" for each in catalogue.passages(ids))
+
+    return asks_of_another(question, subject, lambda titles: catalogue.titled(titles, names), beginning)
+
+
+def still_so(catalogue: Catalogue, result: Result) -> bool:
+    """Whether the catalogue says the same of the passages of a result."""
+    found = [(passage.id, passage.score) for passage in result.passages]
+    now = evidence_of(catalogue, found, len(found), result.subject, result.query.recognition)
+    return now == tuple(replace(passage, was=None, alike=None, by="") for passage in result.passages)
 
 
 def alignments_of(

@@ -25,6 +25,7 @@ from app.service.results import (
     Result,
     Subject,
 )
+from app.service.second_profile import Second
 from common.passage import Evidence
 from common.problems import Problem
 from common.text import shown
@@ -66,13 +67,13 @@ class Clock:
 @dataclass
 class Trace:
     """whole: the photo. photo: the part of it that is asked about; None where the question is about something else.
-    left_out: whether that is so. shown: the photo's fingerprint. states: of the indexes, by which an answer is known to
-    be the same again. asked: the question as it stands alone. searched: the same in the language of the passages.
-    pictures: whether the photo is compared with those of passages. said: what the person says is written in the photo;
-    None where that is to be read. text: what is written there; None where nothing was to be read. unread: why it could
-    not be. alignments: of the passages, None for one that left its index meanwhile. matches: of pictures with the
-    photo. indexed, total: passages. alone: what the model says without any passage. complete: whether all of that could
-    be said."""
+    left_out: whether that is so. shown: the photo's fingerprint. states: of the indexes, by which an answer is known
+    to be the same again. asked: the question as it stands alone. searched: the same in the language of the passages.
+    pictures: whether the photo is compared with those of passages. said: what the person says is written in the
+    photo; None where that is to be read. second: the other of two profiles that are asked. text: what is written
+    there; None where nothing was to be read. unread: why it could not be. alignments: of the passages, None for one
+    that left its index meanwhile. matches: of pictures with the photo. indexed, total: passages. alone: what the
+    model says without any passage. complete: whether all of that could be said."""
 
     question: str
     names: tuple[str, ...]
@@ -91,6 +92,7 @@ class Trace:
     answerer: Answerer
     clock: Clock
     said: PhotoText | None = None
+    second: Second | None = None
     asked: str = ""
     searched: str = ""
     pictures: bool = False
@@ -124,8 +126,11 @@ class Trace:
     def found(self) -> EvidenceFound:
         return EvidenceFound(
             self.passages, self.query, self.searched, self.subject, self.alignments, self.whole, self.text,
-            self.reranked,
+            self.reranked, self._by_second(),
         )  # fmt: skip
+
+    def _by_second(self) -> tuple[str, QueryVectors] | None:
+        return None if self.second is None else (self.second.names[1], replace(self.second.query, picture_places=None))
 
     def result(self) -> Result:
         if self.answer is None:
@@ -152,6 +157,7 @@ class Trace:
             text=self.text,
             unread=self.unread,
             reranked=self.reranked,
+            second=self._by_second(),
         )
 
 

@@ -108,10 +108,10 @@ def profile_of(name: str) -> Profile:
 
 
 def takes_photos(name: str) -> bool:
-    """Whether a question to the encoder of a profile, or to one of two, may have a photo: told before it is loaded, and
-    without fetching anything, so that of a checkpoint on the Hub it is taken to be so. Raises Problem for what is no
-    profile."""
-    return any(_photos(profile_of(each)) for each in profiles_in(name))
+    """Whether a question to the encoder of a profile, or to the first of two, may have a photo: told before it is
+    loaded, and without fetching anything, so that of a checkpoint on the Hub it is taken to be so. Raises Problem for
+    what is no profile."""
+    return _photos(profile_of(profiles_in(name)[0]))
 
 
 def _photos(profile: Profile) -> bool:
@@ -132,10 +132,10 @@ def load_encoder(name: str, cache_dir: Path, progress: Progress = lambda done, t
 
 
 def load_word_pieces(name: str, cache_dir: Path, progress: Progress = lambda done, total: None) -> WordPieces:
-    """What counts the tokens of passages as the encoder of a profile does, without the model.
+    """What counts the tokens of passages as the encoder of a profile, or the first of two, does, without the model.
 
     Raises Problem where the vocabulary cannot be had or read."""
-    profile = profile_of(name)
+    profile = profile_of(profiles_in(name)[0])
     try:
         return WordPieces.read(profile.vocabulary(profile.source, Path(cache_dir), progress))
     except (OSError, ValueError) as problem:

@@ -85,6 +85,7 @@ def _card(
     likeness = "" if passage.alike is None else f"picture like the photo, {max(0.0, passage.alike):.2f}"
     alike = f'<span class="cs-about">{likeness}</span>' if likeness else ""
     was = f'<span class="cs-about">{moved(passage)}</span>' if moved(passage) else ""
+    by = f'<span class="cs-about">found by {escape(passage.by)}</span>' if passage.by else ""
     share = max(0, min(100, round(passage.score * 100)))
     rank = passage.rank
     return (
@@ -92,7 +93,7 @@ def _card(
         f'<h3><button type="button" class="cs-pick" data-rank="{rank}" id="cs-pick-{rank}" '
         f'aria-pressed="{"true" if selected else "false"}">'
         f'<span class="cs-rank"><span class="cs-sr">Passage </span>{rank}</span>'
-        f'<span class="cs-title" dir="auto">{title}{section}{about}{seen}{alike}{was}</span>'
+        f'<span class="cs-title" dir="auto">{title}{section}{about}{seen}{alike}{was}{by}</span>'
         f"{'<span class=cs-cited>cited</span>' if quotes else ''}"
         f'<span class="cs-score" title="Mean similarity of the question and photo to this passage, 0 to 1">'
         f'<span class="cs-sr">score </span>{passage.score:.2f}'

@@ -150,7 +150,8 @@ def _tries(settings: Settings, examples: Sequence[Example]) -> list[Try]:
     with gr.Column(elem_id="cs-examples", visible=bool(examples)):
         html('<h2 class="cs-small">Try one</h2>')
         tries = [(_try_button(name, file, text), file, text) for name, file, text in examples]
-        profile = PROFILES.get(settings.profile)
+        # Of two that are asked together, the first says what a photo shows.
+        profile = PROFILES.get(settings.profile) or PROFILES.get(settings.profile.partition("+")[0].strip())
         if profile is not None and profile.recognises:
             html(f'<p class="cs-hint">{profile.recognises}</p>', elem_id="cs-recognises")
     return tries

@@ -81,6 +81,11 @@ class TestHtml:
         plain = evidence_html.evidence("run", (passage(1),), "How tall?", (), 1, False, {})
         assert "was" not in Seen(plain).text.split() and "Put in order" not in plain
 
+    def test_of_two_profiles_the_card_says_which_found_it(self) -> None:
+        markup = evidence_html.evidence("run", (passage(1, by="<ret>"),), "How tall?", (), 1, False, {})
+        assert '<span class="cs-about">found by &lt;ret&gt;</span>' in markup
+        assert "found by" not in evidence_html.evidence("run", (passage(1),), "How tall?", (), 1, False, {})
+
     def test_what_a_reranker_could_not_do_is_said_with_the_passages(self) -> None:
         told = Reranked("small", "small was not done <i>.")
         markup = evidence_html.evidence("run", (passage(1, was=1),), "How tall?", (), 1, True, {}, told)
