@@ -126,10 +126,14 @@ class SecondProfile:
     def encoder(self, progress: Progress = lambda done, total: None) -> SharedEncoder:
         """As AnswerService.encoder."""
         first = self._first(progress)
-        with self._loading:
+        while not self._loading.acquire(timeout=LOOK):
+            progress(0, 0)
+        try:
             if self._encoder is None:
                 self._encoder = SharedEncoder(self._loader(progress), first)
             return self._encoder
+        finally:
+            self._loading.release()
 
     def ready(self, corpora: Sequence[str]) -> Second:
         """To be asked of these. Raises Problem where none of them can be searched yet."""
