@@ -209,8 +209,9 @@ class TestHtml:
 
     def test_a_closer_photo_is_advised_only_where_nothing_was_found_of_what_was_asked(self) -> None:
         silent = Answer("I can't tell.", (), False, "it does not say when")
-        assert "closer photo" in answer_html.final_answer(result(answer=silent))
-        page = answer_html.final_answer(result(answer=replace(silent, named=True)))
+        assert "closer photo" in answer_html.final_answer(result(answer=silent, photo="f"))
+        assert "closer photo" not in answer_html.final_answer(result(answer=silent))  # that was asked without one
+        page = answer_html.final_answer(result(answer=replace(silent, named=True), photo="f"))
         assert "closer photo" not in page and "Ask in other words" in page
 
     def test_a_half_built_index_is_told(self) -> None:
