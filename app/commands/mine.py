@@ -14,7 +14,7 @@ from typing import Any
 from tqdm import tqdm
 
 from app.commands.arguments import count, place, share
-from app.commands.terminal import add_command, prepare
+from app.commands.terminal import add_command, check_photos, prepare
 from app.service.ask import AnswerService, build_service
 from app.settings import Settings
 from common.passage import Passage
@@ -56,6 +56,8 @@ def _mine(args: argparse.Namespace, settings: Settings) -> None:
             prepare(service)
         corpus = _corpus(service, settings.corpus)
         rows = check_rows(args.data, corpus)
+        if rows.images:
+            check_photos(settings)
         prepare(service)
         wanted = Wanted(args.count, args.margin, args.depth, args.scores)
         with tqdm(total=rows.count, desc="Mining", unit=" questions", mininterval=1, file=sys.stderr) as bar:

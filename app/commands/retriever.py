@@ -341,6 +341,7 @@ def _m2kr(args: argparse.Namespace, settings: Settings) -> None:
 
 
 def _bench(args: argparse.Namespace, settings: Settings) -> None:
+    check_photos(settings)
     if args.plot is not None and importlib.util.find_spec("matplotlib") is None:
         raise Problem("Drawing needs matplotlib; install it with: pip install -r requirements-dev.txt")
     service = _ready(settings) if args.vectors is None else build_service(settings)

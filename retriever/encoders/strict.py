@@ -20,6 +20,9 @@ from common.quiet import without_bars
 from common.text import shown
 from retriever.encoders.devices import device_for
 
+# How transformers is to read a checkpoint's other files: without running code that it brings, and without the network.
+HERE = {"trust_remote_code": False, "local_files_only": True}
+
 
 class StrictModel(PreTrainedModel):
     """A model whose checkpoints fit or are refused. `old_names`: what tensors were called before, as patterns, and what

@@ -84,16 +84,17 @@ class Mined:
 
 @dataclass(frozen=True)
 class Rows:
-    """A file of questions whose rows have been looked at."""
+    """A file of questions whose rows have been looked at. images: how many of them have one."""
 
     file: Path
     count: int
     called: Called
+    images: int
 
 
 def check_rows(file: Path, corpus: Corpus) -> Rows:
     """Reads all of them once. Raises Problem, for a positive that the corpus lacks where it has others too."""
-    count, with_positives, strange, called, rows = 0, 0, "", Called.TEXT, json_rows(file)
+    count, with_positives, images, strange, called, rows = 0, 0, 0, "", Called.TEXT, json_rows(file)
     while batch := list(islice(rows, 1000)):
         positives = {}
         for where, row in batch:
@@ -101,6 +102,7 @@ def check_rows(file: Path, corpus: Corpus) -> Rows:
             texts_in(row, "answers", where)
             given = [each for each in texts_in(row, "positives", where) if each.strip()]
             with_positives += bool(given)
+            images += bool(row.get("image"))
             positives.update((each, where) for each in given)
         known = corpus.named(list(filter(_may_be_name, positives)))
         if known and called != Called.ID:
@@ -114,7 +116,7 @@ def check_rows(file: Path, corpus: Corpus) -> Rows:
             f"The positive {strange} is no passage of the collection {corpus.title}, as others are; ingest it there or "
             "take it out."
         )
-    return Rows(file, count, called)
+    return Rows(file, count, called, images)
 
 
 def mine(

@@ -90,6 +90,7 @@ def test_commands_refuse_photos_before_anything_is_fetched(picture, tmp_path, ca
         (retriever_command.main, ["eval-photos", str(labels)]),
         (retriever_command.main, ["fit-recognition", str(labels)]),
         (retriever_command.main, ["eval-pictures", str(labels)]),
+        (retriever_command.main, ["bench"]),
     ):
         assert main([*arguments, "--profile", "colbert"]) == 2
         assert "The profile colbert reads only the question" in capsys.readouterr().err

@@ -22,7 +22,7 @@ from retriever.encoders.colbert.modeling import ColbertModel, Dense
 from retriever.encoders.colbert.tokenization import ColbertTexts
 from retriever.encoders.devices import device_for
 from retriever.encoders.registry import Profile
-from retriever.encoders.strict import load_model, strictly
+from retriever.encoders.strict import HERE, load_model, strictly
 
 # Tensors of the transformer's file that nothing is made of here: what pools or predicts, and, of the layout of
 # ColBERT's authors, the projection, which is read by itself.
@@ -43,7 +43,7 @@ def load(profile: Profile, cache_dir: Path, progress: Progress) -> ColbertEncode
 def _checkpoint(profile: str, folder: Path) -> ColbertEncoder:
     configuration(folder)  # which has to be there
     style, projections = read(folder)
-    config = AutoConfig.from_pretrained(folder)
+    config = AutoConfig.from_pretrained(folder, **HERE)
     if type(config) not in MODEL_MAPPING:
         raise ValueError(f"its transformer is a {config.model_type!r}, which gives no states of tokens")
     texts = ColbertTexts(_tokenizer(folder, config), style)
@@ -67,7 +67,7 @@ _DENSE_FILES = ("config.json", "model.safetensors")
 def _tokenizer(folder: Path, config: PreTrainedConfig) -> PreTrainedTokenizerBase:
     if not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.txt")):
         raise ValueError("it has no tokenizer: neither tokenizer.json nor vocab.txt")
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder, **HERE)
     if not tokenizer.is_fast:
         raise ValueError("its tokenizer has no fast kind, which tells where pieces stand; add its tokenizer.json")
     if (most := max(tokenizer.get_vocab().values(), default=0)) >= config.vocab_size:

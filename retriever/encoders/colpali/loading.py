@@ -25,7 +25,7 @@ from retriever.encoders.colpali.encoder import ENCODING_VERSION, PageEncoder
 from retriever.encoders.colpali.processing import PageProcessor
 from retriever.encoders.devices import device_for
 from retriever.encoders.registry import Profile
-from retriever.encoders.strict import load_model, strictly
+from retriever.encoders.strict import HERE, load_model, strictly
 
 MODELS: dict[str, type[PreTrainedModel]] = {
     "colpali": ColPaliForRetrieval,
@@ -52,7 +52,7 @@ def _checkpoint(profile: str, folder: Path) -> PageEncoder:
     called = configuration(folder).get("model_type")
     if called not in MODELS:
         raise ValueError(f"it is one of a {shown(called, 80)!r} model, and not of {', '.join(MODELS)}")
-    config = AutoConfig.from_pretrained(folder)
+    config = AutoConfig.from_pretrained(folder, **HERE)
     processor = PageProcessor.read(folder, config)
     model = load_model(profile, folder, config, strictly(MODELS[called], UNREAD, OLD_NAMES[called]))
     patterns = ("*.json", "*.txt", "*.model", "*.safetensors")

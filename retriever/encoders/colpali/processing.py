@@ -28,6 +28,7 @@ from common.text import shown
 from retriever.encoders.base import PassageToken
 from retriever.encoders.checkpoints import json_file
 from retriever.encoders.named_pieces import FILL_UP, named_pieces
+from retriever.encoders.strict import HERE
 
 # Of each kind: its processor, what prepares its pictures, and which models it is made over.
 PARTS: dict[str, tuple[type[ProcessorMixin], type, tuple[str, ...]]] = {
@@ -75,7 +76,7 @@ class PageProcessor:
         if vlm.model_type not in over:
             raise ValueError(f"a {config.model_type} over a {vlm.model_type!r} model is not known here")
         described, settings = _described(folder)
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder, **HERE)
         if not tokenizer.is_fast:
             raise ValueError("its tokenizer has no fast kind, which tells where pieces stand; add its tokenizer.json")
         parts = {"image_processor": pictures(**described), "tokenizer": tokenizer}

@@ -53,6 +53,12 @@ def test_negatives_that_training_reads(mine, tmp_path):
     assert found.rows[0]["negative_ids"] == rows[0]["negatives"] and len(found.rows[0]["scores"]) == 3
 
 
+def test_questions_with_photos_are_refused_for_a_retriever_that_reads_only_questions(mine):
+    code, rows, said = mine(ASKED, "--profile", "colbert")
+    assert code == 2 and not rows and "The profile colbert reads only the question" in said
+    assert mine(ASKED[1:], "--profile", "colbert", "--count", "1")[0] == 0
+
+
 def test_passages_by_the_keys_of_their_documents(mine):
     code, rows, _ = mine([ASKED[1] | {"positives": ["Swan"]}], "--count", "1")
     assert code == 0 and rows[0]["negatives"][0] in ("Cherry", "Emerald", "Sapphire")

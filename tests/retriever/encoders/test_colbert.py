@@ -252,3 +252,12 @@ def test_memory_is_asked_for_before_anything_is_fetched(monkeypatch, tmp_path):
     monkeypatch.setattr("retriever.encoders.devices.free_bytes", lambda device: 1_000_000)
     monkeypatch.setattr("retriever.encoders.checkpoints.fetch_model", lambda *args: pytest.fail("fetched"))
     assert "1.5 GB" in refusal("colbert", tmp_path)
+
+
+def test_code_that_a_checkpoint_brings_is_never_run(encoders, folder, tmp_path):
+    spoilt = folder("bert")
+    (spoilt / "own.py").write_text("raise SystemExit('run')")
+    rewrite(spoilt / "config.json", auto_map={"AutoConfig": "own.Own", "AutoModel": "own.Own"})
+    rewrite(spoilt / "tokenizer_config.json", auto_map={"AutoTokenizer": [None, "own.Own"]})
+    [made] = load_encoder(str(spoilt), tmp_path).encode_passages(plain("the cat"))
+    assert np.array_equal(made, encoders["bert"].encode_passages(plain("the cat"))[0])

@@ -373,3 +373,15 @@ def test_a_photo_a_question_and_a_passage_become_a_picture(mini, tmp_path):
     patch = array(shown.crop((36, 186, 36 + side, 186 + side)).resize((across, down), Image.Resampling.BOX))
     redness = patch[..., 0] - patch[..., 2]
     assert redness[hottest] > np.median(redness) + 20
+
+
+def test_of_a_page_of_many_patches_only_those_are_drawn_that_matched():
+    def page(count: int) -> Image.Image:
+        tokens = [PassageToken(f"row 1, column {number}", 0, 0) for number in range(count)]
+        vectors = np.eye(count, dtype=np.float32)
+        query = query_of([vectors[count // 2].tolist()], [], [], [1.0], ["what"], (0, 0))
+        how = {"question": "what", "passage_id": "x:1#0", "title": "Page", "text": "", "photo": False}
+        return draw_explanation(explain(query, vectors, tokens, **how), None)
+
+    few, many = page(8), page(800)
+    assert many.height <= few.height and coloured(many, STRONGEST).any()
