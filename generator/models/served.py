@@ -40,6 +40,7 @@ MAX_ERROR = 64 * 1024  # bytes of an error's page that are read
 ATTEMPTS = 4  # at one server; each further one gives one more
 FIRST_WAIT = 0.5  # seconds before the second attempt; doubles with each
 LONGEST_WAIT = 20.0  # a person is waiting
+SUSPECT = 15.0  # seconds of silence after which a server whose request is stopped counts as one that failed
 LONGEST_REPLY = 5  # times the timeout, for all of a reply, however steadily it drips
 _AGAIN = (408, 425, 429)  # with all from 500 on; what may go better the next time
 
@@ -244,6 +245,7 @@ class ServedModel:
         while True:
             with self._servers.one(stop, tries.without, request.prefix()) as server:
                 heard.begin()
+                began = monotonic()
                 try:
                     with closing(self._attempt(server, request, heard, stop)) as pieces:
                         for piece in list(pieces) if request.brief else pieces:
@@ -255,7 +257,9 @@ class ServedModel:
                     continue
                 except _TryAgain as failed:
                     problem = failed
-                    if failed.fault and not stop.is_set():
+                    # Whoever stops after a long silence, such as a reranker that has no more time, was let down.
+                    silent = not heard.taken and monotonic() - began >= SUSPECT
+                    if failed.fault and (silent or not stop.is_set()):
                         self._servers.failed(server, failed.wait)
             wait = None if shown else tries.wait(server, problem)
             if wait is None or stop.wait(wait):

@@ -163,8 +163,8 @@ class Servers:
             return
         for server in self.all:
             if server.due and not server.looking:
-                server.looking = True
                 threading.Thread(target=self._look, args=(server,), name="look", daemon=True).start()
+                server.looking = True
 
     def _look(self, server: Server) -> None:
         there = False

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 
 import pytest
 
 from app.settings import Settings, add_answer_options, add_common_options, load_settings, settings_from
 from common.problems import Problem
+from tests import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -195,3 +197,16 @@ def test_the_answer_options_become_settings():
     assert settings.model == "small" and settings.served_url == "http://localhost:8000/v1"
     # Others on the machine can read a command line, so that is no place for a key.
     assert "key" not in parser.format_usage() and "None" not in parser.format_help()
+
+
+def test_the_table_of_settings_has_all_that_a_person_sets_and_no_other():
+    table = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    given = {"space_host", "space_author", "openid_provider_url"}  # by Spaces, as what begins with oauth_
+    fields = {field for field in Settings.model_fields if not field.startswith("oauth_")} - given
+    named = re.findall(r"`CITESIGHT_([A-Z_]+)`", table)
+    assert {name.lower() for name in named} == fields and len(named) == len(fields)
+
+
+def test_documents_name_settings_that_there_are():
+    pages = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")))
+    assert {name.lower() for name in re.findall(r"CITESIGHT_([A-Z_]+)", pages)} <= set(Settings.model_fields)

@@ -346,6 +346,27 @@ def test_what_a_server_does_not_take_is_left_out_for_it_alone():
     assert all("temperature" in asked.body for asked in b.asked) and len(b.asked) >= 3
 
 
+@pytest.mark.parametrize(("seconds", "asked"), [(0.0, [1, 2]), (900.0, [2, 1])], ids=["long", "not long"])
+def test_a_server_counts_as_failed_that_was_silent_for_long_when_it_was_stopped(seconds, asked, monkeypatch):
+    monkeypatch.setattr(served, "SUSPECT", seconds)
+    with ExitStack() as stack:
+        silent = stack.enter_context(ChatServer(Reply([BEGIN], hold=True), GOOD))
+        good = stack.enter_context(ChatServer(GOOD))
+        model, stop = model_at(silent, good), Cancellation()
+
+        def ask() -> None:
+            with cancelled_by(stop), pytest.raises(Problem):
+                said(model)
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        wait_for(lambda: silent.asked)
+        stop.set()
+        assert ended(thread)
+        assert [said(model) for _ in range(2)] == [SAID] * 2
+    assert counts(silent, good) == asked
+
+
 # Servers that come back
 
 
