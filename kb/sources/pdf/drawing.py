@@ -45,6 +45,7 @@ _TOUCHING = 1.5  # points between strips of a picture,
 _CELL, _MOST_CELLS = 6.0, 200  # and of the grid in which lines of a drawing touch; its cells along a side
 _LEAST_DRAWN, _LEAST_LINES, _MOST_LINES = 40.0, 8, 5_000  # points of a drawing's sides, and its lines and shapes
 _LABEL, _LABEL_LETTERS = 8.0, 40  # how far from a drawing its labels stand, and how long they are
+_MARGIN = 4.0  # points round a drawing
 _SHARP = 3.0  # pixels to a point of a drawing
 _MOST_LETTERS = 20_000  # of a page that captions are looked for in
 _FINE = 1_000_000  # steps to a page's side, in which places are given
@@ -232,7 +233,8 @@ def _drawings(page: pypdfium2.PdfPage, lines: list[Line]) -> list[_Image]:
             continue
         labels = [line for line in lines if len(line.text) <= _LABEL_LETTERS and not begins(line.text)]
         beside = (line.box for line in labels if _touch(drawn, line.box, _LABEL))
-        found.append(_Image(reduce(_around, beside, drawn), _SHARP, ""))
+        around = (drawn[0] - _MARGIN, drawn[1] - _MARGIN, drawn[2] + _MARGIN, drawn[3] + _MARGIN)
+        found.append(_Image(reduce(_around, beside, around), _SHARP, ""))
     return found
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import random
 import zlib
+from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,10 +15,12 @@ from PIL import Image
 
 from common.problems import Problem
 from kb.illustrated import MOST_KEPT
-from kb.records import DocumentRecord, GivenPicture, Item, Note, Skipped
+from kb.records import DocumentRecord, GivenPicture, Item, Note, Section, Skipped
 from kb.sources import folder
+from kb.sources.file_text import Parser
 from kb.sources.pdf import pictures
 from kb.sources.pdf.captions import Line, captioned, captions
+from kb.sources.pdf.pictures import PdfPictures
 from tests.kb.sources.test_folder import write
 from tests.support.pdf import encrypted, image, pdf, put, shown_at
 
@@ -57,51 +61,65 @@ TEXT = shown_at((72, 700, "What the page says."), (72, 680, "And some more of it
 FIGURE = TEXT + put("I0", 72, 400, 240, 160)
 
 
-def given(base: Path, **how: object) -> list[Item]:
-    """What a folder gives, with the bytes of its pictures read as they come, or why they cannot be."""
-    found = []
-    for each in folder.source(base, "mine", **how).read(base)[1]:
-        if isinstance(each, DocumentRecord):
-            read.update({picture.name: _read(picture) for picture in each.pictures})
-        found.append(each)
-    return found
+@dataclass(frozen=True)
+class Found:
+    sections: tuple[Section, ...]
+    pictures: tuple[GivenPicture, ...]
 
 
-read: dict[str, Image.Image | str] = {}
+@pytest.fixture(scope="module")
+def reading() -> Iterator[tuple[Parser, PdfPictures]]:
+    with closing(Parser()) as parser, closing(PdfPictures()) as inside:
+        yield parser, inside
 
 
-def _read(picture: GivenPicture) -> Image.Image | str:
+def figures(
+    reading: tuple[Parser, PdfPictures], content: bytes
+) -> tuple[Found, list[Image.Image | str], list[str]]:
+    """What is found in a PDF, its pictures or why they cannot be read, and the notes."""
+    parser, inside = reading
+    parsed = parser.parse("pdf", content)
+    sections, found, said = inside.with_figures("a.pdf", lambda: content, parsed.sections)
+    return Found(sections, found), list(map(read, found)), [*parsed.notes, *([said] if said else [])]
+
+
+def read(picture: GivenPicture) -> Image.Image | str:
     try:
         return Image.open(io.BytesIO(picture.read()))
     except Problem as problem:
         return str(problem)
 
 
-def figures(base: Path, content: bytes) -> tuple[DocumentRecord, list[Image.Image | str], list[str]]:
-    write(base, {"a.pdf": content})
-    document, *notes = given(base)
-    assert isinstance(document, DocumentRecord) and all(isinstance(note, Note) for note in notes)
-    return document, [read[each.name] for each in document.pictures], [note.said for note in notes]
+def given(base: Path, **how: object) -> tuple[list[Item], dict[str, Image.Image | str]]:
+    """What a folder gives, and its pictures by their names, read as they come."""
+    found, drawn = [], {}
+    for each in folder.source(base, "mine", **how).read(base)[1]:
+        if isinstance(each, DocumentRecord):
+            drawn |= {picture.name: read(picture) for picture in each.pictures}
+        found.append(each)
+    return found, drawn
 
 
-def test_a_picture_stands_beside_its_page_with_its_caption(tmp_path):
+def test_a_picture_stands_beside_its_page_with_its_caption(reading, tmp_path):
     said = shown_at((72, 385, "Figure 3: The mill by the"), (72, 373, "river, in 1902."), (72, 340, "Text goes on."))
-    document, [drawn], notes = figures(tmp_path, pdf("one", FIGURE + said, images=[photo()]))
+    document, [drawn], notes = figures(reading, pdf("one", FIGURE + said, images=[photo()]))
     [picture] = document.pictures
     assert (picture.name, picture.caption) == ("a.pdf, page 2, picture 1", "Figure 3: The mill by the river, in 1902.")
     assert [section.pictures for section in document.sections] == [(), (0,)] and notes == []
     assert drawn.format == "JPEG" and abs(drawn.width - 120) <= 1 and abs(drawn.height - 80) <= 1
-    again, [twice], _ = figures(tmp_path, pdf("one", FIGURE + said, images=[photo()]))
-    assert twice.tobytes() == drawn.tobytes() and again.content_hash == document.content_hash
+    write(tmp_path, {"a.pdf": pdf("one", FIGURE + said, images=[photo()]), "b.txt": "Text."})
+    [found, text], again = given(tmp_path)
+    assert (found.sections, found.pictures, text.pictures) == (document.sections, document.pictures, ())
+    assert again["a.pdf, page 2, picture 1"].tobytes() == drawn.tobytes()
 
 
 @pytest.mark.parametrize("rotate", [0, 90, 180, 270])
-def test_where_a_picture_is_on_a_turned_page_and_within_a_drawing(tmp_path, rotate):
+def test_where_a_picture_is_on_a_turned_page_and_within_a_drawing(reading, rotate):
     red = image(jpeg(), 120, 80, how="/Filter /DCTDecode ")
     form = b"q 0.5 0 0 0.5 100 100 cm /X Do Q" + TEXT
     content = pdf(form, drawings=[put("I0", 72, 400, 480, 320)], images=[red], rotate=rotate)
     content = content.replace(b"/XObject << /X 8 0 R >> >> /Length", b"/XObject << /I0 8 0 R >> >> /Length")
-    [drawn] = figures(tmp_path, content)[1]
+    [drawn] = figures(reading, content)[1]
     turned = drawn.rotate(rotate, expand=True)
     assert sorted(drawn.size) == pytest.approx([80, 120], abs=1)
     corners = [turned.getpixel(at) for at in ((10, 10), (100, 10), (10, 70), (100, 70))]
@@ -121,15 +139,15 @@ def test_where_a_picture_is_on_a_turned_page_and_within_a_drawing(tmp_path, rota
     ],
     ids=["JPEG in CMYK", "packed", "grey", "CMYK", "stencil", "JPEG 2000", "fax"],
 )
-def test_every_kind_of_colours_and_masks(tmp_path, made):
-    _, [drawn], notes = figures(tmp_path, pdf(FIGURE, images=[made]))
+def test_every_kind_of_colours_and_masks(reading, made):
+    _, [drawn], notes = figures(reading, pdf(FIGURE, images=[made]))
     assert drawn.mode == "RGB" and notes == [] and all(low < high for low, high in drawn.getextrema()[:1])
 
 
-def test_a_soft_mask_lets_the_page_through(tmp_path):
+def test_a_soft_mask_lets_the_page_through(reading):
     mask = image(b"\0" * 4800 + b"\xff" * 4800, 120, 80, "Gray")
     red = image(b"\xff\0\0" * 9600, 120, 80, how="/SMask 8 0 R ")
-    _, [drawn], _ = figures(tmp_path, pdf(FIGURE, images=[red, mask]))
+    _, [drawn], _ = figures(reading, pdf(FIGURE, images=[red, mask]))
     assert drawn.getpixel((60, 10)) == (255, 255, 255) and drawn.getpixel((60, 70))[1] < 10
 
 
@@ -139,80 +157,80 @@ def chart(left: int, bottom: int) -> bytes:
     return b" 1 0 0 rg " + bars + axes + b" 0 0 0 rg "
 
 
-def test_what_is_drawn_is_a_picture_where_it_has_a_caption(tmp_path):
+def test_what_is_drawn_is_a_picture_where_it_has_a_caption(reading):
     labels = shown_at((72, 388, "0"), (250, 388, "years"), (72, 525, "people"))
     said = shown_at((72, 365, "Figure 2. People by years."))
-    document, [drawn], notes = figures(tmp_path, pdf(TEXT + chart(72, 400) + labels + said))
+    document, [drawn], notes = figures(reading, pdf(TEXT + chart(72, 400) + labels + said))
     assert [each.caption for each in document.pictures] == ["Figure 2. People by years."] and notes == []
     assert 600 < drawn.width < 800 and 400 < drawn.height < 560  # with the labels, and without the text over it
     pixels = drawn.resize((60, 40))
     assert sum(pixels.getpixel((x, y))[1] < 100 for x in range(60) for y in range(40)) > 300
     for without in (TEXT + chart(72, 400) + labels, TEXT + said + b" 72 400 200 100 re S"):
-        assert figures(tmp_path, pdf(without))[1] == []
+        assert figures(reading, pdf(without))[1] == []
 
 
-def test_strips_of_a_picture_are_one(tmp_path):
+def test_strips_of_a_picture_are_one(reading):
     strips = b"".join(put(f"I{n}", 72, 400 + 20 * n, 240, 20) for n in range(8))
-    document, [drawn], _ = figures(tmp_path, pdf(TEXT + strips, images=[image(noise(120, 10), 120, 10)] * 8))
+    document, [drawn], _ = figures(reading, pdf(TEXT + strips, images=[image(noise(120, 10), 120, 10)] * 8))
     assert drawn.size == (120, 80)
 
 
-def test_what_is_there_for_the_look_is_no_picture(tmp_path):
+def test_what_is_there_for_the_look_is_no_picture(reading):
     small = put("I0", 72, 400, 20, 15) + put("I0", 72, 300, 500, 2) + put("I1", 72, 100, 300, 100)
     dot = image(b"\0\0\0", 1, 1)
-    assert figures(tmp_path, pdf(TEXT + small, images=[photo(), dot]))[1:] == ([], [])
+    assert figures(reading, pdf(TEXT + small, images=[photo(), dot]))[1:] == ([], [])
     logo = put("I0", 400, 700, 120, 80)
     four = [TEXT + logo] * 3 + [TEXT + logo + put("I1", 72, 400, 240, 160)]
-    document, drawn, _ = figures(tmp_path, pdf(*four, images=[photo(1), photo(2)]))
+    document, drawn, _ = figures(reading, pdf(*four, images=[photo(1), photo(2)]))
     assert [each.name for each in document.pictures] == ["a.pdf, page 4, picture 1"] and len(drawn) == 1
 
 
-def test_a_scan_of_a_page_of_text_is_no_picture_and_a_plate_is(tmp_path):
+def test_a_scan_of_a_page_of_text_is_no_picture_and_a_plate_is(reading):
     whole = put("I0", 0, 0, 612, 792)
     words = shown_at(*((50, 700 - 12 * n, "a word and more " * 4) for n in range(8)))
     plate = shown_at((72, 40, "Plate 4. The mill."))
-    document, _, notes = figures(tmp_path, pdf(whole + words, whole + plate, images=[photo()]))
+    document, _, notes = figures(reading, pdf(whole + words, whole + plate, images=[photo()]))
     assert [(each.name, each.caption) for each in document.pictures] == [
         ("a.pdf, page 2, picture 1", "Plate 4. The mill."),
     ]  # fmt: skip
 
 
-def test_a_page_without_text_leaves_its_picture_to_the_page_before(tmp_path):
+def test_a_page_without_text_leaves_its_picture_to_the_page_before(reading):
     alone = put("I0", 72, 400, 240, 160)
-    document, drawn, _ = figures(tmp_path, pdf(alone, "one", alone, "four", images=[photo()]))
+    document, drawn, _ = figures(reading, pdf(alone, "one", alone, "four", images=[photo()]))
     assert [section.pictures for section in document.sections] == [(0, 1), ()] and len(drawn) == 2
 
 
-def test_many_are_bounded_and_that_is_said(tmp_path):
+def test_many_are_bounded_and_that_is_said(reading):
     places = [(72 + 130 * (n % 4), 20 + 90 * (n // 4), 100, 70) for n in range(10)]
     pages = [TEXT + b"".join(put(f"I{10 * page + n}", *place) for n, place in enumerate(places)) for page in range(50)]
     images = [image(noise(60, 40, seed=n), 60, 40) for n in range(500)]
-    document, drawn, notes = figures(tmp_path, pdf(*pages, images=images))
+    document, drawn, notes = figures(reading, pdf(*pages, images=images))
     assert len(drawn) == MOST_KEPT and notes == ["436 more pictures are left out."]
 
 
-def test_one_that_is_broken_is_told_and_the_others_come(tmp_path):
+def test_one_that_is_broken_is_told_and_the_others_come(reading):
     broken = image(b"no jpeg", 120, 80, how="/Filter /DCTDecode ")
     both = FIGURE + put("I1", 72, 100, 240, 160)
-    document, drawn, _ = figures(tmp_path, pdf(both, images=[broken, photo()]))
+    document, drawn, _ = figures(reading, pdf(both, images=[broken, photo()]))
     assert drawn[0] == "It shows nothing: it is damaged, or of one colour only." and drawn[1].width == 120
 
 
-def test_a_picture_of_too_many_pixels_is_left_alone(tmp_path):
+def test_a_picture_of_too_many_pixels_is_left_alone(reading):
     bomb = image(zlib.compress(bytes(10 << 20)), 60_000, 60_000, "Gray", "/Filter /FlateDecode ")
-    document, drawn, notes = figures(tmp_path, pdf(FIGURE + put("I1", 72, 100, 240, 160), images=[bomb, photo()]))
+    document, drawn, notes = figures(reading, pdf(FIGURE + put("I1", 72, 100, 240, 160), images=[bomb, photo()]))
     assert len(drawn) == 1 and notes == ["1 pictures of too many pixels are left out."]
 
 
-def test_a_page_of_tiles_is_no_page_of_pictures(tmp_path):
+def test_a_page_of_tiles_is_no_page_of_pictures(reading):
     tiles = b"".join(put("I0", 10 * (n % 50), 10 * (n // 50), 9, 9) for n in range(600))
-    document, drawn, notes = figures(tmp_path, pdf(TEXT + tiles, images=[photo()]))
+    document, drawn, notes = figures(reading, pdf(TEXT + tiles, images=[photo()]))
     assert drawn == [] and notes == ["501 more pictures are left out."]
 
 
 def test_what_breaks_the_drawing_costs_one_picture(tmp_path):
     write(tmp_path, {"a.pdf": pdf(FIGURE, images=[photo()]), "b.pdf": pdf(FIGURE, images=[photo(2)])})
-    with closing(pictures.PdfPictures()) as inside:
+    with closing(PdfPictures()) as inside:
         load = (tmp_path / "a.pdf").read_bytes
         [one] = inside.with_figures("a.pdf", load, ())[1]
         first = one.read()
@@ -226,28 +244,29 @@ def test_what_breaks_the_drawing_costs_one_picture(tmp_path):
         one.read()
 
 
-def test_encrypted_without_a_password(tmp_path):
-    assert len(figures(tmp_path, encrypted(pdf(FIGURE, images=[photo()]), ""))[1]) == 1
+def test_encrypted_without_a_password(reading):
+    assert len(figures(reading, encrypted(pdf(FIGURE, images=[photo()]), ""))[1]) == 1
 
 
 class TestPages:
     def test_each_page_is_a_passage_with_its_picture(self, tmp_path):
         words = shown_at(*((72, 700 - 12 * n, "a word and more " * 4) for n in range(30)))
         write(tmp_path, {"a.pdf": pdf(TEXT, words, b"72 72 300 200 re f", title="The mill"), "b.txt": "Text."})
-        [mill, text] = (each for each in given(tmp_path, pages=True) if isinstance(each, DocumentRecord))
+        found, drawn = given(tmp_path, pages=True)
+        mill, text = (each for each in found if isinstance(each, DocumentRecord))
         assert [(each.path, each.text[:19], each.pictures, each.whole) for each in mill.sections] == [
             (("page 1",), "What the page says.", (0,), True),
             (("page 2",), "a word and more a w", (1,), True),
             (("page 3",), "The mill, page 3", (2,), True),
         ]  # fmt: skip
         assert [each.caption for each in mill.pictures] == ["Page 1", "Page 2", "Page 3"]
-        assert {read[each.name].size for each in mill.pictures} == {(1082, 1400)}
-        assert read["a.pdf, page 3"].getpixel((200, 1200)) < (9, 9, 9)
+        assert {drawn[each.name].size for each in mill.pictures} == {(1082, 1400)}
+        assert drawn["a.pdf, page 3"].getpixel((200, 1200)) < (9, 9, 9)
         assert text.pictures == () and not text.sections[0].whole
 
     def test_scans_and_what_cannot_be_read_at_all(self, tmp_path):
         write(tmp_path, {"a.pdf": pdf(put("I0", 0, 0, 612, 792), images=[photo()]), "b.pdf": b"%PDF-1.4 no more"})
-        scan, note, skipped = given(tmp_path, pages=True)
+        scan, note, skipped = given(tmp_path, pages=True)[0]
         assert isinstance(scan, DocumentRecord) and scan.sections[0].text == "a, page 1"
         assert isinstance(note, Note) and "it is a scan" in note.said and isinstance(skipped, Skipped)
 
