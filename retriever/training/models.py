@@ -66,6 +66,7 @@ _OF_MAPPING = (
 # Width and depth of each of VISION_TOWERS (arXiv 1905.11946).
 _LITE = {"efficientnet-lite0": (1.0, 1.0), "efficientnet-lite1": (1.0, 1.1), "efficientnet-lite2": (1.1, 1.2)}
 _BERT = Layout("a BERT", ("vocab.txt", "tokenizer*.json", "model.safetensors", "model-*.safetensors"), ())
+_CLIP_TEXT = Layout("a CLIP", ("tokenizer.json", "model.safetensors", "model-*.safetensors"), ())
 _CLIP = Layout("a CLIP", ("preprocessor_config.json", "model.safetensors", "model-*.safetensors"), ())
 
 
@@ -73,7 +74,11 @@ def begin(model: Model, seed: int, cache_dir: Path, progress: Progress) -> tuple
     """The model, in float32 on the CPU, and what prepares its inputs. What is new of it is drawn by the seed. Raises
     Problem."""
     torch.manual_seed(seed)
+    how = (cache_dir, progress)
     with _said(model.start or "model.new"), without_bars():
+        if model.new is not None and model.new.layers:
+            towers = (_part(model.new.text, _CLIP_TEXT, *how), _part(model.new.vision, _CLIP, *how))
+            return ret.put_together(model, *towers)
         if model.new is not None:
             made = _new(model.new, bool(model.separate), cache_dir, progress)
         else:

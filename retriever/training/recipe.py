@@ -35,7 +35,8 @@ class NewModel:
     model of text alone. image_size: pixels across of a photo as one of VISION_TOWERS sees it; a CLIP has its own.
     vocabulary: a folder with a `vocab.txt`; "" for that of `text`. dim: of each vector. prefix: vectors that the vision
     projection makes of a photo. mapping_layers: of the mapping network over patches, 0 for none. cross_attention: text
-    states that it looks at."""
+    states that it looks at. layers: makes it a ReT, of two CLIPs that there are: which of their layers it reads, as
+    its configuration says it ("clip_vit_l"); prefix is then how many vectors it makes, and the others say nothing."""
 
     text: str | dict
     vision: str | dict = ""
@@ -46,6 +47,7 @@ class NewModel:
     cross_attention: int = 32
     text_layers: int = 0
     image_size: int = 224
+    layers: str = ""
 
 
 @dataclass(frozen=True)
@@ -287,13 +289,9 @@ def _check_parts(recipe: Recipe) -> None:
             raise Problem(f"learn.{part} is {rate}; a learning rate lies between 0 and 1.")
     for part in ("vision", "projection", "mapping"):
         if part in learn and "vision" not in vectors:
-            raise Problem(
-                f'learn.{part} cannot learn while model.query_vectors has no "vision"; take one of them out.'
-            )
+            raise Problem(f'learn.{part} cannot learn while model.query_vectors has no "vision"; take one of them out.')
     if "query_text" in learn and "text" not in vectors:
-        raise Problem(
-            'learn.query_text cannot learn while model.query_vectors has no "text"; take one of them out.'
-        )
+        raise Problem('learn.query_text cannot learn while model.query_vectors has no "text"; take one of them out.')
     apart = recipe.model.separate
     if apart is False and learn.get("query_text") != learn.get("document_text"):
         raise Problem(

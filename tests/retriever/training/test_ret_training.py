@@ -11,11 +11,13 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from transformers import CLIPConfig, CLIPModel
 
 from common.problems import Problem
 from retriever.encoders.base import PlainPassage, Query
 from retriever.encoders.registry import PROFILES, load_encoder
 from retriever.encoders.ret import late_interaction_scores
+from retriever.encoders.ret.configuration import LAYERS
 from retriever.evaluation.m2kr.published import TASKS
 from retriever.training.batches import Drawing
 from retriever.training.features import Photo, plain_photo, seen
@@ -25,13 +27,13 @@ from retriever.training.measuring import make_pool
 from retriever.training.models import begin, set_learning
 from retriever.training.order import Order
 from retriever.training.reading import read_recipe
-from retriever.training.recipe import M2KR, DataSet, Distil, HeldOut, Model, Negatives
+from retriever.training.recipe import M2KR, DataSet, Distil, HeldOut, Model, Negatives, NewModel
 from retriever.training.runs import read_metrics
 from retriever.training.sources import open_set
 from retriever.training.trainer import train
 from retriever.training.vectors import is_symmetric
 from tests import ROOT
-from tests.support.checkpoints import write_ret_checkpoint
+from tests.support.checkpoints import PIECES, write_clip_files, write_ret_checkpoint
 from tests.support.training import CREATURES, FACTS, gradients_of, photo_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -256,8 +258,59 @@ def test_ret_m2kr_is_read_with_the_images_of_its_passages(world, tmp_path):
 
 
 @pytest.mark.parametrize("size", ["L", "H", "G"])
-def test_the_recipe_in_the_repository_is_one(size):
+def test_the_recipes_in_the_repository_are_some(size):
     said = read_recipe(ROOT / "recipes" / "ret" / "m2kr.toml", size)
+    new = read_recipe(ROOT / "recipes" / "ret" / "clip.toml", size)
+    assert new.model.new.layers in LAYERS and not new.model.start and new.data == said.data
     assert said.model.start in PROFILES and {each.task for each in said.data} == {
         task.name for task in TASKS if task.with_images and task.name != "IGLUE"
     }
+
+
+def write_clip(folder: Path) -> CLIPModel:
+    small = {"hidden_size": 16, "intermediate_size": 16, "num_attention_heads": 2, "num_hidden_layers": 12}
+    text = {**small, "vocab_size": len(PIECES), "bos_token_id": 0, "eos_token_id": 1}
+    vision = {**small, "image_size": 28, "patch_size": 14}
+    clip = CLIPModel(CLIPConfig(text_config=text, vision_config=vision))
+    clip.save_pretrained(folder)
+    write_clip_files(folder)
+    return clip
+
+
+def test_a_new_one_is_put_together_of_clips(tmp_path):
+    clip = write_clip(tmp_path / "clip")
+    new = NewModel(str(tmp_path / "clip"), str(tmp_path / "clip"), dim=16, prefix=4, layers="clip_vit_b")
+
+    def made(seed: int):
+        return begin(Model(new=new), seed, tmp_path, lambda done, total: None)
+
+    (network, inputs), (again, _), (other, _) = made(0), made(0), made(1)
+    ours, towers = network.state_dict(), clip.state_dict()
+    for name in ("text_model.encoder.layers.3.mlp.fc1.weight", "vision_model.encoder.layers.11.mlp.fc1.weight"):
+        [same] = [each for key, each in ours.items() if key.endswith(f"{name.partition('.')[0]}.{name}")]
+        assert torch.equal(same, towers[name])
+    cell = "query_model.ret_cell.mlp.0.weight"
+    assert torch.equal(ours[cell], again.state_dict()[cell]) and not torch.equal(ours[cell], other.state_dict()[cell])
+    config = network.config.query_config
+    assert (config.num_queries, config.late_proj_output_size, config.layer_strategy) == (4, 16, "clip_vit_b")
+    network.save_pretrained(tmp_path / "made")
+    inputs.save_pretrained(tmp_path / "made")
+    assert str(tmp_path) not in (tmp_path / "made" / "config.json").read_text()  # where the towers lay is nobody's
+    encoder = load_encoder(str(tmp_path / "made"), tmp_path)
+    [query] = encoder.encode_queries([Query("the cat", Image.new("RGB", (9, 9)))])
+    assert query.vectors.shape == (4, 16)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"layers": "clip_vit_x"}, "layer_strategy cannot be 'clip_vit_x'"),
+        ({"text": {"hidden_size": 8}}, "whose text and vision are CLIPs that there are"),
+    ],
+)
+def test_what_no_new_one_can_be(tmp_path, changes, said):
+    write_clip(tmp_path / "clip")
+    towers = {name: str(tmp_path / "clip") for name in ("text", "vision")}
+    new = NewModel(**(towers | {"layers": "clip_vit_b"} | changes))
+    with pytest.raises(Problem, match=said):
+        begin(Model(new=new), 0, tmp_path, lambda done, total: None)
