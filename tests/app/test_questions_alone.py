@@ -62,6 +62,7 @@ def test_the_page_asks_without_a_photo(ready, picture):
 
     answer, evidence, figure, problem, *_ = told(None, QUESTION)
     assert "8 grams" in answer and "Cherry" in evidence and figure == "" == problem
+    assert "Answered in" in answer and ": photo" not in answer and ", photo" not in answer
     assert QUESTIONS_ALONE in told(picture, QUESTION)[3] and "Type a question" in told(None, " ")[3]
 
 

@@ -240,7 +240,8 @@ def _share(probability: float) -> str:
 
 def _timing(result: Result) -> str:
     by = "" if result.answerer in ("", "extractive") else f" by {escape(result.answerer)}"
-    line = timing_line(result.timings) + by
+    timings = {step: spent for step, spent in result.timings.items() if result.photo or step != "load"}
+    line = timing_line(timings) + by
     if result.answer.broken:
         line = line.replace("Answered in", "Broke off after", 1)
     return f"Known from before; then a{line[1:]}" if result.cached else line

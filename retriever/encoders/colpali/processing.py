@@ -27,7 +27,7 @@ from transformers.models.siglip.image_processing_pil_siglip import SiglipImagePr
 from common.text import shown
 from retriever.encoders.base import PassageToken
 from retriever.encoders.checkpoints import json_file
-from retriever.encoders.named_pieces import FILL_UP, named_pieces
+from retriever.encoders.named_pieces import BLANK, FILL_UP, named_pieces
 from retriever.encoders.strict import HERE
 
 # Of each kind: its processor, what prepares its pictures, and which models it is made over.
@@ -136,7 +136,7 @@ class PageProcessor:
         for number, token in pieces:
             start, end = token.start - len(before), token.end - len(before)
             inside = token.start < token.end and start >= 0 and end <= len(text)
-            outside = FILL_UP if number == self._filler else PROMPT
+            outside = FILL_UP if number == self._filler else token.text if token.text == BLANK else PROMPT
             tokens.append(PassageToken(token.text, start, end) if inside else PassageToken(outside, 0, 0))
             own.append(inside)
         return Prepared(inputs, tokens, own)

@@ -311,11 +311,13 @@ class TestHtml:
 
     def test_who_answered_and_when(self) -> None:
         def timing(**changes: object) -> str:
-            return re.search('cs-timing">(.*?)</p>', answer_html.final_answer(result(**changes)))[1]
+            shown = answer_html.final_answer(result(**{"photo": "0f", **changes}))
+            return re.search('cs-timing">(.*?)</p>', shown)[1]
 
         assert timing() == timing(answerer="extractive") == (
             "Answered in 0.1 s: photo 12 ms, encoding 90 ms, search 41 ms, answer 3 ms"
         )
+        assert timing(photo="") == "Answered in 0.1 s: encoding 90 ms, search 41 ms, answer 3 ms"
         assert timing(answerer="small at <here>").endswith("answer 3 ms by small at &lt;here&gt;")
         assert timing(cached=True) == "Known from before; then a" + timing()[1:]
         long = timing(timings={"rewrite": 300.0, "own": 2000.0, "total": 2300.0})
