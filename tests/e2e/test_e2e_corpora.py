@@ -84,6 +84,8 @@ def test_an_ingestion_from_preview_to_deletion(browser, site: str, notes: Path) 
         corpora(first)
         assert "8 documents" in card(first, "small-test").inner_text()
         choose_folder(first, notes, "notes")
+        for change in ("check", "uncheck"):
+            getattr(page.get_by_label("Pages of PDFs as pictures"), change)()
 
         # What is missing is said, and nothing begun.
         fill(first, "corpus", "")

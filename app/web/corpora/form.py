@@ -105,7 +105,7 @@ def _kinds(choice: str) -> list[SourceKind]:
 
 def _box(field: Field, visible: bool = True) -> gr.Textbox | gr.Checkbox:
     if field.value == FLAG:
-        return gr.Checkbox(label=field.label, info=field.help, visible=visible, elem_id=f"cc-{field.name}")
+        return gr.Checkbox(label=field.label, info=field.help, visible=visible, elem_id=f"cc-tick-{field.name}")
     return gr.Textbox(
         label=field.label, info=None if field.example else field.help, placeholder=field.example or None,
         visible=visible, elem_id=f"cc-{field.name}", max_length=MOST_TYPED,
