@@ -28,7 +28,8 @@ class PoolIndex:
         self._queries = [rows[some].numpy() for rows, some in zip(query, kept, strict=True)]
         self._weights = [each[some].numpy() for each, some in zip(weights, kept, strict=True)]
         sample = np.concatenate(self._queries) if kept.any() else None
-        self._index = LateInteractionIndex.create(folder, query.shape[-1], queries=sample)
+        with _plainly():
+            self._index = LateInteractionIndex.create(folder, query.shape[-1], queries=sample)
         self._waiting: dict[str, np.ndarray] = {}
         self._seen = 0
 
@@ -39,14 +40,16 @@ class PoolIndex:
                 self._waiting[str(self._seen)] = rows[some].numpy().astype(np.float16)
             self._seen += 1
         if len(self._waiting) >= _AT_A_TIME:
-            self._write()
+            with _plainly():
+                self._write()
 
     def find(self, k: int) -> list[list[int]]:
         """The numbers of the k best passages for each query, best first. Raises Problem."""
-        self._write()
-        self._index.optimize()
         asked = [number for number, query in enumerate(self._queries) if len(query)]
-        hits = self._index.search_batch([self._queries[n] for n in asked], k, [self._weights[n] for n in asked])
+        with _plainly():
+            self._write()
+            self._index.optimize()
+            hits = self._index.search_batch([self._queries[n] for n in asked], k, [self._weights[n] for n in asked])
         found = dict(zip(asked, hits, strict=True))
         return [[int(hit.id) for hit in found.get(number, [])] for number in range(len(self._queries))]
 
@@ -56,6 +59,11 @@ class PoolIndex:
     def _write(self) -> None:
         self._index.add(list(self._waiting), list(self._waiting.values()))
         self._waiting = {}
+
+
+def _plainly() -> torch.autocast:
+    """In here the index computes as it does for people, whatever the precision of the run is."""
+    return torch.autocast("cpu", enabled=False)
 
 
 @contextmanager

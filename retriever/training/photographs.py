@@ -25,7 +25,7 @@ LISTING = "labels.json"
 _MOST_BYTES = 1 << 28  # of a listing
 _NAMED = 5  # titles that a message names
 
-Passages = Sequence[tuple[str, str]]  # id and text of each
+Passages = Sequence[tuple[str, str, str]]  # id, text and image, "" for none, of each
 
 
 @dataclass(frozen=True)
@@ -100,14 +100,15 @@ def rows_of(listed: Listed, passages: Mapping[str, Passages], where: Path) -> It
 
 def photo_row(positives: Passages, file: str | None = None) -> dict[str, Any]:
     """A photo's row, as sources.py has them; without a file, of one that lies nowhere."""
+    images = [image for *_, image in positives]
     return {
         "question": "",
         "instruction": "",
         "image": file,
         "bytes": None,
-        "ids": [each for each, _ in positives],
-        "texts": [text for _, text in positives],
-        "images": None,
+        "ids": [each for each, _, _ in positives],
+        "texts": [text for _, text, _ in positives],
+        "images": images if any(images) else None,
         "negative_ids": [],
         "negative_texts": [],
         "negative_images": None,

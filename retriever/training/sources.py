@@ -280,12 +280,13 @@ def _of_drawn(each: DataSet, cache: Path, seed: int) -> Questions:
     return Questions(each.name, rows, passages, (), each.instructions, each.ask or ASKED)
 
 
-def _by_title(file: Path) -> dict[str, list[tuple[str, str]]]:
-    """Ids and texts of the passages of a file, by what is plain of their titles."""
-    found: dict[str, list[tuple[str, str]]] = {}
+def _by_title(file: Path) -> dict[str, list[tuple[str, str, str]]]:
+    """Ids, texts and images of the passages of a file, by what is plain of their titles."""
+    found: dict[str, list[tuple[str, str, str]]] = {}
     for passage, (_, row) in zip(_jsonl_passages(file), json_rows(file), strict=True):
         if row.get("title"):
-            found.setdefault(plain_title(row["title"]), []).append((passage["id"], passage["text"]))
+            of_title = found.setdefault(plain_title(row["title"]), [])
+            of_title.append((passage["id"], passage["text"], passage["image"] or ""))
     return found
 
 

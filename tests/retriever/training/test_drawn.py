@@ -15,9 +15,9 @@ from retriever.training.drawn import Drawer, DrawnRows
 from retriever.training.features import Photo
 
 PASSAGES = {
-    "lion": [("a", "Lions live in Africa.")],
-    "cheetah": [("b", "Fast."), ("c", "Cats.")],
-    "sadness": [("d", "")],
+    "lion": [("a", "Lions live in Africa.", "")],
+    "cheetah": [("b", "Fast.", ""), ("c", "Cats.", "")],
+    "sadness": [("d", "", "")],
 }
 
 
@@ -51,7 +51,7 @@ def test_more_rows_have_the_fewer_among_them_and_another_seed_others():
 
 def test_passages_of_nothing_that_can_be_drawn_are_refused():
     with pytest.raises(Problem, match="nearly none of the subjects that can be drawn"):
-        DrawnRows(20, {"sadness": [("d", "Sad.")], "lion": [("a", "Lions.")]}, 3)
+        DrawnRows(20, {"sadness": [("d", "Sad.", "")], "lion": [("a", "Lions.", "")]}, 3)
 
 
 def test_a_photo_is_the_same_whenever_it_is_drawn():

@@ -190,8 +190,9 @@ def test_stopped_and_resumed_it_is_the_same_run(world, tmp_path):
 
 def test_a_tower_learns_when_it_is_told_to_with_activations_computed_twice(world, tmp_path):
     learn = ("projection = 3e-3", "query_text = 1e-3\ndocument_text = 1e-3\nvision = 1e-3\nprojection = 3e-3")
-    said = recipe(world, tmp_path, 1, learn, ("batch = 20", "batch = 4\ncheckpointing = true"))
-    train(replace(said, held_out=()), tmp_path / "run", tmp_path / "cache")
+    said = recipe(world, tmp_path, 1, learn, ("batch = 20", 'batch = 4\ncheckpointing = true\nprecision = "bfloat16"'))
+    found = train(said, tmp_path / "run", tmp_path / "cache")  # and measured: the index computes as ever
+    assert found[str(world / "valid.jsonl")]["questions"] == 20
     first, last = (load_file(place / "model.safetensors") for place in (world / "model", tmp_path / "run" / "last"))
     for part in ("text_model.text_model", "vision_model.vision_model"):
         name = f"query_model.{part}.encoder.layers.9.mlp.fc1.weight"
@@ -238,6 +239,19 @@ def test_positives_may_be_objects_with_images_and_those_that_are_broken_are_left
     (tmp_path / "wrong.jsonl").write_text(json.dumps({"question": "what", "positives": [{"image": 3}]}))
     with pytest.raises(Problem, match="`image` is no text"):
         open_set(DataSet(jsonl=str(tmp_path / "wrong.jsonl")), None, tmp_path)
+
+
+def test_photographs_have_the_pictures_of_their_titles_passages(world, tmp_path):
+    images = [file.name for file in sorted((world / "images").iterdir())]
+    rows = [{"id": each, "title": title, "text": "", "image": each} for each, title in zip(images, "abc", strict=False)]
+    rows.append({"id": "x", "text": "y"})
+    (tmp_path / "passages.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    (tmp_path / "labels.json").write_text(json.dumps([{"file": images[5], "title": title} for title in "abc"]))
+    photos = DataSet(
+        photos=str(tmp_path / "labels.json"), passages=str(tmp_path / "passages.jsonl"), images=str(world / "images")
+    )
+    found = open_set(photos, None, tmp_path / "cache")
+    assert [found.rows[n]["images"] for n in range(3)] == [[each] for each in images[:3]]
 
 
 def test_ret_m2kr_is_read_with_the_images_of_its_passages(world, tmp_path):
