@@ -70,8 +70,7 @@ class Indexes:
     def start(self, corpus: str) -> None:
         """Begin to bring a corpus's index up to date in the background. For one under way it does nothing; for one that
         failed, or that has new passages since, it tries again."""
-        self._deleted.discard(corpus)
-        self._indexer(corpus).start()
+        self._start(corpus)
         if self.also is not None:
             self.also.start(corpus)
 
@@ -85,7 +84,7 @@ class Indexes:
         with self._changing:
             known = self._indexers.get(corpus) is indexer
         if known:
-            self._indexer(corpus).start()
+            self._start(corpus)
         if self.also is not None:
             self.also.renew(corpus)
 
@@ -187,6 +186,10 @@ class Indexes:
             indexers = list(self._indexers.values())
         for indexer in indexers:
             indexer.stop()
+
+    def _start(self, corpus: str) -> None:
+        self._deleted.discard(corpus)
+        self._indexer(corpus).start()
 
     def _indexer(self, corpus: str) -> Indexer:
         with self._changing:

@@ -353,7 +353,7 @@ def test_closing_stops_the_work_at_once(asked, model, after):
     assert len(model.own_asked) == model.own_ended == (after is PartialOwn)
     # Nothing half done is given to the next who asks, and indexing is no longer held up.
     assert not asked.ask_once(photo("red"), "What is this?", own=True).cached
-    assert not asked._encoder._asked
+    assert not asked._encoder._questions.count
 
 
 def test_a_model_that_fails_is_told_after_the_evidence(make):

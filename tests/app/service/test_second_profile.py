@@ -133,6 +133,9 @@ def test_both_have_indexes_which_go_with_the_corpus(settings, encoders, ready):
     ready.indexes.forget("things")
     with pytest.raises(Problem, match="was deleted"):
         ready.ask_once(None, QUESTION)
+    ready.indexes.renew("things")  # as when it is added again
+    wait_for(lambda: ready.status().state == IndexState.READY)
+    assert ready.ask_once(None, QUESTION).passages[0].title == "Swan"
 
 
 def test_the_second_is_loaded_after_the_first_and_works_in_its_thread(ready, encoders):
