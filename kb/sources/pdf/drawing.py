@@ -109,6 +109,21 @@ def figures(document: pypdfium2.PdfDocument, seconds: float) -> dict[str, Any]:
     }
 
 
+def blank(document: pypdfium2.PdfDocument, most: int, seconds: float) -> list[int]:
+    """Those of the first pages, from 1, that show nothing, as far as can be told in so many seconds."""
+    until = monotonic() + seconds
+    found = []
+    for number in range(1, min(len(document), most) + 1):
+        try:
+            if next(document[number - 1].get_objects(), None) is None:
+                found.append(number)
+        except pypdfium2.PdfiumError:  # what is wrong with it is told when it is drawn
+            continue
+        if monotonic() > until:
+            break
+    return found
+
+
 def drawn(document: pypdfium2.PdfDocument, number: int, place: list[float], side: int) -> bytes | None:
     """A part of a page, from 1, as a JPEG whose longer side has so many pixels; None where it shows one colour only.
     Raises PdfiumError and IndexError."""
@@ -316,7 +331,7 @@ def _answers() -> Callable[[dict[str, Any], bytes], dict[str, Any]]:
                 documents.append(pypdfium2.PdfDocument(data))
             document = documents[0]
             if about["do"] == "count":
-                return {"pages": len(document)}
+                return {"pages": len(document), "blank": blank(document, about["most"], about["seconds"])}
             if about["do"] == "find":
                 return figures(document, about["seconds"])
             jpeg = drawn(document, about["page"], about["place"], about["side"])

@@ -65,9 +65,10 @@ class PdfPictures:
     def as_pages(
         self, name: str, load: Load, sections: Sequence[Section], title: str
     ) -> tuple[tuple[Section, ...], tuple[GivenPicture, ...], str]:
-        """A section for each page of the PDF, which is not to be cut, with the text of those that `sections` have; the
-        pages as pictures; and a sentence on what is left out, or "". Raises Problem."""
-        count = self._ask(load, {"do": "count"})["pages"]
+        """A section for each page of the PDF that is not empty, which is not to be cut, with the text of those that
+        `sections` have; the pages as pictures; and a sentence on what is left out, or "". Raises Problem."""
+        said = self._ask(load, {"do": "count", "most": MOST_PAGES, "seconds": self._seconds / 2})
+        count, blank = said["pages"], set(said["blank"])
         if not count:
             raise Problem("It has no pages.")
         texts = {section.path: " ".join(section.text.split()) for section in sections}
@@ -76,17 +77,21 @@ class PdfPictures:
         drawing = self._drawing(load)
         for number in range(1, min(count, MOST_PAGES) + 1):
             path = (PAGE.format(number),)
+            if number in blank and path not in texts:
+                continue
             text = texts.get(path) or f"{title}, {path[0]}"
             cut += len(text) > MOST_PAGE_TEXT
-            found.append(Section(path, text[:MOST_PAGE_TEXT], (number - 1,), whole=True))
+            found.append(Section(path, text[:MOST_PAGE_TEXT], (len(pictures),), whole=True))
             read = partial(drawing, {"do": "draw", "page": number, "place": [0, 0, 1, 1], "side": PAGE_SIDE})
             pictures.append(GivenPicture(f"{name}, {path[0]}", path[0].capitalize(), read=read))
-        said = []
+        if not found:
+            raise Problem("Its pages are empty.")
+        notes = []
         if count > MOST_PAGES:
-            said.append(f"Of its {count:,} pages the first {MOST_PAGES:,} are taken.")
+            notes.append(f"Of its {count:,} pages the first {MOST_PAGES:,} are taken.")
         if cut:
-            said.append(f"Of {cut:,} pages with long texts the first {MOST_PAGE_TEXT:,} characters are taken.")
-        return tuple(found), tuple(pictures), " ".join(said)
+            notes.append(f"Of {cut:,} pages with long texts the first {MOST_PAGE_TEXT:,} characters are taken.")
+        return tuple(found), tuple(pictures), " ".join(notes)
 
     def _drawing(self, load: Load) -> Callable[[dict[str, Any]], bytes]:
         """What draws the pictures of one document, which have a time together."""

@@ -270,6 +270,15 @@ class TestPages:
         assert isinstance(scan, DocumentRecord) and scan.sections[0].text == "a, page 1"
         assert isinstance(note, Note) and "it is a scan" in note.said and isinstance(skipped, Skipped)
 
+    def test_empty_pages_are_none(self, reading):
+        content = pdf("one", b"", b"72 72 300 200 re f", b"")
+        one = Section(("page 1",), "one")
+        sections, found, said = reading[1].as_pages("a.pdf", lambda: content, (one,), "The mill")
+        assert [(each.path, each.pictures) for each in sections] == [(("page 1",), (0,)), (("page 3",), (1,))]
+        assert [each.name for each in found] == ["a.pdf, page 1", "a.pdf, page 3"] and said == ""
+        with pytest.raises(Problem, match="Its pages are empty"):
+            reading[1].as_pages("a.pdf", lambda: pdf(b"", b""), (), "The mill")
+
     def test_many_pages_and_long_ones_are_bounded_and_that_is_said(self, tmp_path, monkeypatch):
         monkeypatch.setattr(pictures, "MOST_PAGE_TEXT", 30)
         write(tmp_path, {"a.pdf": pdf(*[TEXT] * 3_000)})
