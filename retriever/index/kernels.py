@@ -1,7 +1,9 @@
 """The inner loops of searching, compiled: over the lists, over the codes, over the residuals.
 
 Plain loops over arrays; they let go of the interpreter, so that threads share the work. `begins` and `ends` say which
-of a segment's vectors belong to each passage looked at. Nothing here knows what the numbers mean to a person.
+of a segment's vectors belong to each passage looked at. Loops of a length that the compiler knows are many times
+faster: `width` is a tuple by whose length it knows the number of a query's rows, ROWS, empty ones included. Nothing
+here knows what the numbers mean to a person.
 """
 
 from __future__ import annotations
@@ -10,7 +12,18 @@ import numpy as np
 
 from retriever.index.compiled import compiled
 
-ROWS = 64  # of every query here, empty ones included: loops of a length that the compiler knows are many times faster
+WIDTHS = ((0, 0), (0, 0, 0, 0))  # of queries, each compiled by itself
+_EACH = 16  # rows that an item of a width stands for
+MOST_ROWS = _EACH * max(map(len, WIDTHS))
+
+
+def width_for(rows: int) -> tuple[int, ...]:
+    """The least width that has room for so many rows, at most MOST_ROWS."""
+    return next(width for width in WIDTHS if rows_of(width) >= rows)
+
+
+def rows_of(width: tuple[int, ...]) -> int:
+    return _EACH * len(width)
 
 
 @compiled(fastmath={"contract", "reassoc"})
@@ -57,17 +70,18 @@ def group_rows(units, weighted, count):  # pragma: no cover
 
 
 @compiled()
-def greatest_of_columns(table, best, lines):  # pragma: no cover
+def greatest_of_columns(table, best, lines, width):  # pragma: no cover
     """best (columns, count) float32: the greatest numbers of each of the first columns of the table (n, ROWS) float32,
     greatest first, of equal ones the first; lines (columns, count) int64: where they stand. n >= count."""
+    rows = _EACH * len(width)
     columns, count = best.shape
-    edge = np.full(ROWS, np.inf, np.float32)  # a number below it is not among the greatest
+    edge = np.full(rows, np.inf, np.float32)  # a number below it is not among the greatest
     edge[:columns] = -np.inf
     best[:] = -np.inf
     for line in range(len(table)):
         numbers = table[line]
         any_above = False
-        for column in range(ROWS):
+        for column in range(rows):
             any_above |= numbers[column] > edge[column]
         if any_above:  # of few lines
             for column in range(columns):
@@ -82,22 +96,23 @@ def greatest_of_columns(table, best, lines):  # pragma: no cover
 
 
 @compiled()
-def shrink_table(table, small):  # pragma: no cover
+def shrink_table(table, small, width):  # pragma: no cover
     """small (n, ROWS) uint8: how far each number of the table (n, ROWS) float32 is above the lowest of its column, in
     units that make the widest column go from 0 to 255."""
+    rows = _EACH * len(width)
     low, high = table[0].copy(), table[0].copy()
     for line in range(len(table)):
         numbers = table[line]
-        for row in range(ROWS):
+        for row in range(rows):
             low[row] = min(low[row], numbers[row])
             high[row] = max(high[row], numbers[row])
-    width = np.float32(0)
-    for row in range(ROWS):
-        width = max(width, high[row] - low[row])
-    factor = np.float32(255) / width if width > 0 else np.float32(0)
+    widest = np.float32(0)
+    for row in range(rows):
+        widest = max(widest, high[row] - low[row])
+    factor = np.float32(255) / widest if widest > 0 else np.float32(0)
     for line in range(len(table)):
         numbers, bytes_of = table[line], small[line]
-        for row in range(ROWS):
+        for row in range(rows):
             bytes_of[row] = np.uint8((numbers[row] - low[row]) * factor + np.float32(0.5))
 
 
@@ -121,11 +136,12 @@ def gain_from_lists(list_starts, list_rows, cells, gains, totals, last_row):  # 
 
 
 @compiled()
-def scan_codes(codes, begins, ends, table, scores):  # pragma: no cover
+def scan_codes(codes, begins, ends, table, scores, width):  # pragma: no cover
     """scores (passages,) int32: for each row of the query the best entry of the table among the passage's centroids,
     summed. table (centroids, ROWS) uint8. A code beyond the table, which only damage makes, reads its last entry."""
+    rows = _EACH * len(width)
     last = len(table) - 1
-    best = np.empty(ROWS, np.uint8)
+    best = np.empty(rows, np.uint8)
     for passage in range(len(begins)):
         best[:] = 0
         end = ends[passage]
@@ -135,10 +151,10 @@ def scan_codes(codes, begins, ends, table, scores):  # pragma: no cover
             two = table[min(codes[min(place + 1, end - 1)], last)]
             three = table[min(codes[min(place + 2, end - 1)], last)]
             four = table[min(codes[min(place + 3, end - 1)], last)]
-            for row in range(ROWS):
+            for row in range(rows):
                 best[row] = max(max(best[row], one[row]), max(max(two[row], three[row]), four[row]))
         total = 0
-        for row in range(ROWS):
+        for row in range(rows):
             total += best[row]
         scores[passage] = total
 
@@ -184,25 +200,26 @@ def shrink_whole(whole, begins, ends, filled, out, scale):  # pragma: no cover
 
 
 @compiled(fastmath={"contract", "reassoc", "nnan", "nsz"})
-def best_of_dots(dots, scale, unit, table, codes, begins, ends, filled, scores):  # pragma: no cover
+def best_of_dots(dots, scale, unit, table, codes, begins, ends, filled, scores, width):  # pragma: no cover
     """scores (passages,) float32: the sum over rows of the best table[code] + scale * unit * dots of the passage's
     vectors.
 
     dots (n, ROWS) int32, unit (ROWS,) float32; table (centroids, ROWS) float32. Where codes or the table
     end too early, by damage or since there is only one of each, their last entry counts."""
+    rows = _EACH * len(width)
     last, last_code = len(table) - 1, len(codes) - 1
-    best = np.empty(ROWS, np.float32)
+    best = np.empty(rows, np.float32)
     for passage in range(len(begins)):
         best[:] = -np.inf
         at = filled[passage]
         for place in range(begins[passage], ends[passage]):
             step, of_vector = scale[at], dots[at]
             entries = table[min(codes[min(place, last_code)], last)]
-            for row in range(ROWS):
+            for row in range(rows):
                 value = entries[row] + step * (unit[row] * np.float32(of_vector[row]))
                 best[row] = max(best[row], value)
             at += 1
         total = np.float32(0)
-        for row in range(ROWS):
+        for row in range(rows):
             total += best[row]
         scores[passage] = total

@@ -300,7 +300,8 @@ class LateInteractionIndex(Index):
         """Compiles what searching this index needs, or loads it: seconds on a machine, and less in a process, that the
         first search would take longer."""
         if len(self):
-            self.search(np.ones((2 * funnel.ROWS, self.dim), np.float32), 1, candidates=1)
+            for rows in (1, 2 * funnel.MOST_ROWS):
+                self.search(np.ones((rows, self.dim), np.float32), 1, candidates=1)
 
     def search_batch(
         self,

@@ -1,6 +1,6 @@
 """Searching a snapshot: a funnel of steps, each given fewer passages than the one before and spending more on each.
 
-Rows of the query that say nearly the same, as those of most image patches do, are first merged into at most ROWS
+Rows of the query that say nearly the same, as those of most image patches do, are first merged into at most MOST_ROWS
 weighted ones. (1) In a large index the merged rows look into the lists of their nearest centroids, and the passages met
 with the highest gains go on. (2) Each passage is scored by its centroids alone, from a table of bytes that stays near
 the processor. (3) The best are scored by their residuals in whole numbers, still with the merged rows. (4) The best of
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from retriever.index import kernels
-from retriever.index.kernels import ROWS
+from retriever.index.kernels import MOST_ROWS, rows_of, width_for
 from retriever.index.parallel import evenly, in_parallel
 from retriever.index.quantise import STEPS, WORDS, decode
 from retriever.index.segments import MOST_PASSAGES, Segment, Snapshot
@@ -28,7 +28,7 @@ PROBES = 48  # centroids whose lists a row looks into
 SCANNED = 20_000  # passages that step 2 scores where there are more, chosen by the lists; more if step 3 needs more
 # Passages that step 3 scores: so many among USUAL. Among more, those that are there for each hit grow as the square
 # root of the number of passages, and the others, which are to spare when few are asked for, more slowly.
-CANDIDATES, CANDIDATES_PER_HIT, USUAL = 1_000, 15, 10_000
+CANDIDATES, CANDIDATES_PER_HIT, USUAL, SLOWER = 500, 18, 10_000, 0.75
 FINAL, FINAL_PER_HIT = 8, 1.2  # passages that step 4 scores
 BLOCK_VECTORS = 8_192  # stored vectors that one thread takes at a time: what they need stays near the processor
 SCAN_VECTORS = 131_072  # ... in step 2, which needs only their codes
@@ -66,7 +66,7 @@ def search(
 def usual_candidates(passages: int, k: int) -> int:
     """How many of so many passages step 3 scores when nobody says."""
     growth = math.sqrt(max(1.0, passages / USUAL))
-    return int(CANDIDATES * math.sqrt(growth) + CANDIDATES_PER_HIT * k * growth)
+    return int(CANDIDATES * growth**SLOWER + CANDIDATES_PER_HIT * k * growth)
 
 
 def stored_vectors(snapshot: Snapshot, number: int) -> np.ndarray:
@@ -76,15 +76,15 @@ def stored_vectors(snapshot: Snapshot, number: int) -> np.ndarray:
 
 
 def merged(query: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Rows (ROWS, dim) float32 that find nearly what the query's rows (n, dim) find with their weights; where there are
-    fewer, the others are zero.
+    """Rows (m, dim) float32 that find nearly what the query's rows (n, dim) find with their weights: at most MOST_ROWS,
+    as many as a width has room for; where there are fewer, the others are zero.
 
     Rows that point the same way are summed: what is best for the sum is nearly the best for each."""
     weighted = query * weights[:, None]
     group = np.arange(len(query))
-    if len(query) > ROWS:
-        group = kernels.group_rows(query / np.linalg.norm(query, axis=1, keepdims=True), weighted, ROWS)
-    sums = np.zeros((ROWS, query.shape[1]), np.float32)
+    if len(query) > MOST_ROWS:
+        group = kernels.group_rows(query / np.linalg.norm(query, axis=1, keepdims=True), weighted, MOST_ROWS)
+    sums = np.zeros((rows_of(width_for(min(len(query), MOST_ROWS))), query.shape[1]), np.float32)
     np.add.at(sums, group, weighted)
     return sums
 
@@ -122,7 +122,7 @@ def _by_lists(snapshot: Snapshot, table: np.ndarray, used: int) -> np.ndarray:
     a passage not met could at most have had."""
     probes = min(PROBES, len(table) - 1)
     best, cells = np.empty((used, probes + 1), np.float32), np.empty((used, probes + 1), np.int64)
-    kernels.greatest_of_columns(table, best, cells)
+    kernels.greatest_of_columns(table, best, cells, width_for(table.shape[1]))
     gains, cells = best[:, :-1] - best[:, -1:], cells[:, :-1]
 
     def gained(item: tuple[Segment, slice]) -> np.ndarray:
@@ -140,12 +140,12 @@ def _by_lists(snapshot: Snapshot, table: np.ndarray, used: int) -> np.ndarray:
 
 def _by_centroids(snapshot: Snapshot, numbers: np.ndarray, table: np.ndarray) -> np.ndarray:
     """Step 2: a score (n,) int32 of each passage from the best centroid for each row."""
-    small = np.empty(table.shape, np.uint8)
-    kernels.shrink_table(table, small)
+    small, width = np.empty(table.shape, np.uint8), width_for(table.shape[1])
+    kernels.shrink_table(table, small, width)
 
     def scored(block: _Block) -> np.ndarray:
         scores = np.empty(len(block.begins), np.int32)
-        kernels.scan_codes(block.segment.codes, block.begins, block.ends, small, scores)
+        kernels.scan_codes(block.segment.codes, block.begins, block.ends, small, scores, width)
         return scores
 
     return _of_blocks(scored, snapshot, numbers, SCAN_VECTORS)
@@ -156,6 +156,7 @@ def _by_residuals(snapshot: Snapshot, numbers: np.ndarray, rows: np.ndarray, tab
     # A residual is the spread times the numbers that are stored, so these meet rows that are multiplied by it.
     spread = (torch.from_numpy(rows) @ torch.from_numpy(snapshot.spread)).numpy()
     for_whole, for_packed = _whole_numbers(rows), _whole_numbers(spread)
+    width = width_for(len(rows))
 
     def scored(block: _Block) -> np.ndarray:
         segment, begins, ends = block.segment, block.begins, block.ends
@@ -173,9 +174,9 @@ def _by_residuals(snapshot: Snapshot, numbers: np.ndarray, rows: np.ndarray, tab
         else:
             vectors = np.empty((count, snapshot.dim), np.int8)
             kernels.shrink_whole(segment.whole.view(np.int16), begins, ends, filled, vectors, scale)
-            (unit, turned), beside = for_whole, (np.zeros((1, ROWS), np.float32), np.zeros(1, np.uint16))
+            (unit, turned), beside = for_whole, (np.zeros((1, len(rows)), np.float32), np.zeros(1, np.uint16))
         dots = _whole_number_dots(torch.from_numpy(vectors), turned).numpy()
-        kernels.best_of_dots(dots, scale, unit, *beside, begins, ends, filled, scores)
+        kernels.best_of_dots(dots, scale, unit, *beside, begins, ends, filled, scores, width)
         return scores
 
     return _of_blocks(scored, snapshot, numbers)

@@ -141,20 +141,22 @@ def test_the_lists_give_each_passage_its_best_gain_once(built, rng, monkeypatch)
             met = segment.list_rows[segment.list_starts[cell] : segment.list_starts[cell + 1]]
             gain[met] = np.maximum(gain[met], scores[cell] - scores[best[5]])
         expected += gain
-    for used in (20, kernels.ROWS):  # the others are zero
+    for used in (20, table.shape[1]):  # the others are zero
         np.testing.assert_allclose(funnel._by_lists(snapshot, table, used)[:1500], expected, atol=1e-4)
     older = replace(segment, list_starts=segment.list_starts[:20])  # from before most centroids
     assert funnel._by_lists(replace(snapshot, segments=(older, *snapshot.segments[1:])), table, 20).shape == (1500,)
 
 
 def test_the_greatest_of_columns_are_those_of_sorting(rng):
-    table = np.round(rng.normal(size=(3_000, kernels.ROWS)) * 20).astype(np.float32)  # many are equal
-    for columns, count in ((kernels.ROWS, 49), (7, 1), (1, len(table))):
-        best, lines = np.empty((columns, count), np.float32), np.empty((columns, count), np.int64)
-        kernels.greatest_of_columns(table, best, lines)
-        expected = np.argsort(-table[:, :columns], axis=0, kind="stable")[:count].T
-        np.testing.assert_array_equal(lines, expected)
-        np.testing.assert_array_equal(best, np.take_along_axis(table.T[:columns], expected, axis=1))
+    for width in kernels.WIDTHS:
+        rows = kernels.rows_of(width)
+        table = np.round(rng.normal(size=(3_000, rows)) * 20).astype(np.float32)  # many are equal
+        for columns, count in ((rows, 49), (7, 1), (1, len(table))):
+            best, lines = np.empty((columns, count), np.float32), np.empty((columns, count), np.int64)
+            kernels.greatest_of_columns(table, best, lines, width)
+            expected = np.argsort(-table[:, :columns], axis=0, kind="stable")[:count].T
+            np.testing.assert_array_equal(lines, expected)
+            np.testing.assert_array_equal(best, np.take_along_axis(table.T[:columns], expected, axis=1))
 
 
 def test_lists_come_first_where_there_are_many_passages(built, rng, monkeypatch):
@@ -187,11 +189,12 @@ def test_rows_that_point_the_same_way_are_merged(rng):
     query = np.repeat(directions, 8, axis=0)
     weights = rng.random(len(query)).astype(np.float32)
     rows = funnel.merged(query, weights)
-    assert rows.shape == (kernels.ROWS, DIM)
+    assert rows.shape == (kernels.MOST_ROWS, DIM)
     np.testing.assert_allclose(rows.sum(axis=0), (query * weights[:, None]).sum(axis=0), rtol=1e-3, atol=1e-3)
     lengths = np.linalg.norm(rows, axis=1)
     assert (lengths > 1e-6).sum() == 40  # no two directions in one row, none in two
     few = funnel.merged(query[:5], weights[:5])
+    assert [len(funnel.merged(query[:n], weights[:n])) for n in (1, 32, 33, 64, 65)] == [32, 32, 64, 64, 64]
     np.testing.assert_array_equal(few[:5], query[:5] * weights[:5, None])
     assert not few[5:].any()
 
@@ -478,10 +481,11 @@ def test_a_process_forked_while_threads_are_started_can_start_its_own(starting):
 UNKEPT = """
 import numpy as np
 from retriever.index import kernels
-table = np.random.default_rng(1).normal(size=(50, kernels.ROWS)).astype(np.float32)
-best, lines = np.empty((kernels.ROWS, 1), np.float32), np.empty((kernels.ROWS, 1), np.int64)
-kernels.greatest_of_columns(table, best, lines)
-assert (lines[:, 0] == table.argmax(axis=0)).all() and kernels.greatest_of_columns.signatures
+width = kernels.width_for(20)
+table = np.random.default_rng(1).normal(size=(50, kernels.rows_of(width))).astype(np.float32)
+best, lines = np.empty((20, 1), np.float32), np.empty((20, 1), np.int64)
+kernels.greatest_of_columns(table, best, lines, width)
+assert (lines[:, 0] == table.argmax(axis=0)[:20]).all() and kernels.greatest_of_columns.signatures
 """
 
 
