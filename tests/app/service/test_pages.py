@@ -8,7 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from app.commands import explaining
 from app.commands import retriever as command
+from app.settings import load_settings
 from kb.catalogue import Catalogue
 from kb.pictures import Pictures
 from retriever.encoders.base import Query
@@ -62,8 +64,9 @@ def test_pages_are_indexed_and_asked(encoder, catalogue, tmp_path):
 
 
 def test_explain_names_patches_of_the_page(encoder, catalogue, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(command, "build_service", lambda _: SimpleNamespace(catalogue=catalogue, close=lambda: None))
-    monkeypatch.setattr(command, "load_encoder", lambda *_: encoder)
+    service = SimpleNamespace(catalogue=catalogue, close=lambda: None, settings=load_settings(profile="colmodernvbert"))
+    monkeypatch.setattr(explaining, "build_service", lambda _: service)
+    monkeypatch.setattr(explaining, "load_encoder", lambda *_: encoder)
     monkeypatch.setenv("CITESIGHT_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("CITESIGHT_PROFILE", "colmodernvbert")
     asked = ["explain", "--question", QUESTION, "--json", "--passage"]
