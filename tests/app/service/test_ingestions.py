@@ -625,7 +625,7 @@ class TestFolders:
         assert "CITESIGHT_GOOGLE_KEY" in told
         # A key is no field, so nobody brings one along.
         told = refused(ingestions.start, asked("google-search", questions=tmp_path / "q.txt", google_key="theirs"))
-        assert "leave --google_key out" in told
+        assert "leave --google-key out" in told
 
 
 class TestUploads:
