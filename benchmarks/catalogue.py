@@ -43,7 +43,8 @@ _SYLLABLES = "ba be bi bo da de di do ga ke ki ko la le li lo ma me mi mo na ne 
 class Measured:
     """dialect; passages and megabytes of text; seconds to ingest them and to ingest them again, when nothing is new;
     the most megabytes of memory this process had meanwhile; milliseconds (medians) to fetch ASKED texts by id and to
-    find passages by three words; seconds to check everything and to find repeats, and how many there were."""
+    find passages by three words; seconds to check everything and to find repeats, and how many there were; seconds to
+    delete the corpus."""
 
     dialect: str
     passages: int
@@ -56,6 +57,7 @@ class Measured:
     check_seconds: float
     twins_seconds: float
     twins: int
+    delete_seconds: float
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -68,7 +70,8 @@ class Measured:
             f"again in {self.again_seconds:.0f} s\n"
             f"{ASKED} texts by id in {self.fetch_milliseconds:.1f} ms, a search by three words in "
             f"{self.words_milliseconds:.0f} ms\n"
-            f"checked in {self.check_seconds:.0f} s; {self.twins:,} repeats found in {self.twins_seconds:.0f} s"
+            f"checked in {self.check_seconds:.0f} s; {self.twins:,} repeats found in {self.twins_seconds:.0f} s; "
+            f"all deleted in {self.delete_seconds:.0f} s"
         )
 
 
@@ -146,13 +149,16 @@ def _measured(
         twins = link_twins(catalogue, CORPUS)
         linking = time.perf_counter() - began
         [corpus] = catalogue.stats()["corpora"]
+        told("deleting")
+        began = time.perf_counter()
+        delete_corpus(catalogue, CORPUS)
+        deleting = time.perf_counter() - began
         return Measured(
             catalogue.database.dialect, corpus["passages"], corpus["text_bytes"] / 1e6, report.seconds, again.seconds,
-            peak / 1e6, fetching, finding, checking, linking, twins,
+            peak / 1e6, fetching, finding, checking, linking, twins, deleting,
         )  # fmt: skip
     finally:
-        told("deleting")
-        delete_corpus(catalogue, CORPUS)
+        delete_corpus(catalogue, CORPUS)  # nothing, but where something failed
 
 
 def _median(work: Callable[[object], object], things: list) -> float:

@@ -75,6 +75,7 @@ def _delete(catalogue: Catalogue, number: int) -> None:
                 session.execute(delete(CorpusRow).where(CorpusRow.id == number))
                 return
             session.execute(delete(DocumentRow.__table__).where(DocumentRow.id.in_(documents)))
+            catalogue.database.need_not_last(session)  # the last one, which deletes the corpus, waits for all
         last = documents[-1]
 
 

@@ -77,6 +77,12 @@ class Database:
                 for name in tables:
                     session.execute(text(f"ANALYZE {name}"))
 
+    def need_not_last(self, session: Session) -> None:
+        """Have a server go on without waiting for its disk at the end of a session that writes. After a power cut the
+        last of such sessions may not have been, unless a later one waited."""
+        if self.dialect == "postgresql":
+            session.execute(text("SET LOCAL synchronous_commit = off"))
+
     def lock(self, session: Session, table: str) -> None:
         """Let nobody else write a table before the end of a session that writes; SQLite has one writer anyway."""
         if self.dialect == "postgresql":
