@@ -19,7 +19,7 @@ from sqlalchemy import ColumnElement, Select, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from common.passage import Passage, Picture
-from kb.catalogue import text_search
+from kb.catalogue import rarity, text_search
 from kb.catalogue.alive import is_lost
 from kb.catalogue.bulk import at_once
 from kb.catalogue.database import Database
@@ -136,7 +136,11 @@ class Catalogue:
         served = (CorpusRow.served,) if corpus is None else _is(corpus, None)
         found: dict[int, TextHit] = {}
         with self.database.reading() as session:
-            for scores in text_search.searches(self.database.dialect, terms):
+            if self.database.dialect == "postgresql":
+                searches = rarity.searches(session, terms, served, limit)
+            else:
+                searches = text_search.searches(self.database.dialect, terms)
+            for scores in searches:
                 match = scores.subquery("match")
                 chosen = _passages().add_columns(match.c.score).join(match, match.c.id == PassageRow.id).where(*served)
                 rows = session.execute(chosen.order_by(match.c.score.desc(), PassageRow.id).limit(limit)).all()

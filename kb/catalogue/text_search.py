@@ -1,4 +1,4 @@
-"""Finding passages by their words: FTS5 in SQLite, tsvector in PostgreSQL, plain comparing elsewhere.
+"""Finding passages by their words: FTS5 in SQLite, plain comparing elsewhere; PostgreSQL's is kb/catalogue/rarity.py.
 
 Words are joined with OR and the best come first, so a whole question may be given. What was typed is always
 data: every word becomes a quoted phrase or a bound value, never query syntax. Passages in writings without spaces are
@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from functools import reduce
 
 from sqlalchemy import ColumnElement, Select, bindparam, case, delete, func, literal_column, or_, select, text
 from sqlalchemy.orm import Session
@@ -42,16 +41,20 @@ def split_words(typed: str) -> list[str]:
     return list({word.lower(): word for word in words}.values())[:_MOST_WORDS]
 
 
+def cut(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What is looked for as words, and what as pairs of letters."""
+    each = [parts(word) for word in words]
+    pairs = list(dict.fromkeys(pair for found, _ in each for pair in found))[:_MOST_PAIRS]
+    return list(dict.fromkeys(rest for _, round_them in each for rest in round_them)), pairs
+
+
 def searches(dialect: str, words: list[str]) -> list[Scores]:
-    """SELECTs of the passages with any of `words` (one or more). A passage may come from several: then its best score
-    counts."""
-    cut = [parts(word) for word in words]
-    pairs = list(dict.fromkeys(pair for found, _ in cut for pair in found))[:_MOST_PAIRS]
-    others = list(dict.fromkeys(rest for _, round_them in cut for rest in round_them))
-    if dialect not in ("sqlite", "postgresql"):
+    """SELECTs of the passages with any of `words` (one or more), in SQLite and in databases without full-text search.
+    A passage may come from several: then its best score counts."""
+    others, pairs = cut(words)
+    if dialect != "sqlite":
         return [plain([*others, *pairs])]
-    search = _sqlite if dialect == "sqlite" else _postgresql
-    return [search(PassageRow, others, []) for _ in others[:1]] + [search(PairsRow, others, pairs)]
+    return [_sqlite(PassageRow, others, []) for _ in others[:1]] + [_sqlite(PairsRow, others, pairs)]
 
 
 def learn_pairs(session: Session, passages: Iterable[tuple[str, str, str]]) -> None:
@@ -79,25 +82,6 @@ def _sqlite(rows: type[Base], words: Sequence[str], pairs: Sequence[str]) -> Sco
     score = literal_column(f"-bm25({table}, {_TITLE_WEIGHT}, 1.0)").label("score")
     matches = text(f"{table} MATCH :fts").bindparams(bindparam("fts", " OR ".join(phrases)))
     return select(literal_column(f"{table}.rowid").label("id"), score).select_from(text(table)).where(matches)
-
-
-def _postgresql(rows: type[Base], words: Sequence[str], pairs: Sequence[str]) -> Scores:
-    terms = [f"{said}{':*' * begins}" for said, begins in map(term, pairs)]
-    in_pairs = [func.to_tsquery("simple", " | ".join(terms))] if terms else []
-    english, plainly = (
-        reduce(
-            lambda left, right: left.op("||")(right),
-            [*(func.phraseto_tsquery(how, word) for word in words), *in_pairs],
-        )
-        for how in ("english", "simple")
-    )
-    # When all words are too common for English ("The Who"), they may still be a title, which is kept as is.
-    query = case((func.numnode(english) == 0, plainly), else_=english)
-    # The weights are those of the letters D, C, B, A that the migrations gave to text (B) and title (A).
-    said = literal_column(f"{rows.__tablename__}.words")
-    [number] = rows.__table__.primary_key
-    score = func.ts_rank(literal_column("'{0.1, 0.2, 0.25, 1.0}'::real[]"), said, query).label("score")
-    return select(number.label("id"), score).where(said.op("@@")(query))
 
 
 def plain(words: list[str]) -> Scores:
