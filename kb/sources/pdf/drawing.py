@@ -325,7 +325,7 @@ def _answers() -> Callable[[dict[str, Any], bytes], dict[str, Any]]:
 
     def answer(about: dict[str, Any], data: bytes) -> dict[str, Any]:
         try:
-            if data:
+            if about["new"]:  # bytes alone do not tell: a file may be empty
                 while documents:
                     documents.pop().close()
                 documents.append(pypdfium2.PdfDocument(data))

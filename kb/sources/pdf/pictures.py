@@ -116,7 +116,7 @@ class PdfPictures:
         has_it = process.popen is not None and self._open == (load, process.popen)
         data = b"" if has_it else load()
         try:
-            said = process.ask(what, data)
+            said = process.ask(what | {"new": not has_it}, data)
         except TimeoutError:
             raise Problem(f"Drawing it takes longer than {self._seconds:g} seconds.") from None
         except ChildProcessError:

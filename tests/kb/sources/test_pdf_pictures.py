@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -242,6 +243,25 @@ def test_what_breaks_the_drawing_costs_one_picture(tmp_path):
         assert other.read() != first == one.read()
     with pytest.raises(Problem, match="during an ingestion only"):
         one.read()
+
+
+@pytest.mark.parametrize("spoilt", [b"", b"%PDF-1.4 no more"], ids=["empty", "damaged"])
+def test_nothing_of_the_document_before_is_taken_for_one_that_cannot_be_read(spoilt, tmp_path):
+    made = pdf(FIGURE, TEXT, images=[photo()])
+    write(tmp_path, {"a.pdf": made, "b.pdf": spoilt})
+    for pages in (True, False):
+        document, *notes, skipped = given(tmp_path, pages=pages)[0]
+        assert isinstance(document, DocumentRecord) and notes == [] and isinstance(skipped, Skipped)
+        assert [type(each) for each in folder.preview(tmp_path, 2, pages)] == [DocumentRecord, Skipped]
+    kept = {"a.pdf": made, "b.pdf": made}
+    with closing(PdfPictures()) as inside:
+        [one], [other] = (inside.with_figures(name, partial(kept.get, name), ())[1] for name in kept)
+        kept["a.pdf"] = spoilt  # since it was found
+        with pytest.raises(Problem):
+            one.read()
+        with pytest.raises(Problem):  # asked again, without its bytes
+            one.read()
+        assert other.read()
 
 
 def test_encrypted_without_a_password(reading):
