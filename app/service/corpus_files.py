@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.settings import CORPUS_FILES, MAX_UPLOAD, UPLOAD_FILES
+from common.photo_formats import ENDINGS as PICTURES
+from common.photo_formats import in_words
 from common.problems import BadRequest, Problem
 from common.text import shown
 from kb.sources.folder import FILES
@@ -24,14 +26,16 @@ _ODD = re.compile(r"[^\w .()-]+")
 
 
 def plain_name(name: str) -> str:
-    """The name of a file as it is kept: no folder, no hidden file, no odd character, and its ending in lower case.
+    """The name of a file as it is kept: no folder, no hidden file, no odd character, and its ending in lower case; that
+    of a picture as it is, since documents refer to it.
 
     Raises Problem for an ending that is not taken."""
     last = re.split(r"[/\\]", name)[-1]
     stem, ending = os.path.splitext(last)
-    ending = ending.lower()
-    if ending not in ENDINGS:
-        raise BadRequest(f"{shown(last) or 'A file without a name'} is not of a kind that is taken: {_kinds()}.")
+    if ending.lower() not in PICTURES:
+        ending = ending.lower()
+        if ending not in ENDINGS:
+            raise BadRequest(f"{shown(last) or 'A file without a name'} is not of a kind that is taken: {_kinds()}.")
     stem = _ODD.sub("_", stem).strip(" .").encode()[:_LONGEST].decode(errors="ignore").strip(" .")
     return (stem or "file") + ending
 
@@ -89,4 +93,4 @@ def _checked(files: Sequence[Path]) -> dict[str, Path]:
 
 
 def _kinds() -> str:
-    return ", ".join(ENDINGS)
+    return f"{', '.join(ENDINGS)}, and pictures ({in_words()})"

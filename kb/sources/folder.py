@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from posixpath import dirname, join, normpath
+from posixpath import basename, dirname, join, normpath
 from urllib.parse import unquote, urlsplit
 
 from common.photo_formats import ENDINGS
@@ -204,10 +204,19 @@ def _pictures(folder: Path, file: _File, referred: Iterable[Shown]) -> tuple[Giv
     found = []
     for each in referred:
         address = web_address(each.name)
-        # What leads out of the folder is refused where it is read.
-        name = each.name if address else normpath(join(dirname(file.place), unquote(urlsplit(each.name).path)))
+        name = each.name if address else _place(folder, dirname(file.place), unquote(urlsplit(each.name).path))
         found.append(GivenPicture(name, each.caption, url=address, read=None if address else reader(folder, name)))
     return (*found, *(GivenPicture(place, read=reader(folder, place)) for place in file.pictures))
+
+
+def _place(folder: Path, below: str, said: str) -> str:
+    """Where the picture lies that a document in the folder `below` refers to: there, or beside the document, as files
+    lie that were uploaded. What leads out of the folder is refused where it is read."""
+    name = normpath(join(below, said))
+    beside = join(below, basename(said))
+    inside = not name.startswith(("/", ".."))
+    missing = not inside or not os.path.lexists(folder / name)
+    return beside if missing and os.path.isfile(folder / beside) else name
 
 
 def _first(files: Iterator[_File], count: int) -> Iterator[_File]:

@@ -258,7 +258,9 @@ def preview(found: Sequence[Item]) -> str:
             text = "\n".join([*each.texts, *(section.text for section in each.sections)])
             lines = _shortened(text) or "It has no text."
             title = escape(each.title) or "Untitled"
-            items.append(f'<li><b dir="auto">{title}</b><p dir="auto">{escape(lines)}</p></li>')
+            number = len(each.pictures)
+            pictures = _quiet(f"With {number:,} picture{'s' * (number > 1)}.") if number else ""
+            items.append(f'<li><b dir="auto">{title}</b><p dir="auto">{escape(lines)}</p>{pictures}</li>')
     return (
         '<section class="cc-preview" aria-label="Preview"><h3>The first of what is in it</h3>'
         f'<ol class="cc-found">{"".join(items)}</ol></section>'

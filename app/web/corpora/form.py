@@ -21,8 +21,8 @@ from kb.sources.registry import KINDS, Asked
 
 UPLOAD = "Files from this device"
 TAKEN = (
-    "Text, Markdown, web pages, PDFs, Word and EPUB; or one JSONL or CSV file that has text, and perhaps id, title and "
-    "url."
+    "Text, Markdown, web pages, PDFs, Word and EPUB, and the pictures that they refer to or that have their names "
+    "(vase.jpg with vase.txt); or one JSONL or CSV file that has text, and perhaps id, title and url."
 )
 MOST_TYPED = 2_000  # characters in a box; what is too long for a name is refused and not cut
 _UPLOADED = (PAGES, NAMED, LICENCE, LANGUAGE)

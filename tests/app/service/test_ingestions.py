@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from sqlalchemy import update
 
 from app.service import catalogue_queries as reading
@@ -677,6 +678,25 @@ class TestUploads:
         assert len(ingestions.preview_files([tmp_path / "a.csv"], 5)) == 1
         assert not (ingestions.settings.data_dir / "uploads").exists()
 
+    def test_pictures_come_with_the_texts(self, ingestions: Ingestions, tmp_path: Path) -> None:
+        folder = write(tmp_path / "given", vase="A blue vase.")
+        (folder / "jar.md").write_text("# Jar\n\nA jar. ![the jar](img/Jar%201.PNG) ![bad](bad.gif)\n")
+        for name, colour in (("vase.jpg", "blue"), ("Jar 1.PNG", "red")):
+            Image.new("RGB", (40, 30), colour).save(folder / name)
+        (folder / "bad.gif").write_bytes(b"no picture")
+        files = sorted(folder.iterdir())
+        jar, vase = ingestions.preview_files(files, 5)
+        assert [[each.name for each in found.pictures] for found in (jar, vase)] == [
+            ["Jar 1.PNG", "bad.gif"], ["vase.jpg"],
+        ]  # fmt: skip
+        ingestions.upload(files, "mine", "CC0", "en")
+        wait_for(lambda: not state(ingestions, "mine").here and state(ingestions, "mine").documents == 2)
+        passages = [each for some in ingestions.catalogue.stream("mine") for each in some]
+        beside = {passage.title: [each.name for each in passage.pictures] for passage in passages}
+        assert beside == {"Jar": ["Jar 1.PNG"], "vase": ["vase.jpg"]}
+        [note] = state(ingestions, "mine").notes
+        assert "bad.gif: This is not a photo" in note.said
+
     @pytest.mark.parametrize(
         ("given", "kept"),
         [
@@ -685,13 +705,13 @@ class TestUploads:
             ("a\0b\n\u202ec.txt", "a_b_c.txt"), ("<img src=x onerror=y>.md", "_img src_x onerror_y_.md"),
             ("$(reboot).txt", "_(reboot).txt"), ("-rf.txt", "-rf.txt"), ("Grüße, 你好.pdf", "Grüße_ 你好.pdf"),
             ("...txt.txt", "txt.txt"), ("   .txt", "file.txt"), ("CON.csv", "CON.csv"), ("a.tar.jsonl", "a.tar.jsonl"),
-            ("\ud800.txt", "_.txt"),
+            ("\ud800.txt", "_.txt"), ("../A.vase.JPG", "A.vase.JPG"), ("<b>.heic", "_b_.heic"),
         ],
     )  # fmt: skip
     def test_names_are_made_plain(self, given: str, kept: str) -> None:
         assert plain_name(given) == kept
 
-    @pytest.mark.parametrize("given", ["x.exe", "passwd", "", ".txt", "..", "a.txt/", "a.txt.sh", "a.parquet"])
+    @pytest.mark.parametrize("given", ["x.exe", "x.svg", "passwd", "", ".txt", "..", "a.txt/", "a.txt.sh", "a.parquet"])
     def test_other_kinds_are_refused(self, given: str) -> None:
         assert "not of a kind that is taken" in refused(plain_name, given)
 

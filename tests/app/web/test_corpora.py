@@ -381,6 +381,8 @@ class TestHandlers:
         folder = write(tmp_path / "notes", one="A cherry is red.")
         files = [str(folder / "one.txt")]
         assert "A cherry" in page.preview(None, UPLOAD, files, *filled())[1]
+        (folder / "one.jpg").write_bytes(b"of which the preview counts what there is")
+        assert "With 1 picture." in page.preview(None, UPLOAD, [*files, str(folder / "one.jpg")], *filled())[1]
         assert page.start(None, UPLOAD, files, *filled(corpus="mine"))[0] == ""
         wait_for(lambda: not any(each.busy for each in ingestions.states()))
         assert [each.documents for each in ingestions.states()] == [50, 1]

@@ -54,6 +54,15 @@ def test_pictures_alone_are_documents_called_as_their_files(tmp_path):
     assert [each.read() for document in found.values() for each in document.pictures] == [b"b", b"j"]
 
 
+def test_one_that_is_not_where_a_document_says_may_lie_beside_it(tmp_path):
+    text = "Text ![](img/a.png) ![](../b.png) ![](img/c.png)."
+    write(tmp_path, {"d/t.md": text, "d/a.png": b"a", "d/b.png": b"b", "d/c.png": b"other", "d/img/c.png": b"c"})
+    [document] = documents(tmp_path).values()
+    assert [(each.name, each.read()) for each in document.pictures] == [
+        ("d/a.png", b"a"), ("d/b.png", b"b"), ("d/img/c.png", b"c"),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("name", ["../secret.png", "%2e%2e/secret.png", "/secret.png", "link.png", "a/../../b.png"])
 def test_a_reference_never_leads_out_of_the_folder(tmp_path, name):
     (tmp_path / "secret.png").write_bytes(b"secret")
