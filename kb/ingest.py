@@ -30,7 +30,7 @@ from kb.catalogue.ingestion_runs import (
     signs_of_life,
 )
 from kb.catalogue.kept_pictures import sweep
-from kb.catalogue.writing import Pieces, changed, remove_others, store, take_turn
+from kb.catalogue.writing import Pieces, changed, count_written, remove_others, store, take_turn
 from kb.chunking import Cutting, Piece, pieces_of
 from kb.illustrated import beside, illustrated
 from kb.pictures import Pictures
@@ -40,6 +40,7 @@ _BATCH = 2_000  # documents written together at most,
 _BATCH_CHARACTERS = 4_000_000  # fewer where they are long,
 _BATCH_SECONDS = 5.0  # and what has come in this time, so that little is lost of a source that is slow
 _MOST_KEPT = 1_000  # of what a run skipped, and of its notes
+_MANY = 10_000  # documents written, after which a server is to learn anew what the tables hold
 _MOST_IN_A_ROW = 10_000  # skipped; then the file is not what it should be
 _LONGEST_NAME = 500  # leaves room for the position in the 512 characters of a passage's name
 
@@ -92,6 +93,8 @@ def ingest(
                 paused = _write_all(catalogue, run, _batches(given, limit), cutting, counts, there, tell)
                 if there is not None and not paused:
                     counts["removed"] = remove_others(catalogue, run, there.keys, tuple(there.below))
+                if counts["added"] + counts["updated"] >= _MANY:
+                    count_written(catalogue)
             with catalogue.database.writing() as session:
                 take_turn(session, run)
                 why = end_run(session, run, counts, paused)

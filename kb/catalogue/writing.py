@@ -15,7 +15,7 @@ from common.problems import Problem
 from kb.catalogue.bulk import insert_many
 from kb.catalogue.catalogue import Catalogue
 from kb.catalogue.ingestion_runs import Run
-from kb.catalogue.tables import CorpusRow, DocumentRow, PassageRow, PictureRow
+from kb.catalogue.tables import CorpusRow, DocumentRow, PairsRow, PassageRow, PictureRow
 from kb.catalogue.text_search import learn_pairs
 from kb.chunking import BETWEEN_SECTIONS, Piece
 from kb.records import DocumentRecord, passage_hash
@@ -169,3 +169,8 @@ def remove_others(catalogue: Catalogue, run: Run, keys: set[int], below: tuple[s
                 session.execute(delete(_DOCUMENT).where(_DOCUMENT.c.id.in_(gone)))
                 _count(session, run, -len(gone), -passages, -octets)
                 removed += len(gone)
+
+
+def count_written(catalogue: Catalogue) -> None:
+    """Have a server learn how many documents and passages there are, and which words are common in them."""
+    catalogue.database.count_rows(*(row.__tablename__ for row in (DocumentRow, PassageRow, PairsRow)))

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from kb.catalogue import Catalogue, rarity
+from kb.catalogue.corpora import delete_corpus
 from kb.ingest import ingest
 from tests.support.databases import postgresql, sqlite
 from tests.support.kb import record, source
@@ -16,8 +17,12 @@ COMMON = [record(number, f"The river runs through a valley (河谷), {number} mi
 
 
 @pytest.fixture
-def catalogue(url):
+def catalogue(url, tmp_path):
     opened = Catalogue(url)
+    # A database that another test had still knows which words were common then.
+    ingest(opened, source([record(0, "Nothing.", "没有。")]), tmp_path)
+    opened.database.count_rows("passage", "passage_pairs")
+    delete_corpus(opened, "made-up")
     yield opened
     opened.close()
 
@@ -29,12 +34,12 @@ def few_ranked(monkeypatch):
     monkeypatch.setattr(rarity, "_SAMPLED", 5)
 
 
-@pytest.fixture(params=["counted", "guessed"])
+@pytest.fixture(params=["known", "unknown"])
 def known(request):
     """Whether the server knows from its statistics how common words are."""
 
     def learn(catalogue):
-        if request.param == "counted":
+        if request.param == "known":
             catalogue.database.count_rows("passage", "passage_pairs")
 
     return learn
@@ -71,6 +76,16 @@ def test_of_many_passages_those_with_rare_words_in_titles_and_with_all_words_are
     assert set(keys(catalogue, "valley river okapi", 3)) == {60, 61, 62}
     ranked = keys(catalogue, "river valley", 50)
     assert len(ranked) == (32 if catalogue.database.dialect == "sqlite" else 7)  # the first five, and those two
+
+
+@pytest.mark.parametrize("count", [59, 60])
+def test_a_server_learns_which_words_are_common_when_many_documents_have_come(catalogue, tmp_path, monkeypatch, count):
+    monkeypatch.setattr("kb.ingest._MANY", 60)
+    ingest(catalogue, source(COMMON[:count]), tmp_path)
+    if catalogue.database.dialect == "postgresql":
+        with catalogue.database.reading() as session:
+            known = session.execute(rarity._COMMON, {"table": "passage", "words": ["river", "okapi"]}).all()
+        assert known == ([("river", 1.0)] if count == 60 else [])
 
 
 @pytest.mark.parametrize("words", ["river", "river valley", "river valley okapi", "河谷"])
