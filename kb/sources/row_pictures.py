@@ -1,7 +1,8 @@
 """The pictures that a row of a file names: columns `image` and `images`, and `caption`, which is that of the first.
 
 A name is an address of the web or a file in the folder. `images` of JSON may hold objects with `file` and, where they
-are there, caption, licence, author and url. Knows nothing of the rest of a row.
+are there, caption, licence, author and url. What is wrong with one is told when it is read, and the row is taken all
+the same. Knows nothing of the rest of a row.
 """
 
 from __future__ import annotations
@@ -28,40 +29,57 @@ def web_address(url: str) -> str:
 
 
 def pictures_in(row: Mapping[str, object], folder: Path | None) -> tuple[GivenPicture, ...]:
-    """Those that a row names, each once; files are read from `folder`, None: from nowhere. Raises Problem."""
+    """Those that a row names, each once; files are read from `folder`, None: from nowhere."""
     several = row.get("images")
     # In a cell they stand with spaces between.
     named = several.split() if isinstance(several, str) else several or []
-    if not isinstance(named, list) or not all(isinstance(each, str | dict) for each in named):
-        raise Problem("Its images are not a list of names.")
+    if not isinstance(named, list):
+        named = [_refused(named, "Its images are not a list of names.")]
     if row.get("image"):
         named = [{"file": row["image"], "caption": row.get("caption")}, *named]
-    if len(named) > _MOST:
-        raise Problem(f"It has more than {_MOST} images.")
     found: dict[str, GivenPicture] = {}
     for each in named:
-        picture = _picture(each if isinstance(each, dict) else {"file": each}, folder)
-        if picture is not None:
-            found.setdefault(picture.name, picture)
+        try:
+            picture = each if isinstance(each, GivenPicture) else _picture(each, folder)
+        except Problem as problem:
+            picture = _refused(each, str(problem))
+        if picture is None or picture.name in found:
+            continue
+        if len(found) == _MOST:
+            found[picture.name] = _refused(each, f"Of its images the first {_MOST} are taken.")
+            break
+        found[picture.name] = picture
     return tuple(found.values())
 
 
-def _picture(said: Mapping[str, object], folder: Path | None) -> GivenPicture | None:
+def _picture(said: object, folder: Path | None) -> GivenPicture | None:
+    if not isinstance(said, dict):
+        said = {"file": said}
     told = {name: said.get(name) or "" for name in ("file", *_SAID)}
     if not all(isinstance(value, str) for value in told.values()):
-        raise Problem("What is said of its images is not text.")
+        raise Problem("What is said of it is not text.")
     name = told.pop("file").strip()
     if not name:
         return None
     address = web_address(name)
     if not (address or _inside(name)):
-        raise Problem(f"Its image {shown(name)!r} is neither an address of the web nor a file in the folder.")
+        raise Problem("It is neither an address of the web nor a file in the folder.")
     for what, most in _SAID.items():
         told[what] = clean_text(told[what])
         if len(told[what]) > most:
-            raise Problem(f"The {what} of its image {shown(name)!r} has more than {most:,} characters.")
+            raise Problem(f"Its {what} has more than {most:,} characters.")
     told["url"] = web_address(told["url"]) or address
     return GivenPicture(name, **told, read=None if address or folder is None else reader(folder, name))
+
+
+def _refused(said: object, why: str) -> GivenPicture:
+    """What a row names, which cannot be read for that reason."""
+    name = said.get("file", said) if isinstance(said, dict) else said
+
+    def read() -> bytes:
+        raise Problem(why)
+
+    return GivenPicture(shown(name if isinstance(name, str) else repr(name)), read=read)
 
 
 def _inside(name: str) -> bool:

@@ -84,11 +84,12 @@ def test_what_cannot_be_taken_is_named(tmp_path):
     rows = "no json", passage("a", None), passage(None, "x"), passage("up", "x", "../x.png"), passage("c", "kept"), "[]"
     write(tmp_path / "data" / "oven_passages_test.jsonl", passage("first", "x"), *rows)
     found = taken(asked(tmp_path / "data", "oven"), tmp_path)
-    assert [each.key for each in found if isinstance(each, DocumentRecord)] == ["first", "c"]
+    assert [each.key for each in found if isinstance(each, DocumentRecord)] == ["first", "up", "c"]
     assert [each.why.split(" (")[0] for each in found if isinstance(each, Skipped)] == [
-        "It is not JSON", "It has no passage_text.", "It has no passage_id.",
-        "Its image '../x.png' is neither an address of the web nor a file in the folder.", "It is not a JSON object.",
+        "It is not JSON", "It has no passage_text.", "It has no passage_id.", "It is not a JSON object.",
     ]  # fmt: skip
+    with pytest.raises(Problem, match="neither an address of the web nor a file in the folder"):
+        found[4].pictures[0].read()
 
 
 def test_a_task_and_a_folder_that_are_not_there(data, tmp_path):

@@ -8,6 +8,8 @@ import os
 import pytest
 
 from common.problems import Problem
+from kb.illustrated import illustrated
+from kb.pictures import Pictures
 from kb.records import GivenPicture
 from kb.sources import csv_file, jsonl
 from kb.sources.picture_files import reader
@@ -33,16 +35,39 @@ def test_what_can_be_said_of_them(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "images",
+    "images, name",
     [
-        [1], 7, [["a.png"]], [{"file": 1}], [{"file": "a.png", "caption": [1]}],
-        [{"file": "a.png", "caption": "x" * 3000}], ["a.png"] * 101,
-        [{"file": "../a.png"}], ["/etc/passwd"], ["file:///etc/passwd"], ["a\\b.png"], ["~/a.png"],
+        ([1], "1"), (7, "7"), ([["a.png"]], "['a.png']"), ([{"file": 1}], "1"), ([{"caption": ["x"]}, None], ""),
+        ([{"file": "a.png", "caption": [1]}], "a.png"), ([{"file": "a.png", "caption": "x" * 3000}], "a.png"),
+        ([{"file": "../a.png"}], "../a.png"),
+        (["/etc/passwd"], "/etc/passwd"), ("file:///etc/passwd", "file:///etc/passwd"), (["a\\b.png"], "a\\b.png"),
+        (["~/a.png"], "~/a.png"), (["ftp://example.org/a.png"], "ftp://example.org/a.png"),
     ],
 )  # fmt: skip
-def test_what_cannot(images, tmp_path):
-    with pytest.raises(Problem, match="image"):
-        pictures_in({"images": images}, tmp_path)
+def test_what_cannot_be_read_is_told_by_its_name_and_the_text_is_taken(images, name, tmp_path):
+    (tmp_path / "good.png").write_bytes(b"good")
+    path = tmp_path / "corpus.jsonl"
+    path.write_text(json.dumps({"id": "x", "text": "What it says.", "image": "good.png", "images": images}))
+    [document] = jsonl.source(path, "mine").read(tmp_path)[1]
+    assert document.sections[0].text == "What it says."
+    good, bad = document.pictures
+    assert good.read() == b"good" and name in bad.name
+    with pytest.raises(Problem):
+        bad.read()
+
+
+def test_those_beyond_a_hundred_are_left_out(tmp_path):
+    *taken, more = pictures_in({"images": ["0.png", *(f"{number}.png" for number in range(102))]}, tmp_path)
+    assert [each.name for each in taken] == [f"{number}.png" for number in range(100)]
+    with pytest.raises(Problem, match="the first 100"):
+        more.read()
+
+
+def test_the_note_names_it(tmp_path):
+    path = tmp_path / "corpus.jsonl"
+    path.write_text(json.dumps({"id": "x", "title": "X", "text": "What it says.", "image": "../q/x.jpg"}))
+    _, note = illustrated(jsonl.source(path, "mine").read(tmp_path)[1], Pictures(tmp_path / "pictures"))
+    assert "../q/x.jpg: It is neither an address of the web nor a file in the folder." in note.said
 
 
 def test_files_are_read_beside_the_file_that_names_them(tmp_path):
