@@ -163,6 +163,8 @@ def _answered(service: AnswerService, photo: str | None, question: str, text: st
 def readable(result: Result) -> str:
     """The result as text for a terminal: the answer, the quotes it rests on, the passages found."""
     lines = [printable(result.answer.text), ""]
+    if result.answer.broken:
+        lines += [*_paragraph("", f"The answer broke off; this is as far as it came. {result.answer.broken}"), ""]
     if result.subject is not None and result.subject.word:
         lines += [printable(f"The photo: {result.subject.said()}"), ""]
     lines += [line for told in _photo_text(result) for line in (*_paragraph("", told), "")]
@@ -183,7 +185,8 @@ def readable(result: Result) -> str:
         lines += _paragraph(f"  [{passage.rank}] ", f"{passage.title}{what}, score {passage.score:.2f}{was}")
         lines.append(f"      {printable(passage.url)} ({printable(passage.licence)})")
     if result.reranked is not None:
-        lines += ["", *_paragraph("", f"Put in order by {result.reranked.by}. {result.reranked.said}".strip())]
+        done = "" if result.reranked.failed else f"Put in order by {result.reranked.by}. "
+        lines += ["", *_paragraph("", f"{done}{result.reranked.said}".strip())]
     if result.indexed < result.total:
         lines += ["", f"Only {result.indexed:,} of {result.total:,} passages were indexed."]
     steps = ", ".join(f"{step} {spent:.0f} ms" for step, spent in result.timings.items())

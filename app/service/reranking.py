@@ -28,6 +28,7 @@ from common.passage import Evidence, Passage
 from common.problems import Problem
 from common.recently_used import RecentlyUsed
 from common.reranking import Order, Reranker
+from common.text import shown
 from common.worker_thread import cancellable
 from generator.models.chat import ChatModel
 from generator.reranking.identifying import Identifying, Shown
@@ -60,6 +61,11 @@ def reranker_for(
         if model is None:
             raise Problem(f"To rerank {how} needs a vision-language model; name one (CITESIGHT_MODEL).")
         return _BY_MODEL[how](model)
+    if "/" not in how and not Path(how).exists():
+        raise Problem(
+            f"{shown(how, 80)!r} is no way to rerank; give {NO_RERANKING}, {POINTWISE}, {LISTWISE}, {IDENTIFY}, or the "
+            "folder or Hub id of a text reranker, such as cross-encoder/ms-marco-MiniLM-L6-v2."
+        )
     from retriever.search.cross_encoder import load_cross_encoder  # with transformers, which takes seconds to import
 
     return load_cross_encoder(how, cache_dir, progress, run)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 TYPED = frozenset(t.WANTED) - {"any", "reason"}
+LESS_ALIKE = 0.25  # a picture so much less like the photo than another one of its document shows something else
 GUESSES = 3  # told of a photo that is not recognised
 
 
@@ -126,6 +127,7 @@ class ExtractiveAnswerer:
                 likely = self.limits.shown * passages[0].score
                 choices = [c for c in choices if _may_be_shown(passages[c.number - 1], likely)]
             usable = [c for c in choices if c.fits or asked.kind not in TYPED]
+            usable = _by_the_likest(usable, passages) if pointed else usable
             if not choices and not pointed:
                 yield _silent(writer, LOOSE)
             elif usable and self._good(usable[0], pointed):
@@ -219,6 +221,17 @@ class ExtractiveAnswerer:
 def _may_be_shown(passage: Evidence, likely: float) -> bool:
     """By what the photo says of it; where that is not known, by a score of `likely` at least."""
     return passage.score >= likely if passage.shown is None else passage.shown
+
+
+def _by_the_likest(choices: list[Choice], passages: Sequence[Evidence]) -> list[Choice]:
+    """Those of the passages whose pictures are most like the photo, if there are any, without what other pictures of
+    the same document stand beside: a catalogue is about many things."""
+    same = [(n, p) for n, p in enumerate(passages, start=1) if p.title == passages[0].title]
+    alike = {number: passage.alike for number, passage in same if passage.alike is not None}
+    least = max(alike.values(), default=0.0) - LESS_ALIKE
+    others = {number for number, likeness in alike.items() if likeness < least}
+    near = [c for c in choices if c.number not in others]
+    return near if any(c.number in alike for c in near) else choices
 
 
 def _unrecognised(writer: _Writer) -> Answer:

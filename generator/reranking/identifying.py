@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MOST = 20  # titles, and passages
 MAX_TOKENS = 8
-_NUMBER = re.compile(r"\d{1,4}")
+_NUMBER = re.compile(r"\d+")
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class Identifying:
         if not titles:
             return Shown(None)
         [reply] = self._model.short_replies([shows_messages(photo, titles)], MAX_TOKENS)
-        found = _NUMBER.search(reply.text)
-        number = int(found[0]) if found else -1
+        found = set(_NUMBER.findall(reply.text))
+        number = int(found.pop()[:5]) if len(found) == 1 else -1  # where there are several, one may stand in anything
         if not 0 <= number <= len(titles):
             said = f"{self.name} did not say which title is that of the photo; the passages stand as they were found."
             return Shown(None, said, reply.tokens)

@@ -23,7 +23,8 @@ MOST = 20  # passages
 WINDOW, STEP = 10, 5
 MAX_TOKENS = 8 * WINDOW
 MAX_READ = 1_000  # characters of a reply
-_NUMBER = re.compile(r"\d{1,4}")
+_NUMBER = re.compile(r"\d+")
+_ORDER = re.compile(r"\d+(?:[\s\[\](),;.>=]+\d+)*")
 
 
 class Listwise:
@@ -71,8 +72,10 @@ class Listwise:
 
 
 def numbers(text: str, most: int) -> list[int]:
-    """The numbers from 1 to `most` in a reply, each once, in its order."""
-    found = (int(number) for number in _NUMBER.findall(text[:MAX_READ]))
+    """The numbers from 1 to `most` in a reply that holds one order, each once; nothing where other numbers stand in it
+    too, which may stand in anything."""
+    orders = _ORDER.findall(text[:MAX_READ])
+    found = (int(number[:5]) for number in _NUMBER.findall(orders[0])) if len(orders) == 1 else ()
     return [number for number in dict.fromkeys(found) if 1 <= number <= most]
 
 

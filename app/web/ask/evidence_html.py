@@ -143,7 +143,7 @@ def _picture(picture: Picture, title: str, heat: PictureHeat | None) -> str:
     return (
         f'<li><figure><a href="{address(picture)}" target="_blank" rel="noopener noreferrer nofollow">'
         f'<img src="{address(picture, small=True)}" alt="{alternative}" width="{width}" height="{height}" '
-        f'loading="lazy">{layer}<span class="cs-sr">, in full, in a new tab</span></a>{where}'
+        f'loading="lazy">{layer}<span class="cs-sr"> in full, in a new tab</span></a>{where}'
         f"{f'<figcaption dir=auto>{said}</figcaption>' if said else ''}</figure></li>"
     )
 

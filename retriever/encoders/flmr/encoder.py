@@ -34,6 +34,7 @@ from retriever.encoders.flmr.tokenization import document_ids, document_places, 
 from retriever.encoders.word_pieces import WordPieces
 
 PASSAGE_TOKENS = 512
+FLAT = 0.05  # standard deviation of the colours of a photo that shows nothing, of prepared pixels
 # On a CPU, passages are encoded in bfloat16 where the processor has instructions for it: about twice as fast.
 BFLOAT16 = torch.cpu._is_avx512_bf16_supported()
 # Part of fingerprints: raise it when the way passages are written or encoded changes.
@@ -68,6 +69,11 @@ class Comparison:
     places: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     weights: tuple[float, ...]
     share: float
+
+
+def _flat(photo: PreparedPhoto) -> bool:
+    """Whether it is of one colour all over: as like to every other such picture as to a copy."""
+    return float(photo.pixels.std(dim=(-2, -1)).max()) < FLAT
 
 
 class FLMREncoder:
@@ -193,7 +199,7 @@ class FLMREncoder:
             for number, i in enumerate(members):
                 photo = None if queries[i].photo is None else photos[i]
                 made = self._query_vectors(ids[i].tolist(), rows[number], weights[number], shape, photo)
-                if compared is not None and queries[i].pictures and photo is not None:
+                if compared is not None and queries[i].pictures and photo is not None and not _flat(photo):
                     made = self._with_comparison(made, compared[number], placed[number])
                 result[i] = made if recognised is None else replace(made, recognition=recognised[number])
         return result

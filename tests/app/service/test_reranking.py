@@ -384,3 +384,8 @@ def test_what_is_no_reranker_is_told_at_the_start(plain_surroundings, tmp_path):
         reranking.reranker_for(str(tmp_path), None, tmp_path)
 
 
+
+
+def test_a_word_that_is_no_way_to_rerank_is_told_which_there_are(tmp_path):
+    with pytest.raises(Problem, match="'nonsense' is no way to rerank; give off, pointwise, listwise, identify, or"):
+        reranking.reranker_for("nonsense", None, tmp_path)

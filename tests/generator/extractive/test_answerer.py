@@ -369,3 +369,17 @@ def test_long_questions_are_cut():
 )  # fmt: skip
 def test_spans_of_the_kind_asked_for(question, sentence, spans):
     assert [sentence[a:b] for a, b in candidates(read_question(question), sentence)] == spans
+
+
+def test_of_a_catalogue_the_object_whose_picture_is_like_the_photo_is_told_of():
+    pairs = [("Catalogue", f"The {name} of the collection was bought in {year}.")
+             for name, year in (("lobster", 1903), ("finch", 1901))]  # fmt: skip
+    lobster, finch = (replace(each, shown=True) for each in evidence(*pairs, scores=[0.6, 0.7]))
+    question, photo = "When was it bought?", Image.new("RGB", (9, 9))
+    told = ask(question, [finch, lobster], photo, untyped=0.1, typed=0.1)
+    assert "1901" in told.text
+    found = [replace(finch, alike=0.2), replace(lobster, alike=0.8)]
+    assert "1903" in ask(question, found, photo, untyped=0.1, typed=0.1).text
+    # An article about one thing may say elsewhere what the passage beside its likest picture does not.
+    silent = replace(lobster, alike=0.8, text="The lobster of the collection is red.")
+    assert "1901" in ask(question, [replace(finch, alike=0.2), silent], photo, untyped=0.1, typed=0.1).text

@@ -96,6 +96,7 @@ def test_any_number_of_passages_is_put_in_order(count):
     [
         ("2 > 1 > 3", [2, 1, 3]), ("[3] [1] [2]", [3, 1, 2]), ("3, 3, 3", [3]), ("0 > 4 > 99999999999 > 2", [2]),
         ("I cannot", []), ("", []), ("1" * 5_000, []), ("²³", []), ("-1", [1]), ("2\n1\n3", [2, 1, 3]),
+        ("No <script>alert(1)</script> 3, 2, 9 or [2]", []),
     ],
 )  # fmt: skip
 def test_only_numbers_are_read(text, named):
@@ -139,7 +140,7 @@ def test_what_the_photo_shows_comes_first():
     [
         ("1", "Lion", True), ("2. Tiger", "Tiger", True), ("0", None, True), ("[0] none", None, True),
         ("The photo shows 2", "Tiger", True), ("3", None, False), ("Tiger", None, False), ("", None, False),
-        ("99999999999999999", None, False),
+        ("99999999999999999", None, False), ("No <script>alert(1)</script> 2", None, False),
     ],
 )  # fmt: skip
 def test_only_a_number_of_a_title_is_an_answer(text, title, known):

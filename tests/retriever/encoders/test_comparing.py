@@ -117,3 +117,10 @@ def test_what_two_photos_have_in_common_is_where_it_is_in_both(mini, photos):
     assert ours[:, :half].sum() > ours[:, half:].sum()
     assert theirs[:, half:].sum() > theirs[:, :half].sum()
     assert theirs.sum() == pytest.approx(aligned.contributions[query.picture_rows].sum(), abs=0.01)
+
+
+def test_a_photo_of_one_colour_is_compared_with_nothing(mini):
+    [blank, dotted] = [Image.new("RGB", (320, 240), "white") for _ in range(2)]
+    dotted.paste("black", (100, 100, 180, 180))
+    found = mini.encode_queries([Query("What is it?", each, pictures=True) for each in (blank, dotted)])
+    assert [each.of_pictures() is None for each in found] == [True, False]
