@@ -6,6 +6,7 @@ import random
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import text
 
 from kb.catalogue import Catalogue, rarity
 from kb.catalogue.corpora import delete_corpus
@@ -133,3 +134,23 @@ def test_the_order_is_nearly_that_of_bm25(tmp_path):
             opened.close()
     shared = [len({*ours} & {*theirs}) / max(1, len(theirs)) for theirs, ours in zip(*found, strict=True)]
     assert sum(shared) / len(shared) > 0.75  # half of that where all words count alike
+
+
+def test_a_catalogue_of_an_older_program_gets_an_index_of_titles(url, tmp_path):
+    older = Catalogue(url)
+    ingest(older, source([*COMMON, record(60, "It looked.", title="Okapi")]), tmp_path)
+
+    def indexes() -> set[str]:
+        if older.database.dialect != "postgresql":
+            return set()
+        with older.database.reading() as session:
+            return set(session.scalars(text("SELECT indexname FROM pg_indexes WHERE indexname LIKE '%title_words'")))
+
+    now = indexes()
+    older.database.migrate("0014")
+    assert indexes() == set()
+    older.database.migrate()
+    names = {"ix_passage_title_words", "ix_pair_title_words"}
+    assert indexes() == now == (names if older.database.dialect == "postgresql" else set())
+    assert keys(older, "river okapi", 1) == [60]
+    older.close()
