@@ -39,8 +39,8 @@ from kb.sources.file_bytes import content
 from kb.sources.file_text import SECONDS, Parsed, Parser, parse
 from kb.sources.kinds import FLAG, LANGUAGE, LICENCE, NAMED, Field, SourceKind
 from kb.sources.outline import Shown
+from kb.sources.pdf.pictures import SCAN, PdfPictures
 from kb.sources.pdf.pictures import SECONDS as PICTURE_SECONDS
-from kb.sources.pdf.pictures import PdfPictures
 from kb.sources.picture_files import reader
 from kb.sources.row_pictures import web_address
 from kb.sources.rows import key_like, made_by, make_source, safe_key
@@ -186,7 +186,9 @@ def _pdf(
     except Problem as problem:
         if not pages:
             raise
-        parsed = Parsed("", (), (str(problem),))  # a scan has pages all the same
+        # A scan has pages all the same.
+        why = "It is a scan; have its text recognised, where they matter." if str(problem) == SCAN else f"{problem}"
+        parsed = Parsed("", (), (f"Its pages are taken as pictures, without their words. {why}",))
     try:
         if pages:
             sections, pictures, said = inside.as_pages(file.place, load, parsed.sections, parsed.title or named)

@@ -50,6 +50,10 @@ _SHARP = 3.0  # pixels to a point of a drawing
 _MOST_LETTERS = 20_000  # of a page that captions are looked for in
 _FINE = 1_000_000  # steps to a page's side, in which places are given
 _QUALITY = 92
+_ENCRYPTED = {
+    raw.FPDF_ERR_PASSWORD: "It is protected by a password; save it without one.",
+    raw.FPDF_ERR_SECURITY: "It is encrypted in a way that cannot be read; save it without that.",
+}
 
 
 @dataclass(frozen=True)
@@ -335,8 +339,9 @@ def _answers() -> Callable[[dict[str, Any], bytes], dict[str, Any]]:
             if about["do"] == "find":
                 return figures(document, about["seconds"])
             jpeg = drawn(document, about["page"], about["place"], about["side"])
-        except (pypdfium2.PdfiumError, IndexError, ValueError, OSError):
-            return {"fault": "It is damaged, or larger than it can be read."}
+        except (pypdfium2.PdfiumError, IndexError, ValueError, OSError) as problem:
+            why = getattr(problem, "err_code", None)
+            return {"fault": _ENCRYPTED.get(why, "It is damaged, or larger than it can be read.")}
         except MemoryError:
             return {"fault": "Drawing it takes too much memory."}
         if jpeg is None:

@@ -21,6 +21,7 @@ PAGE = "page {}"  # the path of a section that is a page
 MOST_PAGES = 1000  # of a PDF that are taken as pictures
 PAGE_SIDE = 1400  # pixels of the longer side
 MOST_PAGE_TEXT = 10_000  # characters
+SCAN = "It has no text; it is a scan; have its text recognised first."
 SECONDS = 20.0  # for one picture, or for finding all of a document,
 _ALL_SECONDS = 600.0  # and for drawing all of a document
 

@@ -25,6 +25,7 @@ from common.problems import Problem
 from kb.records import Section, clean_text
 from kb.sources.outline import MOST_TITLE
 from kb.sources.pdf.page import LOST, RECOGNISE, SPACELESS, Blocks, PageReader
+from kb.sources.pdf.pictures import SCAN
 
 MOST_PAGES = 2000
 _SHOWN = 20  # of what is left out, and of the pages of each
@@ -113,7 +114,7 @@ def _nothing(pages: int, long: bool, most_characters: int, left_out: list[str]) 
         return f"Its first page with text has more than {most_characters:,} characters."
     if left_out:
         return f"It has no text that can be read. {left_out[0]}"
-    return f"It has no text; it is a scan; {RECOGNISE} first." if pages else "It has no text; it has no pages."
+    return SCAN if pages else "It has no text; it has no pages."
 
 
 def _opened(data: bytes) -> PDFDocument:

@@ -288,7 +288,14 @@ class TestPages:
         write(tmp_path, {"a.pdf": pdf(put("I0", 0, 0, 612, 792), images=[photo()]), "b.pdf": b"%PDF-1.4 no more"})
         scan, note, skipped = given(tmp_path, pages=True)[0]
         assert isinstance(scan, DocumentRecord) and scan.sections[0].text == "a, page 1"
-        assert isinstance(note, Note) and "it is a scan" in note.said and isinstance(skipped, Skipped)
+        assert isinstance(note, Note) and isinstance(skipped, Skipped)
+        assert note.said.startswith("Its pages are taken as pictures, without their words. It is a scan;")
+        assert "first" not in note.said
+
+    def test_a_password_is_said_with_the_same_words(self, tmp_path):
+        write(tmp_path, {"a.pdf": encrypted(pdf(TEXT), "secret")})
+        [with_pages], [without] = given(tmp_path, pages=True)[0], given(tmp_path)[0]
+        assert with_pages == without and "protected by a password" in without.why
 
     def test_empty_pages_are_none(self, reading):
         content = pdf("one", b"", b"72 72 300 200 re f", b"")
