@@ -23,6 +23,7 @@ from common.whole_files import write_whole
 SIDE, SMALL_SIDE = 1600, 320  # pixels of the longer side at most
 _QUALITY = 90
 _HASH = re.compile(r"[0-9a-f]{64}")
+_OURS = re.compile(r"[0-9a-f]{64}(?:\.small)?\.jpg|\.[0-9a-f]{64}.*\.part")  # a part is what a stop left of one
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Pictures:
     """Those in a folder, which is made when the first one is kept. May be used from several threads and processes."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
 
     def keep(self, data: bytes) -> Kept:
         """Keep the picture that a file's bytes hold. Raises Problem, as load_image does for what is no picture, and
@@ -65,7 +66,7 @@ class Pictures:
         """The file of a picture, whether it is there or not. Raises ValueError for what is no hash."""
         if not _HASH.fullmatch(content_hash):
             raise ValueError("not the hash of a picture")
-        return self._folder / content_hash[:2] / f"{content_hash}{'.small' if small else ''}.jpg"
+        return self.folder / content_hash[:2] / f"{content_hash}{'.small' if small else ''}.jpg"
 
     def open(self, content_hash: str) -> Image.Image | None:
         """A picture in RGB, or None where it is not there or damaged."""
@@ -78,10 +79,39 @@ class Pictures:
         """Whether a picture is there with its smaller one."""
         return all(self.path(content_hash, small).is_file() for small in (False, True))
 
+    def is_whole(self, content_hash: str) -> bool:
+        """Whether both files of a picture are JPEG that can be decoded, no larger than they are made."""
+        try:
+            for small, side in ((False, SIDE), (True, SMALL_SIDE)):
+                with Image.open(self.path(content_hash, small), formats=["JPEG"]) as image:
+                    if max(image.size) > side:
+                        return False
+                    image.draft(None, (1, 1))  # an eighth of it; all of the file is read for that
+                    image.load()
+        except Exception:  # a decoder may raise nearly anything about a damaged file
+            return False
+        return True
+
     def hashes(self) -> Iterator[str]:
         """Of all pictures of which anything is there."""
-        found = {file.name.partition(".")[0] for file in self._folder.glob("??/*.jpg")}
-        yield from sorted(each for each in found if _HASH.fullmatch(each))
+        found = {file.name.partition(".")[0] for file in self.folder.glob("??/*.jpg") if self._is_in_place(file)}
+        yield from sorted(found)
+
+    def strays(self) -> tuple[list[Path], list[Path]]:
+        """Files in the folder that are no pictures: those with such a name as pictures have, and others."""
+        found = (file for file in self.folder.rglob("*") if file.is_symlink() or not file.is_dir())
+        ours: list[Path] = []
+        others: list[Path] = []
+        for file in found:
+            if not self._is_in_place(file):
+                (ours if _OURS.fullmatch(file.name) else others).append(file)
+        return sorted(ours), sorted(others)
+
+    def _is_in_place(self, file: Path) -> bool:
+        content_hash = file.name.partition(".")[0]
+        return bool(_HASH.fullmatch(content_hash)) and file in (
+            self.path(content_hash), self.path(content_hash, small=True)
+        )  # fmt: skip
 
     def remove(self, content_hash: str) -> None:
         """Remove a picture; what is not there is removed already. Raises OSError."""

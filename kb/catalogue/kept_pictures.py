@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from common.problems import Problem
+from common.text import shown
 from kb.catalogue.alive import is_lost
 from kb.catalogue.bulk import at_once
 from kb.catalogue.catalogue import Catalogue
@@ -49,37 +52,77 @@ def sweep(catalogue: Catalogue, pictures: Pictures | None) -> None:
 
 def check_pictures(catalogue: Catalogue, pictures: Pictures) -> list[Fault]:
     """What is wrong with the files of pictures. Raises Problem when the database fails."""
-    return _faults(_lost(catalogue, pictures), _unnamed(catalogue, pictures))
+    _, others = pictures.strays()
+    left = "They stay as they are; move them elsewhere."
+    told = [Fault(f"{len(others):,} files in {shown(pictures.folder)} are no pictures of documents.", left)]
+    return _faults(_lost(catalogue, pictures), _unnamed(catalogue, pictures), _strays(catalogue, pictures)) + (
+        told if others else []
+    )
 
 
 def repair_pictures(catalogue: Catalogue, pictures: Pictures) -> list[Fault]:
     """Mend what check_pictures finds, and say what that was. Raises Problem."""
     lost = _lost(catalogue, pictures)
-    faults = _faults(lost, _unnamed(catalogue, pictures))
-    for some in at_once(lost):
+    faults = _faults(lost, _unnamed(catalogue, pictures), _strays(catalogue, pictures))
+    for some in at_once([*lost.missing, *lost.damaged]):
         _forget(catalogue, some)
     if faults:
         remove_unnamed(catalogue, pictures)  # and what is left of those that are lost, which nobody names now
+        _remove_strays(catalogue, pictures)
     return faults
 
 
-def _faults(lost: Sequence[str], unnamed: Sequence[str]) -> list[Fault]:
+def _faults(lost: _Lost, unnamed: Sequence[str], strays: Sequence[Path]) -> list[Fault]:
     faults = []
-    if lost:
-        faults.append(
-            Fault(
-                f"{len(lost):,} pictures of documents are not there.",
-                "Their passages are indexed anew without them; ingesting again brings them back.",
+    for some, what in ((lost.missing, "not there"), (lost.damaged, "damaged")):
+        if some:
+            faults.append(
+                Fault(
+                    f"{len(some):,} pictures of documents are {what}.",
+                    "Their passages are indexed anew without them; ingesting again brings them back.",
+                )
             )
-        )
-    if unnamed:
-        faults.append(Fault(f"{len(unnamed):,} pictures are kept that no document has.", "They are removed."))
+    if unnamed or strays:
+        number = len(unnamed) + len(strays)
+        faults.append(Fault(f"{number:,} pictures are kept that no document has.", "They are removed."))
     return faults
 
 
-def _lost(catalogue: Catalogue, pictures: Pictures) -> list[str]:
-    """Pictures that documents have and that are not there, by hash."""
-    return [each for each in _named(catalogue) if not pictures.has(each)]
+@dataclass(frozen=True)
+class _Lost:
+    """Pictures that documents have and that are not there, and those that cannot be read, by hash."""
+
+    missing: list[str]
+    damaged: list[str]
+
+
+def _lost(catalogue: Catalogue, pictures: Pictures) -> _Lost:
+    lost = _Lost([], [])
+    for each in _named(catalogue):
+        if not pictures.has(each):
+            lost.missing.append(each)
+        elif not pictures.is_whole(each):
+            lost.damaged.append(each)
+    return lost
+
+
+def _strays(catalogue: Catalogue, pictures: Pictures) -> list[Path]:
+    """Files that are called as pictures are and lie elsewhere, or that a stop left; none while a run goes on, which
+    writes such."""
+    with catalogue.database.reading() as session:
+        return [] if _goes_on(session) else pictures.strays()[0]
+
+
+def _remove_strays(catalogue: Catalogue, pictures: Pictures) -> None:
+    with catalogue.database.writing() as session:
+        catalogue.database.lock(session, IngestionRunRow.__tablename__)
+        if _goes_on(session):
+            return
+        for file in pictures.strays()[0]:
+            try:
+                file.unlink(missing_ok=True)
+            except OSError as problem:
+                raise Problem(f"A picture cannot be removed ({problem.strerror or problem}).") from None
 
 
 def _named(catalogue: Catalogue) -> Iterator[str]:
@@ -106,11 +149,16 @@ def _unnamed(catalogue: Catalogue, pictures: Pictures) -> list[str]:
 
 def _unnamed_of(session: Session, some: Sequence[str]) -> list[str]:
     """Those of a few pictures that no document has; none while a run goes on."""
-    running = select(IngestionRunRow).where(IngestionRunRow.state == RunState.RUNNING)
-    if not all(map(is_lost, session.scalars(running))):
+    if _goes_on(session):
         return []
     named = set(session.scalars(select(PictureRow.content_hash).where(PictureRow.content_hash.in_(some))))
     return [each for each in some if each not in named]
+
+
+def _goes_on(session: Session) -> bool:
+    """Whether a run does."""
+    running = select(IngestionRunRow).where(IngestionRunRow.state == RunState.RUNNING)
+    return not all(map(is_lost, session.scalars(running)))
 
 
 def _forget(catalogue: Catalogue, lost: Collection[str]) -> None:

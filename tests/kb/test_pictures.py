@@ -53,7 +53,7 @@ def with_pictures(*pictures: GivenPicture, number: int = 1, **more) -> DocumentR
 
 def brought(catalogue: Catalogue, pictures: Pictures | None, *records: DocumentRecord, name: str = "gems", **how):
     made = Source(name, "Gems", "CC0", "en", "", lambda _: (len(records), iter(records)), whole=True)
-    return ingest(catalogue, made, pictures and pictures._folder, pictures=pictures, **how)
+    return ingest(catalogue, made, pictures and pictures.folder, pictures=pictures, **how)
 
 
 @pytest.fixture
@@ -260,7 +260,7 @@ class TestChanges:
                 events.append("removed")
 
         other = threading.Thread(target=begin)
-        assert brought(catalogue, Slow(pictures._folder), record(1)).updated == 1
+        assert brought(catalogue, Slow(pictures.folder), record(1)).updated == 1
         other.join(LONG)
         assert events == ["removed", "begun"]
         assert pictures.has(hashlib.sha256(RED).hexdigest()) and check_pictures(catalogue, pictures) == []
@@ -284,8 +284,38 @@ class TestChanges:
             yield with_pictures(given("b", BLUE))
 
         made = Source("gems", "Gems", "CC0", "en", "", lambda _: (1, records()))
-        ingest(catalogue, made, pictures._folder, pictures=pictures)
+        ingest(catalogue, made, pictures.folder, pictures=pictures)
         assert check_pictures(catalogue, pictures) == []
+
+    @pytest.mark.parametrize("small", [False, True])
+    @pytest.mark.parametrize("how", ["junk", "broken off", "too large"])
+    def test_what_is_damaged_is_told_and_comes_back(self, catalogue, pictures, small, how):
+        document = with_pictures(given("a", RED), given("b", BLUE))
+        brought(catalogue, pictures, document)
+        [before] = catalogue.passages_of("gems:doc_1")
+        file = pictures.path(hashlib.sha256(RED).hexdigest(), small)
+        whole = file.read_bytes()
+        spoilt = {"junk": b"junk" * 99, "broken off": whole[:-20], "too large": drawn("red", (SIDE + 1, 9), "JPEG")}
+        file.write_bytes(spoilt[how])
+        [fault] = check_pictures(catalogue, pictures)
+        assert fault.what == "1 pictures of documents are damaged."
+        assert repair_pictures(catalogue, pictures) == [fault] and check_pictures(catalogue, pictures) == []
+        assert brought(catalogue, pictures, document).updated == 1
+        assert catalogue.passages_of("gems:doc_1") == [before] and file.read_bytes() == whole
+
+    def test_files_that_are_no_pictures_are_told_and_only_those_called_as_pictures_go(self, catalogue, pictures):
+        brought(catalogue, pictures, with_pictures(given("a", RED)))
+        red = hashlib.sha256(RED).hexdigest()
+        place = pictures.path(red).parent
+        other = place.with_name("zz" if place.name != "zz" else "yy")
+        other.mkdir()
+        ours = [other / f"{red}.jpg", place / f"{red}.big.jpg", place / f".{red}.jpg-0a1b2c3d.part"]
+        for file in (*ours, mine := place / "notes.txt"):
+            file.write_bytes(b"x")
+        removed, left = check_pictures(catalogue, pictures)
+        assert removed.what == "2 pictures are kept that no document has." and left.what.startswith("2 files in ")
+        assert repair_pictures(catalogue, pictures) == [removed] and check_pictures(catalogue, pictures) == [left]
+        assert [file.exists() for file in (*ours, mine)] == [False, True, False, True] and pictures.has(red)
 
     def test_what_is_lost_is_told_and_comes_back(self, catalogue, pictures):
         document = with_pictures(given("a", RED), given("b", BLUE))
