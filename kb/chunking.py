@@ -7,7 +7,8 @@ How tokens are counted and where sentences end is handed in. Knows nothing of mo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from common.passage import says_rows
 from kb.records import DocumentRecord, Section
@@ -39,34 +40,37 @@ class Cutting:
 @dataclass(frozen=True)
 class Piece:
     """A passage: the titles of the sections it lies in, outermost first, its text and how many tokens that has, and
-    which of its document's pictures stand beside it, by their numbers from 0."""
+    which of its document's pictures stand beside it, by their numbers from 0. section: that of the document's which it
+    is cut from, by its number, and the character of it that the passage begins at."""
 
     path: tuple[str, ...]
     text: str
     tokens: int | None  # None where nobody counted them
     pictures: tuple[int, ...] = ()
+    section: int | None = None
+    begins: int = 0
 
 
 def pieces_of(records: Sequence[DocumentRecord], cutting: Cutting) -> list[list[Piece]]:
     """The passages that the sections of each document are cut into, in order. Tokens are counted all at once."""
     sections = [
-        (number, section, _parts(section, cutting))
+        (number, place, section, _parts(section, cutting))
         for number, record in enumerate(records)
-        for section in record.sections
+        for place, section in enumerate(record.sections)
     ]
     texts = []
-    for number, section, sentences in sections:
+    for number, _, section, sentences in sections:
         texts += [BETWEEN_SECTIONS.join((records[number].title, *section.path)), *sentences]
     counts = iter(cutting.count(texts))
     pieces: list[list[Piece]] = [[] for _ in records]
-    for number, section, sentences in sections:
+    for number, place, section, sentences in sections:
         room = max(1, cutting.most - next(counts))
         counted = [(sentence, next(counts)) for sentence in sentences]
         if section.whole:
             tokens = sum(length for _, length in counted)
-            pieces[number].append(Piece(section.path, section.text, tokens, section.pictures))
+            pieces[number].append(Piece(section.path, section.text, tokens, section=place))
         else:
-            pieces[number] += _cut(section, counted, room, cutting)
+            pieces[number] += (replace(each, section=place) for each in _cut(section, counted, room, cutting))
     return pieces
 
 
@@ -89,13 +93,16 @@ def _cut(
     """The passages of a section from its sentences and their tokens; room is for that of a passage's text."""
     parts = [part for s, n in sentences for part in _fitting(s, n, room, cutting)]
     between = "\n" if _has_rows(section.path) else " "
+    begins = list(accumulate((len(text) + 1 for text, _ in parts), initial=0))
+    begins = [place * (len(section.text) + 1) // (begins[-1] or 1) for place in begins]  # as without spaces
     first = 0
     while first < len(parts):
         end, held = first, 0
         while end < len(parts) and (end == first or held + parts[end][1] <= room):
             held += parts[end][1]
             end += 1
-        yield Piece(section.path, between.join(text for text, _ in parts[first:end]), held, section.pictures)
+        text = between.join(text for text, _ in parts[first:end])
+        yield Piece(section.path, text, held, begins=begins[first])
         if end == len(parts):
             return
         again, repeated = end, 0

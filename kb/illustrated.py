@@ -5,6 +5,7 @@ What cannot be kept is told and the document comes without it. Knows nothing of 
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -14,11 +15,11 @@ from kb.chunking import Piece
 from kb.pictures import Pictures
 from kb.records import DocumentRecord, GivenPicture, Item, Note
 
-MOST_KEPT = 64  # pictures of a document
+MOST_KEPT = 500  # pictures of a document
 MOST_TOLD = 100  # documents whose pictures cannot be taken
 MOST_REASONS = 3  # why pictures of a document are not taken, that are told
 MOST_BESIDE = 4  # pictures that stand beside a passage
-MOST_PASSAGES = 16  # beside which a picture stands
+MOST_PASSAGES = 16  # beside which a picture stands, of few
 
 
 def illustrated(given: Iterable[Item], pictures: Pictures) -> Iterator[Item]:
@@ -71,20 +72,59 @@ def _kept(picture: GivenPicture, pictures: Pictures) -> GivenPicture:
 
 
 def beside(record: DocumentRecord, pieces: Sequence[Piece]) -> list[Piece]:
-    """The passages of a document, with those of its kept pictures that stand beside each: its section's, then those
-    that stand in none."""
-    kept = {number for number, picture in enumerate(record.pictures) if picture.content_hash}
+    """The passages of a document, with those of its kept pictures that stand beside each: those that stand in it, few
+    of its section, then those that stand in no section. Where there are many they are shared out among the passages."""
+    kept = {number: each.content_hash for number, each in enumerate(record.pictures) if each.content_hash}
     if not kept:
         return list(pieces)
+    found: list[dict[str, int]] = [{} for _ in pieces]  # by hash: a picture that comes twice stands once
+    of: dict[int | None, list[int]] = {}
+    for number, piece in enumerate(pieces):
+        of.setdefault(piece.section, []).append(number)
+    for number, section in enumerate(record.sections):
+        places = dict(zip(section.pictures, section.places, strict=False))
+        mine = {each: kept[each] for each in section.pictures if each in kept}
+        _share(mine, places, of.get(number, ()), pieces, found)
     placed = {number for section in record.sections for number in section.pictures}
-    everywhere = tuple(sorted(kept - placed))
-    stood: dict[int, int] = dict.fromkeys(kept, 0)
-    found = []
-    for piece in pieces:
-        mine: dict[str, int] = {}  # a picture that comes twice stands once
-        for number in (*piece.pictures, *everywhere):
-            if number in kept and len(mine) < MOST_BESIDE and stood[number] < MOST_PASSAGES:
-                if mine.setdefault(record.pictures[number].content_hash, number) == number:
-                    stood[number] += 1
-        found.append(replace(piece, pictures=tuple(mine.values())))
-    return found
+    rest = {number: content for number, content in kept.items() if number not in placed}
+    _share(rest, {}, range(len(pieces)), pieces, found)
+    return [replace(piece, pictures=tuple(mine.values())) for piece, mine in zip(pieces, found, strict=True)]
+
+
+def _share(
+    pictures: dict[int, str], places: dict[int, int], inside: Sequence[int], pieces: Sequence[Piece],
+    found: list[dict[str, int]],
+) -> None:  # fmt: skip
+    """Put pictures beside the passages `inside`, by where they stand, else evenly; few of them beside all of these."""
+    begins = [pieces[number].begins for number in inside]
+    stood = dict.fromkeys(pictures, 0)
+
+    def put(picture: int, place: int) -> bool:
+        mine = found[inside[place]] if 0 <= place < len(inside) else None
+        if mine is None or pictures[picture] in mine or len(mine) == MOST_BESIDE:
+            return mine is not None and pictures[picture] in mine
+        mine[pictures[picture]] = picture
+        stood[picture] += 1
+        return True
+
+    for rank, picture in enumerate(pictures):
+        at = places.get(picture, -1)
+        home = rank * len(inside) // len(pictures) if at < 0 else bisect(begins, at) - 1
+        any(put(picture, home + step) for step in (0, 1, -1, 2, -2))
+    if len(pictures) <= MOST_BESIDE:
+        for place in range(len(inside)):
+            for picture in pictures:
+                if stood[picture] < MOST_PASSAGES:
+                    put(picture, place)
+
+
+def left_out(record: DocumentRecord, pieces: Sequence[Piece]) -> str:
+    """A sentence on the kept pictures of a document that stand beside none of its passages, or ""."""
+    kept = {each.content_hash for each in record.pictures if each.content_hash}
+    there = {record.pictures[number].content_hash for piece in pieces for number in piece.pictures}
+    if not pieces or kept <= there:
+        return ""
+    return (
+        f"{len(kept - there):,} of its pictures stand beside no passage, since {MOST_BESIDE} can stand beside each. "
+        "Divide the pictures, or the text."
+    )

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from common.problems import Problem
+from common.text import shown
 from kb.catalogue import Catalogue
 from kb.catalogue.alive import held
 from kb.catalogue.ingestion_runs import (
@@ -32,7 +33,7 @@ from kb.catalogue.ingestion_runs import (
 from kb.catalogue.kept_pictures import sweep
 from kb.catalogue.writing import Pieces, changed, count_written, remove_others, store, take_turn
 from kb.chunking import Cutting, Piece, pieces_of
-from kb.illustrated import beside, illustrated
+from kb.illustrated import beside, illustrated, left_out
 from kb.pictures import Pictures
 from kb.records import DocumentRecord, Item, Note, RunReport, Skipped, Source
 
@@ -162,7 +163,11 @@ def _write_all(
             _check(run, batch)
             if there is not None:
                 there.add(batch)
-            pieces = _passages(changed(catalogue, run, batch.records), cutting)
+            new = changed(catalogue, run, batch.records)
+            pieces = _passages(new, cutting)
+            for record in new:
+                if said := left_out(record, pieces[record.key]):
+                    batch.note(Note(shown(record.title or record.key, 400), said))
             if written is not None:
                 paused = written.result()
                 tell()

@@ -20,6 +20,7 @@ from common.passage import Passage, Picture
 UNKNOWN_LICENCE = "unknown"
 UNKNOWN_LANGUAGE = "und"  # BCP 47: undetermined
 
+_NEWER = ("pictures", "whole", "places")  # than catalogues that know a section by the hash of what it says
 _CONTROL_SPACE = re.compile(r"[\t-\r\x85]")
 # Other control characters and lone surrogates cannot be stored everywhere; the last four only tell a
 # typesetter where a line may break, and would split words that look whole.
@@ -71,12 +72,14 @@ class TextHit:
 class Section:
     """A part of a document's text: the titles of the sections it lies in, outermost first (none for what stands before
     the first title), and its paragraphs, a line each. `pictures`: those of the document's that stand in it, by their
-    numbers from 0. `whole`: it is one passage, as a page with its picture is."""
+    numbers from 0. `whole`: it is one passage, as a page with its picture is. `places`: the character of the text that
+    each picture stands at, -1 where that is not known; none where it is known of no picture."""
 
     path: tuple[str, ...]
     text: str
     pictures: tuple[int, ...] = ()
     whole: bool = False
+    places: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,7 @@ class DocumentRecord:
         told: dict[str, object] = dict(vars(self))  # asdict would copy all of it
         # What there is none of is not told, as it was not before records could have it.
         told["sections"] = [
-            {name: said for name, said in vars(section).items() if said or name not in ("pictures", "whole")}
+            {name: said for name, said in vars(section).items() if said or name not in _NEWER}
             for section in self.sections
         ]
         told["images"] = [picture.told for picture in self.pictures]

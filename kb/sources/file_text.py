@@ -9,6 +9,7 @@ records.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -64,7 +65,7 @@ class Parser:
             raise Problem("What reads it broke down over it; it is damaged or made to do that.") from None
         if "fault" in said:
             raise Problem(said["fault"])
-        sections = tuple(Section(tuple(path), text, tuple(shown)) for path, text, shown in said["sections"])
+        sections = tuple(_section(*each) for each in said["sections"])
         return Parsed(said["title"], sections, tuple(said["notes"]), tuple(Shown(*each) for each in said["pictures"]))
 
     def close(self) -> None:
@@ -133,16 +134,18 @@ def _markdown(data: bytes) -> Parsed:
             blocks.append((0, token.content))
         elif token.type == "inline":
             children = _unstruck(token.children or [])
-            images = [child for child in children if child.type == "image"]
-            blocks += ((0, Shown(str(each.attrs["src"]), clean_text(each.content))) for each in images)
-            said = "".join(
+            parts = [
                 _FOOTNOTE.sub("", child.content)
                 if child.type == "text"
                 else child.content
                 if child.type in ("text", "code_inline", "image") or _raises(child)
                 else " " * (child.type.endswith("break") or _breaks(child))
                 for child in children
-            )
+            ]
+            for child, end in zip(children, _ends(parts), strict=True):
+                if child.type == "image":
+                    blocks.append((end, Shown(str(child.attrs["src"]), clean_text(child.content))))
+            said = "".join(parts)
             if any(map(_raises, children)):
                 said = _RAISED_TAG.sub("", with_exponents(said))
             if rows is None:
@@ -151,6 +154,21 @@ def _markdown(data: bytes) -> Parsed:
                 rows[-1].append(Cell(clean_text(said), head=len(rows) == 1))
             level = 0
     return _parsed(title, blocks, encoding)
+
+
+def _ends(parts: Iterable[str]) -> Iterator[int]:
+    """How many characters there are up to the end of each part, with each run of white space made one space."""
+    size, apart = 0, False
+    for part in parts:
+        apart = apart or part[:1].isspace()
+        if bare := " ".join(part.split()):
+            size += len(bare) + (apart and size > 0)
+            apart = part[-1].isspace()
+        yield size
+
+
+def _section(path: list[str], text: str, pictures: list[int], places: list[int]) -> Section:
+    return Section(tuple(path), text, tuple(pictures), places=tuple(places))
 
 
 def _is_front_matter(said: str) -> bool:
@@ -234,7 +252,7 @@ def _notes(encoding: Encoding) -> tuple[str, ...]:
 def _answer(about: dict[str, str], data: bytes) -> dict[str, object]:
     try:
         parsed = parse(about["kind"], data, float(about["seconds"]))
-        sections = [[section.path, section.text, section.pictures] for section in parsed.sections]
+        sections = [[section.path, section.text, section.pictures, section.places] for section in parsed.sections]
         pictures = [[picture.name, picture.caption] for picture in parsed.pictures]
         return {"title": parsed.title, "sections": sections, "notes": parsed.notes, "pictures": pictures}
     except Problem as problem:

@@ -16,7 +16,7 @@ from kb.sources.tables import Grid
 _ASIDE = frozenset({"nav", "header", "footer", "aside", "button", "form"})
 _CONTENT = frozenset({"article", "main", "figure"})  # where a picture belongs to the text, under no heading too
 _SMALL = 64  # pixels that a side is said to have
-_MOST = 100
+_MOST = 1_000
 _MOST_NAME = 2000  # characters
 
 Block = tuple[int, str | Grid | Shown]
@@ -45,11 +45,11 @@ def among(blocks: Iterable[tuple[int, str | Grid]], pictures: Iterable[tuple[str
     under: dict[str, list[Shown]] = {}
     for heading, shown in pictures:
         under.setdefault(heading if headed else "", []).append(shown)
-    yield from ((0, shown) for shown in under.pop("", ()))
+    yield from ((-1, shown) for shown in under.pop("", ()))
     for level, said in blocks:
         yield level, said
         if level and isinstance(said, str):
-            yield from ((0, shown) for shown in under.pop(said, ()))
+            yield from ((-1, shown) for shown in under.pop(said, ()))
 
 
 def _shown(image: Any, headed: bool) -> Shown | None:

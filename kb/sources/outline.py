@@ -20,7 +20,8 @@ class Shown:
     caption: str = ""
 
 
-# Headings of levels from 1 on, paragraphs of level 0, and tables and pictures, whose level counts for nothing.
+# Headings of levels from 1 on, paragraphs of level 0, tables, whose level counts for nothing, and pictures, with how
+# many characters of the paragraph that follows stand before them, or -1 where nobody knows.
 Blocks = Iterable[tuple[int, str | Grid | Shown]]
 
 
@@ -39,9 +40,9 @@ def outlined(title: str, blocks: Blocks) -> Outline:
     """Without a title the first heading is it; a heading that says the title over the whole document is in no path."""
     kept = [(level, clean_text(said) if isinstance(said, str) else said) for level, said in blocks]
     kept = [(level, said) for level, said in kept if said]
-    levels = [level for level, _ in kept if level]
+    levels = [level for level, said in kept if level and not isinstance(said, Shown)]
     if levels:
-        first = next(place for place, (level, _) in enumerate(kept) if level)
+        first = next(place for place, (level, said) in enumerate(kept) if level and not isinstance(said, Shown))
         heading = str(kept[first][1])
         title = title or heading
         if heading.casefold() in title.casefold() and all(levels[0] < level for level in levels[1:]):
@@ -61,17 +62,23 @@ def sections(
     found: list[Section] = []
     path: list[tuple[int, str]] = []
     lines: list[str] = []
-    seen: dict[int, None] = {}  # the pictures of the section
+    seen: dict[int, int] = {}  # the pictures of the section, and the characters at which they stand
+    size = 0
 
     def end() -> None:
+        nonlocal size
         if lines:
-            found.append(Section(tuple(text for _, text in path), "\n".join(lines), tuple(seen)))
+            places = tuple(seen.values())
+            found.append(Section(tuple(text for _, text in path), "\n".join(lines), tuple(seen), places=places))
+            size = 0
             lines.clear()
             seen.clear()
 
     for level, said in blocks:
         if isinstance(said, Shown):
-            seen[pictures.setdefault(said, len(pictures))] = None
+            # With no text of its own in the paragraph that follows, a picture belongs to what stands before it.
+            place = -1 if level < 0 else max(0, size + level - 1)
+            seen.setdefault(pictures.setdefault(said, len(pictures)), place)
             continue
         if isinstance(said, Grid):
             end()
@@ -84,9 +91,14 @@ def sections(
             path = [(above, name) for above, name in path if above < level] + [(level, text[:MOST_TITLE])]
         elif text:
             lines.append(text)
+            size += len(text) + 1
     end()
     if seen and found:
-        found[-1] = replace(found[-1], pictures=tuple(dict.fromkeys((*found[-1].pictures, *seen))))
+        last = found[-1]
+        both = dict(zip(last.pictures, last.places, strict=True))
+        for number in seen:
+            both.setdefault(number, len(last.text))
+        found[-1] = replace(last, pictures=tuple(both), places=tuple(both.values()))
     return tuple(found)
 
 

@@ -7,17 +7,19 @@ import io
 import os
 import threading
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from PIL import Image
 
 from common.problems import Problem
+from kb import illustrated
 from kb.catalogue import Catalogue
 from kb.catalogue.corpora import delete_corpus
 from kb.catalogue.kept_pictures import check_pictures, remove_unnamed, repair_pictures
 from kb.catalogue.tables import PictureRow
 from kb.chunking import Cutting
-from kb.illustrated import MOST_BESIDE, MOST_KEPT, MOST_PASSAGES
+from kb.illustrated import MOST_BESIDE, MOST_PASSAGES
 from kb.ingest import ingest
 from kb.pictures import SIDE, SMALL_SIDE, Pictures
 from kb.records import DocumentRecord, GivenPicture, RunState, Section, Source
@@ -133,21 +135,41 @@ class TestBesidePassages:
             ("Red", ["r"]), ("Blue", ["b"]),
         ]  # fmt: skip
 
-    def test_bounded_in_number(self, catalogue, pictures):
-        many = [given(f"{n}", drawn("red", (n, 1))) for n in range(1, MOST_KEPT + 3)]
-        texts = tuple(f"Text {n}." for n in range(MOST_PASSAGES + 2))
+    def test_bounded_in_number(self, catalogue, pictures, monkeypatch):
+        monkeypatch.setattr(illustrated, "MOST_KEPT", 100)
+        many = [given(f"{n}", drawn("red", (n, 1))) for n in range(1, 103)]
+        texts = tuple(f"Text {n}." for n in range(20))
         report = brought(catalogue, pictures, with_pictures(*many, texts=texts))
-        passages = catalogue.passages_of("gems:doc_1")
-        assert max(len(each.pictures) for each in passages) == MOST_BESIDE
-        beside = [picture.name for each in passages for picture in each.pictures]
-        assert max(map(beside.count, beside)) == MOST_PASSAGES
-        assert len(list(pictures.hashes())) == MOST_KEPT
-        assert report.noted == 1
-        [note] = catalogue.runs("gems")[0]["notes"]
-        assert note["said"].startswith(f"2 of its {MOST_KEPT + 2} pictures cannot be taken: {MOST_KEPT + 1}: ")
+        beside = [[int(picture.name) for picture in each.pictures] for each in catalogue.passages_of("gems:doc_1")]
+        assert max(map(len, beside)) == MOST_BESIDE
+        assert all(numbers[0] > before[-1] for before, numbers in pairwise(beside))
+        assert len(list(pictures.hashes())) == 100
+        assert report.noted == 2
+        told = {note["said"] for note in catalogue.runs("gems")[0]["notes"]}
+        assert any(said.startswith("2 of its 102 pictures cannot be taken: 101: ") for said in told)
+        assert any(said.startswith("20 of its pictures stand beside no passage") for said in told)
 
-    def test_as_many_as_there_are_pages(self, catalogue, pictures):
-        count = MOST_KEPT + 3
+    def test_few_stand_beside_so_many_passages(self, catalogue, pictures):
+        texts = tuple(f"Text {n}." for n in range(MOST_PASSAGES + 2))
+        brought(catalogue, pictures, with_pictures(given("r", RED), given("b", BLUE), texts=texts))
+        beside = [len(each.pictures) for each in catalogue.passages_of("gems:doc_1")]
+        assert beside == [2] * (MOST_PASSAGES - 1) + [beside[-3], beside[-2], beside[-1]] and sum(beside) == 32
+
+    @pytest.mark.parametrize("places", [True, False], ids=["places", "no places"])
+    def test_many_of_a_section_stand_where_they_stand_in_it(self, catalogue, pictures, places):
+        said = [f"Gem number {n} is on this picture" for n in range(30)]
+        text = ". ".join(said)
+        where = tuple(text.index(each) + len(each) for each in said) if places else ()
+        section = Section(("Red",), text, tuple(range(30)), places=where)
+        many = [given(f"{n}", drawn("red", (n + 1, 1))) for n in range(30)]
+        document = with_pictures(*many, texts=(), sections=(section,))
+        assert brought(catalogue, pictures, document, cutting=replace(CUTTING, most=20)).noted == 0
+        for passage in catalogue.passages_of("gems:doc_1"):
+            assert passage.pictures and all(f"number {each.name} " in passage.text for each in passage.pictures)
+
+    def test_as_many_as_there_are_pages(self, catalogue, pictures, monkeypatch):
+        monkeypatch.setattr(illustrated, "MOST_KEPT", count := 60)
+        count += 3
         sections = [Section((f"page {n}",), f"Text {n}. " * 20, (n,), whole=True) for n in range(count)]
         many = [given(f"{n}", drawn("red", (n + 1, 1))) for n in range(count)]
         document = with_pictures(*many, texts=(), sections=tuple(sections))

@@ -25,12 +25,12 @@ import pypdfium2
 from pypdfium2 import raw
 
 from common.images import MAX_PIXELS
-from kb.illustrated import MOST_KEPT
 from kb.pictures import SIDE
 from kb.sources.bounded_process import serve
 from kb.sources.pdf.captions import Box, Line, begins, captioned, captions
 
 MOST_PAGES = 2000  # that are looked at for pictures
+MOST_FIGURES = 64  # that are drawn
 MEMORY = 2 << 30  # bytes of addresses
 _LEAST, _LEAST_SIDE = 40.0, 24.0  # points of the longer and of the shorter side
 _LEAST_PIXELS = 48  # of its longer side; smaller ones are lines and tiles of a pattern
@@ -95,16 +95,16 @@ def figures(document: pypdfium2.PdfDocument, seconds: float) -> dict[str, Any]:
     told: list[tuple[int, list[float], int, str]] = []
     for page_number, images in found:
         kept = _joined([image for image in images if not image.mark or len(pages[image.mark]) < _REPEATED])
-        if len(told) < MOST_KEPT and monotonic() < until + seconds / 2:
+        if len(told) < MOST_FIGURES and monotonic() < until + seconds / 2:
             try:
                 told += ((page_number, *each) for each in _told(document[page_number - 1], kept))
             except pypdfium2.PdfiumError:
                 odd += 1
         else:
             more += sum(map(_is_shown, kept))
-    more += len(told[MOST_KEPT:])
+    more += len(told[MOST_FIGURES:])
     return {
-        "figures": told[:MOST_KEPT],
+        "figures": told[:MOST_FIGURES],
         "more": more,
         "large": large,
         "until": number,

@@ -227,7 +227,7 @@ end
     assert parse("md", page.replace("\n", "\r\n").encode()) == Parsed(
         "The title",
         (
-            Section((), "Lead with code, a link and a picture.", (0,)),
+            Section((), "Lead with code, a link and a picture.", (0,), places=(35,)),
             Section(("One", "Setext"), "quoted text\nfirst\nsecond bold"),
             Section(("One", "Setext", "Table"), "a: 1; b: 2"),
             Section(("One", "Setext"), "print(1)"),

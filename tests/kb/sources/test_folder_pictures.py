@@ -37,6 +37,19 @@ def test_what_markdown_refers_to_stands_in_its_section(tmp_path):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("apart", [" ", "\n\n"], ids=["in a paragraph", "in paragraphs of their own"])
+@pytest.mark.parametrize("alt", ["", "a view"], ids=["no alt", "alt"])
+def test_markdown_says_at_which_sentence_a_picture_stands(tmp_path, apart, alt):
+    text = apart.join(f"Sentence {n:03} says a little.{apart}![{alt}](p{n:03}.png)" for n in range(300))
+    write(tmp_path, {"long.md": text})
+    [long] = documents(tmp_path).values()
+    [section] = long.sections
+    assert len(section.places) == 300
+    for number, place in zip(section.pictures, section.places, strict=True):
+        before = section.text[: place + 1].rpartition("Sentence ")[2]
+        assert before[:3] == long.pictures[number].name[1:4]
+
+
 def test_a_picture_of_a_documents_name_is_the_documents(tmp_path):
     write(tmp_path, {"a/vase.txt": "A vase.", "a/vase.jpg": b"v", "a/vase.PNG": b"w"})
     write(tmp_path, {"b/vase.jpg": b"x", "a/jar.jpg": b"y"})

@@ -15,7 +15,6 @@ import pytest
 from PIL import Image
 
 from common.problems import Problem
-from kb.illustrated import MOST_KEPT
 from kb.records import DocumentRecord, GivenPicture, Item, Note, Section, Skipped
 from kb.sources import folder
 from kb.sources.file_text import Parser
@@ -207,7 +206,7 @@ def test_many_are_bounded_and_that_is_said(reading):
     pages = [TEXT + b"".join(put(f"I{10 * page + n}", *place) for n, place in enumerate(places)) for page in range(50)]
     images = [image(noise(60, 40, seed=n), 60, 40) for n in range(500)]
     document, drawn, notes = figures(reading, pdf(*pages, images=images))
-    assert len(drawn) == MOST_KEPT and notes == ["436 more pictures are left out."]
+    assert len(drawn) == 64 and notes == ["436 more pictures are left out."]
 
 
 def test_one_that_is_broken_is_told_and_the_others_come(reading):
