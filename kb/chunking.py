@@ -94,7 +94,7 @@ def _cut(
     parts = [part for s, n in sentences for part in _fitting(s, n, room, cutting)]
     between = "\n" if _has_rows(section.path) else " "
     begins = list(accumulate((len(text) + 1 for text, _ in parts), initial=0))
-    begins = [place * (len(section.text) + 1) // (begins[-1] or 1) for place in begins]  # as without spaces
+    begins = [place * (len(section.text) + 1) // (begins[-1] or 1) for place in begins]  # some have no space
     first = 0
     while first < len(parts):
         end, held = first, 0

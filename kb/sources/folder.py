@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
@@ -60,6 +61,8 @@ _MOST_DEEP = 64
 _PREVIEW_SECONDS = 10.0  # for a document
 _PREVIEWED_FILES = 2_000  # looked at for a preview
 _TOLD_ENDINGS = 8  # of files that are passed over
+_TOLD_PICTURES = 5  # that are passed over
+_NUMBERED = re.compile(r"(.+?)(?:[-_ ]([0-9]{1,4})| \(([0-9]{1,4})\))", re.DOTALL)  # more pictures of a name
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,9 @@ def source(
         if len(found) > _MOST_FILES:
             raise Problem(f"{shown(folder)} holds more than {_MOST_FILES:,} files; divide it.")
         files = _illustrated(found)
-        return len(files), _documents(folder, files, licence, language, SECONDS, passed, pages)
+        loose = {file.place for file in found if not file.kind and not file.fault}
+        loose -= {place for file in files for place in file.pictures}
+        return len(files), _documents(folder, files, licence, language, SECONDS, passed, pages, loose)
 
     nothing = f"{shown(folder)} holds no file of the kinds {', '.join(FILES)}, and no picture."
     return replace(make_source(corpus, title, licence, language, "", read), whole=True, nothing=nothing)
@@ -138,7 +143,9 @@ def _documents(
     seconds: float,
     passed: Counter[str] | None = None,
     pages: bool = False,
+    loose: Iterable[str] = (),
 ) -> Iterator[Item]:
+    loose = set(loose)  # pictures that are no document's, as far as is known
     with closing(Parser(seconds)) as parser, closing(PdfPictures(min(seconds, PICTURE_SECONDS))) as inside:
         for file in files:
             where = shown(file.place, 400)
@@ -160,6 +167,8 @@ def _documents(
                 below = file.kind or _ending(file.place) in ENDINGS
                 yield Skipped(where, str(problem), safe_key(file.place) if below else key_like(file.place) + "/")
                 continue
+            pictures = (*found, *_pictures(folder, file, parsed.pictures))
+            loose.difference_update(each.name for each in pictures)
             yield DocumentRecord(
                 key=safe_key(file.place),
                 title=parsed.title or named,
@@ -168,10 +177,12 @@ def _documents(
                 licence=licence,
                 texts=(),
                 sections=parsed.sections,
-                pictures=(*found, *_pictures(folder, file, parsed.pictures)),
+                pictures=pictures,
             )
             for said in parsed.notes:
                 yield Note(where, said)
+    if loose:
+        yield Note(shown(folder), _no_documents(loose), whole=True)
     if passed:
         yield Note(shown(folder), _passed_over(passed), whole=True)
 
@@ -232,13 +243,18 @@ def _first(files: Iterator[_File], count: int) -> Iterator[_File]:
 
 
 def _illustrated(found: Sequence[_File]) -> list[_File]:
-    """The documents among the files, with the pictures that have their names; the pictures, where there is nothing
-    else."""
+    """The documents among the files, with the pictures that have their names, perhaps with a number; the pictures,
+    where there is nothing else."""
     documents = [file for file in found if file.kind or file.fault]
-    pictures: dict[str, list[str]] = {}
+    names = {os.path.splitext(file.place)[0] for file in documents}
+    numbered: dict[str, list[tuple[int, str]]] = {}
     for file in found:
         if not file.kind and not file.fault:
-            pictures.setdefault(os.path.splitext(file.place)[0], []).append(file.place)
+            name, number = os.path.splitext(file.place)[0], 0
+            if name not in names and (match := _NUMBERED.fullmatch(name)):
+                name, number = match[1], int(match[2] or match[3])
+            numbered.setdefault(name, []).append((number, file.place))
+    pictures = {name: [place for _, place in sorted(those)] for name, those in numbered.items()}
     if not documents:
         return [replace(file, pictures=(file.place,)) for file in found]
     beside = (pictures.get(os.path.splitext(file.place)[0], ()) for file in documents)
@@ -247,6 +263,16 @@ def _illustrated(found: Sequence[_File]) -> list[_File]:
 
 def _ending(place: str) -> str:
     return os.path.splitext(place)[1].lower()
+
+
+def _no_documents(loose: set[str]) -> str:
+    some = ", ".join(shown(place, 60) for place in sorted(loose)[:_TOLD_PICTURES])
+    some += ", …" * (len(loose) > _TOLD_PICTURES)
+    told = f"{len(loose):,} pictures are" if len(loose) > 1 else "1 picture is"
+    return (
+        f"{told} passed over, since no document refers to them or has their name ({some}). For vase.txt call them "
+        "vase.jpg, vase-2.jpg and so on, in the same folder and with the same capital letters."
+    )
 
 
 def _passed_over(passed: Counter[str]) -> str:

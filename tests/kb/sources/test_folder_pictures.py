@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from common.problems import Problem
-from kb.records import DocumentRecord
+from kb.records import DocumentRecord, Note
 from kb.sources import folder
 from tests.kb.sources.test_folder import write
 
@@ -56,6 +56,27 @@ def test_a_picture_of_a_documents_name_is_the_documents(tmp_path):
     [vase] = documents(tmp_path).values()
     assert [(each.name, each.read()) for each in vase.pictures] == [("a/vase.PNG", b"w"), ("a/vase.jpg", b"v")]
     assert all(not section.pictures for section in vase.sections)
+
+
+def test_several_pictures_of_a_documents_name_are_numbered(tmp_path):
+    more = ("vase-10.png", "vase_2.jpg", "vase 3.jpg", "vase (4).webp", "vase.jpg", "jar-2.jpg")
+    write(tmp_path, {"vase.txt": "A vase.", "jar-2.txt": "A jar.", "jar.txt": "Another."} | dict.fromkeys(more, b"v"))
+    found = {key: [each.name for each in document.pictures] for key, document in documents(tmp_path).items()}
+    assert found == {
+        "vase.txt": ["vase.jpg", "vase_2.jpg", "vase 3.jpg", "vase (4).webp", "vase-10.png"],
+        "jar-2.txt": ["jar-2.jpg"], "jar.txt": [],
+    }  # fmt: skip
+
+
+def test_pictures_that_are_no_documents_are_counted(tmp_path):
+    write(tmp_path, {"lobster.txt": "A lobster.", "UPPER.txt": "Upper.", "m.md": "Text ![](r.png) ![](gone.png)."})
+    write(tmp_path, {"Lobster2.jpg": b"", "upper.JPG": b"", "lobster.png": b"", "r.png": b""})
+    [note] = [each for each in folder.source(tmp_path, "mine").read(tmp_path)[1] if isinstance(each, Note)]
+    assert note.whole and note.said.startswith("2 pictures are passed over")
+    assert "(Lobster2.jpg, upper.JPG)" in note.said
+    write(tmp_path, {f"{n}.gif": b"" for n in range(10)})
+    [note] = [each for each in folder.source(tmp_path, "mine").read(tmp_path)[1] if isinstance(each, Note)]
+    assert note.said.startswith("12 pictures are passed over") and "(0.gif, 1.gif, 2.gif, 3.gif, 4.gif, …)" in note.said
 
 
 def test_pictures_alone_are_documents_called_as_their_files(tmp_path):
