@@ -134,20 +134,10 @@ def _markdown(data: bytes) -> Parsed:
             blocks.append((0, token.content))
         elif token.type == "inline":
             children = _unstruck(token.children or [])
-            parts = [
-                _FOOTNOTE.sub("", child.content)
-                if child.type == "text"
-                else child.content
-                if child.type in ("text", "code_inline", "image") or _raises(child)
-                else " " * (child.type.endswith("break") or _breaks(child))
-                for child in children
-            ]
-            for child, end in zip(children, _ends(parts), strict=True):
+            for child, end in zip(children, _ends(_parts(children)), strict=True):
                 if child.type == "image":
-                    blocks.append((end, Shown(str(child.attrs["src"]), clean_text(child.content))))
-            said = "".join(parts)
-            if any(map(_raises, children)):
-                said = _RAISED_TAG.sub("", with_exponents(said))
+                    blocks.append((end, Shown(str(child.attrs["src"]), clean_text(_inline(child.children or [])))))
+            said = _inline(children)
             if rows is None:
                 blocks.append((level, said))
             else:
@@ -169,6 +159,26 @@ def _ends(parts: Iterable[str]) -> Iterator[int]:
 
 def _section(path: list[str], text: str, pictures: list[int], places: list[int]) -> Section:
     return Section(tuple(path), text, tuple(pictures), places=tuple(places))
+
+
+def _inline(tokens: list) -> str:
+    """What a line's tokens say, without their markup."""
+    said = "".join(_parts(tokens))
+    return _RAISED_TAG.sub("", with_exponents(said)) if any(map(_raises, tokens)) else said
+
+
+def _parts(tokens: list) -> list[str]:
+    """What each of a line's tokens says; a picture what is said of it."""
+    return [
+        _FOOTNOTE.sub("", token.content)
+        if token.type == "text"
+        else _inline(token.children or [])
+        if token.type == "image"
+        else token.content
+        if token.type == "code_inline" or _raises(token)
+        else " " * (token.type.endswith("break") or _breaks(token))
+        for token in tokens
+    ]
 
 
 def _is_front_matter(said: str) -> bool:

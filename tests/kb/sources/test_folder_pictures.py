@@ -50,6 +50,14 @@ def test_markdown_says_at_which_sentence_a_picture_stands(tmp_path, apart, alt):
         assert before[:3] == long.pictures[number].name[1:4]
 
 
+def test_what_markdown_says_of_a_picture_has_no_markup(tmp_path):
+    text = "Striped ![A *bold* **caption** with <b>markup</b>, `code`, 5 m<sup>2</sup> &amp; [a link](x)](a.png)."
+    [zebra] = documents(write(tmp_path, {"zebra.md": text})).values()
+    [picture] = zebra.pictures
+    assert picture.caption == "A bold caption with markup, code, 5 m² & a link"
+    assert zebra.sections[0].text == f"Striped {picture.caption}."
+
+
 def test_a_picture_of_a_documents_name_is_the_documents(tmp_path):
     write(tmp_path, {"a/vase.txt": "A vase.", "a/vase.jpg": b"v", "a/vase.PNG": b"w"})
     write(tmp_path, {"b/vase.jpg": b"x", "a/jar.jpg": b"y"})
