@@ -107,10 +107,13 @@ def _share(
         stood[picture] += 1
         return True
 
+    left = []
     for rank, picture in enumerate(pictures):
         at = places.get(picture, -1)
         home = rank * len(inside) // len(pictures) if at < 0 else bisect(begins, at) - 1
-        any(put(picture, home + step) for step in (0, 1, -1, 2, -2))
+        left += [] if put(picture, home) else [(picture, home)]
+    for picture, home in left:  # when those that stand in a passage have had their turn
+        any(put(picture, home + step) for step in (1, -1, 2, -2))
     if len(pictures) <= MOST_BESIDE:
         for place in range(len(inside)):
             for picture in pictures:

@@ -167,6 +167,17 @@ class TestBesidePassages:
         for passage in catalogue.passages_of("gems:doc_1"):
             assert passage.pictures and all(f"number {each.name} " in passage.text for each in passage.pictures)
 
+    def test_where_there_are_too_many_a_passage_has_its_own_first(self, catalogue, pictures):
+        said = [f"Gem number {n} is on this picture" for n in range(30)]
+        where = tuple(". ".join(said).index(each) + len(each) for each in said)
+        section = Section(("Red",), ". ".join(said), tuple(range(30)), places=where)
+        many = [given(f"{n}", drawn("red", (n + 1, 1))) for n in range(30)]
+        document = with_pictures(*many, texts=(), sections=(section,))
+        assert brought(catalogue, pictures, document, cutting=replace(CUTTING, most=80)).noted == 1
+        for passage in catalogue.passages_of("gems:doc_1"):
+            assert len(passage.pictures) == MOST_BESIDE
+            assert all(f"number {each.name} " in passage.text for each in passage.pictures)
+
     def test_as_many_as_there_are_pages(self, catalogue, pictures, monkeypatch):
         monkeypatch.setattr(illustrated, "MOST_KEPT", count := 60)
         count += 3
