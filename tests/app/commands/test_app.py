@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from PIL import Image
 from app.commands import app as command
 from app.service import ask as service
 from app.service import fixed_corpora
+from app.service.results import Reranked
 from common.passage import Evidence
 from common.problems import Problem
 from generator.answers import Answer, Citation
@@ -29,6 +31,7 @@ from tests import ROOT
 from tests.fakes import small_encoder
 from tests.fakes.chat_server import ChatServer, stream
 from tests.fakes.small_encoder import ARTICLES, COLOURS, SmallEncoder, source
+from tests.support.page import result
 
 pytestmark = pytest.mark.usefixtures("plain_surroundings")
 
@@ -259,3 +262,13 @@ def test_a_reader_that_has_enough_is_no_problem(tmp_path):
         child.stdout.close()
         assert child.stderr.read() == ""
     assert child.returncode == 0
+
+
+def test_what_broke_off_and_what_stands_as_it_was_found_is_said_in_the_terminal():
+    answer = Answer("The tower is", (), False, broken="The server went away.")
+    failed = Reranked("m (pointwise)", "m was not done after 20 seconds; the passages stand.", failed=True)
+    text = command.readable(replace(result(), answer=answer, reranked=failed))
+    assert "The answer broke off; this is as far as it came. The server went away." in text
+    assert "m was not done after 20 seconds" in text and "Put in order by" not in text
+    done = replace(failed, failed=False)
+    assert "Put in order by m (pointwise)." in command.readable(replace(result(), reranked=done))
