@@ -19,6 +19,7 @@ from typing import Any
 from common.photo_formats import ENDINGS
 from common.problems import Problem, unreadable
 from common.text import shown
+from retriever.training.question_rows import without_negatives
 
 ASKED = ("What is this?", "What is shown here?", "What can be seen in this photo?", "What is this called?")
 LISTING = "labels.json"
@@ -101,20 +102,8 @@ def rows_of(listed: Listed, passages: Mapping[str, Passages], where: Path) -> It
 def photo_row(positives: Passages, file: str | None = None) -> dict[str, Any]:
     """A photo's row, as sources.py has them; without a file, of one that lies nowhere."""
     images = [image for *_, image in positives]
-    return {
-        "question": "",
-        "instruction": "",
-        "image": file,
-        "bytes": None,
-        "ids": [each for each, _, _ in positives],
-        "texts": [text for _, text, _ in positives],
-        "images": images if any(images) else None,
-        "negative_ids": [],
-        "negative_texts": [],
-        "negative_images": None,
-        "negative_gains": None,
-        "scores": None,
-    }
+    ids, texts = ([each[place] for each in positives] for place in (0, 1))
+    return without_negatives("", "", file, ids, texts, images)
 
 
 def _of_listing(path: Path) -> Listed:

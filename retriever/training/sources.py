@@ -27,6 +27,7 @@ from retriever.json_lines import json_rows
 from retriever.training.drawn import DrawnRows
 from retriever.training.files import one_at_a_time
 from retriever.training.photographs import ASKED, list_photos, plain_title, rows_of
+from retriever.training.question_rows import without_negatives
 from retriever.training.recipe import M2KR, DataSet, HeldOut
 from retriever.training.tables import Part, Table, write_table
 
@@ -200,19 +201,11 @@ def _m2kr_rows(shards: tuple[Path, ...]) -> Iterator[dict[str, Any]]:
             image = row.get("image")
             texts = [text or "" for text in row["pos_item_contents"] or ()]
             ids = [each or "" for each in row["pos_item_ids"] or ()]
+            ids = [*ids, *[""] * len(texts)][: len(texts)]
+            asked = row["question"] or "", row["instruction"] or "", row["img_path"] or None
             yield {
-                "question": row["question"] or "",
-                "instruction": row["instruction"] or "",
-                "image": row["img_path"] or None,
+                **without_negatives(*asked, ids, texts, []),
                 "bytes": image["bytes"] if isinstance(image, dict) else image,
-                "ids": [*ids, *[""] * len(texts)][: len(texts)],
-                "texts": texts,
-                "images": None,
-                "negative_ids": [],
-                "negative_texts": [],
-                "negative_images": None,
-                "negative_gains": None,
-                "scores": None,
             }
 
 
@@ -224,20 +217,8 @@ def _ret_rows(file: Path, passages: Table, listed: Path) -> Iterator[dict[str, A
     for question in ret_layout.each_question(file):
         positives = [passages[numbers[each]] for each in question.positives if each in numbers]
         images = [positive["image"] or "" for positive in positives]
-        yield {
-            "question": question.text,
-            "instruction": question.instruction,
-            "image": question.image,
-            "bytes": None,
-            "ids": [positive["id"] for positive in positives],
-            "texts": [positive["text"] for positive in positives],
-            "images": images if any(images) else None,
-            "negative_ids": [],
-            "negative_texts": [],
-            "negative_images": None,
-            "negative_gains": None,
-            "scores": None,
-        }
+        ids, texts = ([positive[key] for positive in positives] for key in ("id", "text"))
+        yield without_negatives(question.text, question.instruction, question.image, ids, texts, images)
 
 
 def _m2kr_passages(batches: Iterable[list[PassageRow]]) -> Iterator[dict[str, Any]]:
