@@ -14,14 +14,20 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
+from dataclasses import replace
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from app.hosts import is_loopback, named
+from app.logs import PROBLEMS
+from app.rates import PATTERN as RATE
+from app.rates import PUBLIC, Limit, Rates
 from common.problems import Problem
 
 # Limits that are the same everywhere. Of a question:
@@ -31,19 +37,20 @@ MAX_TURNS = 6  # of a conversation, that a question can point back at
 MAX_SAID = 10_000  # characters of an earlier question or answer that a program sends back
 LEAST_REGION = 16  # pixels of the photo that a region has at least in each direction; less shows nothing
 # Of those who ask:
-QUESTIONS_AT_ONCE = 2  # that a page answers at the same time
-QUESTIONS_WAITING = 32  # that may wait for their turn
+QUESTIONS_AT_ONCE = 4  # that a page answers at the same time
+QUESTIONS_WAITING = 200  # that may wait for their turn
 QUESTIONS_UNHEARD = 200  # of programs that have not begun to listen for the answer
 LONGEST_ANSWER = 900.0  # seconds after which it is ended, whatever it waits for
 ENCODER_PATIENCE = 20.0  # seconds a question waits for an encoder that is loading, before it is told to come back
 # What is kept of them, in memory:
 ANSWERS_KEPT = 200  # each about 100 kB
-PHOTOS_KEPT = 4  # decoded, of 12 MB at most; two questions are answered at a time
+SENTENCES_KEPT = 16_384  # as vectors, of 2 kB each
+PHOTOS_KEPT = 4  # decoded, of 12 MB at most
 SESSIONS = 300  # each holds the photo and the evidence last shown, up to megabytes
 # Of requests:
 MAX_REQUEST = 400_000  # bytes of any but an upload; all turns of a conversation have room
-GRADIO_THREADS = 80  # many more than may wait for their turn
-GRADIO_QUEUE = 200  # events of all kinds that wait
+GRADIO_THREADS = 300  # many more than may wait for their turn
+GRADIO_QUEUE = 300  # events of all kinds that wait
 # Of uploads, in bytes and seconds:
 MAX_UPLOAD = 200 << 20  # of what becomes a corpus, at a time
 UPLOAD_FILES = 200  # at a time
@@ -53,7 +60,7 @@ CLIENT_UPLOADS = 200
 CLIENT_WINDOW = 3600.0
 UPLOAD_PATIENCE = 600.0  # for one
 UPLOAD_SHARE = 0.5  # of the disk that is free or taken by uploads, how much those may take
-UPLOAD_OLD = 6 * 3600.0  # after which one is deleted
+TIDYING = 900.0  # between two looks for what is old
 UPLOAD_YOUNG = 600.0  # in which one never is for want of room
 # Of corpora (how large passages are cut is in kb/chunking.py):
 INGESTIONS_AT_ONCE = 2  # others wait for their turn
@@ -62,8 +69,28 @@ CORPUS_FILES = 2_000  # uploaded for one
 # What puts passages in order after they were found, beside a cross-encoder's folder or id:
 NO_RERANKING, POINTWISE, LISTWISE, IDENTIFY = "off", "pointwise", "listwise", "identify"
 
+_PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
+
+SPACE_STORAGE = Path("/data")  # where a Space's disk is that outlives a restart, if it has one
 # A corpus becomes a folder's name, so nothing that could climb out of the data directory is let in.
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+_PLAIN, _PLAIN_OR_NONE = r"^[^\x00-\x1f]{1,1000}$", r"^[^\x00-\x1f]{0,1000}$"
+_PATH = r"^(?:/[A-Za-z0-9._~-]+)*/?$"
+_HOSTS = r"^[A-Za-z0-9.:\[\]_ -]*$"
+_SITES = r"^(?:https?://[A-Za-z0-9.*:_-]+(?: +|$))*$"
+_CLUSTER = r"^[A-Za-z0-9.:\[\]_/-]{1,200}$"
+_ADDRESS = r"^https?://[^\s/]+(/[^\s]*)?$"
+_TAKEN = {  # what is told of a value that such a pattern does not take
+    _NAME: "up to 64 letters, digits, dots, dashes and underscores, the first of them a letter or a digit",
+    _PLAIN: "up to 1,000 characters on one line",
+    _PLAIN_OR_NONE: "up to 1,000 characters on one line",
+    _PATH: "a path such as /citesight",
+    _HOSTS: "names such as example.org, with spaces between",
+    _SITES: "addresses such as https://example.org, with spaces between",
+    _CLUSTER: "HOST:PORT, auto or local",
+    _ADDRESS: "an address such as http://localhost:4318",
+    RATE: "limits such as 20/minute 500/day 4/once, or none",
+}
 
 
 class Settings(BaseSettings):
@@ -85,12 +112,24 @@ class Settings(BaseSettings):
     )
     profile: str = Field(
         "mini",
-        pattern=r"^[^\x00-\x1f]{1,1000}$",
+        pattern=_PLAIN,
         description="which encoder to use: mini, preflmr-vit-b, preflmr-vit-l, preflmr-vit-g, flmr, ret-vit-l, "
         "ret-vit-h, ret-vit-g, colbert, gte-moderncolbert, colpali, colqwen2, colmodernvbert, a folder with a "
         "checkpoint, the id of one on the Hugging Face Hub, or a file of a fine-tuned mini; or two that are asked "
         "together, as preflmr-vit-l+ret-vit-l",
     )
+    ready: str = Field(
+        "",
+        pattern=_PLAIN_OR_NONE,
+        description="a ready index to begin with, as python -m retriever publish makes one: a folder, or the id of a "
+        "data set on the Hugging Face Hub (default: texts are ingested and encoded here)",
+    )
+    encoder_url: str | None = Field(
+        None,
+        description="address of a served encoder of the profile (python -m retriever serve-encoder), such as "
+        "http://gpu1:8200 (default: none, the encoder works in this process)",
+    )
+    encoder_key: SecretStr | None = Field(None, description="the key that a served encoder wants")
     corpus: str = Field("wikipedia-vital", pattern=_NAME, description="the collection questions are asked of")
     host: str = Field(
         "127.0.0.1",
@@ -107,7 +146,7 @@ class Settings(BaseSettings):
     )
     root_path: str = Field(
         "",
-        pattern=r"^(?:/[A-Za-z0-9._~-]+)*/?$",
+        pattern=_PATH,
         validation_alias=AliasChoices("CITESIGHT_ROOT_PATH", "GRADIO_ROOT_PATH"),
         description="the path below which a proxy serves the page, such as /citesight",
     )
@@ -116,17 +155,44 @@ class Settings(BaseSettings):
         description="whether corpora can be added, paused and deleted on the page (default: only when the page listens "
         "on a loopback address)",
     )
+    api_open: bool | None = Field(
+        None,
+        description="whether programs may ask by /api/v1 and /mcp without a key (default: only at a loopback address)",
+    )
     allowed_hosts: str = Field(
         "",
-        pattern=r"^[A-Za-z0-9.:\[\]_ -]*$",
+        pattern=_HOSTS,
         description="names, with spaces between, under which the page may be asked for, beside the machine's addresses "
         "and the name it listens on; needed behind a proxy",
     )
     framed_by: str = Field(
         "",
-        pattern=r"^(?:https?://[A-Za-z0-9.*:_-]+(?: +|$))*$",
+        pattern=_SITES,
         description="sites, as https://example.org with spaces between, whose pages may show this one within them (not "
         "where corpora can be changed)",
+    )
+    trusted_proxies: str = Field(
+        "",
+        description="addresses or networks, with spaces between, of proxies that are believed when they say for whom, "
+        "by which name and scheme they ask (default: none; on a Hugging Face Space, private networks)",
+    )
+    rate_person: str | None = Field(
+        None,
+        pattern=RATE,
+        description="how many questions one person may ask on the page, as 20/minute 500/day 4/once, or none for any "
+        "number (default: that, for who comes from another machine)",
+    )
+    rate_address: str | None = Field(
+        None,
+        pattern=RATE,
+        description="how many questions may come from one network address (default: 60/minute 3000/day 20/once, from "
+        "another machine)",
+    )
+    rate_key: str | None = Field(
+        None,
+        pattern=RATE,
+        description="how many questions may be asked with one API key (default: 60/minute 5000/day 8/once, from "
+        "another machine)",
     )
     space_host: str | None = Field(
         None, validation_alias=AliasChoices("SPACE_HOST"), description="the name of the Hugging Face Space this runs in"
@@ -157,6 +223,65 @@ class Settings(BaseSettings):
         description="the annotation project that questions asked on the page go to, with photo and answer, which the "
         "page says then (default: none are kept)",
     )
+    question_log_days: int = Field(
+        0,  # else an update would take away what people judged
+        ge=0,
+        le=3650,
+        description="how many days a question is kept there after it was last asked, judged or not, which the page "
+        "says; 0: until an owner removes it",
+    )
+    ray: str | None = Field(
+        None,
+        pattern=_CLUSTER,
+        description="the Ray cluster on which indexes of several shards are searched: HOST:PORT, auto for the one that "
+        "this machine belongs to, or local for one of its own (default: they are searched in this process)",
+    )
+    replicas: int = Field(
+        1, ge=1, le=16, description="processes on that cluster that hold each shard; with two, one may die unnoticed"
+    )
+    link_days: int = Field(
+        90,
+        ge=0,
+        le=3650,
+        description="how many days an answer is kept that somebody on the page keeps under a link; 0: nobody can",
+    )
+    log: Literal["problems", "plain", "json"] = Field(
+        PROBLEMS,
+        description="what is written to standard error: what goes wrong (problems), or a line for each stage of each "
+        "question and for each request, plain or as json",
+    )
+    log_content: bool = Field(
+        False, description="whether those lines have questions, answers and what Python says of problems in them"
+    )
+    otlp_endpoint: str | None = Field(
+        None,
+        pattern=_ADDRESS,
+        validation_alias=AliasChoices("CITESIGHT_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        description="address of a collector of OpenTelemetry that is sent traces of questions by OTLP over HTTP, such "
+        "as http://localhost:4318 (default: none)",
+    )
+    data_gb: float | None = Field(
+        None,
+        gt=0,
+        description="how many GB the data folder may take before nothing more is taken in on the page (default: as "
+        "much as there is)",
+    )
+    most_corpora: int | None = Field(
+        None, ge=1, description="how many collections there may be, the usual one among them (default: any number)"
+    )
+    corpus_passages: int | None = Field(
+        None, ge=1, description="how many passages one collection may have (default: any number)"
+    )
+    keep_hours: float = Field(
+        6.0,
+        ge=0.25,
+        le=8760.0,
+        description="for how many hours uploads, conversations and answers are kept after they were last used, which "
+        "the page says",
+    )
+    metrics: bool = Field(
+        False, description="whether /metrics tells Prometheus how many questions there were and what they took"
+    )
     passages: int = Field(5, ge=1, le=MAX_PASSAGES, description="how many passages to find for a question")
     hybrid: bool = Field(
         False, description="for a question without photo, search the catalogue by words as well and fuse the two"
@@ -168,7 +293,7 @@ class Settings(BaseSettings):
     )
     rerank: str = Field(
         NO_RERANKING,
-        pattern=r"^[^\x00-\x1f]{1,1000}$",
+        pattern=_PLAIN,
         description="what puts the passages found in a better order: off, a cross-encoder's folder or its id on the "
         "Hugging Face Hub, or how the model that answers does it: pointwise, listwise or identify",
     )
@@ -181,7 +306,7 @@ class Settings(BaseSettings):
 
     model: str | None = Field(
         None,
-        pattern=r"^[^\x00-\x1f]{1,1000}$",
+        pattern=_PLAIN,
         description="a vision-language model that answers: its name at served_url, else a folder with its checkpoint "
         "or its id on the Hugging Face Hub (default: none, answers are quotes)",
     )
@@ -212,6 +337,16 @@ class Settings(BaseSettings):
         """An address of IPv6 without the brackets that it has in a URL."""
         return value[1:-1] if value.startswith("[") and value.endswith("]") else value
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        for each in value.split():
+            try:
+                ip_network(each)
+            except ValueError as problem:
+                raise PydanticCustomError("network", "{reason}", {"reason": str(problem)}) from None
+        return value
+
     @field_validator("data_dir", "profile", "model", "rerank")
     @classmethod
     def _at_home(cls, value: Path | str | None) -> Path | str | None:
@@ -232,6 +367,17 @@ class Settings(BaseSettings):
         }
 
     @property
+    def keep_seconds(self) -> float:
+        """For how long what people brought and were shown is kept."""
+        return 3600 * self.keep_hours
+
+    @property
+    def secrets(self) -> list[str]:
+        """What no log may have."""
+        own = [each.get_secret_value() for each in self.__dict__.values() if isinstance(each, SecretStr)]
+        return [*own, unquote(urlsplit(self.database_url or "").password or "")]
+
+    @property
     def catalogue_place(self) -> str | Path:
         """Where the catalogue is: the SQLAlchemy URL that was given, or SQLite's file in the data folder."""
         return self.database_url or self.data_dir / "catalogue.sqlite"
@@ -247,6 +393,27 @@ class Settings(BaseSettings):
         A page from elsewhere can have its own name lead to a loopback address, and would then be taken for this one."""
         asked = named(host)
         return self.may_manage and (self.manage is True or (asked is not None and is_loopback(asked[0])))
+
+    def may_ask_as(self, host: str) -> bool:
+        """Whether a program that asks under this name, as may_manage_as has it, may do so without a key. Unless that is
+        set, one that comes by a proxy under the name of a site may not, also where that proxy is on this machine."""
+        asked = named(host)
+        local = is_loopback(self.host) and asked is not None and is_loopback(asked[0])
+        return local if self.api_open is None else self.api_open
+
+    @property
+    def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """Where proxies are that are believed. A Space is reached by nobody but Hugging Face's own proxies, which come
+        from private addresses, so those are, where nothing else is said."""
+        given = self.trusted_proxies.split() or (_PRIVATE if self.space_host else ())
+        return tuple(ip_network(each) for each in given)
+
+    @property
+    def rates(self) -> Rates:
+        """How many questions may be asked. What is set counts for everybody, the defaults for other machines alone."""
+        given = {"person": self.rate_person, "address": self.rate_address, "key": self.rate_key}
+        limits = {name: Limit.of(text) for name, text in given.items() if text is not None}
+        return replace(PUBLIC, **limits, spare_here=not limits)
 
     @property
     def hub_accounts(self) -> bool:
@@ -264,6 +431,12 @@ class Settings(BaseSettings):
     def _space_names(self) -> list[str]:
         """Several, with commas between, where the Space has a domain of its own."""
         return [name.strip().rstrip("/") for name in (self.space_host or "").split(",") if name.strip()]
+
+    @property
+    def disk_may_go(self) -> bool:
+        """Whether what is kept goes with a restart: on a Space whose data folder is not on its persistent storage."""
+        here = self.database_url is None and not self.data_dir.absolute().is_relative_to(SPACE_STORAGE)
+        return bool(self._space_names) and here
 
     @property
     def names(self) -> frozenset[str]:
@@ -293,6 +466,11 @@ class Settings(BaseSettings):
     def cache_dir(self) -> Path:
         """Where fetched model and corpus files are kept."""
         return self.data_dir / "cache"
+
+    @property
+    def page_uploads_dir(self) -> Path:
+        """Where what is uploaded on the page lies when several processes may serve it."""
+        return self.data_dir / "page-uploads"
 
     @property
     def pictures_dir(self) -> Path:
@@ -333,6 +511,8 @@ def _sentence(problem: ValidationError) -> str:
     field = next((name for name in Settings.model_fields if place in _spellings(name)), place)
     variables = " or ".join(sorted(_spellings(field) - {field}))
     reason = first["msg"][0].lower() + first["msg"][1:]
+    if first["type"] == "string_pattern_mismatch":
+        reason = f"give {_TAKEN[first['ctx']['pattern']]}"
     value = repr(first["input"])
     value = value if len(value) <= 60 else value[:57] + "..."
     return f"The setting {field} ({variables}) cannot be {value}: {reason}."

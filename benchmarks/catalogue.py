@@ -27,6 +27,8 @@ from kb.ingest import ingest
 from kb.sources import jsonl
 
 CORPUS = "bench"
+SMALL = "bench-small"  # a corpus beside it,
+PART = 50  # of so many times fewer documents
 WORDS = 80  # of a document, which is one passage
 ASKED = 100  # passages fetched at once
 TIMES = 50  # that is done, and searched
@@ -42,9 +44,9 @@ _SYLLABLES = "ba be bi bo da de di do ga ke ki ko la le li lo ma me mi mo na ne 
 @dataclass(frozen=True)
 class Measured:
     """dialect; passages and megabytes of text; seconds to ingest them and to ingest them again, when nothing is new;
-    the most megabytes of memory this process had meanwhile; milliseconds (medians) to fetch ASKED texts by id and to
-    find passages by three words; seconds to check everything and to find repeats, and how many there were; seconds to
-    delete the corpus."""
+    the most megabytes of memory this process had meanwhile; milliseconds (medians) to fetch ASKED texts by id, and to
+    find passages by three words, of all and of a small corpus beside them; seconds to check everything and to find
+    repeats, and how many there were; seconds to delete the corpus."""
 
     dialect: str
     passages: int
@@ -54,6 +56,7 @@ class Measured:
     peak_megabytes: float
     fetch_milliseconds: float
     words_milliseconds: float
+    small_milliseconds: float
     check_seconds: float
     twins_seconds: float
     twins: int
@@ -69,7 +72,7 @@ class Measured:
             f"{self.ingest_seconds:.0f} s, {rate:,.0f} a second, with {self.peak_megabytes:.0f} MB of memory at most; "
             f"again in {self.again_seconds:.0f} s\n"
             f"{ASKED} texts by id in {self.fetch_milliseconds:.1f} ms, a search by three words in "
-            f"{self.words_milliseconds:.0f} ms\n"
+            f"{self.words_milliseconds:.0f} ms, in a corpus of a {PART}th of them in {self.small_milliseconds:.0f} ms\n"
             f"checked in {self.check_seconds:.0f} s; {self.twins:,} repeats found in {self.twins_seconds:.0f} s; "
             f"all deleted in {self.delete_seconds:.0f} s"
         )
@@ -116,11 +119,7 @@ def _measured(
     catalogue: Catalogue, folder: Path, count: int, cutting: Cutting, told: Callable[[str], None]
 ) -> Measured:
     told(f"writing {count:,} made-up documents")
-    path = folder / "made-up.jsonl"
-    with path.open("w", encoding="utf-8") as file:
-        for document in made_up(count):
-            file.write(json.dumps(document) + "\n")
-    source = jsonl.source(path, CORPUS)
+    source = jsonl.source(_written(folder, made_up(count)), CORPUS)
     peak = 0
 
     def look(_done: int, _total: int | None) -> None:
@@ -138,6 +137,10 @@ def _measured(
         fetching = _median(lambda ids: catalogue.passages(ids), asked)
         words = [" ".join(rng.sample(_COMMON[20:], 3)) for _ in range(TIMES + 1)]
         finding = _median(lambda some: catalogue.search_text(some, 10, CORPUS), words)
+        small = jsonl.source(_written(folder, made_up(max(1, count // PART), seed=1)), SMALL)
+        ingest(catalogue, small, folder, cutting=cutting)
+        finding_few = _median(lambda some: catalogue.search_text(some, 10, SMALL), words)
+        delete_corpus(catalogue, SMALL)
         told("checking")
         began = time.perf_counter()
         faults = check(catalogue)
@@ -155,10 +158,19 @@ def _measured(
         deleting = time.perf_counter() - began
         return Measured(
             catalogue.database.dialect, corpus["passages"], corpus["text_bytes"] / 1e6, report.seconds, again.seconds,
-            peak / 1e6, fetching, finding, checking, linking, twins, deleting,
+            peak / 1e6, fetching, finding, finding_few, checking, linking, twins, deleting,
         )  # fmt: skip
     finally:
-        delete_corpus(catalogue, CORPUS)  # nothing, but where something failed
+        for name in (CORPUS, SMALL):
+            delete_corpus(catalogue, name)  # nothing, but where something failed
+
+
+def _written(folder: Path, documents: Iterator[dict[str, str]]) -> Path:
+    path = folder / "made-up.jsonl"
+    with path.open("w", encoding="utf-8") as file:
+        for document in documents:
+            file.write(json.dumps(document) + "\n")
+    return path
 
 
 def _median(work: Callable[[object], object], things: list) -> float:

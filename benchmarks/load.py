@@ -42,7 +42,7 @@ def measure_load(service: AnswerService, questions: int, users: int) -> dict[str
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _write_photos(folder, questions)
+        write_photos(folder, questions)
         before = _resident()
         began, worked = time.perf_counter(), time.process_time()
         with ThreadPoolExecutor(users, "user") as everybody:
@@ -66,16 +66,18 @@ def _as_the_page(service: AnswerService, photo: Path, question: str) -> None:
                 step.heat()
 
 
-def _write_photos(folder: Path, count: int) -> None:
+def write_photos(folder: Path, count: int) -> list[Path]:
     """Parts of photographs, no two alike in size and shape, the same every time."""
-    for number in range(count):
+    files = [folder / f"{number}.jpg" for number in range(count)]
+    for number, file in enumerate(files):
         chance = random.Random(number)
         with Image.open(EXAMPLES / ALL_PHOTOS[number % len(ALL_PHOTOS)]) as whole:
             left, top = (int(chance.uniform(0, 0.2) * side) for side in whole.size)
             right, bottom = (int(chance.uniform(0.7, 1) * side) for side in whole.size)
             part = whole.convert("RGB").crop((left, top, right, bottom))
         scale = chance.randint(*SIDES) / max(part.size)
-        part.resize(tuple(max(1, int(side * scale)) for side in part.size)).save(folder / f"{number}.jpg", quality=90)
+        part.resize(tuple(max(1, int(side * scale)) for side in part.size)).save(file, quality=90)
+    return files
 
 
 def _resident() -> float:

@@ -265,6 +265,8 @@ def _small(image: Image.Image) -> Image.Image:
 
     It is made tile by tile, since the whole image in another mode would take several times the memory."""
     shrink = max(1, max(image.size) / MAX_SIDE)
+    if shrink == 1 and image.mode in ("L", "RGB", "RGBA", "CMYK") and "transparency" not in image.info:
+        return image.copy()
     width, height = (max(1, round(side / shrink)) for side in image.size)
     across, down = image.width / width, image.height / height
     # How far beside a tile the filter looks.

@@ -23,6 +23,14 @@ class BadRequest(Problem):
     """What was asked or given cannot be taken, so that trying the same again would go no better."""
 
 
+class NotThere(BadRequest):
+    """What was asked for by its name or number is not there, or not any more."""
+
+
+class Unreachable(Problem):
+    """A server that is needed cannot be reached just now; the same may go well in a moment."""
+
+
 class DiskFull(Problem):
     """Nothing more can be written."""
 

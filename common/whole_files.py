@@ -1,10 +1,16 @@
-"""Files that are there whole or not at all, whatever happens meanwhile. Knows nothing of what is in them."""
+"""Files and folders that are there whole or not at all, whatever happens meanwhile. Knows nothing of their content."""
 
 from __future__ import annotations
 
 import os
 import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from common.problems import BadRequest, kept_in
+from common.text import shown
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -21,3 +27,20 @@ def write_whole(path: Path, content: bytes) -> None:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def new_folder(output: Path) -> Iterator[Path]:
+    """A folder to write in, which is at `output` when all went well and nowhere else. Raises BadRequest where there is
+    something already."""
+    if output.exists() or output.is_symlink():
+        raise BadRequest(f"There is a {shown(output)} already; name a folder that is not there, or delete it first.")
+    part = output.with_name(f".{output.name}.part")
+    with kept_in(output.parent):
+        shutil.rmtree(part, ignore_errors=True)
+        try:
+            part.mkdir(parents=True)
+            yield part
+            os.replace(part, output)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)

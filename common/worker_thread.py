@@ -13,14 +13,16 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Generator
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from queue import Empty, SimpleQueue
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from common.cancellation import Cancellation, cancelled_by, current
+from common.following import followed, following
 from common.problems import Problem
 
 R = TypeVar("R")
@@ -54,23 +56,23 @@ class Worker:
 
         What cancels this thread's work ends the waiting of a piece that was not begun, by
         CancelledError. What is in the thread already calls `work` at once."""
-        if threading.current_thread() is self._thread:
+        if self.is_here():
             return work(*args, **named)
         done: Future[R] = Future()
+        question = followed()
 
         def piece() -> None:
-            if not done.set_running_or_notify_cancel():
-                return
-            try:
-                result = work(*args, **named)
-            except BaseException as problem:
-                done.set_exception(problem)
-            else:
-                done.set_result(result)
+            if done.set_running_or_notify_cancel():
+                with following(question):
+                    _settle(done, work, *args, **named)
 
         self.give(piece)
         with current().calling(done.cancel):
             return done.result()
+
+    def is_here(self) -> bool:
+        """Whether this is called in its thread."""
+        return threading.current_thread() is self._thread
 
     def close(self) -> None:
         """Take nothing more; the thread ends when what was given is done."""
@@ -82,6 +84,61 @@ class Worker:
         while (piece := self._pieces.get()) is not None:
             piece()
             del piece  # and what it holds, photos among it, until there is another
+
+
+class Together(Generic[V, R]):
+    """Work on lists, done in a worker's thread, for whoever waits for it there in one call.
+
+    work(items): what it makes of each, in their order. most: items of a call, unless one asks for more."""
+
+    def __init__(self, worker: Worker, work: Callable[[list[V]], Sequence[R]], most: int) -> None:
+        self._worker, self._work, self._most = worker, work, most
+        self._waiting: deque[tuple[list[V], Future[Sequence[R]]]] = deque()
+
+    def run(self, items: Sequence[V]) -> Sequence[R]:
+        """What `work` makes of these items, or raises of them; waits for it and is cancelled as Worker.run."""
+        if self._worker.is_here():
+            return self._work(list(items))
+        done: Future[Sequence[R]] = Future()
+        self._waiting.append((list(items), done))
+        self._worker.give(self._next_call)  # one for each, of which some will find nothing left to do
+        with current().calling(done.cancel):
+            return done.result()
+
+    def _next_call(self) -> None:
+        taken: list[tuple[list[V], Future[Sequence[R]]]] = []
+        while self._waiting and (not taken or self._size(taken) + len(self._waiting[0][0]) <= self._most):
+            items, done = self._waiting.popleft()
+            if done.set_running_or_notify_cancel():
+                taken.append((items, done))
+        if not taken:
+            return
+        try:
+            made = self._work([item for items, _ in taken for item in items])
+        except BaseException as problem:
+            if len(taken) == 1:
+                taken[0][1].set_exception(problem)
+                return
+            for items, done in taken:  # so that everybody hears of what is their own
+                _settle(done, self._work, items)
+            return
+        start = 0
+        for items, done in taken:
+            done.set_result(made[start : start + len(items)])
+            start += len(items)
+
+    @staticmethod
+    def _size(taken: Sequence[tuple[list[V], object]]) -> int:
+        return sum(len(items) for items, _ in taken)
+
+
+def _settle(done: Future[R], work: Callable[..., R], *args: Any, **named: Any) -> None:
+    try:
+        result = work(*args, **named)
+    except BaseException as problem:
+        done.set_exception(problem)
+    else:
+        done.set_result(result)
 
 
 _running = threading.BoundedSemaphore(MOST)
@@ -104,12 +161,12 @@ def cancellable(
     if not _running.acquire(blocking=False):
         raise Problem(TOO_MANY)
     made: SimpleQueue[tuple[V | None, BaseException | None, bool]] = SimpleQueue()  # value, problem, whether it ended
-    cancellation = Cancellation()
+    cancellation, question = Cancellation(), followed()
 
     def work() -> None:
         problem: BaseException | None = None
         try:
-            with cancelled_by(cancellation), closing(values):
+            with cancelled_by(cancellation), following(question), closing(values):
                 for value in values:
                     if cancellation.is_set():
                         break

@@ -73,6 +73,11 @@ class File:
 
 def repository(kind: str, name: str) -> Repo:
     """The repository of that kind and name. Raises Problem for what is no name of one."""
+    if name.startswith(("/", ".", "~")):  # who looks here for it has looked for a folder before
+        raise Problem(
+            f"There is no folder {shown(name)}; check the path, or give the name of a repository on the Hub, which is "
+            "written owner/name."
+        )
     if not _REPO.fullmatch(name) or "--" in name or ".." in name or re.search(r"[.-](/|$)", name):
         raise Problem(
             f"{shown(name)!r} is not the name of a repository on the Hub; it is written owner/name, as in "

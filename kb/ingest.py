@@ -1,9 +1,9 @@
 """Ingestion: the documents of a source into the catalogue, in batches; it can stop anywhere and go on.
 
-Every batch is one transaction that also writes the run's counters. What is already there with the same
-content hash is left alone, so ingesting twice changes nothing and ingesting again after a stop adds what was
-missing. Documents that a source no longer gives stay, unless it says that it gives all there are. Knows nothing of
-what the sources are, nor of SQL (kb/catalogue/writing.py).
+Every batch is one transaction that also writes the run's counters, and is done again when the database's server could
+not be reached for a while. What is already there with the same content hash is left alone, so ingesting twice changes
+nothing and ingesting again after a stop adds what was missing. Documents that a source no longer gives stay, unless it
+says that it gives all there are. Knows nothing of what the sources are, nor of SQL (kb/catalogue/writing.py).
 """
 
 from __future__ import annotations
@@ -82,8 +82,7 @@ def ingest(
                 if total == 0 and source.nothing and not emptied:
                     raise Problem(" ".join([source.nothing, *(each.said for each in given if isinstance(each, Note))]))
                 total = total if limit is None or total is None else min(limit, total)
-                with catalogue.database.writing() as session:
-                    record_progress(session, run, counts, total=total)
+                catalogue.database.once_reached(partial(_begin, catalogue, run, counts, total))
                 there = _There() if source.whole and limit is None else None
 
                 def tell() -> None:
@@ -93,12 +92,11 @@ def ingest(
                 tell()
                 paused = _write_all(catalogue, run, _batches(given, limit), cutting, counts, there, tell)
                 if there is not None and not paused:
-                    counts["removed"] = remove_others(catalogue, run, there.keys, tuple(there.below))
+                    gone = partial(remove_others, catalogue, run, there.keys, tuple(there.below))
+                    counts["removed"] = catalogue.database.once_reached(gone)
                 if counts["added"] + counts["updated"] >= _MANY:
                     count_written(catalogue)
-            with catalogue.database.writing() as session:
-                take_turn(session, run)
-                why = end_run(session, run, counts, paused)
+            why = catalogue.database.once_reached(partial(_end, catalogue, run, counts, paused))
         except BaseException as problem:
             lock.stays = not record_stop(catalogue, run.id, problem)
             raise
@@ -163,7 +161,7 @@ def _write_all(
             _check(run, batch)
             if there is not None:
                 there.add(batch)
-            new = changed(catalogue, run, batch.records)
+            new = catalogue.database.once_reached(partial(changed, catalogue, run, batch.records))
             pieces = _passages(new, cutting)
             for record in new:
                 if said := left_out(record, pieces[record.key]):
@@ -173,7 +171,8 @@ def _write_all(
                 tell()
                 if paused:
                     return True
-            written = writer.submit(_write, catalogue, run, batch, pieces, cutting, counts)
+            write = partial(_write, catalogue, run, batch, pieces, cutting, counts)
+            written = writer.submit(catalogue.database.once_reached, write)
         paused = written is not None and written.result()
     tell()
     return paused
@@ -241,6 +240,18 @@ def _write(
     counts.clear()
     counts.update(now)
     return pausing
+
+
+def _begin(catalogue: Catalogue, run: Run, counts: Counter[str], total: int | None) -> None:
+    with catalogue.database.writing() as session:
+        record_progress(session, run, counts, total=total)
+
+
+def _end(catalogue: Catalogue, run: Run, counts: Counter[str], paused: bool) -> str:
+    """Why it was asked to pause."""
+    with catalogue.database.writing() as session:
+        take_turn(session, run)
+        return end_run(session, run, counts, paused)
 
 
 def _check(run: Run, batch: _Batch) -> None:

@@ -46,6 +46,6 @@ def test_the_package_needs_what_the_requirements_say() -> None:
     files = [said["dependencies"], *said["optional-dependencies"].values()]
     for each in files:
         lines = [line.split(" #")[0].strip() for line in (ROOT / each["file"]).read_text("utf-8").splitlines()]
-        assert all(re.match(r"[A-Za-z0-9_.\[\]-]+[=><]=", line) for line in lines if line and line[0] != "#")
+        assert all(re.match(r"[A-Za-z0-9_.,\[\]-]+[=><]=", line) for line in lines if line and line[0] != "#")
     for name in project["project"]["scripts"].values():
         assert (ROOT / (name.split(":")[0].replace(".", "/") + ".py")).is_file()

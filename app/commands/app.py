@@ -1,9 +1,11 @@
 """The command line: `python -m app ask PHOTO "QUESTION"` answers one question, in words or as JSON;
 `python -m app eval SET` measures the answers to many; `python -m app pool PROJECT`, in pooling.py, and
-`python -m app people`, in people.py, are for annotation.
+`python -m app people`, in people.py, are for annotation; `python -m app keys`, in keys.py, for programs;
+`python -m app mcp`, in mcp.py, for agents; `python -m app bench-load`, in load.py, measures.
 
-It knows the service and how to print; what was asked for goes to standard output, progress and problems to standard
-error. Exit code 0, or 2 after one sentence that says what is wrong.
+It knows the service, which takes seconds to import and so is imported where it is needed, and how to print; what was
+asked for goes to standard output, progress and problems to standard error. Exit code 0, or 2 after one sentence that
+says what is wrong.
 """
 
 from __future__ import annotations
@@ -17,21 +19,19 @@ import textwrap
 import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
 
-from app import evaluation
-from app.commands import people, pooling
+from app.commands import keys, load, mcp, people, pooling
 from app.commands.arguments import place
 from app.commands.printing import printable
 from app.commands.terminal import check_photos, prepare, refuse
-from app.service.ask import AnswerService, build_service
-from app.service.opening import check_beginning
-from app.service.questions import checked_question
-from app.service.results import Result
 from app.settings import Settings, add_answer_options, add_common_options, settings_from
-from common.images import load_image
 from common.problems import Problem, problem_sentence
 from common.worker_thread import cancellable
-from generator.evaluation.comparing import as_json, photo_paths, show_progress
+
+if TYPE_CHECKING:
+    from app.service.ask import AnswerService
+    from app.service.results import Result
 
 NO_PHOTO = "-"
 PAUSE = 0.2  # seconds between two looks at what an answer waits for
@@ -93,12 +93,18 @@ def _parser() -> argparse.ArgumentParser:
     add_common_options(measured)
     add_answer_options(measured)
     measured.set_defaults(run=_eval)
+    load.add_command(commands)
     pooling.add_command(commands)
     people.add_commands(commands)
+    keys.add_commands(commands)
+    mcp.add_command(commands)
     return parser
 
 
 def _ask(args: argparse.Namespace) -> int:
+    from app.service.questions import checked_question
+    from common.images import load_image
+
     settings = settings_from(args)
     # Before the minutes that a first index takes.
     photo = None if args.photo == NO_PHOTO else args.photo
@@ -114,6 +120,9 @@ def _ask(args: argparse.Namespace) -> int:
 
 @contextmanager
 def _prepared(settings: Settings) -> Iterator[AnswerService]:
+    from app.service.assembly import build_service
+    from app.service.opening import check_beginning
+
     check_beginning(settings)
     service = build_service(settings)
     try:
@@ -124,6 +133,9 @@ def _prepared(settings: Settings) -> Iterator[AnswerService]:
 
 
 def _eval(args: argparse.Namespace) -> int:
+    from app import evaluation
+    from generator.evaluation.comparing import as_json, photo_paths, show_progress
+
     settings = settings_from(args)
     sets = [evaluation.read_set(path) for path in args.sets]
     photos = [photo_paths(asked, args.images) for asked in sets]
@@ -162,6 +174,8 @@ def _answered(service: AnswerService, photo: str | None, question: str, text: st
 
 def readable(result: Result) -> str:
     """The result as text for a terminal: the answer, the quotes it rests on, the passages found."""
+    from app.service.results import left_out_of_search
+
     lines = [printable(result.answer.text), ""]
     if result.answer.broken:
         lines += [*_paragraph("", f"The answer broke off; this is as far as it came. {result.answer.broken}"), ""]
@@ -187,6 +201,8 @@ def readable(result: Result) -> str:
     if result.reranked is not None:
         done = "" if result.reranked.failed else f"Put in order by {result.reranked.by}. "
         lines += ["", *_paragraph("", f"{done}{result.reranked.said}".strip())]
+    if result.unsearched:
+        lines += ["", *_paragraph("", left_out_of_search(result.unsearched))]
     if result.indexed < result.total:
         lines += ["", f"Only {result.indexed:,} of {result.total:,} passages were indexed."]
     steps = ", ".join(f"{step} {spent:.0f} ms" for step, spent in result.timings.items())

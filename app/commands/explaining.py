@@ -12,7 +12,8 @@ from PIL import Image
 
 from app.commands.printing import printable
 from app.commands.terminal import PHOTO_QUESTION, photo_named, prepare
-from app.service.ask import AnswerService, build_service
+from app.service.ask import AnswerService
+from app.service.assembly import build_service
 from app.service.index_building import pictures_of
 from app.service.second_profile import told_apart
 from app.settings import Settings

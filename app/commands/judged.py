@@ -24,7 +24,7 @@ from app.commands.arguments import place, share
 from app.commands.printing import printable, table
 from app.commands.terminal import add_command, prepare, read_entries
 from app.judged import ABOUT, HELD, LEARNED, POOL, TRAIN, Written, resolved, write_for, write_judged
-from app.service.ask import build_service
+from app.service.assembly import build_service
 from app.settings import Settings
 from benchmarks.judging import PROJECT, Labelled, chosen, judged_project
 from common.images import load_image

@@ -20,6 +20,7 @@ from typing import Any
 
 from app.commands.annotations import add_annotation_commands
 from app.commands.arguments import count, place
+from app.commands.backing_up import add_backup_commands, restore_backup
 from app.commands.deleting import delete
 from app.commands.ingesting import add_ingest_options, ingest_source, link
 from app.commands.printing import printable, table
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None, settings: Settings | None = None) ->
     code = 0
     try:
         settings = settings or load_settings(data_dir=args.data_dir, database_url=args.database_url)
-        if args.run in (_bench, _eval):  # in a database of their own, or in none
+        if args.run in (_bench, _eval, restore_backup):  # in a database of their own, or in none
             args.run(args, settings)
             return 0
         catalogue = Catalogue(settings.catalogue_place)
@@ -95,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     command("check", _check, "look whether catalogue and indexes are whole and agree")
     command("repair", _repair, "mend what check finds")
     command("delete", delete, "delete a corpus with its indexes", json=False).add_argument("name", metavar="NAME")
+    add_backup_commands(command)
     twins = command("twins", link, "link the passages of a corpus that say the same", json=False)
     twins.add_argument("corpus", metavar="NAME", help="of the corpus")
     bench = command("bench", _bench, "measure the catalogue, or annotation, on what is made up")

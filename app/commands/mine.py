@@ -15,7 +15,8 @@ from tqdm import tqdm
 
 from app.commands.arguments import count, place, share
 from app.commands.terminal import add_command, check_photos, prepare
-from app.service.ask import AnswerService, build_service
+from app.service.ask import AnswerService
+from app.service.assembly import build_service
 from app.settings import Settings
 from common.passage import Passage
 from common.problems import Problem

@@ -20,7 +20,8 @@ from tqdm import tqdm
 
 from app.commands.arguments import count, place
 from app.commands.terminal import PHOTO_QUESTION, add_command, prepare, read_entries
-from app.service.ask import AnswerService, build_service
+from app.service.ask import AnswerService
+from app.service.assembly import build_service
 from app.settings import Settings
 from common.images import load_image
 from common.problems import Problem

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 from app.commands.printing import table
-from app.settings import Settings, add_database_options, settings_from
+from app.commands.terminal import database_commands
+from app.settings import Settings, settings_from
 from kb.annotations.people import change_role, remove_person
 from kb.annotations.records import Role
 from kb.annotations.signing_in import accounts, invite, sign_out_everywhere
@@ -24,16 +25,7 @@ _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # what is listened on -> on
 
 def add_commands(commands: Any) -> None:
     """Adds them to the parser of `python -m app`."""
-    about = "who signs in to annotate"
-    parser = commands.add_parser("people", help=about, description=about.capitalize() + ".")
-    own = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def command(name: str, run: Callable[[argparse.Namespace], int], about: str) -> argparse.ArgumentParser:
-        made = own.add_parser(name, help=about, description=about.capitalize() + ".")
-        add_database_options(made)
-        made.set_defaults(run=run)
-        return made
-
+    command = database_commands(commands, "people", "who signs in to annotate")
     command("list", _list, "show who judges, and how they can sign in")
     inviting = command("invite", _invite, "make a code with which somebody, who is added if need be, sets a password")
     removing = command("remove", _remove, "take somebody off; what they judged stays")

@@ -1,6 +1,6 @@
 """`python -m app pool PROJECT`: passages and answers for the items of an annotation project.
 
-Knows the command line and nothing of how anything is found.
+Knows the command line and nothing of how anything is found, which is imported when it begins.
 """
 
 from __future__ import annotations
@@ -9,14 +9,10 @@ import argparse
 import sys
 from typing import Any
 
-from tqdm import tqdm
-
 from app.commands.annotation_exports import photos_in
 from app.commands.arguments import count
 from app.commands.printing import printable
 from app.commands.terminal import prepare
-from app.service.ask import build_service
-from app.service.pooling import pool
 from app.settings import add_answer_options, add_common_options, settings_from
 
 MOST = 100  # passages of an item
@@ -41,6 +37,11 @@ def add_command(commands: Any) -> None:
 
 
 def _pool(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from app.service.assembly import build_service
+    from app.service.pooling import pool
+
     settings = settings_from(args)
     service = build_service(settings)
     try:

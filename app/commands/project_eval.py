@@ -19,7 +19,7 @@ from app.commands.arguments import count
 from app.commands.pooling import MOST
 from app.commands.printing import printable, table
 from app.commands.terminal import prepare
-from app.service.ask import build_service
+from app.service.assembly import build_service
 from app.service.judged_rankings import Gathered, gathered
 from app.service.pooling import rankings, retriever_of
 from app.settings import Settings, add_common_options

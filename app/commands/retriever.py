@@ -15,13 +15,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from app.commands import judged, m2kr, mine, mini, project_eval, scale, train
+from app.commands import cluster, judged, m2kr, mine, mini, project_eval, publishing, replicas, scale, sharded, train
 from app.commands.arguments import count, place
 from app.commands.explaining import explain_found
 from app.commands.printing import printable
 from app.commands.reranking import RanksBeside, reranker_of
+from app.commands.serving_encoder import add_serving
 from app.commands.terminal import PHOTO_QUESTION, add_command, check_photos, photo_named, prepare, read_entries, refuse
-from app.service.ask import AnswerService, build_service
+from app.service.ask import AnswerService
+from app.service.assembly import build_service
+from app.service.results import left_out_of_search
 from app.settings import NO_RERANKING, Settings, add_answer_options, add_common_options, settings_from
 from benchmarks import index as index_bench
 from benchmarks.encoding import bench_encoding, device_name, made_up_passages, seeded_encoder
@@ -70,7 +73,8 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--corpus", help="the collection (default: wikipedia-vital)")
         return command
 
-    add("index", _index, "fetch a collection if need be, and bring its index up to date")
+    index = add("index", _index, "fetch a collection if need be, and bring its index up to date")
+    cluster.add_options(index)
     _add_finding(add)
     _add_measuring(add)
     known = commands.add_parser("eval", help="run a published benchmark", description="Run a published benchmark.")
@@ -83,11 +87,15 @@ def _parser() -> argparse.ArgumentParser:
     m2kr.add_arguments(evaluation)
     project_eval.add_command(commands)
     _add_benches(add)
+    replicas.add_commands(commands)
+    sharded.add_commands(commands)
     train.add_commands(commands)
     mine.add_commands(commands)
     judged.add_commands(commands)
     scale.add_commands(commands)
     mini.add_commands(commands)
+    add_serving(commands)
+    publishing.add_commands(commands)
     return parser
 
 
@@ -183,6 +191,11 @@ def _ready(settings: Settings) -> AnswerService:
 
 
 def _index(args: argparse.Namespace, settings: Settings) -> None:
+    if args.ray is not None:
+        cluster.index(args, settings)
+        return
+    if args.shards or args.workers:
+        raise Problem("--shards and --workers go with --ray; give it the address of a cluster, or local.")
     service = _ready(settings)
     print(service.status().message)
     service.close()
@@ -194,9 +207,12 @@ def _search(args: argparse.Namespace, settings: Settings) -> None:
     photo = photo_named(args.image, settings)
     service = _ready(settings)
     try:
-        passages = service.find(photo, args.question or PHOTO_QUESTION, args.k).passages
+        found = service.find(photo, args.question or PHOTO_QUESTION, args.k)
+        passages = found.passages
     finally:
         service.close()
+    if found.unsearched:
+        print(left_out_of_search(found.unsearched), file=sys.stderr)
     if args.json:
         names = ("id", "title", "score", "seen", "was", "by", "text", "url")
         shown = [{name: getattr(passage, name) for name in names} for passage in passages]

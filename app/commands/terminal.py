@@ -1,7 +1,7 @@
 """What several command lines share: a command with its options, progress on standard error while an index is built,
 files of labels.
 
-Knows the service's status and nothing of what is asked.
+Knows the service's status and nothing of what is asked; imports what takes time only where that is needed.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from PIL import Image
-from tqdm import tqdm
-
-from app.service.ask import AnswerService
 from app.service.job_states import IndexState
-from app.service.results import IndexStatus
-from app.settings import Settings, add_common_options
-from common.images import load_image
+from app.settings import Settings, add_common_options, add_database_options
 from common.problems import Problem, unreadable
-from retriever.encoders.registry import takes_photos
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from tqdm import tqdm
+
+    from app.service.ask import AnswerService
+    from app.service.results import IndexStatus
 
 PHOTO_QUESTION = "What is this?"  # what is asked of a photo where nothing else is
 
@@ -43,10 +43,28 @@ def add_command(
     return command
 
 
-def prepare(service: AnswerService) -> None:
-    """Bring the index up to date, showing progress. Problem when there is nothing to search then."""
-    progress = _Progress()
-    status = service.prepare(progress)
+def database_commands(
+    commands: Any, group: str, about: str
+) -> Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]:
+    """Adds a group of commands that need the database alone; gives what adds one to it, by its name, what runs it, and
+    what it is about."""
+    parser = commands.add_parser(group, help=about, description=about.capitalize() + ".")
+    own = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], about: str) -> argparse.ArgumentParser:
+        made = own.add_parser(name, help=about, description=about.capitalize() + ".")
+        add_database_options(made)
+        made.set_defaults(run=run)
+        return made
+
+    return command
+
+
+def prepare(service: AnswerService, corpus: str | None = None) -> None:
+    """Bring the index of a corpus (None: that of the settings) up to date, showing progress. Problem when there is
+    nothing to search then."""
+    progress = IndexProgress()
+    status = service.prepare(progress, corpus)
     progress.close()
     if status.state == IndexState.FAILED:
         if not status.done:
@@ -54,7 +72,7 @@ def prepare(service: AnswerService) -> None:
         print(f"warning: {status.message} Going on with what is indexed.", file=sys.stderr)
 
 
-class _Progress:
+class IndexProgress:
     """A bar on standard error for each state that takes time; none when everything is there already."""
 
     def __init__(self) -> None:
@@ -66,6 +84,8 @@ class _Progress:
             self.close()
             self._state = status.state
         if self._bar is None and status.state in _BARS and status.done < status.total:
+            from tqdm import tqdm
+
             name, unit = _BARS[status.state]
             self._bar = tqdm(
                 total=status.total,
@@ -86,6 +106,8 @@ class _Progress:
 
 def check_photos(settings: Settings) -> None:
     """Problem if the profile is known to read only questions, before anything is fetched or indexed."""
+    from retriever.encoders.registry import takes_photos
+
     if not takes_photos(settings.profile):
         raise Problem(
             f"The profile {settings.profile} reads only the question, and this is done with photos; leave them out or "
@@ -97,6 +119,8 @@ def photo_named(file: str | None, settings: Settings) -> Image.Image | None:
     """The photo of a question; None without one. Raises Problem, also for a profile that reads only questions."""
     if not file:
         return None
+    from common.images import load_image
+
     check_photos(settings)
     return load_image(file)
 

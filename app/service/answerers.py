@@ -15,6 +15,7 @@ import numpy as np
 from app.service.reranking import reranker_for
 from app.settings import Settings
 from common.jobs import Progress
+from common.lent_gpu import lent
 from common.reranking import Reranker
 from generator.answers import Anew, Answerer, Turn
 from generator.extractive.answerer import ExtractiveAnswerer
@@ -27,6 +28,7 @@ from hub.cache import fetch_vision_language
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from generator.models.lent import LentModel
     from generator.models.local import LocalModel
 
 Embed = Callable[[Sequence[str]], np.ndarray]
@@ -40,7 +42,7 @@ class Answerers:
     together: from all passages at once. each: from each passage alone, the most probable winning; own(question, photo,
     turns): without any passage, in pieces. Both are None without a model. reranker: what puts passages in order before
     that; None where nothing does. loading: what is being loaded for an answer,
-    as a sentence; "" when nothing is.
+    as a sentence; "" when nothing is. failures: how often a model's server has failed since the beginning.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Answerers:
     close: Callable[[], None] = lambda: None
     loading: Callable[[], str] = lambda: ""
     reranker: Reranker | None = None
+    failures: Callable[[], int] = lambda: 0
 
 
 def answerers_for(
@@ -78,10 +81,11 @@ def answerers_for(
         model.close,
         lambda: model.loading,
         reranker_for(settings.rerank, model, settings.cache_dir, progress, run),
+        (lambda: model.failures) if isinstance(model, ServedModel) else lambda: 0,
     )
 
 
-def chat_model(settings: Settings, progress: Progress) -> ServedModel | LocalModel:
+def chat_model(settings: Settings, progress: Progress) -> ServedModel | LocalModel | LentModel:
     """The model that the settings name; checked, not loaded. Raises Problem."""
     if settings.served_url is not None:
         key = settings.served_key.get_secret_value() if settings.served_key else None
@@ -89,6 +93,7 @@ def chat_model(settings: Settings, progress: Progress) -> ServedModel | LocalMod
         called = None if settings.may_manage else "the address that is set"
         return ServedModel(settings.served_url, settings.model, key, called=called, thinking=settings.thinking_tokens)
     # With transformers' vision-language models, which take seconds to import.
+    from generator.models.lent import LentModel
     from generator.models.loading import room_checked
     from generator.models.local import LocalModel
 
@@ -101,4 +106,4 @@ def chat_model(settings: Settings, progress: Progress) -> ServedModel | LocalMod
         folder = fetch_vision_language(settings.model, settings.cache_dir, room)
     model = LocalModel(folder, name, settings.four_bit, thinking=settings.thinking_tokens)
     model.check()
-    return model
+    return LentModel(model) if lent() else model

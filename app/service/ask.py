@@ -7,21 +7,20 @@ works. What a person did wrong, or has to wait for, is raised as `Problem`, one 
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import torch
+
 from app.service import retrieval
-from app.service.answerers import Answerers, answerers_for
+from app.service.answerers import Answerers
 from app.service.asked_language import explained, for_the_search
 from app.service.corpus_names import checked_corpora
 from app.service.encoder_lock import SharedEncoder
-from app.service.fixed_corpora import fetch
-from app.service.indexes import Indexes, states_of
-from app.service.opening import open_catalogue
+from app.service.indexes import Indexes, states_of, unsearched_of
 from app.service.photo_reading import PhotoReading
 from app.service.photo_subject import find_subject
 from app.service.picture_matches import PictureMatches
@@ -36,19 +35,21 @@ from app.service.text_in_photo import Looked, TextInPhotos
 from app.service.trace import Clock, Trace, answered, answered_alone, quoted
 from app.settings import ANSWERS_KEPT, MAX_TURNS, Settings
 from common.jobs import Progress
-from common.memory import give_back_large_blocks
+from common.memory import free_bytes
+from common.passage import Passage
 from common.problems import BadRequest
 from common.recently_used import RecentlyUsed
 from common.worker_thread import Worker
 from generator.answers import Turn
 from kb.catalogue import Catalogue
 from kb.pictures import Pictures
+from kb.processes.registry import ThisProcess
 from kb.records import CorpusInfo
 from retriever.encoders.base import Encoder, Query, QueryVectors, Takes
-from retriever.encoders.registry import load_encoder, profiles_in
-from retriever.encoders.sentences import load_sentence_encoder
+from retriever.encoders.registry import profiles_in
 from retriever.index import Index
 
+CPU = torch.device("cpu")
 WAITING = 0.2  # seconds between two looks whether who waits for an encoder is to stop
 
 
@@ -87,16 +88,15 @@ class AnswerService:
         self._subjects: RecentlyUsed[Subject] = RecentlyUsed(ANSWERS_KEPT)
         self._pictures = PictureMatches(catalogue, Pictures(settings.pictures_dir))
         self._loading = threading.Lock()
+        self.process = ThisProcess(catalogue.database)
         first = profiles_in(settings.profile)[0] if second_loader else settings.profile
         self.indexes = Indexes(settings.model_copy(update={"profile": first}), catalogue, self.encoder, fetch)
         self._second = second_loader and SecondProfile(settings, catalogue, second_loader, self.encoder, self.indexes)
 
     def start(self, corpus: str | None = None) -> None:
-        """Load the encoder and bring the corpus's index up to date in the background; returns at once.
-
-        corpus None means `settings.corpus`. Calling it for a corpus under way does nothing; for one that
-        failed, or that has new passages since, it tries again.
-        """
+        """Load the encoder and bring the corpus's index up to date in the background; returns at once. None means
+        `settings.corpus`. For one under way it does nothing; one that failed, or has new passages
+        since, it tries again."""
         self.indexes.start(corpus or self.settings.corpus)
 
     def prepare(self, listener: Callable[[IndexStatus], None], corpus: str | None = None) -> IndexStatus:
@@ -104,12 +104,32 @@ class AnswerService:
         return self.indexes.prepare(corpus or self.settings.corpus, listener)
 
     def corpora(self) -> list[CorpusInfo]:
-        """The corpora in the catalogue, for a chooser; empty until the first one has been fetched."""
+        """The corpora in the catalogue, for a chooser; none until one has been fetched."""
         return self.catalogue.corpora()
+
+    def passage(self, id: str) -> Passage | None:
+        """The passage of that id; None where there is none, or none any more."""
+        return next(iter(self.catalogue.passages([id])), None)
 
     def status(self, corpus: str | None = None) -> IndexStatus:
         """How far the corpus (None: `settings.corpus`) is: see `IndexStatus`. Cheap; poll it."""
         return self.indexes.status(corpus or self.settings.corpus)
+
+    def statuses(self) -> dict[str, IndexStatus]:
+        """The same of every corpus whose indexing was begun in this process, by name."""
+        return self.indexes.statuses()
+
+    def generations(self) -> dict[str, int]:
+        """How often each open index has changed since it was made, by corpus."""
+        return self.indexes.generations()
+
+    def model_failures(self) -> int:
+        """How often a server of the model that answers has failed since the program began."""
+        return 0 if self._answerers is None else self._answerers.failures()
+
+    def free_memory(self) -> int:
+        """Bytes that the program could still take."""
+        return free_bytes(CPU)
 
     def loading(self) -> str:
         """What a question that is being answered waits for: a sentence on a model that is being loaded, else ""."""
@@ -166,7 +186,7 @@ class AnswerService:
             if own:
                 yield from answered_alone(trace)
         result = trace.result()
-        if trace.complete and result.indexed == result.total:
+        if trace.complete and result.indexed == result.total and not result.unsearched:
             self._known.put(key, result)
         yield result
 
@@ -203,7 +223,8 @@ class AnswerService:
                 found = self._found(indexes, query, sought, subject)
             ranked = evidence_of(self.catalogue, found.ranking, k, found.subject, query.recognition)
             passages = second.said(found.told(ranked)) if second else found.told(ranked)
-            return EvidenceFound(passages, query, "", found.subject, reranked=found.reranked)
+            left_out = unsearched_of(list(indexes.values()))
+            return EvidenceFound(passages, query, "", found.subject, reranked=found.reranked, unsearched=left_out)
 
     def close(self) -> None:
         """Stop indexing (after the batch under way) and close indexes and catalogue."""
@@ -214,6 +235,7 @@ class AnswerService:
             self._encoder.worker.close()
         self._reading.close()
         self._search.close()
+        self.process.close()
         self.catalogue.close()
 
     def encoder(self, progress: Progress = lambda done, total: None) -> SharedEncoder:
@@ -248,7 +270,7 @@ class AnswerService:
         clock = Clock()
         question = checked_question(question, image is not None)
         k = checked_count(self.settings.passages if k is None else k)
-        names = checked_corpora(corpora, self.settings.corpus, self.catalogue)
+        names = checked_corpora(corpora, self.settings.corpus, self.catalogue, self.indexes.can_search)
         whole = None if image is None else opened(image)
         part = checked_region(region, whole) if whole is not None else WHOLE
         photo = None if whole is None else cut_out(whole, part)
@@ -323,8 +345,7 @@ class AnswerService:
             trace.complete = found.reranked is None or not found.reranked.failed
             # Now, since a corpus may be deleted, and its index closed, while the model answers.
             counts = [(len(trace.indexes.get(name, ())), self.catalogue.count(name)) for name in trace.names]
-            trace.clock.lap("search")
-            trace.clock.move("search", "rerank", 0.0 if found.reranked is None else found.reranked.seconds)
+            trace.clock.lap("search", "rerank", 0.0 if found.reranked is None else found.reranked.seconds)
             passages = evidence_of(self.catalogue, found.ranking, trace.k, trace.subject, trace.query.recognition)
             trace.passages = found.told(passages)
             trace.clock.lap("passages")
@@ -333,6 +354,8 @@ class AnswerService:
             if second:
                 trace.passages = second.said(trace.passages)
                 trace.alignments = self._search.run(second.aligned, trace.passages, trace.alignments)
+        asked = [trace.indexes, trace.second.indexes] if trace.second else [trace.indexes]
+        trace.unsearched = max(unsearched_of(list(each.values())) for each in asked)
         trace.indexed = sum(min(indexed, total) for indexed, total in counts)
         trace.total = sum(total for _, total in counts)
         trace.clock.lap("search")
@@ -355,45 +378,12 @@ class AnswerService:
         trace.query, trace.subject, trace.text, trace.unread = vars(looked).values()
         trace.clock.lap("read")
 
-    def _subject(
-        self, indexes: Mapping[str, Index], query: QueryVectors, shown: Hashable
-    ) -> Subject | None:
+    def _subject(self, indexes: Mapping[str, Index], query: QueryVectors, shown: Hashable) -> Subject | None:
         """What the query's photo shows; `shown` names the photo, its part, the model and what is searched. It depends
         on nothing else, so that it is looked for once, however much is asked."""
         known = self._subjects.get(shown)
         if known is None:
             known = find_subject(self.catalogue, indexes, query)
-            if known is not None:
+            if known is not None and not unsearched_of(list(indexes.values())):
                 self._subjects.put(shown, known)
         return known
-
-
-
-def build_service(settings: Settings) -> AnswerService:
-    """The service with the real catalogue, encoder and answerer; not started. Raises Problem."""
-    catalogue = open_catalogue(settings)
-    give_back_large_blocks()
-    # Read when a model first works. Torch keeps operations prepared for the shapes of photos and texts that it has met,
-    # 1,024 of them if not told, which fill up over hundreds of questions; 64 took 160 MB less after 150 questions, and
-    # 6 % more of the processor.
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
-
-    names = profiles_in(settings.profile) if "+" in settings.profile else (settings.profile,)
-    loads = [partial(load_encoder, name, settings.cache_dir) for name in names]
-
-    def answerers(encoder: SharedEncoder, progress: Progress) -> Answerers:
-        measured = encoder.min_score if len(names) == 1 else 0.0  # of two, nobody has measured it
-        least = measured if settings.min_score is None else settings.min_score
-        embed = load_sentence_encoder(settings.cache_dir).embed_sentences
-        run = encoder.worker.run
-        return answerers_for(settings, lambda texts: run(embed, texts), least, progress, run)
-
-    return AnswerService(
-        settings,
-        catalogue,
-        encoder_loader=loads[0],
-        answerers_factory=answerers,
-        fetch=partial(fetch, catalogue, settings),
-        reading=PhotoReading(settings.read_photo),
-        second_loader=loads[1] if len(loads) > 1 else None,
-    )

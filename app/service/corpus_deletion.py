@@ -18,6 +18,7 @@ from kb.catalogue.corpora import ask_to_pause, delete_corpus
 from kb.catalogue.indexed import records
 from kb.catalogue.kept_pictures import remove_unnamed
 from kb.pictures import Pictures
+from retriever.index import is_being_written
 
 
 def pause_runs(
@@ -41,6 +42,24 @@ def pause_runs(
         time.sleep(0.1)
 
 
+def await_builders(data_dir: Path, corpus: str, patience: float, ended: Callable[[], bool] = lambda: False) -> None:
+    """Wait so many seconds for other processes that build an index of the corpus, which end as soon as they hear that
+    it is deleted; what goes on then loses its files. Not any longer once this is `ended`."""
+    until = time.monotonic() + patience
+    while any(map(is_being_written, _indexes_of(data_dir, corpus))) and time.monotonic() < until and not ended():
+        time.sleep(0.1)
+
+
+def _indexes_of(data_dir: Path, corpus: str) -> list[Path]:
+    return [path for version in (data_dir / "index").glob(f"{corpus}*") if _is_of(version, corpus)
+            for path in version.iterdir()]  # fmt: skip
+
+
+def _is_of(place: Path, corpus: str) -> bool:
+    """Whether a folder is that of the indexes of a version of the corpus."""
+    return place.name.partition("@")[0] == corpus
+
+
 def delete_all_of(catalogue: Catalogue, data_dir: Path, corpus: str) -> None:
     """Raises Problem and OSError; can be done again then."""
     # In this order, so that a stop in between leaves no index that is remembered and not there.
@@ -49,7 +68,7 @@ def delete_all_of(catalogue: Catalogue, data_dir: Path, corpus: str) -> None:
             record.forget_all()
     indexes = data_dir / "index"
     for place in list(indexes.iterdir()) if indexes.is_dir() else ():
-        if place.name.partition("@")[0] == corpus:
+        if _is_of(place, corpus):
             remove_folder(indexes, place.name)
     delete_corpus(catalogue, corpus)
     remove_unnamed(catalogue, Pictures(data_dir / "pictures"))

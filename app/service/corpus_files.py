@@ -17,6 +17,7 @@ from common.photo_formats import ENDINGS as PICTURES
 from common.photo_formats import in_words
 from common.problems import BadRequest, Problem
 from common.text import shown
+from kb.records import Skipped
 from kb.sources.folder import FILES
 
 TABLES = {".jsonl": "jsonl", ".csv": "csv"}
@@ -40,8 +41,15 @@ def plain_name(name: str) -> str:
     return (stem or "file") + ending
 
 
+def left_out(files: Sequence[Path]) -> list[Skipped]:
+    """Those of the files that are not of a kind that is taken; where there are no others, they are refused."""
+    why = f"It is not of a kind that is taken: {_kinds()}."
+    return [Skipped(shown(file.name), why) for file in files if _odd(file)]
+
+
 def keep(files: Sequence[Path], folder: Path) -> tuple[str, Path]:
-    """Copy files into the folder, made if need be, in place of those of the same names.
+    """Copy files into the folder, made if need be, in place of those of the same names; those of other kinds than are
+    taken are left out.
 
     Returns the kind of source that reads them, and what it is to read: the folder, or the one table that was given.
     Raises Problem.
@@ -75,7 +83,7 @@ def _checked(files: Sequence[Path]) -> dict[str, Path]:
         raise BadRequest(f"These are {len(files):,} files and {UPLOAD_FILES} can be uploaded at a time.")
     named: dict[str, Path] = {}
     size = 0
-    for file in files:
+    for file in [each for each in files if not _odd(each)] or files:
         name = plain_name(file.name)
         stem, ending = os.path.splitext(name)
         number = 1
@@ -90,6 +98,14 @@ def _checked(files: Sequence[Path]) -> dict[str, Path]:
     if size > MAX_UPLOAD:
         raise BadRequest(f"These files have {size >> 20} MB and {MAX_UPLOAD >> 20} MB can be uploaded at a time.")
     return named
+
+
+def _odd(file: Path) -> bool:
+    try:
+        plain_name(file.name)
+    except BadRequest:
+        return True
+    return False
 
 
 def _kinds() -> str:

@@ -5,11 +5,11 @@ Knows the catalogue's runs and the sources; knows nothing of threads or of pages
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from common.problems import BadRequest
+from common.problems import BadRequest, Unreachable
 from common.text import shown
 from kb.catalogue import Catalogue
 from kb.sources.registry import Asked, from_request, same_place
@@ -55,14 +55,25 @@ def _taken(corpus: str) -> BadRequest:
     return BadRequest(f"There is a corpus called {corpus} already, from elsewhere; choose another name.")
 
 
-def checked_corpora(corpora: Sequence[str] | None, usual: str, catalogue: Catalogue) -> list[str]:
-    """The names of the corpora that are asked of, each once; None means the usual one. Raises BadRequest."""
+def checked_corpora(
+    corpora: Sequence[str] | None,
+    usual: str,
+    catalogue: Catalogue,
+    searchable: Callable[[Sequence[str]], bool] = lambda names: False,
+) -> list[str]:
+    """The names of the corpora that are asked of, each once; None means the usual one. searchable: whether they are
+    known to be there while the catalogue cannot be reached. Raises BadRequest."""
     if corpora is None:
         return [usual]
     names = list(dict.fromkeys([corpora] if isinstance(corpora, str) else corpora))
     if not names:
         raise BadRequest("No collection is chosen to search in; choose at least one.")
-    known = {usual, *(info.name for info in catalogue.corpora())}
+    try:
+        known = {usual, *(info.name for info in catalogue.corpora())}
+    except Unreachable:
+        if not searchable(names):
+            raise
+        return names
     for name in names:
         if name not in known:
             said = ", ".join(sorted(known))

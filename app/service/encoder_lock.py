@@ -1,8 +1,9 @@
 """One encoder for two users: the person asking, who goes first, and the indexer, who has time.
 
 Knows nothing of what is encoded. Encoders need not be made for several threads, and two at work on the same
-processor cores would each be slower than one after the other; so they have a thread of their own (workers.py), where
-one call runs at a time, and while a question is being answered the indexer's next batch waits.
+processor cores would each be slower than one after the other; so they have a thread of their own
+(common/worker_thread.py), where one call runs at a time, and while a question is being answered the indexer's next
+batch waits. Questions that wait for it at the same time are encoded in one call.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ import numpy as np
 from PIL import Image
 
 from common.passage import Passage
-from common.worker_thread import Worker
+from common.worker_thread import Together, Worker
 from retriever.encoders.base import Beside, Encoder, PassageToken, Query, QueryVectors
 
+QUERIES_TOGETHER = 16  # at most
 QUIET_AT_MOST = 30.0  # seconds for which an endless run of questions can hold up one batch
 
 
@@ -43,6 +45,7 @@ class SharedEncoder:
         self.memory = encoder.memory
         self._encoder = encoder
         self.worker = Worker("models") if beside is None else beside.worker
+        self._queries = Together(self.worker, encoder.encode_queries, QUERIES_TOGETHER)
         self._questions = _Questions() if beside is None else beside._questions
 
     @contextmanager
@@ -65,8 +68,8 @@ class SharedEncoder:
         return self.worker.run(self._encoder.encode_passages, passages, pictures)
 
     def encode_queries(self, queries: Sequence[Query]) -> list[QueryVectors]:
-        """As Encoder.encode_queries."""
-        return self.worker.run(self._encoder.encode_queries, queries)
+        """As Encoder.encode_queries; those that wait for it at the same time are encoded together."""
+        return list(self._queries.run(queries))
 
     def passage_tokens(self, passage: Passage, pictures: Sequence[Image.Image] = ()) -> list[PassageToken]:
         """As Encoder.passage_tokens."""

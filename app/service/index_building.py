@@ -109,7 +109,7 @@ def build_index(
                 if not go_on():
                     coming.commit()
                     return encoded
-                batch = _first(waiting, size)
+                batch = first_batch(waiting, size)
                 waiting = waiting[len(batch) :]
                 began = time.perf_counter()
                 beside = pictures_of(batch, pictures) if encoder.takes.pictures else ()
@@ -161,7 +161,7 @@ def _state(index: Index, record: IndexRecord) -> tuple[int, list[str], list[str]
     return record.count() - len(leaving.union(lost)), lost, sorted(leaving.union(unknown))
 
 
-def _first(waiting: Sequence[Passage], size: int) -> list[Passage]:
+def first_batch(waiting: Sequence[Passage], size: int) -> list[Passage]:
     """So many, or as many as have PICTURES_AT_ONCE pictures."""
     batch, beside = [], 0
     for passage in waiting[:size]:

@@ -13,8 +13,11 @@ from common.problems import Problem
 from kb.catalogue import Catalogue
 from kb.catalogue.checking import Fault
 from kb.catalogue.indexed import IndexRecord, records
-from retriever.index import LateInteractionIndex, is_being_written, remove_index
-from retriever.opening import is_index
+from retriever.index import BeingWritten, is_being_written, remove_index
+from retriever.opening import is_index, open_there
+from retriever.sharding.layout import is_sharded
+from retriever.sharding.mending import damaged_shards, renew
+from retriever.sharding.publishing import publish
 
 _SHOWN = 3  # ids named of those that disagree
 
@@ -30,15 +33,31 @@ def repair_indexes(catalogue: Catalogue, data_dir: Path) -> list[Fault]:
     for record, path in _all(catalogue, data_dir):
         faults, sound = _faults(record, path)
         found += faults
-        if not sound:  # what it was made of is in the catalogue
+        if not sound and not _renewed(path):  # what it was made of is in the catalogue
             remove_index(path)
             record.forget_all()
         elif faults:
-            with LateInteractionIndex.open(path, write=True) as index:
+            with open_there(path, write=True) as index:
                 lost, unknown = disagreements(index.ids(), record)
                 record.forget(lost)
                 index.delete(unknown)
+            if is_sharded(path):
+                publish(path)  # what a build that was killed had kept
     return found
+
+
+def _renewed(path: Path) -> bool:
+    """Puts empty shards in the place of those that are damaged; whether there are others, which stay as they are."""
+    if not is_sharded(path):
+        return False
+    try:
+        damaged = damaged_shards(path)
+        renew(path, damaged)
+    except BeingWritten:
+        raise
+    except Problem:
+        return False
+    return True
 
 
 def waiting(catalogue: Catalogue) -> dict[str, int]:
@@ -82,11 +101,12 @@ def _faults(record: IndexRecord, path: Path) -> tuple[list[Fault], bool]:
         gone = f"The index {record.name} is not there, and the catalogue remembers it."
         return [Fault(gone, "It is forgotten.")], False
     try:
-        with LateInteractionIndex.open(path) as index:
+        with open_there(path) as index:
             index.verify()
             ids = index.ids()
     except Problem as problem:
-        return [Fault(str(problem), "It is removed, and built anew when the program next starts.")], False
+        what = "Its shard" if is_sharded(path) else "It"
+        return [Fault(str(problem), f"{what} is removed, and built anew when the program next starts.")], False
     faults = []
     lost, unknown = disagreements(ids, record)
     if (lost or unknown) and is_being_written(path):  # by whom both will agree

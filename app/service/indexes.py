@@ -1,7 +1,7 @@
 """Which indexes are open: one for each corpus that somebody asked for, brought up to date in the background.
 
-It knows which corpora were deleted meanwhile, and what those may be told who only ask. Knows nothing of questions,
-photos or answers.
+It knows which corpora were deleted meanwhile, by whatever process, and what those may be told who only ask. Knows
+nothing of questions, photos or answers.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,17 +17,19 @@ from typing import Any
 
 from app.service.corpus_state import going_on
 from app.service.encoder_lock import SharedEncoder
-from app.service.index_building import index_path
+from app.service.index_building import index_path, record_of
 from app.service.index_check import is_up_to_date
-from app.service.indexing import Indexer, all_indexed
+from app.service.indexing import Indexer, all_indexed, indexed_elsewhere
 from app.service.job_states import IndexState
 from app.service.results import IndexStatus
 from app.settings import ENCODER_PATIENCE, Settings
 from common.jobs import Progress
-from common.problems import BadRequest, Problem
+from common.problems import BadRequest, Problem, Unreachable
 from kb.catalogue import Catalogue
 from kb.pictures import Pictures
-from retriever.index import Index
+from kb.processes import corpus_jobs
+from retriever.cluster.over import Over
+from retriever.index import Index, is_being_written
 from retriever.opening import is_index
 
 _DELETED = "The collection {} was deleted; choose another one to search in, or add it again."
@@ -36,9 +38,24 @@ _UNSEARCHABLE = "The collection {} cannot be searched at the moment."
 log = logging.getLogger(__name__)
 
 
+def over_of(settings: Settings) -> Over | None:
+    """The machines on which indexes of several shards are searched; None for this process."""
+    if settings.ray is None:
+        return None
+    return Over(settings.ray, settings.replicas, settings.cache_dir / "shards")
+
+
 def states_of(indexes: Mapping[str, Index]) -> tuple[Hashable, ...]:
     """By which an answer from these is known to be the same again."""
     return tuple((name, index.identity, index.generation) for name, index in indexes.items())
+
+
+def unsearched_of(indexes: Collection[Index]) -> float:
+    """The share, 0 to 1, of all their passages that the searches for a question left out."""
+    left_out = [(len(index), index.unsearched) for index in indexes if index.unsearched]
+    if not left_out:
+        return 0.0
+    return sum(size * share for size, share in left_out) / max(1, sum(map(len, indexes)))
 
 
 class Indexes:
@@ -62,7 +79,6 @@ class Indexes:
         self._fetch = fetch
         self.also: Indexes | None = None
         self._indexers: dict[str, Indexer] = {}
-        self._deleted: set[str] = set()  # corpora that no question is to bring back
         self._fingerprint = ""  # of the encoder, once it is there
         self._current: dict[str, Mapping[str, Any]] = {}  # what the catalogue told of corpora then up to date
         self._changing = threading.Lock()
@@ -92,13 +108,25 @@ class Indexes:
         """Stop indexing a corpus (after the batch under way) and close its index, since both are about to be deleted.
 
         Until `start` is called for it again, questions of it are refused."""
-        with self._changing:
-            indexer = self._indexers.pop(corpus, None)
-            self._deleted.add(corpus)
-        if indexer is not None:
+        corpus_jobs.let_go(self._catalogue.database, corpus)
+        for indexer in self._taken_out([corpus]):
             indexer.stop()
-        if self.also is not None:
-            self.also.forget(corpus)
+
+    def _taken_out(self, names: Iterable[str]) -> list[Indexer]:
+        """The indexers of these corpora, which are not known any more."""
+        with self._changing:
+            mine = [self._indexers.pop(name) for name in names if name in self._indexers]
+        return mine if self.also is None else [*mine, *self.also._taken_out(names)]
+
+    def _deleted(self, names: Iterable[str]) -> set[str]:
+        """Those of these corpora that are deleted, or about to be, by whatever process; their indexes are closed."""
+        try:
+            gone = corpus_jobs.gone(self._catalogue.database, list(names))
+        except Unreachable:  # what is known is asked on meanwhile
+            return set()
+        for indexer in self._taken_out(gone):  # which ends after the batch under way; nobody waits for that here
+            threading.Thread(target=indexer.stop, name=f"close {indexer.corpus}", daemon=True).start()
+        return gone
 
     def prepare(self, corpus: str, listener: Callable[[IndexStatus], None]) -> IndexStatus:
         """Like `start`, but does it now; listener is told of every change. Returns the last status."""
@@ -112,7 +140,7 @@ class Indexes:
 
     def own_status(self, corpus: str) -> IndexStatus:
         """As `status`, of these alone."""
-        if corpus in self._deleted:
+        if self._deleted([corpus]):
             return IndexStatus(IndexState.FAILED, 0, 0, _DELETED.format(corpus))
         return self._told(corpus, self._indexer(corpus).status())
 
@@ -126,20 +154,27 @@ class Indexes:
             for each in indexers
             if each.busy() or each.status().state != IndexState.STARTING
         }
+        gone = self._deleted({*found, *(corpus["name"] for corpus in known)})
         for corpus in known:
-            if corpus["name"] not in found and self._is_current(corpus):
-                found[corpus["name"]] = all_indexed(corpus["passages"])
+            name = corpus["name"]
+            if name not in found and name not in gone and (told := self._elsewhere(corpus)) is not None:
+                found[name] = told
         others = {} if self.also is None else self.also.statuses(known)
         ready = {name for name, status in found.items() if status.state == IndexState.READY}
         return found | {name: status for name, status in others.items() if name in ready}
 
+    def generations(self) -> dict[str, int]:
+        """How often the index of each corpus that is open here has changed since it was made, by name."""
+        with self._changing:
+            indexers = list(self._indexers.values())
+        opened = {each.corpus: each.index() for each in indexers}
+        return {corpus: index.generation for corpus, index in opened.items() if index is not None}
+
     def searchable(self, names: Sequence[str]) -> dict[str, Index]:
-        """The indexes of those corpora that can be searched; work on the others is begun.
+        """The indexes of those corpora that can be searched, for one question; work on the others is begun.
 
         Raises Problem if there is none."""
-        for name in names:
-            if name in self._deleted:
-                raise BadRequest(_DELETED.format(name))
+        self._check_there(names)
         indexers = {name: self._indexer(name) for name in names}
         for indexer in indexers.values():
             if indexer.index() is None and not indexer.busy():
@@ -154,7 +189,7 @@ class Indexes:
         with self.searching(names):
             for index in found.values():
                 index.refresh()  # another process may be adding to it
-            found = {name: index for name, index in found.items() if len(index)}
+            found = {name: index.for_question() for name, index in found.items() if len(index)}
         if not found:
             status = self._told(names[0], indexers[names[0]].status())
             if status.state == IndexState.FAILED:
@@ -170,13 +205,16 @@ class Indexes:
         try:
             yield
         except (ValueError, Problem) as problem:
-            for name in names:
-                if name in self._deleted:
-                    raise BadRequest(_DELETED.format(name)) from problem
-            if isinstance(problem, ValueError) or self._settings.may_manage:
+            self._check_there(names, problem)
+            if isinstance(problem, ValueError | Unreachable) or self._settings.may_manage:
                 raise
             log.warning("a question of %s failed: %s", ", ".join(names), problem)
             raise Problem(_UNSEARCHABLE.format(", ".join(names))) from problem
+
+    def can_search(self, names: Iterable[str]) -> bool:
+        """Whether there is an index of each of these corpora now."""
+        with self._changing:
+            return all(name in self._indexers and self._indexers[name].index() is not None for name in names)
 
     def close(self) -> None:
         """Stop indexing (after the batch under way) and close the indexes."""
@@ -187,8 +225,17 @@ class Indexes:
         for indexer in indexers:
             indexer.stop()
 
+    def _check_there(self, names: Iterable[str], cause: Exception | None = None) -> None:
+        """Raises BadRequest where one of these corpora is deleted."""
+        for name in self._deleted(names):
+            raise BadRequest(_DELETED.format(name)) from cause
+
     def _start(self, corpus: str) -> None:
-        self._deleted.discard(corpus)
+        corpus_jobs.bring_back(self._catalogue.database, corpus)
+        with self._changing:
+            indexer = self._indexers.get(corpus)
+            if indexer is not None and indexer.stopped:  # of the corpus that was deleted
+                del self._indexers[corpus]
         self._indexer(corpus).start()
 
     def _indexer(self, corpus: str) -> Indexer:
@@ -201,8 +248,23 @@ class Indexes:
                     lambda encoder, version: self._place(corpus, encoder, version),
                     lambda progress: self._fetch(corpus, progress),
                     Pictures(self._settings.pictures_dir),
+                    over_of(self._settings),
+                    wanted=lambda: not corpus_jobs.gone(self._catalogue.database, [corpus]),
                 )
             return self._indexers[corpus]
+
+    def _elsewhere(self, corpus: Mapping[str, Any]) -> IndexStatus | None:
+        """How far the index of a corpus is that nobody has begun here; None where nobody is at it."""
+        if self._is_current(corpus):
+            return all_indexed(corpus["passages"])
+        newest = corpus["newer"] or corpus
+        if not self._fingerprint or not newest["passages"]:
+            return None
+        data, profile = self._settings.data_dir, self._settings.profile
+        path = index_path(data, corpus["name"], profile, self._fingerprint, newest["version"])
+        if not is_being_written(path):
+            return None
+        return indexed_elsewhere(record_of(self._catalogue, path).count(), newest["passages"])
 
     def _is_current(self, corpus: Mapping[str, Any]) -> bool:
         """Whether there is an index of a corpus that holds all of it. To look is slow where there are millions of

@@ -27,6 +27,7 @@ from kb.catalogue.indexed import records
 from kb.catalogue.kept_pictures import sweep
 from kb.pictures import Pictures
 from kb.records import version_name
+from retriever.cluster.over import Over
 from retriever.encoders.base import Encoder
 from retriever.index import BeingWritten, Index, is_being_written
 from retriever.opening import open_index
@@ -41,13 +42,21 @@ def all_indexed(total: int) -> IndexStatus:
     return IndexStatus(IndexState.READY, total, total, f"All {total:,} passages are indexed.")
 
 
+def indexed_elsewhere(done: int, total: int) -> IndexStatus:
+    """The status of a corpus that another process indexes."""
+    told = f"Another program is indexing this: {done:,} of {total:,} passages; they can be asked about."
+    return IndexStatus(IndexState.INDEXING, done, total, told)
+
+
 class Indexer:
     """Brings one corpus up to date, in the caller's thread (`run`) or a daemon thread (`start`).
 
     get_encoder: gives the encoder, loading it the first time and telling of bytes fetched for it.
     place: where that encoder's index of a version of the corpus is.
     fetch: brings the corpus into the catalogue if need be, telling its progress in documents.
-    pictures: where those of documents are kept; None: they are left out.
+    pictures: where those of documents are kept; None: they are left out. over: as of open_index().
+    elsewhere: builds the index, as build_index, on other machines; it is then not opened here. beside: what else is to
+    be said of how that goes. wanted: asked now and then whether the index still is.
     """
 
     def __init__(
@@ -58,13 +67,21 @@ class Indexer:
         place: Callable[[Encoder, int], Path],
         fetch: Callable[[Progress], object],
         pictures: Pictures | None = None,
+        over: Over | None = None,
+        elsewhere: Callable[..., int] | None = None,
+        beside: Callable[[], str] = lambda: "",
+        wanted: Callable[[], bool] = lambda: True,
     ) -> None:
         self.corpus = corpus
+        self._wanted = wanted
         self._catalogue = catalogue
         self._get_encoder = get_encoder
         self._place = place
         self._fetch = fetch
         self._pictures = pictures
+        self._over = over
+        self._elsewhere = elsewhere
+        self._beside = beside
         self._listener: Callable[[IndexStatus], None] = lambda status: None
         self._index: Index | None = None
         self._status = IndexStatus(IndexState.STARTING, 0, 0, "Loading the encoder; the first start fetches it.")
@@ -85,6 +102,11 @@ class Indexer:
     def busy(self) -> bool:
         """Whether the background thread is at work."""
         return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it does nothing any more."""
+        return self._job.stopping
 
     def status(self) -> IndexStatus:
         """How far it is now."""
@@ -107,7 +129,8 @@ class Indexer:
             encoder = self._get_encoder(self._downloading)
             self._job.check()
             doing = "opening the index"
-            self._open_checked(self._place(encoder, self._served()), encoder)
+            if self._elsewhere is None:
+                self._open_checked(self._place(encoder, self._served()), encoder)
             self._job.check()
             doing = "fetching the corpus"
             self._say(IndexState.FETCHING, 0, 0, "Fetching the texts.")
@@ -161,21 +184,27 @@ class Indexer:
         path = self._place(encoder, newest)
 
         def more() -> None:
-            if newest == served or self.index() is None:
+            if self._elsewhere is None and (newest == served or self.index() is None):
                 self._reopen(path, encoder)
 
         def go_on() -> bool:
+            if not self._wanted():
+                self._job.stop()
             return not self._job.stopping
 
         while True:
             try:
                 where = (self._catalogue, self.corpus, encoder, path)
-                build_index(*where, self._indexing, go_on, more, newest, self._pictures)
+                (self._elsewhere or build_index)(*where, self._indexing, go_on, more, newest, self._pictures)
                 break
             except BeingWritten:
+                if self._elsewhere is not None:
+                    raise
                 self._wait_for_other(path, newest, more)
         if newest != served and not self._job.stopping:
-            following = open_index(path, encoder)
+            following = None
+            if self._elsewhere is None:
+                following = open_index(path, encoder, over=self._over)
             if following is not None:
                 following.warm_up()
             serve(self._catalogue, self.corpus, newest)
@@ -188,9 +217,8 @@ class Indexer:
         total = self._catalogue.count(self.corpus, version)
         while is_being_written(path):
             more()
-            done = min(total, self._searchable())
-            told = f"Another program is indexing this: {done:,} of {total:,} passages; they can be asked about."
-            self._say(IndexState.INDEXING, done, total, told)
+            told = indexed_elsewhere(min(total, self._searchable()), total)
+            self._say(told.state, told.done, told.total, told.message)
             self._job.check()
             time.sleep(LOOK)
 
@@ -211,7 +239,7 @@ class Indexer:
         try:
             index = self.index()
             if index is None or index.path != path:
-                index = open_index(path, encoder)
+                index = open_index(path, encoder, over=self._over)
             if index is not None:
                 index.verify()
                 index.warm_up()
@@ -224,7 +252,7 @@ class Indexer:
         """Questions read by an index of their own, so that closing the one written to disturbs nobody."""
         index = self.index()
         if index is None:
-            self._index = index = open_index(path, encoder)
+            self._index = index = open_index(path, encoder, over=self._over)
         elif not index.refresh():
             return
         if index is not None:
@@ -251,13 +279,15 @@ class Indexer:
         self._say(IndexState.FETCHING, done, total, f"Fetching the texts: {done:,} of {total:,} documents.")
 
     def _indexing(self, done: int, total: int) -> None:
-        message = f"Indexing: {done:,} of {total:,} passages"
+        message = f"Indexing passages: {done:,} of {total:,}"
         self._job.to(IndexState.INDEXING)
         self._job.progress(done, total)
         if done == total:
             message = "All passages are indexed and can be asked about; arranging them for speed"
         elif self._job.remaining is not None:
             message += f", {self._job.rate:.0f} a second, {duration(self._job.remaining)} left"
+        if beside := self._beside():
+            message += f"; {beside}"
         if self._index is not None and done < total:
             message += "; questions are answered from the part that is done"
         self._tell(IndexState.INDEXING, done, total, message + ".")

@@ -1,8 +1,8 @@
 """Ingestions that a page starts, watches, pauses and deletes: long work in threads of this process.
 
-What has to outlive a page, or this process, is in the catalogue: what a run was asked for, how far it is, how it ended.
-Kept here is only which of it is under way in this process, and why something could not even begin. It knows the
-catalogue, the sources and the answer service; it knows nothing of Gradio, of SQL or of how an index works.
+What others have to know is in the database: what a run was asked for, how far it is, how it ended, and what a process
+is about to do. Kept here is only which of it is under way in this process. It knows the catalogue, the sources and the
+answer service; it knows nothing of Gradio, of SQL or of how an index works.
 
 Everything that changes something is refused unless the settings allow it: the page may be open to strangers, and who
 can have a folder ingested can read that folder. Those who may not are told no path and no error either.
@@ -20,16 +20,17 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from app.service.ask import AnswerService
-from app.service.corpus_deletion import delete_all_of, pause_runs, remove_folder
-from app.service.corpus_files import keep
+from app.service.corpus_deletion import await_builders, delete_all_of, pause_runs, remove_folder
+from app.service.corpus_files import keep, left_out
 from app.service.corpus_names import check_place, check_upload, is_uploaded, last_run
 from app.service.corpus_state import CorpusState, going_on, with_run
+from app.service.corpus_work import Work, WorkElsewhere, begun_deleting, check_free, elsewhere
 from app.service.cutting import cutting_for
-from app.service.job_states import INGESTION_STEPS, IngestionState
+from app.service.job_states import IngestionState
+from app.service.quotas import Quotas
 from app.service.results import REFUSED, IndexStatus
 from app.settings import INGESTIONS_AT_ONCE
 from common.cancellation import Cancelled
-from common.jobs import Job
 from common.problems import BadRequest, Problem, problem_sentence
 from common.text import shown
 from kb.catalogue.corpora import ask_to_pause
@@ -37,6 +38,7 @@ from kb.catalogue.ingestion_runs import some_notes
 from kb.catalogue.twins import link_twins
 from kb.ingest import ingest
 from kb.pictures import Pictures
+from kb.processes import corpus_jobs
 from kb.records import Item, Note, Skipped, Source
 from kb.sources.registry import (
     KINDS,
@@ -58,28 +60,6 @@ MOST_TOLD = 50  # shown of what a run skipped, and of its notes
 log = logging.getLogger(__name__)
 
 
-class _Work(Job[IngestionState]):
-    """Work on a corpus under way in this process, or how it failed: then there is no thread any more."""
-
-    def __init__(self, corpus: str, state: IngestionState, request: str = "", title: str = "") -> None:
-        super().__init__(IngestionState.NONE, INGESTION_STEPS)
-        self.to(state)
-        self.corpus, self.request, self.title = corpus, request, title
-        self.thread: threading.Thread | None = None
-
-    @property
-    def alive(self) -> bool:
-        return self.state != IngestionState.FAILED
-
-    @property
-    def deleting(self) -> bool:
-        return self.state == IngestionState.DELETING
-
-    @property
-    def shown(self) -> IngestionState:
-        return IngestionState.PAUSING if self.pausing and not self.deleting else self.state
-
-
 class Ingestions:
     """What is being ingested, over one catalogue. Every method may be called from any thread, and raises Problem.
 
@@ -90,8 +70,10 @@ class Ingestions:
         self.settings = service.settings
         self._service = service
         self.catalogue = service.catalogue
+        self._process = service.process
+        self._quotas = Quotas(self.settings, self.catalogue)
         self._uploads = self.settings.data_dir / "uploads"
-        self._jobs: dict[str, _Work] = {}
+        self._jobs: dict[str, Work] = {}
         self._changing = threading.Lock()
         self._turns = threading.Semaphore(INGESTIONS_AT_ONCE)
         self._closing = threading.Event()
@@ -105,6 +87,7 @@ class Ingestions:
         """Every corpus by name, and what has not yet begun to be one."""
         with self._changing:
             jobs = dict(self._jobs)  # first, so that what ends meanwhile is in the catalogue by then
+        jobs = elsewhere(self._process) | jobs
         known = {each["name"]: each for each in self.catalogue.stats()["corpora"]}
         indexes = self._service.indexes.statuses(known.values())
         names = sorted({*known, *jobs})
@@ -126,13 +109,13 @@ class Ingestions:
     def preview_files(
         self, files: Sequence[Path], count: int, corpus: str = "", pages: str | None = None
     ) -> list[Item]:
-        """As `preview`, of files that are not kept yet."""
+        """As `preview`, of files that are not kept yet; what is left out of them comes first."""
         self._check_allowed()
         if corpus:
             self._check_upload({"corpus": corpus})
         with TemporaryDirectory() as folder:
             kind, place = keep(files, Path(folder) / "files")
-            return self.preview(_of_files(kind, place, pages, {}), count)
+            return [*left_out(files)[:count], *self.preview(_of_files(kind, place, pages, {}), count)]
 
     def start(self, asked: Asked) -> str:
         """Begin an ingestion and return the name of its corpus. What is there already of it is not taken again.
@@ -155,6 +138,7 @@ class Ingestions:
         about = {"corpus": corpus, "licence": licence or "", "language": language or ""}
         first = self._check_upload(about)
         self._check_free(corpus)
+        self._check_quotas(corpus, sum(file.stat().st_size for file in files if file.is_file()))
         if first:
             remove_folder(self._uploads, corpus)  # what a corpus of that name left that was deleted elsewhere
         kind, place = keep(files, self._uploads / corpus)
@@ -166,7 +150,8 @@ class Ingestions:
         job = self._job(corpus)
         if job is not None and not job.deleting:
             job.pause()
-        if not self._ask_to_pause(corpus) and job is None:
+        asked = self._ask_to_pause(corpus), corpus_jobs.ask_to_pause(self.catalogue.database, corpus)
+        if not any(asked) and job is None:
             raise BadRequest(f"Nothing is being ingested into {corpus}.")
 
     def resume(self, corpus: str) -> None:
@@ -181,14 +166,14 @@ class Ingestions:
     def delete(self, corpus: str) -> None:
         """Delete a corpus, its index and the files uploaded for it. A run under way is paused and waited for."""
         self._check_allowed()
-        known = {each["name"] for each in self.catalogue.stats()["corpora"]}
+        known = {*elsewhere(self._process), *(each["name"] for each in self.catalogue.stats()["corpora"])}
         with self._changing:
             before = self._jobs.get(corpus)
             if before is None and corpus not in known:
                 raise BadRequest(f"There is no corpus called {shown(corpus, 80)!r} any more.")
             if before is not None and before.deleting:
                 return
-            job = _Work(corpus, IngestionState.DELETING)
+            job = Work(self._process, corpus, IngestionState.DELETING)
             job.thread = _thread(self._delete, f"delete {corpus}", job, before)
             self._jobs[corpus] = job
         job.thread.start()
@@ -230,10 +215,11 @@ class Ingestions:
 
     def _begin(self, corpus: str, asked: Asked, limit: int | None = None) -> None:
         source, cut = self._source(asked), kind_called(asked.kind).cut
-        job = _Work(corpus, IngestionState.WAITING, as_request(asked), source.title)
+        self._check_quotas(corpus)
+        job = Work(self._process, corpus, IngestionState.WAITING, as_request(asked), source.title)
 
         def loading(_done: int, _total: int) -> None:
-            if job.pausing:  # then nobody needs the encoder that is fetched
+            if job.hears():  # then nobody needs the encoder that is fetched
                 raise Cancelled
 
         def work() -> None:
@@ -246,6 +232,8 @@ class Ingestions:
             def progress(done: int, total: int | None) -> None:
                 job.to(IngestionState.RUNNING)
                 job.progress(done, total or 0)
+                self._quotas.check_passages(corpus)
+                self._quotas.check_room()
                 if job.pausing:  # perhaps before there was a run that could be asked
                     self._ask_to_pause(corpus)
 
@@ -253,30 +241,37 @@ class Ingestions:
             how = {"cutting": cutting, "request": job.request, "pictures": pictures}
             report = ingest(self.catalogue, source, self.settings.cache_dir, limit, progress, **how)
             if not report.paused and (report.added or report.updated):
-                job.to(IngestionState.COMPARING)
+                job.goes_to(IngestionState.COMPARING)
                 link_twins(self.catalogue, corpus)
 
         with self._changing:
             self._check_free_of(self._jobs.get(corpus), corpus)
             if self._closing.is_set():
                 raise BadRequest("The program is about to end; start this again afterwards.")
+            check_free(job.begin(), corpus)
             job.thread = _thread(self._run, f"ingest {corpus}", job, work)
             self._jobs[corpus] = job
         job.thread.start()
+
+    def _check_quotas(self, corpus: str, more: int = 0) -> None:
+        """That there is room for more of a corpus, and so many bytes of it. Raises Problem."""
+        with self._changing:
+            others = {*self._jobs, *(each.name for each in self.catalogue.corpora())}
+        self._quotas.check_corpora(corpus, others)
+        self._quotas.check_passages(corpus)
+        self._quotas.check_room(more)
 
     def _check_free(self, corpus: str) -> None:
         with self._changing:
             self._check_free_of(self._jobs.get(corpus), corpus)
 
-    def _check_free_of(self, job: _Work | None, corpus: str) -> None:
-        if job is not None and job.alive:
-            doing = "being deleted" if job.deleting else "being ingested"
-            raise BadRequest(f"The corpus {corpus} is {doing} already.")
+    def _check_free_of(self, job: Work | None, corpus: str) -> None:
+        check_free(job, corpus)
         last = last_run(self.catalogue, corpus)
         if going_on(last):
             raise BadRequest(f"The corpus {corpus} is being ingested already, by another program.")
 
-    def _job(self, corpus: str) -> _Work | None:
+    def _job(self, corpus: str) -> Work | None:
         with self._changing:
             job = self._jobs.get(corpus)
         return job if job is not None and job.alive else None
@@ -289,13 +284,13 @@ class Ingestions:
         ask_to_pause(self.catalogue, last["id"])
         return True
 
-    def _run(self, job: _Work, work: Callable[[], None]) -> None:
-        while not (turn := self._turns.acquire(timeout=0.1)) and not job.pausing:
-            pass
-        begun = not job.pausing
+    def _run(self, job: Work, work: Callable[[], None]) -> None:
+        turn = begun = False
         try:
-            if begun:
-                job.to(IngestionState.STARTING)
+            while not job.hears() and not turn:
+                turn = self._turns.acquire(timeout=0.1)
+            if begun := not job.pausing:
+                job.goes_to(IngestionState.STARTING)
                 work()
         except Cancelled:
             pass
@@ -306,6 +301,7 @@ class Ingestions:
                 self._turns.release()
         with self._changing:
             mine = self._jobs.get(job.corpus) is job  # else it is being deleted
+            job.end()
             if mine and job.alive:
                 job.to(IngestionState.PAUSED if job.pausing else IngestionState.FINISHED)
                 del self._jobs[job.corpus]
@@ -315,7 +311,7 @@ class Ingestions:
         except Problem as problem:
             log.warning("the index of %s is not brought up to date: %s", job.corpus, problem)
 
-    def _delete(self, job: _Work, before: _Work | None) -> None:
+    def _delete(self, job: Work, before: Work | None) -> None:
         corpus = job.corpus
         try:
             if before is not None and before.thread is not None:
@@ -323,29 +319,38 @@ class Ingestions:
                 self._ask_to_pause(corpus)
                 before.thread.join()
             pause_runs(self.catalogue, corpus, PATIENCE, self._closing.is_set)
+            if not begun_deleting(job, self.catalogue.database, PATIENCE, self._closing):
+                with self._changing:
+                    del self._jobs[corpus]
+                return
             self._service.indexes.forget(corpus)
+            await_builders(self.settings.data_dir, corpus, PATIENCE, self._closing.is_set)
+            pause_runs(self.catalogue, corpus, PATIENCE, self._closing.is_set)
             delete_all_of(self.catalogue, self.settings.data_dir, corpus)
         except Exception as problem:
             job.to(IngestionState.FAILED, problem_sentence(problem, f"deleting {corpus}"))
+            job.end()
             return
         with self._changing:
+            job.end()
             del self._jobs[corpus]
 
     def _state(
-        self, name: str, known: dict[str, Any] | None, job: _Work | None, index: IndexStatus | None
+        self, name: str, known: dict[str, Any] | None, job: Work | WorkElsewhere | None, index: IndexStatus | None
     ) -> CorpusState:
         at_work = job if job is not None and job.alive else None
+        here = at_work is not None and at_work.here
         if known is None:
             state = IngestionState.FAILED if at_work is None else at_work.shown
             return CorpusState(
                 name, job.title, state=state, error=self._told(job.error), origin=self._origin(job.request, name),
-                here=at_work is not None,
+                here=here,
             )  # fmt: skip
         newer = known["newer"]
         run = known["last_run"] if newer is None else newer["last_run"]
         state = CorpusState(
             name, known["title"], known["licence"], known["language"], known["homepage"], known["documents"],
-            known["passages"], known["text_bytes"], here=at_work is not None, index=index,
+            known["passages"], known["text_bytes"], here=here, index=index,
             newer=None if newer is None else newer["documents"], usual=name == self.settings.corpus,
         )  # fmt: skip
         if run is not None:

@@ -1,6 +1,7 @@
 """What a question that comes with a photo is about: what the photo shows, unless it names a subject of its own.
 
-Rules over plain words and capitals, for English. Knows nothing of how anything is found.
+Rules over plain words and capitals, for English; of a question in another language, whose capitals may mean something
+else, only names that are titles count. Knows nothing of how anything is found.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from app.service.results import IDENTIFIED, LIKELY, NAMED, READ, UNKNOWN, Guess,
 from common.passage import Evidence
 from generator.answers import Turn
 from generator.extractive.subjects import Subject as PassageSubject
+from generator.grounding.language import asked_in_another
 from generator.words import STOP_WORDS, stem, stems
 from retriever.encoders.mini.recognition.appearances import FIRST_ARTEFACT
 from retriever.encoders.mini.recognition.classes import load_classes
@@ -22,6 +24,12 @@ _WORD = r"[\w’'.-]*\w"
 _NAME = re.compile(rf"\b[A-Z]{_WORD}(?: (?:(?:of|the|de|da|di|van|von|and) )?(?:[A-Z]{_WORD}|\d+))*")
 # What points at the photo. A pronoun that comes after a name stands for that, and these do not.
 _POINTS = re.compile(r"\b(?:this|these|here|that (?!is\b|was\b|the\b|a\b)[a-z]+|photo|picture|image)\b", re.IGNORECASE)
+# The same in other languages; what in some of them is another word too ("qui", "est-ce que") is left out.
+_POINTS_ELSEWHERE = re.compile(
+    r"\b(?:dies(?:e[rsmn]?)?|hier|bild|(?<!-)ce|cet|cette|ces|cela|ça|ici|est[aeo]s?|ess[ae]s?|aqu[ií]|quest[oaei]|"
+    r"isto|isso|dit|dat|deze|denna|detta|dessa|här|foto|photo|image)\b",
+    re.IGNORECASE,
+)
 _PRONOUN = re.compile(r"\b(?:it|its|they|their|them|he|his|him|she|her)\b", re.IGNORECASE)
 # A name after one of these says where or when, and is not what is asked about: "How many are left in India?"
 _BESIDE = re.compile(
@@ -81,13 +89,14 @@ def asks_of_another(
     """Whether the question names a subject of its own, which is not what the photo shows.
 
     titled: which of some titles there are articles about. beginning: how the article with a title begins."""
-    if _POINTS.search(question):
+    elsewhere = asked_in_another(question, "English")
+    if (_POINTS_ELSEWHERE if elsewhere else _POINTS).search(question):
         return False
     shown = {_plain(guess.title) for guess in subject.guesses if guess.may or guess is subject.guesses[0]}
     pronoun = _PRONOUN.search(question)
     names = [name for name in names_in(question) if not name.beside and (not pronoun or name.start < pronoun.start())]
     names = [name for name in names if not {_plain(name.text), _plain(name.text).removesuffix("s")} & shown]
-    if any(" " in name.text or not _describes(question, name) for name in names):
+    if not elsewhere and any(" " in name.text or not _describes(question, name) for name in names):
         return True
     if names and set(titled([name.text for name in names])):
         return True

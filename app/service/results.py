@@ -31,10 +31,7 @@ Region = tuple[float, float, float, float]
 WHOLE: Region = (0.0, 0.0, 1.0, 1.0)
 
 
-REFUSED = (
-    "Corpora cannot be changed on this page, which others can open. Whoever runs it can allow that with "
-    "CITESIGHT_MANAGE=true."
-)
+REFUSED = "Corpora cannot be changed on this page, which others can open. Whoever runs it can allow that."
 
 
 @dataclass(frozen=True)
@@ -146,6 +143,14 @@ class Reranked:
         return {"by": self.by, "said": self.said, "seconds": round(self.seconds, 3), "tokens": self.tokens}
 
 
+def left_out_of_search(share: float) -> str:
+    """The sentence on the share of the passages that was not searched; "" for none."""
+    if not share:
+        return ""
+    told = f"{share:.0%}" if share >= 0.005 else "Less than 1%"
+    return f"{told} of the passages could not be searched, as what holds them did not answer; ask again in a minute."
+
+
 @dataclass(frozen=True)
 class EvidenceFound:
     """First step of an answer: the passages, best first, the query's vectors, the question that was searched for, which
@@ -154,7 +159,8 @@ class EvidenceFound:
     alignments: of the passages with the query's vectors; None for one that left its index meanwhile. photo: all of it,
     as it was read; None without one. text: what was read in it; None where nothing was to be read. reranked: None where
     nothing put the passages in another order. second: where two profiles are asked, the name of the second and its
-    query's vectors, with which the passages that are `by` it are aligned."""
+    query's vectors, with which the passages that are `by` it are aligned. unsearched: the share, 0 to 1, of the
+    passages that could not be searched, since the machines that hold them did not answer."""
 
     passages: tuple[Evidence, ...]
     query: QueryVectors
@@ -165,6 +171,7 @@ class EvidenceFound:
     text: PhotoText | None = None
     reranked: Reranked | None = None
     second: tuple[str, QueryVectors] | None = None
+    unsearched: float = 0.0
 
     def heat(self) -> dict[int, np.ndarray]:
         """What in the photo speaks for each passage rather than for the others: (down, across) float32 from 0 to 1 by
@@ -226,7 +233,7 @@ class Result:
     left_out: whether the answer was made without the photo, since the question names a subject of its own.
     text: what was read in the photo; None where nothing was to be read. unread: why it could not be, "" else.
     matches: where pictures of passages are like the photo; not part of `as_dict`.
-    reranked, second: as of EvidenceFound.
+    reranked, second, unsearched: as of EvidenceFound.
     """
 
     question: str
@@ -252,6 +259,7 @@ class Result:
     matches: tuple[PictureMatch, ...] = ()
     reranked: Reranked | None = None
     second: tuple[str, QueryVectors] | None = None
+    unsearched: float = 0.0
 
     def turn(self) -> Turn:
         """This question and answer as what a next question may point back at."""
@@ -289,6 +297,7 @@ class Result:
             "corpora": list(self.corpora),
             "indexed": self.indexed,
             "total": self.total,
+            "unsearched": round(self.unsearched, 4),
             "timings": {step: round(spent, 1) for step, spent in self.timings.items()},
         }
 

@@ -13,10 +13,11 @@ from dataclasses import replace
 from app.service.question_subject import asks_of_another, helped_by, said_kind, said_to_be
 from app.service.results import TOLD, Result, Subject
 from common.passage import Evidence, Passage
+from common.problems import Unreachable
 from generator.words import STOP_WORDS, words
 from kb.catalogue import Catalogue
 from retriever.encoders.base import QueryVectors, Recognition
-from retriever.index import Index
+from retriever.index import Index, OutOfReach
 from retriever.search.explain import Alignment, align
 from retriever.search.fusion import fuse
 
@@ -56,31 +57,6 @@ def find(
     return [(name, scores[name]) for name in order]
 
 
-def find_shown(
-    catalogue: Catalogue,
-    indexes: Mapping[str, Index],
-    query: QueryVectors,
-    subject: Subject,
-    k: int,
-) -> Ranking:
-    """As `find`, of a question about what a photo shows: passages about that first, then by score and what the photo's
-    classes add to it."""
-    depth = max(2 * k + 10, RERANKED)
-    found = dict(ask_indexes(indexes, query, depth))
-    seen = query.recognition.titles if query.recognition is not None else {}
-    of_titles = catalogue.titled([*subject.leading, *seen], list(indexes))
-    for titles in (subject.leading, seen):  # those that lead by themselves, lest many others crowd them out
-        missing = {each for title in titles for each in of_titles.get(title, ())} - found.keys()
-        if missing:
-            found.update(ask_indexes(indexes, query, depth, missing))
-    place = {title: number if subject.word else 0 for number, title in enumerate(subject.leading)}
-
-    def order(passage: Passage) -> tuple[float, float]:
-        return place.get(passage.title, math.inf), -found[passage.id] - seen.get(passage.title, 0.0)
-
-    return [(passage.id, found[passage.id]) for passage in sorted(catalogue.passages(list(found)), key=order)]
-
-
 def find_asked(
     catalogue: Catalogue,
     indexes: Mapping[str, Index],
@@ -95,14 +71,39 @@ def find_asked(
     if subject is None:
         return find(catalogue, indexes, query, k, words), None
     subject = said_to_be(question, subject)
-    found = find_shown(catalogue, indexes, query, subject, k)
+    nearest = ask_indexes(indexes, query, max(2 * k + 10, RERANKED))
+    passages, scores = _about_shown(catalogue, indexes, query, subject, nearest)
     if subject.word not in TOLD:
-        nearest = catalogue.passages([name for name, _ in sorted(found, key=lambda each: -each[1])])
-        texts = [(passage.title, passage.text) for passage in nearest]
+        texts = [(each.title, each.text) for each in sorted(passages, key=lambda each: -scores[each.id])]
         helped = said_kind(question, helped_by(question, subject, texts), texts)
         if helped is not subject:
-            return find_shown(catalogue, indexes, query, helped, k), helped
-    return found, subject
+            subject = helped
+            passages, scores = _about_shown(catalogue, indexes, query, subject, nearest)
+    return [(each.id, scores[each.id]) for each in passages], subject
+
+
+def _about_shown(
+    catalogue: Catalogue,
+    indexes: Mapping[str, Index],
+    query: QueryVectors,
+    subject: Subject,
+    nearest: Ranking,
+) -> tuple[list[Passage], dict[str, float]]:
+    """Of a question about what a photo shows, the passages nearest to it and those of the titles that may be shown:
+    those about what is shown first, then by score and what the photo's classes add to it. With their scores."""
+    found = dict(nearest)
+    seen = query.recognition.titles if query.recognition is not None else {}
+    of_titles = catalogue.titled([*subject.leading, *seen], list(indexes))
+    for titles in (subject.leading, seen):  # those that lead by themselves, lest many others crowd them out
+        missing = {each for title in titles for each in of_titles.get(title, ())} - found.keys()
+        if missing:
+            found.update(ask_indexes(indexes, query, len(nearest), missing))
+    place = {title: number if subject.word else 0 for number, title in enumerate(subject.leading)}
+
+    def order(passage: Passage) -> tuple[float, float]:
+        return place.get(passage.title, math.inf), -found[passage.id] - seen.get(passage.title, 0.0)
+
+    return sorted(catalogue.passages(list(found)), key=order), found
 
 
 def evidence_of(
@@ -115,6 +116,9 @@ def evidence_of(
     """The first k of those found that the catalogue has, with what it says of them and, for a question about a photo,
     what the photo says of them."""
     scores = dict(found)
+    passages = catalogue.passages([name for name, _ in found[:k]])
+    if len(passages) < k < len(found):  # some have left it
+        passages = catalogue.passages([name for name, _ in found])[:k]
     seen = recognition.titles if recognition is not None and subject is not None else {}
     return tuple(
         Evidence(
@@ -124,7 +128,7 @@ def evidence_of(
             seen=seen.get(passage.title, 0.0),
             shown=None if subject is None else subject.shows(passage.title),
         )
-        for rank, passage in enumerate(catalogue.passages([passage_id for passage_id, _ in found])[:k], start=1)
+        for rank, passage in enumerate(passages, start=1)
     )
 
 
@@ -146,21 +150,24 @@ def of_another(catalogue: Catalogue, question: str, subject: Subject | None, nam
 
 
 def still_so(catalogue: Catalogue, result: Result) -> bool:
-    """Whether the catalogue says the same of the passages of a result."""
+    """Whether the catalogue says the same of the passages of a result, or cannot be reached just now."""
     found = [(passage.id, passage.score) for passage in result.passages]
-    now = evidence_of(catalogue, found, len(found), result.subject, result.query.recognition)
+    try:
+        now = evidence_of(catalogue, found, len(found), result.subject, result.query.recognition)
+    except Unreachable:
+        return True
     return now == tuple(replace(passage, was=None, alike=None, by="") for passage in result.passages)
 
 
 def alignments_of(
     indexes: Mapping[str, Index], query: QueryVectors, passages: Sequence[Evidence]
 ) -> tuple[Alignment | None, ...]:
-    """How the query's vectors match each of the passages; None for one that has left its index."""
+    """How the query's vectors match each of the passages; None for one that left its index or is out of reach."""
     found: list[Alignment | None] = []
     for passage in passages:
         try:
             found.append(align(query, indexes[passage.corpus].vectors(passage.id)))
-        except KeyError:
+        except (KeyError, OutOfReach):
             found.append(None)
     return tuple(found)
 

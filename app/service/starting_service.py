@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from app.service.ask import AnswerService
     from app.service.ingestions import Ingestions
     from app.service.results import PhotoInput, Step
+    from common.passage import Passage
     from kb.records import CorpusInfo
     from retriever.encoders.base import Takes
 
@@ -41,7 +42,7 @@ class StartingService:
     def load(self) -> None:
         """Import, build and start the real service. Raises Problem, as `build_service` does."""
         from app.service.annotating import Annotating
-        from app.service.ask import build_service
+        from app.service.assembly import build_service
         from app.service.ingestions import Ingestions
 
         service = build_service(self.settings)
@@ -57,8 +58,23 @@ class StartingService:
     def status(self) -> IndexStatus:
         return self._service.status() if self._loaded.is_set() else STARTING
 
+    def statuses(self) -> dict[str, IndexStatus]:
+        return self._service.statuses() if self._loaded.is_set() else {}
+
+    def generations(self) -> dict[str, int]:
+        return self._service.generations() if self._loaded.is_set() else {}
+
+    def model_failures(self) -> int:
+        return self._service.model_failures() if self._loaded.is_set() else 0
+
+    def free_memory(self) -> int | None:
+        return self._service.free_memory() if self._loaded.is_set() else None
+
     def corpora(self) -> list[CorpusInfo]:
         return self._service.corpora() if self._loaded.is_set() else []
+
+    def passage(self, id: str) -> Passage | None:
+        return self._service.passage(id) if self._loaded.is_set() else None
 
     def loading(self) -> str:
         return self._service.loading() if self._loaded.is_set() else ""

@@ -26,6 +26,7 @@ from app.service.results import (
     Subject,
 )
 from app.service.second_profile import Second
+from common.following import followed
 from common.passage import Evidence
 from common.problems import Problem
 from common.text import shown
@@ -40,22 +41,24 @@ QUOTED = 300  # characters of what is written in a photo, in an answer
 
 
 class Clock:
-    """Milliseconds by step."""
+    """Milliseconds by step; whoever follows the question hears of each."""
 
     def __init__(self) -> None:
         self._last = time.perf_counter()
         self._laps: dict[str, float] = {}
 
-    def lap(self, step: str) -> None:
-        began = self._last
-        self._last = time.perf_counter()
-        self._laps[step] = self._laps.get(step, 0.0) + (self._last - began) * 1000
-
-    def move(self, step: str, other: str, seconds: float) -> None:
-        """So much of a step was another one."""
+    def lap(self, step: str, last: str = "", seconds: float = 0.0) -> None:
+        """The step is over; so many seconds at its end were another one."""
+        began, self._last = self._last, time.perf_counter()
+        self._note(step, began, self._last - seconds)
         if seconds:
-            self._laps[step] -= seconds * 1000
-            self._laps[other] = self._laps.get(other, 0.0) + seconds * 1000
+            self._note(last, self._last - seconds, self._last)
+
+    def _note(self, step: str, began: float, ended: float) -> None:
+        self._laps[step] = self._laps.get(step, 0.0) + (ended - began) * 1000
+        question = followed()
+        if question is not None:
+            question.stage(step, began, ended)
 
     def skip(self) -> None:
         self._last = time.perf_counter()
@@ -73,7 +76,7 @@ class Trace:
     photo; None where that is to be read. second: the other of two profiles that are asked. text: what is written
     there; None where nothing was to be read. unread: why it could not be. alignments: of the passages, None for one
     that left its index meanwhile. matches: of pictures with the photo. indexed, total: passages. alone: what the
-    model says without any passage. complete: whether all of that could be said."""
+    model says without any passage. complete: whether all of that could be said. unsearched: as of EvidenceFound."""
 
     question: str
     names: tuple[str, ...]
@@ -110,6 +113,7 @@ class Trace:
     answer: Answer | None = None
     alone: str | None = None
     complete: bool = True
+    unsearched: float = 0.0
 
     def key(self) -> Hashable:
         """All that the answer depends on, but for settings."""
@@ -126,7 +130,7 @@ class Trace:
     def found(self) -> EvidenceFound:
         return EvidenceFound(
             self.passages, self.query, self.searched, self.subject, self.alignments, self.whole, self.text,
-            self.reranked, self._by_second(),
+            self.reranked, self._by_second(), self.unsearched,
         )  # fmt: skip
 
     def _by_second(self) -> tuple[str, QueryVectors] | None:
@@ -158,6 +162,7 @@ class Trace:
             unread=self.unread,
             reranked=self.reranked,
             second=self._by_second(),
+            unsearched=self.unsearched,
         )
 
 

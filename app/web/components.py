@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
+from gradio.i18n import I18nData
 
+from app.web.languages import for_browser
 from app.web.request_files import NONSENSE, Plain, refusal
 
 MOST_NAMES = 1000
@@ -44,6 +46,23 @@ class Chosen(gr.Dropdown, metaclass=Plain):
 
 def _is_name(value: Any) -> bool:
     return isinstance(value, str) and len(value) <= MAX_NAME
+
+
+class Translations(gr.I18n):
+    """What Gradio puts in the place of labels in the browser: in the language of the request that asks for the page,
+    under the name of the language that Gradio falls back to, whichever it takes the browser's for."""
+
+    @property
+    def translations_dict(self) -> dict[str, dict[str, str]]:
+        return {"en": for_browser()}
+
+
+I18N = Translations()
+
+
+def label(key: str) -> I18nData:
+    """A component's label, value or placeholder, which Gradio looks up in the browser."""
+    return I18N(f"label.{key}")
 
 
 def html(value: str = "", **options: Any) -> gr.HTML:

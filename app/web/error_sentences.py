@@ -1,6 +1,7 @@
 """What a person is told of what went wrong, in a sentence, and whether it makes sense to try again.
 
-Knows nothing of where on a page that stands.
+What is said is in the language that is spoken, as far as it has been translated. Knows nothing of where on a page that
+stands.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 import errno
 import logging
 
-from common.problems import BadRequest, Problem
+from app.web.languages import in_words, say
+from common.problems import BadRequest, Problem, Unreachable
 from common.worker_thread import Gone
 
 log = logging.getLogger(__name__)
@@ -16,16 +18,19 @@ log = logging.getLogger(__name__)
 
 def sentence_for(problem: Exception) -> str:
     """What to tell the person; anything unforeseen goes to the log in full and to the person in general."""
+    if isinstance(problem, Unreachable):  # which server that is, strangers are not told
+        log.warning("%s", problem)
+        return say("error.catalogue_away")
     if isinstance(problem, Problem):
-        return str(problem)
+        return in_words(str(problem))
     if isinstance(problem, TimeoutError | Gone):
-        return "The answer took too long and was ended; ask again."
+        return say("error.too_long")
     log.error("a question failed", exc_info=problem)
     if isinstance(problem, OSError) and problem.errno == errno.ENOSPC:
-        return "The disk of this machine is full; free some space and ask again."
+        return say("error.disk_full")
     if isinstance(problem, MemoryError):
-        return "This machine ran out of memory; close something and ask again."
-    return "Something unforeseen went wrong, not with your question; try again, or look at the program's log."
+        return say("error.no_memory")
+    return say("error.unforeseen")
 
 
 def may_go_better(problem: Exception) -> bool:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse, RedirectResponse
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.hosts import host_is_right, origin_is_right
+from app.web.page_policy import POLICY, ancestors, of_files
+from app.web.receiving import again, whole
 
 # The page's own script, style, icons and fonts, the same for everybody.
 _STATIC = re.compile(r"/(?:assets|static|svelte)/[^\\]*|/(?:favicon\.ico|robots\.txt|theme\.css)")
@@ -24,7 +26,8 @@ _CLOSED = re.compile(
     r"|monitoring|profiling/|vibe-|undo-vibe|dev/|login|logout|token|user).*",
     re.IGNORECASE | re.DOTALL,
 )
-_ENDPOINT = re.compile(r"/gradio_api/(?P<way>call/v2|call|run|api)/(?P<name>[^/]+)/?")
+# Of Gradio's ways to call a handler those that name it.
+ENDPOINT = re.compile(r"/gradio_api/(?P<way>call/v2|call|run|api)/(?P<name>[^/]+)/?")
 TOO_LONG = "This request is too long."
 _ADDRESS = re.compile(r".*/file=\s*https?:.*", re.IGNORECASE | re.DOTALL)
 
@@ -46,24 +49,47 @@ class SubPath:
         else:
             below = path.removeprefix(self._root) if path.startswith(f"{self._root}/") else path
             bare = {**scope, "root_path": "", "path": below, "raw_path": quote(below).encode("ascii")}
-            await self.app(bare, receive, send)
+            host = Headers(scope=scope).get("host", "")
+
+            async def within(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    headers = MutableHeaders(scope=message)
+                    if "location" in headers:
+                        headers["location"] = self._within(headers["location"], host)
+                await send(message)
+
+            await self.app(bare, receive, within)
+
+    def _within(self, location: str, host: str) -> str:
+        """Where what knows nothing of the path sends somebody to, below it again: to the name with a slash or without,
+        as a path alone, so that it is also right where a proxy has another name and scheme."""
+        parts = urlsplit(location)
+        own = parts.path.startswith("/") and parts.netloc in ("", host)
+        if not own or f"{parts.path}/".startswith(f"{self._root}/"):
+            return location
+        return urlunsplit(("", "", f"{self._root}{parts.path}", parts.query, parts.fragment))
 
 
 class Origins:
     """Refuses what comes by a name that is not the server's, or from a page that is not its own (app/hosts.py).
 
     names: under which the page is served, beside addresses and loopback's names. pages: the names whose pages may ask
-    too, at any port: not those of this machine, where anything may run."""
+    too, at any port: not those of this machine, where anything may run. in_json: where that is told as JSON."""
 
-    def __init__(self, app: ASGIApp, names: Collection[str], pages: Collection[str] = ()) -> None:
+    def __init__(
+        self, app: ASGIApp, names: Collection[str], pages: Collection[str] = (), in_json: tuple[str, ...] = ()
+    ) -> None:
         self.app = app
+        self._in_json = in_json
         self._names = names
         self._pages = pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         problem = "" if scope["type"] == "lifespan" else self._problem(scope)
         if problem and scope["type"] == "http":
-            await PlainTextResponse(problem, 403)(scope, receive, send)
+            as_json = scope["path"].startswith(self._in_json)
+            answer = JSONResponse({"problem": problem}, 403) if as_json else PlainTextResponse(problem, 403)
+            await answer(scope, receive, send)
         elif not problem:
             await self.app(scope, receive, send)
 
@@ -111,7 +137,7 @@ class Endpoints:
         self._names = names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        asked = _ENDPOINT.fullmatch(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        asked = ENDPOINT.fullmatch(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
         if asked is None:
             await self.app(scope, receive, send)
             return
@@ -141,7 +167,8 @@ class Bodies:
             await self.app(scope, receive, send)
             return
         said = Headers(scope=scope).get("content-length", "0")
-        body, more = b"", scope["method"] not in ("GET", "HEAD")
+        has_body = scope["method"] not in ("GET", "HEAD")
+        body, more = b"", has_body
         if not said.isdigit() or len(said) > 15 or int(said) > self._most:
             await PlainTextResponse(TOO_LONG, 413, {"Connection": "close"})(scope, receive, send)
             return
@@ -154,16 +181,7 @@ class Bodies:
             if len(body) > self._most:
                 await PlainTextResponse(TOO_LONG, 413, {"Connection": "close"})(scope, receive, send)
                 return
-        given = False
-
-        async def whole() -> Message:
-            nonlocal given
-            if given or scope["method"] in ("GET", "HEAD"):
-                return await receive()
-            given = True
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        await self.app(scope, whole, send)
+        await self.app(scope, again(whole(body), receive) if has_body else receive, send)
 
 
 class Beside:
@@ -180,15 +198,14 @@ class Beside:
 
 
 class SafeHeaders:
-    """What browsers are told with every answer.
+    """What browsers are told with every answer; a page's own policy stays, see app/web/page_policy.py.
 
     framed_by: the origins whose pages may show this one within them, as in Content-Security-Policy; none by default."""
 
     def __init__(self, app: ASGIApp, framed_by: Collection[str] = ()) -> None:
         self.app = app
+        self._policy, self._ancestors = of_files(framed_by), ancestors(framed_by)
         self._headers = {
-            "Content-Security-Policy": f"frame-ancestors {' '.join(framed_by) or chr(39) + 'none' + chr(39)}; "
-            "object-src 'none'; base-uri 'self'",
             "X-Content-Type-Options": "nosniff",
             "Referrer-Policy": "same-origin",
         }
@@ -196,7 +213,10 @@ class SafeHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(self._headers)
+                headers = MutableHeaders(scope=message)
+                headers.update(self._headers)
+                own = headers.get(POLICY)  # browsers keep to both
+                headers[POLICY] = f"{own}, {self._ancestors}" if own else self._policy
             await send(message)
 
         await self.app(scope, receive, with_headers if scope["type"] == "http" else send)

@@ -1,4 +1,5 @@
-"""What both pages tell at any time as HTML: what went wrong, how far the index is, a licence. Pure functions.
+"""What both pages tell at any time as HTML: what went wrong, how far the index is, a licence. Pure functions;
+the page's own texts, and what of the service's has been translated, are those of the language that is spoken.
 
 Knows nothing of questions or corpora.
 """
@@ -8,19 +9,22 @@ from __future__ import annotations
 from app.service.job_states import IndexState
 from app.service.results import IndexStatus
 from app.web.escaping import escape
+from app.web.languages import in_words, number, say
 from kb.records import UNKNOWN_LICENCE
 
 
 def licence_said(licence: str) -> str:
     """What is said of a licence, which may not be known; not escaped."""
-    return "licence unknown" if licence in ("", UNKNOWN_LICENCE) else licence
+    return say("notice.licence_unknown") if licence in ("", UNKNOWN_LICENCE) else licence
 
 
 def error(sentence: str, again: str = "") -> str:
     """A sentence about what went wrong, announced at once; nothing for an empty one.
 
     again: the selector of the button that Retry presses, which app/web/static/errors.js does; "" for no Retry."""
-    retry = f' <button type="button" class="cs-retry" data-again="{escape(again)}">Retry</button>' if again else ""
+    retry = ""
+    if again:
+        retry = f' <button type="button" class="cs-retry" data-again="{escape(again)}">{say("notice.retry")}</button>'
     return f'<p class="cs-error" role="alert">{escape(sentence)}{retry}</p>' if sentence else ""
 
 
@@ -34,7 +38,7 @@ def status_line(status: IndexStatus) -> str:
     """How far the index is; nothing once it is ready."""
     if status.state == IndexState.READY:
         return ""
-    message = escape(status.message)
+    message = escape(in_words(status.message))
     if status.state == IndexState.FAILED:
         return f'<div class="cs-status cs-failed" role="alert"><p>{message}</p></div>'
     bar = '<div class="cs-progress cs-unknown" aria-hidden="true"><i></i></div>'
@@ -42,10 +46,11 @@ def status_line(status: IndexStatus) -> str:
     if status.total > 0:
         share = min(100.0, 100 * status.done / status.total)
         bar = (
-            f'<div class="cs-progress" role="progressbar" aria-label="Progress" aria-valuemin="0" '
+            f'<div class="cs-progress" role="progressbar" aria-label="{say("notice.progress")}" aria-valuemin="0" '
             f'aria-valuemax="{status.total}" aria-valuenow="{status.done}">'
             f'<i style="width:{share:.1f}%"></i></div>'
         )
         if status.state != IndexState.STARTING:  # whose message has gigabytes in it; nobody reads bytes
-            count = f'<span class="cs-count">{status.done:,} of {status.total:,}</span>'
+            of = say("notice.of", done=number(status.done), total=number(status.total))
+            count = f'<span class="cs-count">{of}</span>'
     return f'<div class="cs-status"><p>{message}{count}</p>{bar}</div>'

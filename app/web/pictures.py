@@ -18,18 +18,22 @@ PATH = "/pictures/"
 _FOR_GOOD = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 
+def file_called(pictures: Pictures, name: str) -> FileResponse | None:
+    """The file that is asked for by its name; None where there is none, and for all else of their folder."""
+    content_hash, _, small = name.removesuffix(".jpg").partition(".")
+    try:
+        path = pictures.path(content_hash, small={"": False, "small": True}[small])
+    except (KeyError, ValueError):
+        return None
+    return FileResponse(path, media_type="image/jpeg", headers=_FOR_GOOD) if path.is_file() else None
+
+
 def pictures_app(pictures: Pictures) -> Starlette:
     """Gives the files, and nothing else of their folder."""
 
     def answer(request: Request) -> Response:
-        content_hash, _, small = request.path_params["name"].removesuffix(".jpg").partition(".")
-        try:
-            path = pictures.path(content_hash, small={"": False, "small": True}[small])
-        except (KeyError, ValueError):
-            path = None
-        if path is None or not path.is_file():
-            return PlainTextResponse("There is no such picture.", 404)
-        return FileResponse(path, media_type="image/jpeg", headers=_FOR_GOOD)
+        found = file_called(pictures, request.path_params["name"])
+        return found or PlainTextResponse("There is no such picture.", 404)
 
     return Starlette(routes=[Route(f"{PATH}{{name}}", answer)])
 

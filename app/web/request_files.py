@@ -15,18 +15,24 @@ import os
 import shutil
 import stat
 from abc import ABCMeta
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from gradio.component_meta import ComponentMeta
 from gradio.data_classes import FileData, ListFiles
+from gradio.i18n import I18nData
 from gradio.media import MEDIA_ROOT
 from gradio.utils import get_upload_folder
 from starlette.types import ASGIApp
 
+from app.web.languages import catalogue, in_words, spoken, wanted
 from app.web.listeners import Listeners
+
+if TYPE_CHECKING:
+    from app.web.rates import Askings
+    from app.web.several.shared import Shared
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +55,7 @@ EXAMPLES = [
 
 def refusal(sentence: str) -> gr.Error:
     """What a person, or a program, is told in place of an answer."""
-    return gr.Error(sentence, print_exception=False)
+    return gr.Error(in_words(sentence), print_exception=False)
 
 
 def uploaded(path: Any) -> str:
@@ -122,11 +128,43 @@ def example_at(address: str) -> str | None:
 
 
 class Page(gr.Blocks):
-    """Gradio's page, which looks at the files of a request before Gradio does. `listeners`: who hears its answers;
-    `annotation`: what answers the Annotate tab."""
+    """Gradio's page, which looks at the files of a request before Gradio does, and answers it in its language.
+    `listeners`: who hears its answers; `annotation`: what answers the Annotate tab; `shared`: with other processes;
+    `askings`: how much who asks; `programs`: what answers programs; `keys`: what finds out by which key they ask."""
 
     listeners: Listeners
     annotation: ASGIApp
+    shared: Shared | None
+    askings: Askings
+    programs: ASGIApp
+    keys: Callable[[ASGIApp], ASGIApp]
+
+    @property
+    def config(self) -> Any:
+        """What the page is made from, with the labels of the language of whoever asks for it now."""
+        texts = getattr(self, "i18n_instance", None)
+        if not self._config or texts is None:
+            return self._config
+        return {**self._config, "i18n_translations": texts.translations_dict}
+
+    @config.setter
+    def config(self, config: Any) -> None:
+        self._config = config
+
+    def get_api_info(self, *given: Any, **how: Any) -> Any:
+        """What programs are told of the endpoints, with the labels of components in words."""
+        info = super().get_api_info(*given, **how)
+        for endpoint in [*info["named_endpoints"].values(), *info["unnamed_endpoints"].values()]:
+            for each in (*endpoint["parameters"], *endpoint["returns"]):
+                if isinstance(each["label"], I18nData):
+                    each["label"] = catalogue("en")[each["label"].key]
+        return info
+
+    async def process_api(
+        self, block_fn: Any, inputs: list[Any], state: Any = None, request: Any = None, *rest: Any, **more: Any
+    ) -> dict[str, Any]:
+        with spoken(wanted(getattr(request, "headers", {}))):
+            return await super().process_api(block_fn, inputs, state, request, *rest, **more)
 
     async def preprocess_data(
         self, block_fn: Any, inputs: list[Any], state: Any, explicit_call: bool = False
@@ -139,7 +177,7 @@ class Page(gr.Blocks):
             problem.print_exception = False  # what a stranger sends is no fault of the program
             raise
         except Exception as problem:  # a value of a shape that its component does not know
-            log.warning("a request could not be read: %s", problem)
+            log.warning("a request could not be read: %s", type(problem).__name__)
             raise refusal(NONSENSE) from None
 
 

@@ -12,9 +12,10 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,18 +27,19 @@ from app.settings import (
     CLIENT_FILES,
     CLIENT_UPLOADS,
     CLIENT_WINDOW,
-    UPLOAD_OLD,
     UPLOAD_PATIENCE,
     UPLOAD_SHARE,
     UPLOAD_YOUNG,
     UPLOADS_AT_ONCE,
 )
 from app.web.clients import client_of
+from app.web.languages import in_words
 from common.problems import Problem
 from common.recently_used import RecentlyUsed
 
 PATH = "/gradio_api/upload"
 CLIENTS = 10_000  # that are remembered
+LEFT_OLD = 24 * 3600.0  # seconds after which the folder of a process that was killed goes
 _FOLDERS = "citesight-"
 
 
@@ -45,7 +47,7 @@ _FOLDERS = "citesight-"
 class UploadLimits:
     """request: bytes of one. For one client, within `window` seconds: bytes, files and requests; and how many requests
     at a time. share: of the disk that is free or taken by uploads, how much those may take. patience: seconds for one.
-    """
+    keep: seconds after which one is deleted."""
 
     request: int
     client_bytes: int
@@ -55,6 +57,7 @@ class UploadLimits:
     at_once: int = UPLOADS_AT_ONCE
     share: float = UPLOAD_SHARE
     patience: float = UPLOAD_PATIENCE
+    keep: float = 6 * 3600.0
 
 
 @dataclass
@@ -74,13 +77,10 @@ class Refused(Exception):
 
 
 class LimitedUploads:
-    """Lets uploads through within the limits; a sentence for the others. One process, one of these.
+    """Lets uploads through within the limits; a sentence for the others. One process, one of these."""
 
-    proxied: as for client_of. What is made up there evades the limits of a client, not those of the disk."""
-
-    def __init__(self, app: ASGIApp, folder: Path, limits: UploadLimits, proxied: bool = False) -> None:
+    def __init__(self, app: ASGIApp, folder: Path, limits: UploadLimits) -> None:
         self.app = app
-        self._proxied = proxied
         self._folder = folder
         self._limits = limits
         self._clients: RecentlyUsed[deque[_Upload]] = RecentlyUsed(CLIENTS)
@@ -102,10 +102,11 @@ class LimitedUploads:
                 await self._take(scope, receive, starting)
         except Refused as refused:
             if not begun:
-                await PlainTextResponse(str(refused), refused.status, {"Connection": "close"})(scope, receive, send)
+                said = in_words(str(refused))
+                await PlainTextResponse(said, refused.status, {"Connection": "close"})(scope, receive, send)
         except TimeoutError:
             if not begun:
-                await PlainTextResponse("The upload took too long; try again.", 408)(scope, receive, send)
+                await PlainTextResponse(in_words("The upload took too long; try again."), 408)(scope, receive, send)
 
     async def _take(self, scope: Scope, receive: Receive, send: Send) -> None:
         size = _length(scope)
@@ -119,7 +120,7 @@ class LimitedUploads:
         self._coming += upload.size
         try:
             coming = self._coming
-            if not await to_thread.run_sync(make_room, self._folder, coming, self._limits.share):
+            if not await to_thread.run_sync(make_room, self._folder, coming, self._limits.share, self._limits.keep):
                 raise Refused(507, "There is no room for uploads at the moment; try again later.")
             listened = _Listened(receive, send, self._limits.request)
             try:
@@ -142,7 +143,7 @@ class LimitedUploads:
 
     def _of(self, scope: Scope) -> deque[_Upload]:
         """The client's uploads of the last while."""
-        client = client_of(scope, self._proxied)
+        client = client_of(scope)
         uploads = self._clients.get(client)
         if uploads is None:
             uploads = deque()
@@ -199,10 +200,10 @@ class _Listened:
         return len(taken) if isinstance(taken, list) else 0
 
 
-def upload_folder() -> Path:
-    """Where uploads go: the folder that GRADIO_TEMP_DIR names, else one of this process's own. Raises Problem where
-    nothing can be written there."""
-    given = os.path.expanduser(os.environ.get("GRADIO_TEMP_DIR", ""))
+def upload_folder(shared: Path | None = None) -> Path:
+    """Where uploads go: the folder that GRADIO_TEMP_DIR names, else the one that is shared with other processes, else
+    one of this process's own. Raises Problem where nothing can be written there."""
+    given = os.path.expanduser(os.environ.get("GRADIO_TEMP_DIR", "") or str(shared and shared.absolute() or ""))
     try:
         if not given:
             return own_folder()
@@ -222,7 +223,7 @@ def own_folder() -> Path:
     above = Path(tempfile.gettempdir())
     for other in above.glob(f"{_FOLDERS}*"):
         try:
-            if other.stat().st_mtime < time.time() - UPLOAD_OLD:
+            if other.stat().st_mtime < time.time() - LEFT_OLD:
                 shutil.rmtree(other, ignore_errors=True)
         except OSError:
             continue
@@ -231,20 +232,61 @@ def own_folder() -> Path:
     return folder
 
 
+class Ages:
+    """How long uploads have been here, for one process, whatever is done to the system's clock.
+
+    A file says by that clock when it came. A clock that is put far ahead would make all of them old at once, and one
+    that is put back would keep them for good. So an upload is as old as both its file and this process say, which has
+    seen it for so long by a clock that nobody sets; where its file is of the future, as the process alone says. One
+    that was there before the process began is kept for that much longer."""
+
+    def __init__(self, now: Callable[[], float] = time.time, clock: Callable[[], float] = time.monotonic) -> None:
+        self._now, self._clock = now, clock
+        self._seen: dict[Path, tuple[float, float]] = {}  # by place: when its file came, and since when it is known
+        self._changing = threading.Lock()
+
+    def of(self, folder: Path, uploads: Iterable[tuple[float, int, Path]]) -> dict[Path, float]:
+        """Seconds by place, of what is in a folder."""
+        with self._changing:
+            known, ages = {}, {}
+            for changed, _, place in uploads:
+                before = self._seen.get(place)
+                since = before[1] if before is not None and before[0] == changed else self._clock()
+                known[place] = changed, since
+                by_file, here = self.by_file(changed), self._clock() - since
+                ages[place] = here if by_file < 0 else min(by_file, here)
+            others = {place: seen for place, seen in self._seen.items() if place.parent != folder}
+            self._seen = others | known
+        return ages
+
+    def by_file(self, changed: float) -> float:
+        """By the system's clock alone."""
+        return self._now() - changed
+
+
+_ages = Ages()
+
+
 def make_room(
-    folder: Path, need: int, share: float, free: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free
+    folder: Path,
+    need: int,
+    share: float,
+    keep: float,
+    free: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
+    ages: Ages = _ages,
 ) -> bool:
-    """Whether so many bytes more may be uploaded. Deletes what is old, and more when it is needed, the oldest first.
+    """Whether so many bytes more may be uploaded. Deletes what is older than `keep` seconds, and more when it is
+    needed, the oldest first.
 
     free: the bytes that are free on the folder's disk."""
     folder.mkdir(parents=True, exist_ok=True)
-    kept = sorted(_kept(folder))
+    kept = list(_kept(folder))
+    old = ages.of(folder, kept)
     taken = sum(size for _, size, _ in kept)
     most = share * (free(folder) + taken)
-    for changed, size, path in kept:
-        age = time.time() - changed
-        if age < UPLOAD_OLD and (taken + need <= most or age < UPLOAD_YOUNG):
-            break
+    for changed, size, path in sorted(kept):
+        if old[path] < keep and (taken + need <= most or 0 <= ages.by_file(changed) < UPLOAD_YOUNG):
+            continue
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:

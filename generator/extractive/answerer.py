@@ -18,6 +18,7 @@ from generator.extractive import templates as t
 from generator.extractive.followups import standalone
 from generator.extractive.question_kinds import Question, asks_who, read_question
 from generator.extractive.scoring import Choice, Limits, choose
+from generator.grounding.language import asked_in_another, called
 from generator.sentences import Sentence, passage_sentences, shown_title
 
 if TYPE_CHECKING:
@@ -116,6 +117,8 @@ class ExtractiveAnswerer:
             yield _unrecognised(writer)
         elif max(passage.score for passage in passages) < self.limits.passage_score:
             yield _silent(writer, LOOSE, [1])
+        elif asked_in_another(asked.text, called(passage.language for passage in passages)):
+            yield _silent(writer, t.WANTED["any"], [1])  # words that two languages share would find anything
         elif asked.kind == "identity" and not photo:
             yield _silent(writer, t.NO_PHOTO)
         elif asked.kind == "identity":

@@ -47,6 +47,12 @@ _SHOWN = re.compile(
 _THE_OTHER = re.compile(
     r"(?:and|or|what about|how about)(?: what about| how about)?\s+(?P<new>the\s[\w-]+)\s*\?*", re.IGNORECASE
 )
+# "What about the tiger? Where does it live?": a new subject, and what is asked of it.
+_TURNS_TO = re.compile(
+    r"(?:(?:and|but|or|so|no|ok|okay|now)[,\s]+){0,3}(?:what|how) about "
+    r"(?P<new>[^?.!;]{1,80}?)\s*[?.!;,:]+\s+(?P<rest>\S.*)",
+    re.IGNORECASE | re.DOTALL,
+)
 _PARTS = frozenset(
     "age antler back beak belly bill blood body bone brain claw coat color colour diet ear egg eye face female fin "
     "foot front fur hair hand head heart horn inside jaw leaf leg male mane mother mouth name neck nest nose one "
@@ -70,16 +76,29 @@ def standalone(question: str, turns: Sequence[Turn]) -> str:
     piece of a question; the question before it with a new subject where it is no more than that. The question itself
     where it stands alone already or nothing is known to put there."""
     asked = question.strip()
+    if (turned := _TURNS_TO.fullmatch(asked)) and _is_new(turned["new"]):
+        return _about(turned["rest"], turned["new"]) or question
     if _EMPTY.search(asked) or _THIS.search(asked):
         return question
     if changed := _of_another(asked, turns):
         return changed
     pronoun = _PRONOUN.search(asked)
     subject = _meant(turns, pronoun[0].lower() if pronoun else "")
-    if not subject or set(stems(subject)) & set(stems(asked)):
-        return question
-    if pronoun and _has_own_subject(asked, pronoun):
-        return question
+    return (subject and _about(asked, subject)) or question
+
+
+def _is_new(subject: str) -> bool:
+    """Whether these words say what is asked about now: not "it", and no part of what was asked about before."""
+    said = words(subject)
+    points = _PRONOUN.search(subject) or _THIS.search(subject)
+    return not points and bool(set(said) - STOP_WORDS) and said[-1] not in _PARTS
+
+
+def _about(asked: str, subject: str) -> str:
+    """What is asked of a subject, as a question that stands alone; "" where it does already."""
+    pronoun = _PRONOUN.search(asked)
+    if set(stems(subject)) & set(stems(asked)) or (pronoun and _has_own_subject(asked, pronoun)):
+        return ""
     if pronoun:  # the first only: what follows it points back at what was put there
         name = subject if pronoun[1] is None else subject + ("’" if plain(subject).endswith("s") else "’s")
         named = _LEADING.sub("", asked[: pronoun.start()], count=1) + name + asked[pronoun.end() :]
@@ -87,7 +106,7 @@ def standalone(question: str, turns: Sequence[Turn]) -> str:
     said = len(stems(asked))
     if (_GOING_ON.match(asked) and said <= _GOING_ON_WORDS) or (_PIECE.match(asked) and said <= _PIECE_WORDS):
         return f"{subject}: {asked}"
-    return question
+    return ""
 
 
 def _meant(turns: Sequence[Turn], pronoun: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Iterable
 
 from generator.words import STOP_WORDS, words
 
@@ -60,6 +61,11 @@ _ASKING = {
         "Swedish": "vad vilken vilket vilka vem var nar varfor hur detta denna dessa heter finns",
     }.items()
 }
+# Of corpora and passages; "simple" is that of the Wikipedia in simple English.
+_CODES = {
+    "en": "English", "simple": "English", "de": "German", "fr": "French", "es": "Spanish", "it": "Italian",
+    "pt": "Portuguese", "nl": "Dutch", "sv": "Swedish",
+}  # fmt: skip
 _LETTER = re.compile(r"[^\W\d_]")
 _LOWER = re.compile(r"(?<![^\W\d_])[^\W\d_A-Z][^\W\d_]+")
 
@@ -117,6 +123,13 @@ def asked_in_another(question: str, than: str) -> bool:
     # English has hardly a word with an accent, nor a question without more than one of its common words.
     small = [word for word in _LOWER.findall(question) if word[0].islower()]
     return than == "English" and own < 2 and not all(word.isascii() for word in small)
+
+
+def called(codes: Iterable[str]) -> str:
+    """The name of the one language that these codes stand for; UNKNOWN where they stand for several, or for one whose
+    words are not known."""
+    names = {_CODES.get(code.casefold().partition("-")[0], UNKNOWN) for code in codes}
+    return names.pop() if len(names) == 1 else UNKNOWN
 
 
 def _hits(said: list[str], name: str) -> int:

@@ -27,6 +27,7 @@ from transformers import (
 )
 
 from common.cancellation import current
+from common.lent_gpu import lent
 from common.problems import Problem
 from common.text import shown
 from generator.grounding.thoughts import SaidTokens
@@ -140,7 +141,7 @@ class LocalModel:
         with self._lock:
             self._loaded = None
             gc.collect()  # models refer to themselves
-            if torch.cuda.is_available():
+            if torch.cuda.is_available() and not lent():
                 torch.cuda.empty_cache()
 
     def _speak(
@@ -289,7 +290,7 @@ class LocalModel:
     def _sentence(self, problem: Exception) -> Problem:
         said = shown(problem)
         if isinstance(problem, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in str(problem):
-            if torch.cuda.is_available():
+            if torch.cuda.is_available() and not lent():
                 torch.cuda.empty_cache()
             return Problem(
                 f"The memory ran out while {self.name} answered; ask with a smaller photo or fewer passages, or choose "

@@ -177,6 +177,11 @@ class ServedModel:
         waiting = self._servers.waiting
         return f"The model server is busy; requests that wait for their turn: {waiting}." if waiting else ""
 
+    @property
+    def failures(self) -> int:
+        """How often a server has failed since the beginning."""
+        return self._servers.failures
+
     def reply(self, messages: Sequence[Message], max_tokens: int) -> Iterator[str]:
         """The reply in pieces as they come, not empty; closing this ends the connection at once, and so does what stops
         this thread's work (common/cancellation.py), while it waits. " …" ends a reply that was cut. Raises Problem

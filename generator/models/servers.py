@@ -70,6 +70,7 @@ class Servers:
         self._answers = answers
         self._line: list[_Waiting] = []
         self._numbers = count(1)
+        self.failures = 0  # of all of them, since the beginning
         self._changed = threading.Condition()
 
     @property
@@ -96,6 +97,7 @@ class Servers:
     def failed(self, server: Server, wish: float | None = None) -> None:
         """It is left out for a while. wish: the seconds that it asks for."""
         with self._changed:
+            self.failures += 1
             if server.until is None or server.due:  # else others that were at work there said so already
                 self._leave_out(server, wish)
             self._changed.notify_all()

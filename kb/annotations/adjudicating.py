@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 
 from common.problems import BadRequest
 from common.text import shown
-from kb.annotations import clock
 from kb.annotations.asking import candidate_of, judged_of
 from kb.annotations.judging import KEEP, log_entry
 from kb.annotations.people import person_in
@@ -23,8 +22,9 @@ from kb.annotations.records import Act, Candidate, Judged, Role, Said, Scale
 from kb.annotations.saying import changed, checked_grade
 from kb.annotations.seats import locked_item, sit_down
 from kb.annotations.tables import AdjudicationRow, CandidateRow, ItemRow, PersonRow, VerdictRow
-from kb.annotations.upserts import put
+from kb.catalogue import clock
 from kb.catalogue.database import Database
+from kb.catalogue.upserts import put
 
 _CANDIDATE, _VERDICT, _FINAL = CandidateRow.__table__, VerdictRow.__table__, AdjudicationRow.__table__
 

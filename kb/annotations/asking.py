@@ -10,12 +10,12 @@ from sqlalchemy import Row, bindparam, exists, select
 from sqlalchemy.orm import Session
 
 from common.problems import BadRequest
-from kb.annotations import clock
 from kb.annotations.people import person_in
 from kb.annotations.projects import NoItem, check_item, project_in
 from kb.annotations.records import Candidate, Item, Judged, Said, What
 from kb.annotations.seats import LEASE, Desk, expire, locked_item, settle, sit_down
 from kb.annotations.tables import AssignmentRow, CandidateRow, ItemRow, VerdictRow
+from kb.catalogue import clock
 from kb.catalogue.database import Database
 
 _ASSIGNMENT, _CANDIDATE = AssignmentRow.__table__, CandidateRow.__table__

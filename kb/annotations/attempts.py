@@ -16,9 +16,9 @@ from datetime import timedelta
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from kb.annotations import clock
 from kb.annotations.tables import AttemptRow, PersonRow
-from kb.annotations.upserts import make_sure
+from kb.catalogue import clock
+from kb.catalogue.upserts import make_sure
 
 FREE_FAILURES = 5  # in a row for a name before one has to wait
 FREE_OF_ADDRESS = 30

@@ -20,8 +20,8 @@ from kb.annotations.records import Gold, Project, Role, What
 from kb.annotations.saying import checked_grade
 from kb.annotations.tables import CandidateRow, GoldRow, ProjectRow
 from kb.annotations.texts import checked_mark, kept
-from kb.annotations.upserts import put
 from kb.catalogue.database import Database
+from kb.catalogue.upserts import put
 from kb.records import passage_hash
 
 MAX_GOLD = 100  # of an item

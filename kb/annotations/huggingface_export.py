@@ -17,7 +17,8 @@ from typing import Any
 from sqlalchemy import select
 
 from common.text import shown
-from kb.annotations.export_folders import copied, new_folder
+from common.whole_files import new_folder
+from kb.annotations.export_folders import copied
 from kb.annotations.photos import Photos
 from kb.annotations.projects import project_in, project_of
 from kb.annotations.records import Project, Scale

@@ -11,13 +11,13 @@ from sqlalchemy.orm import Session
 
 from common.problems import BadRequest
 from common.text import shown
-from kb.annotations import clock
 from kb.annotations.people import entered
 from kb.annotations.records import Role
 from kb.annotations.signing_in import begin_session, invited_in
 from kb.annotations.tables import IdentityRow, InvitationRow, PersonRow, SessionRow
-from kb.annotations.upserts import put
+from kb.catalogue import clock
 from kb.catalogue.database import Database
+from kb.catalogue.upserts import put
 
 
 def sign_in_as(database: Database, subject: str, name: str, owns: bool = False, code: str = "") -> str:

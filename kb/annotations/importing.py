@@ -19,7 +19,6 @@ from sqlalchemy.orm import Session
 
 from common.problems import BadRequest, Problem
 from common.text import shown
-from kb.annotations import clock
 from kb.annotations.exporting import FORMAT
 from kb.annotations.gold import checked_gold, put_gold
 from kb.annotations.item_files import gold_of, json_rows
@@ -43,6 +42,7 @@ from kb.annotations.recounting import recount
 from kb.annotations.saying import changed, checked_grade
 from kb.annotations.tables import CandidateRow, ItemRow, JudgmentRow, PersonRow, ProjectRow
 from kb.annotations.texts import MAX_COMMENT, checked_name, kept, named
+from kb.catalogue import clock
 from kb.catalogue.bulk import insert_many
 from kb.catalogue.database import Database
 from kb.records import Note

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, Select, func, select, update
@@ -19,6 +20,7 @@ from kb.annotations.projects import NoItem, project_in, project_of
 from kb.annotations.records import NewItem
 from kb.annotations.tables import ItemRow, ProjectRow
 from kb.annotations.texts import MAX_TEXT, checked_key, checked_question, kept
+from kb.catalogue import clock
 from kb.catalogue.bulk import insert_many
 from kb.catalogue.database import Database
 from kb.records import clean_text
@@ -56,23 +58,41 @@ def checked_item(item: NewItem) -> NewItem:
     )
 
 
-def add_items(database: Database, project: str, items: Sequence[NewItem]) -> Added:
+def add_items(database: Database, project: str, items: Sequence[NewItem], logged: bool = False) -> Added:
     """Put items into a project, after those that are there; they wait for candidates before anybody gets one. Gold
     grades are put to those that are there too.
 
-    Raises BadRequest for what can be no item, and keeps none then."""
+    logged: by the question log, which keeps them for a while (kb/annotations/retention.py). What it put there is kept
+    for longer when it does so again, and for good when somebody else does. Raises BadRequest for what can be no item,
+    and keeps none then."""
     checked = [checked_item(item) for item in items]
     added, refused, kept_there = 0, [], []
     for start in range(0, len(checked), _AT_ONCE):
         with database.writing() as session:
-            fresh, others, same = _add(session, project, checked[start : start + _AT_ONCE])
+            _keep_longer(session, project, checked[start : start + _AT_ONCE], logged)
+        with database.writing() as session:
+            fresh, others, same = _add(session, project, checked[start : start + _AT_ONCE], logged)
         added += fresh
         refused += [start + place for place in others]
         kept_there += [start + place for place in same]
     return Added(added, len(items) - added - len(refused), tuple(refused), tuple(kept_there))
 
 
-def _add(session: Session, project: str, items: list[NewItem]) -> tuple[int, list[int], list[int]]:
+def _keep_longer(session: Session, project: str, items: list[NewItem], logged: bool) -> None:
+    """Of those among them that the question log has put there. Before they are added, so that none goes meanwhile; and
+    by itself, since who judges an item waits for its project with the item locked."""
+    said = {item.key: (item.photo, item.question) for item in items}
+    chosen = select(ItemRow.id, ItemRow.key, ItemRow.photo, ItemRow.question).where(
+        ItemRow.project_id == project_in(session, project).id, ItemRow.key.in_(said), ItemRow.logged.is_not(None)
+    )
+    found = session.execute(chosen.order_by(ItemRow.id).with_for_update()).all()
+    same = [row.id for row in found if said[row.key] == (row.photo, row.question)]
+    if same:
+        when = clock.now(session) if logged else None
+        session.execute(update(ItemRow).where(ItemRow.id.in_(same)).values(logged=when))
+
+
+def _add(session: Session, project: str, items: list[NewItem], logged: bool) -> tuple[int, list[int], list[int]]:
     """How many were new, the places of those refused, and of those there with other reference answers."""
     row = project_in(session, project, lock=True)
     chosen = select(ItemRow.key, ItemRow.photo, ItemRow.question, ItemRow.reference_answers)
@@ -91,7 +111,7 @@ def _add(session: Session, project: str, items: list[NewItem]) -> tuple[int, lis
             kept_there.append(place)
     _check_kinds(session, row.id, {item.kind for item in fresh})
     last = session.scalar(select(func.max(ItemRow.position)).where(ItemRow.project_id == row.id))
-    insert_items(session, row.id, last or 0, fresh)
+    insert_items(session, row.id, last or 0, fresh, clock.now(session) if logged else None)
     _put_gold(session, row, [item for place, item in enumerate(items) if place not in refused])
     return len(fresh), refused, kept_there
 
@@ -102,8 +122,11 @@ def _put_gold(session: Session, row: ProjectRow, items: Sequence[NewItem]) -> No
     put_gold(session, {number: gold[key] for number, key in session.execute(chosen)} if gold else {})
 
 
-def insert_items(session: Session, project: int, last: int, items: Sequence[NewItem]) -> None:
-    """Insert checked items into the project of this number, after the position `last`."""
+def insert_items(
+    session: Session, project: int, last: int, items: Sequence[NewItem], logged: datetime | None = None
+) -> None:
+    """Insert checked items into the project of this number, after the position `last`. logged: when the question log
+    has put them there."""
     rows = [
         {
             "project_id": project,
@@ -113,6 +136,7 @@ def insert_items(session: Session, project: int, last: int, items: Sequence[NewI
             "question": item.question,
             "kind": item.kind,
             "reference_answers": json.dumps(item.references, ensure_ascii=False) if item.references else "",
+            "logged": logged,
         }
         for place, item in enumerate(items, 1)
     ]

@@ -16,7 +16,6 @@ from sqlalchemy.orm import Session
 
 from common.problems import BadRequest
 from common.text import shown
-from kb.annotations import clock
 from kb.annotations.asking import judged_of
 from kb.annotations.people import person_in
 from kb.annotations.projects import project_in
@@ -33,8 +32,9 @@ from kb.annotations.tables import (
 )
 from kb.annotations.tallies import count, matters
 from kb.annotations.texts import MAX_COMMENT, kept
-from kb.annotations.upserts import put
+from kb.catalogue import clock
 from kb.catalogue.database import Database
+from kb.catalogue.upserts import put
 
 KEEP: Any = object()  # of a field that a judgment leaves as it is
 

@@ -22,7 +22,8 @@ from sqlalchemy.orm import Session
 
 from common.passage import Passage
 from common.problems import BadRequest
-from kb.annotations.export_folders import copied, new_folder
+from common.whole_files import new_folder
+from kb.annotations.export_folders import copied
 from kb.annotations.photos import Photos
 from kb.annotations.projects import project_in, project_of
 from kb.annotations.records import What

@@ -12,13 +12,13 @@ from sqlalchemy.orm import Session
 
 from common.problems import BadRequest, Problem
 from common.text import shown
-from kb.annotations import clock
 from kb.annotations.names import in_other_letters
 from kb.annotations.records import Person, Role
 from kb.annotations.tables import IdentityRow, InvitationRow, PersonRow, SessionRow
 from kb.annotations.texts import checked_name
-from kb.annotations.upserts import make_sure
+from kb.catalogue import clock
 from kb.catalogue.database import Database
+from kb.catalogue.upserts import make_sure
 
 Somebody = TypeVar("Somebody", PersonRow, Row)
 

@@ -13,21 +13,23 @@ from sqlalchemy import Row, delete, exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from common.problems import BadRequest
+from common.problems import BadRequest, NotThere
 from common.text import shown
-from kb.annotations import clock
 from kb.annotations.names import in_other_letters
 from kb.annotations.photos import Photos
 from kb.annotations.records import Act, Grade, Project, Scale
 from kb.annotations.tables import ItemRow, JudgmentRow, ProjectRow
 from kb.annotations.texts import MAX_GUIDELINES, checked_name, kept, title
-from kb.annotations.upserts import make_sure
+from kb.catalogue import clock
 from kb.catalogue.database import Database
+from kb.catalogue.upserts import make_sure
+from kb.processes import pooling_jobs
 
 MAX_JUDGES = 20
 _MAX_GRADES = 9  # one key of a keyboard each
 _AT_ONCE = 200  # items deleted in one transaction
 _BIN = "~removed"  # no project can be called so
+THE_BIN = select(ProjectRow.id).where(ProjectRow.name == _BIN)
 _NEVER = datetime(9000, 1, 1, tzinfo=UTC)
 _STOPPED = timedelta(days=1)  # after which a project that nobody finds is neither being deleted nor imported
 
@@ -150,7 +152,7 @@ def project_in(session: Session, name: str, lock: bool = False) -> ProjectRow:
     return found
 
 
-class NoProject(BadRequest):
+class NoProject(NotThere):
     """There is no project of the name, or not any more."""
 
 
@@ -158,7 +160,7 @@ def no_project(name: str) -> NoProject:
     return NoProject(f"There is no project called {shown(name, 80)}, or it was deleted.")
 
 
-class NoItem(BadRequest):
+class NoItem(NotThere):
     """An item is not in the project, or not any more."""
 
 
@@ -167,7 +169,8 @@ def no_item(session: Session, project: Row | ProjectRow, number: int) -> NoItem:
     removed = select(JudgmentRow.id).where(
         JudgmentRow.item_id == number, JudgmentRow.project_id == project.id, JudgmentRow.act == Act.REMOVE
     )
-    if session.scalar(removed.limit(1)) is None:
+    forgotten = select(ItemRow.id).where(ItemRow.id == number, ItemRow.question == "")
+    if session.scalar(removed.limit(1)) is None and session.scalar(forgotten) is None:
         return NoItem(f"The project {project.name} has no item {number}.")
     return NoItem(
         f"This item was removed from {project.name}: nothing more is saved of it, and what was said of it counts no "
@@ -177,6 +180,8 @@ def no_item(session: Session, project: Row | ProjectRow, number: int) -> NoItem:
 
 def check_item(session: Session, project: Row | ProjectRow, number: int) -> None:
     """Raises NoItem unless the project has an item of this number."""
+    if not 0 <= number < 2**63:  # which no database would take
+        raise NoItem(f"The project {project.name} has no item {shown(number, 40)}.")
     if session.scalar(select(ItemRow.project_id).where(ItemRow.id == number)) != project.id:
         raise no_item(session, project, number)
 
@@ -185,7 +190,7 @@ def bin_number(session: Session) -> int:
     """The number of the project in which the removed items of all projects lie, which nobody finds."""
     values = {"name": _BIN, "guidelines": "", "passage_scale": "[]", "answer_scale": "[]", "judges": 1}
     make_sure(session, ProjectRow.__table__, values | {"made": clock.now(session), "deleted": _NEVER})
-    return session.scalar(select(ProjectRow.id).where(ProjectRow.name == _BIN))
+    return session.scalar(THE_BIN)
 
 
 @lru_cache
@@ -227,6 +232,7 @@ def delete_project(database: Database, name: str, photos: Photos) -> None:
     """
     with database.writing() as session:
         row = project_in(session, name, lock=True)
+        pooling_jobs.forget(session, row.name)
         hide(session, row)
         mine, old = row.id, clock.now(session) - _STOPPED
         left = select(ProjectRow.id).where(ProjectRow.deleted < old, ProjectRow.id != mine)
@@ -269,8 +275,7 @@ def delete_hidden(database: Database, number: int, photos: Photos) -> None:
         pass
     with database.writing() as session:
         removed = select(JudgmentRow.item_id).where(JudgmentRow.project_id == number, JudgmentRow.act == Act.REMOVE)
-        the_bin = select(ProjectRow.id).where(ProjectRow.name == _BIN)
-        session.execute(delete(ItemRow.__table__).where(ItemRow.id.in_(removed), ItemRow.project_id.in_(the_bin)))
+        session.execute(delete(ItemRow.__table__).where(ItemRow.id.in_(removed), ItemRow.project_id.in_(THE_BIN)))
         session.execute(delete(ProjectRow).where(ProjectRow.id == number))
 
 

@@ -2,12 +2,14 @@
 took it out, and when.
 
 A removed item lies in the bin, a project that nobody finds, so that its number and those of its candidates are nobody
-else's: what a browser sends late is refused, and not taken for another item's. It goes when its project is deleted.
-Knows nothing of how a removal is asked for.
+else's: what a browser sends late is refused, and not taken for another item's. It goes when its project is deleted, or
+when a question of the log does (retention.py). Knows nothing of how a removal is asked for.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,13 +17,12 @@ from sqlalchemy import Row, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from common.problems import BadRequest
-from kb.annotations import clock
 from kb.annotations.judging import log_entry
 from kb.annotations.people import person_in
 from kb.annotations.photos import Photos
-from kb.annotations.projects import bin_number, check_item, project_in
+from kb.annotations.projects import bin_number, check_item, project_in, project_of
 from kb.annotations.records import Act, Role
-from kb.annotations.seats import Desk, locked_item, sit_down
+from kb.annotations.seats import locked_item, sit_down
 from kb.annotations.tables import (
     AdjudicationRow,
     AssignmentRow,
@@ -34,6 +35,7 @@ from kb.annotations.tables import (
     WorkerRow,
 )
 from kb.annotations.tallies import count
+from kb.catalogue import clock
 from kb.catalogue.database import Database
 
 _LISTED = 100
@@ -41,7 +43,7 @@ _LISTED = 100
 _ITEM, _CANDIDATE, _VERDICT = ItemRow.__table__, CandidateRow.__table__, VerdictRow.__table__
 
 
-class _Again(Exception):
+class Again(Exception):
     """Somebody began to judge the item who was not seen before."""
 
 
@@ -81,7 +83,8 @@ def removals(database: Database, project: str) -> list[Removal]:
     """Newest first."""
     with database.reading() as session:
         there = project_in(session, project)
-        mine = (JudgmentRow.project_id == there.id, JudgmentRow.act == Act.REMOVE)
+        # What is forgotten by now has no question.
+        mine = (JudgmentRow.project_id == there.id, JudgmentRow.act == Act.REMOVE, ItemRow.question != "")
         chosen = select(ItemRow.key, ItemRow.question, PersonRow.name, JudgmentRow.at).where(*mine)
         of_it = chosen.join(JudgmentRow, JudgmentRow.item_id == ItemRow.id)
         by = of_it.join(PersonRow, PersonRow.id == JudgmentRow.person_id).order_by(JudgmentRow.id.desc()).limit(_LISTED)
@@ -97,7 +100,7 @@ def remove_item(database: Database, project: str, person: str, number: int, phot
                 with database.writing(durable=True) as session:
                     photo = _remove(session, project, person, number)
                 break
-            except _Again:
+            except Again:
                 continue
         if photo is not None:
             photos.delete(photo)
@@ -108,14 +111,12 @@ def _remove(session: Session, project: str, person: str, number: int) -> str | N
     if person_in(session, person).role != Role.OWNER:
         raise BadRequest(f"{person} is no owner, and only owners remove items.")
     there = project_in(session, project)
-    # Who judges has locked their own worker before the item: so all are locked before it here, in order.
-    workers = set(_locked_workers(session, there.id))
+    workers = locked_workers(session, there.id)
     desk = sit_down(session, project, person)
     item = locked_item(session, desk.project, number)
-    verdicts = session.execute(select(_VERDICT).where(_VERDICT.c.item_id == number)).all()
-    if not {row.person_id for row in verdicts} <= workers | {desk.person}:
-        raise _Again
-    _uncount(session, desk, item, verdicts)
+    judged = uncount(session, there, item, desk.person, workers | {desk.person})
+    desk.judged -= judged.pop(desk.person, 0)
+    count_down(session, there.id, judged)
     log_entry(
         session, desk, number, 0, clock.now(session), Act.REMOVE, grade=None, said="", before=None, earlier=desk.top
     )
@@ -125,29 +126,35 @@ def _remove(session: Session, project: str, person: str, number: int) -> str | N
     return _bin(session, there, number)
 
 
-def _locked_workers(session: Session, project: int) -> list[int]:
+def locked_workers(session: Session, project: int) -> set[int]:
+    """The people who work in a project, all locked: who judges has locked their own worker before the item, and so has
+    whoever takes the item away, in order."""
     chosen = select(WorkerRow.person_id).where(WorkerRow.project_id == project)
-    return list(session.scalars(chosen.order_by(WorkerRow.person_id).with_for_update()))
+    return set(session.scalars(chosen.order_by(WorkerRow.person_id).with_for_update()))
 
 
-def _uncount(session: Session, desk: Desk, item: Row, verdicts: list[Row]) -> None:
-    """Take what was judged of the item out of what is counted of people and of agreement."""
+def uncount(session: Session, project: ProjectRow, item: Row, writer: int, locked: set[int]) -> Counter[int]:
+    """Take what was judged of a locked item out of what is counted of agreement, by this writer; how many grades each
+    person gave, which are still counted. Raises Again where one of them is not locked."""
+    verdicts = session.execute(select(_VERDICT).where(_VERDICT.c.item_id == item.id)).all()
+    if not {row.person_id for row in verdicts} <= locked:
+        raise Again
     given: dict[int, dict[int, str]] = {}
     for row in verdicts:
         if row.candidate_id and row.grade is not None:
             given.setdefault(row.candidate_id, {})[row.person_id] = row.grade
+    whole = project_of(project)
     chosen = select(_CANDIDATE.c.id, _CANDIDATE.c.what).where(_CANDIDATE.c.id.in_(given))
     for candidate, what in session.execute(chosen.order_by(_CANDIDATE.c.id)).all():
-        count(
-            session, desk.project.id, desk.person, what, item.kind, desk.scale(what), given[candidate], {}
-        )
-    for person in sorted({one for grades in given.values() for one in grades}):
-        judged = sum(person in grades for grades in given.values())
-        if person == desk.person:
-            desk.judged -= judged
-            continue
-        mine = (WorkerRow.project_id == desk.project.id, WorkerRow.person_id == person)
-        session.execute(update(WorkerRow).where(*mine).values(judged=WorkerRow.judged - judged))
+        count(session, project.id, writer, what, item.kind, whole.scale(what), given[candidate], {})
+    return Counter(person for grades in given.values() for person in grades)
+
+
+def count_down(session: Session, project: int, judged: Mapping[int, int]) -> None:
+    """So many grades less of each person."""
+    for person, grades in sorted(judged.items()):
+        mine = (WorkerRow.project_id == project, WorkerRow.person_id == person)
+        session.execute(update(WorkerRow).where(*mine).values(judged=WorkerRow.judged - grades))
 
 
 def _bin(session: Session, project: ProjectRow, number: int) -> str | None:
@@ -162,6 +169,9 @@ def _bin(session: Session, project: ProjectRow, number: int) -> str | None:
     )
     counted = update(ProjectRow).where(ProjectRow.id == project.id)
     session.execute(counted.values(items=ProjectRow.items - 1))
-    if row.photo is None or session.scalar(select(_ITEM.c.id).where(_ITEM.c.photo == row.photo).limit(1)):
-        return None
-    return row.photo
+    return row.photo if row.photo is not None and unused(session, row.photo) else None
+
+
+def unused(session: Session, photo: str) -> bool:
+    """Whether no item has the photo of this hash."""
+    return session.scalar(select(_ITEM.c.id).where(_ITEM.c.photo == photo).limit(1)) is None

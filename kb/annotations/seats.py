@@ -17,7 +17,7 @@ from kb.annotations.people import check_person, person_in
 from kb.annotations.projects import no_item, project_in, scale_from
 from kb.annotations.records import Scale, What
 from kb.annotations.tables import AssignmentRow, ItemRow, PersonRow, ProjectRow, WorkerRow
-from kb.annotations.upserts import make_sure, put
+from kb.catalogue.upserts import make_sure, put
 
 LEASE = timedelta(minutes=30)
 

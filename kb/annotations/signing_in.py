@@ -16,15 +16,15 @@ from sqlalchemy import bindparam, delete, exists, insert, select, update
 from sqlalchemy.orm import Session
 
 from common.problems import BadRequest, Problem
-from kb.annotations import clock
 from kb.annotations.attempts import count_try, forgive
 from kb.annotations.passwords import checked_password, hashed, matches, outdated
 from kb.annotations.people import a_role, checked_role, entered, present, signs_in
 from kb.annotations.records import Person, Role
 from kb.annotations.tables import IdentityRow, InvitationRow, PersonRow, SessionRow
 from kb.annotations.texts import is_name
-from kb.annotations.upserts import put
+from kb.catalogue import clock
 from kb.catalogue.database import Database
+from kb.catalogue.upserts import put
 
 INVITATION = timedelta(days=7)
 SESSION = timedelta(days=30)  # after its last use

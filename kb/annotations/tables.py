@@ -97,7 +97,8 @@ class ProjectRow(Base):
 
 class ItemRow(Base):
     """`photo` is the SHA-256 of a file; `reference_answers` are a JSON list. Of people, `taken` counts those who hold
-    the item or are done with it, `done` the latter; `wanting` says that it has candidates and room for another."""
+    the item or are done with it, `done` the latter; `wanting` says that it has candidates and room for another.
+    `logged` is when the question log last put it there; None of an item that somebody put there."""
 
     __tablename__ = "annotation_item"
     __table_args__ = (
@@ -119,6 +120,7 @@ class ItemRow(Base):
     taken: Mapped[int] = mapped_column(server_default="0")
     done: Mapped[int] = mapped_column(server_default="0")
     wanting: Mapped[bool] = mapped_column(server_default=false())
+    logged: Mapped[datetime | None]
 
 
 class CandidateRow(Base):

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from kb.annotations.records import Scale
 from kb.annotations.tables import TallyRow
-from kb.annotations.upserts import put
+from kb.catalogue.upserts import put
 
 EVERYBODY = 0  # of TallyRow.of_id: the grades of all people together
 _UNORDERED = 0.5  # what two grades differ by of which one has no gain, or whose gains are equal

@@ -53,8 +53,8 @@ def checked_name(name: str, what: str) -> str:
     """The name of a project or a person (what: "A project"), which stands in commands, files and addresses."""
     if not is_name(name):
         raise BadRequest(
-            f"{what} cannot be called {shown(name, 80)!r}; a name has up to 64 letters, digits, dots, dashes, "
-            "underscores and @, and begins with a letter or digit."
+            f"{what} cannot be called {shown(name, 80)!r}; a name has up to 64 letters from A to Z, digits, "
+            "dots, dashes, underscores and @, and begins with a letter or digit."
         )
     return name
 

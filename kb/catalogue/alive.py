@@ -61,7 +61,7 @@ def is_lost(run: IngestionRunRow) -> bool:
     """Whether a run says that it goes on, and does not."""
     if run.state != RunState.RUNNING:
         return False
-    let_go = _is_let_go(run.lock)
+    let_go = is_let_go(run.lock)
     return datetime.now(UTC) - (run.alive or run.started) > SILENT if let_go is None else let_go
 
 
@@ -72,7 +72,7 @@ def remove(path: str) -> None:
             os.unlink(path)
 
 
-def _is_let_go(path: str) -> bool | None:
+def is_let_go(path: str) -> bool | None:
     """Whether nobody holds a lock any more; None where it cannot be seen."""
     with _looking:
         try:

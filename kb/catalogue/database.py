@@ -8,27 +8,36 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from common.problems import DiskFull, Problem
+from common.problems import DiskFull, Problem, Unreachable
 from kb.catalogue.rights import why_unwritable
 from kb.catalogue.turns import Turns
 
+T = TypeVar("T")
+
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _FULL = "53100"  # PostgreSQL's word for a full disk
+# Words of PostgreSQL's, or the beginnings of them, for a server that ends, begins, or has too many connections.
+_AWAY = ("08", "57P", "53300")
 _BUSY_MS = 30_000
+_CONNECT_SECONDS = 10  # until a server that says nothing counts as not there
+_PATIENCE = 120.0  # seconds for which `once_reached` tries again
+_AGAIN = 1.0
 _CONNECTIONS = 20  # kept open to a server; more are opened while all are in use, which takes as long as many statements
 _MIGRATION_LOCK = 0x6B62  # any number that means "migrating the catalogue" to PostgreSQL
 _writers: defaultdict[str | None, Turns] = defaultdict(Turns)  # of this process, by the file of SQLite they write
@@ -88,6 +97,18 @@ class Database:
         if self.dialect == "postgresql":
             session.execute(text(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE"))
 
+    def once_reached(self, work: Callable[[], T], goes_on: Callable[[], bool] = lambda: True) -> T:
+        """What the work gives, which is all in one session; while the server cannot be reached it is done again, as
+        long as that `goes_on`, for some minutes at most. Raises Problem."""
+        until = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return work()
+            except Unreachable:
+                if time.monotonic() > until or not goes_on():
+                    raise
+                time.sleep(_AGAIN)
+
     def migrate(self, revision: str = "head") -> None:
         """Bring the schema up or down to `revision` ("head", "base" or a number), all of it or nothing."""
         with self._plainly(), _migrating:
@@ -137,6 +158,8 @@ class Database:
         cause = problem.orig if isinstance(problem, DBAPIError) else problem
         said = str(cause).strip()
         reason = said.splitlines()[0][:300] if said else type(problem).__name__
+        if self.dialect != "sqlite" and _is_away(problem):
+            return Unreachable(f"The database {self} cannot be reached just now ({reason}); try again in a moment.")
         if "database is locked" in reason:
             return Problem(f"The database {self} is busy: another process keeps writing to it; try again later.")
         if getattr(cause, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL or getattr(cause, "sqlstate", "") == _FULL:
@@ -149,6 +172,15 @@ class Database:
         if "not a database" in reason or "malformed" in reason:
             return Problem(f"The file of {self} is not a sound SQLite database; move it away and ingest again.")
         return Problem(f"The database {self} cannot be used: {reason}.")
+
+
+def _is_away(problem: Exception) -> bool:
+    """Whether it was the connection, or a server that ends or begins, and not what was asked."""
+    if not isinstance(problem, DBAPIError):
+        return False
+    state = getattr(problem.orig, "sqlstate", None)
+    lost = isinstance(problem, OperationalError) and state is None
+    return problem.connection_invalidated or lost or (state or "").startswith(_AWAY)
 
 
 def _config() -> Config:
@@ -198,8 +230,10 @@ def _engine(url: URL) -> Engine:
     try:
         if url.get_backend_name() != "sqlite":
             # A statement that is prepared while a table is empty goes through all of it for good when it is large.
-            unprepared = {"prepare_threshold": None} if url.get_driver_name() == "psycopg" else {}
-            return create_engine(url, pool_pre_ping=True, pool_size=_CONNECTIONS, connect_args=unprepared)
+            how = {"prepare_threshold": None} if url.get_driver_name() == "psycopg" else {}
+            if url.get_backend_name() == "postgresql" and "connect_timeout" not in url.query:
+                how["connect_timeout"] = _CONNECT_SECONDS
+            return create_engine(url, pool_pre_ping=True, pool_size=_CONNECTIONS, connect_args=how)
         if not url.database.startswith("file:"):
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(url, connect_args={"timeout": _BUSY_MS / 1000})

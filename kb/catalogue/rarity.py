@@ -2,9 +2,10 @@
 
 PostgreSQL ranks every passage with any of the words, and to it all words are alike. Here those with the rarest words
 are ranked, and of those with common ones as many as can be in moments: first those that have them in their titles, then
-those that have all of them, two, or one. A word counts as BM25 has it, the more the fewer passages have it. How common
-the common ones are PostgreSQL knows from its statistics of the column; the passages with another are counted. Knows
-nothing of who asks.
+those that have all of them, two, or one. Of small corpora all are ranked, and where their passages are fewer than those
+with the words, they are gone through one document after another: an index of words knows nothing of corpora. A word
+counts as BM25 has it, the more the fewer passages have it. How common the common ones are PostgreSQL knows from its
+statistics of the column; the passages with another are counted. Knows nothing of who asks.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from kb.catalogue.text_search import Scores, cut
 
 _RANKED = 10_000  # passages with rare words, all of which are ranked
 _SAMPLED = 5_000  # passages with common words, at each step
+_SMALL = 100_000  # passages of the corpora that are searched, of which all with any of the words are ranked
 _WEIGHED = 64  # words and pairs of letters that count, the rarest; a ranking takes the longer the more do
 _TOGETHER = 8  # common words of which two are looked for together
 _ONCE = 1.64493406685 / 0.7  # makes of ts_rank 1 for a word that comes once in a text, 2.1 at most
@@ -52,8 +54,8 @@ class _Term:
 
 def searches(session: Session, words: list[str], corpora: Sequence[ColumnElement[bool]], limit: int) -> list[Scores]:
     """As text_search.searches: of the passages of those corpora, the at most `limit` best."""
-    # The same passages each time, wherever others are reading.
-    for setting in ("synchronize_seqscans = off", "max_parallel_workers_per_gather = 0"):
+    # The same passages each time, wherever others are reading; nothing is compiled, which takes longer than it saves.
+    for setting in ("synchronize_seqscans = off", "max_parallel_workers_per_gather = 0", "jit = off"):
         session.execute(text(f"SET LOCAL {setting}"))
     others, pairs = cut(words)
     among = _Among(session, corpora)
@@ -76,20 +78,35 @@ class _Among:
         self.all_passages = sum(passages for _, passages, _ in every)
         self.mean_bytes = max(1.0, sum(octets for *_, octets in every) / max(1, self.all_passages))
         self.are_all = len(self.numbers) == len(every)
-        self.are_few = sum(passages for number, passages, _ in every if number in self.numbers) <= _RANKED
+        self.passages = sum(passages for number, passages, _ in every if number in self.numbers)
 
-    def condition(self, rows: type[Base]) -> str:
-        """For a statement that names :corpora."""
-        [number] = rows.__table__.primary_key
+    def matching(self, rows: type[Base], said: str) -> str:
+        """SELECT of the ids, words and lengths (1 for the mean) of passages whose words, `said`, match, found by the
+        words; names :query and :corpora."""
         document = "document_id"
         if rows is not PassageRow:
-            document = f"(SELECT document_id FROM passage WHERE passage.id = {number})"
-        if self.are_few:
-            return f"{document} IN (SELECT id FROM document WHERE corpus_id = ANY(:corpora))"
-        if self.are_all:
-            return "true"
+            document = "(SELECT document_id FROM passage WHERE passage.id = passage_id)"
         # A join would read all documents to find those of few passages.
-        return f"(SELECT corpus_id FROM document WHERE document.id = {document}) = ANY(:corpora)"
+        theirs = f"(SELECT corpus_id FROM document WHERE document.id = {document}) = ANY(:corpora)"
+        match = f"{self._kept(rows)} FROM {rows.__tablename__} WHERE {said} @@ CAST(:query AS tsquery)"
+        return match if self.are_all else f"{match} AND {theirs}"
+
+    def gone_through(self, rows: type[Base]) -> str:
+        """The same, found by their documents."""
+        theirs = "passage" if rows is PassageRow else "passage JOIN passage_pairs ON passage_id = passage.id"
+        # OFFSET 0 has the words compared afterwards, so that an index of them, or all passages, cannot be taken.
+        each = f"{self._kept(rows)} FROM {theirs} WHERE document_id = document.id OFFSET 0"
+        return (
+            f"SELECT searched.* FROM document, LATERAL ({each}) AS searched"
+            " WHERE corpus_id = ANY(:corpora) AND said @@ CAST(:query AS tsquery)"
+        )
+
+    def _kept(self, rows: type[Base]) -> str:
+        # An array holds a copy of the words, lest each comparison unpack them again, which is most of the time.
+        said = f"(ARRAY[{rows.__tablename__}.words])[1] AS said"
+        if rows is PassageRow:
+            return f"SELECT passage.id, {said}, text_bytes / {self.mean_bytes} AS long"
+        return f"SELECT passage_id AS id, {said}, 1.0 AS long"
 
 
 def _terms(
@@ -126,13 +143,19 @@ def _found(
 ) -> Iterator[tuple[int, float]]:
     """Passages and their scores, the best of each step; a passage may come several times."""
     counted = list(accumulate(each.passages for each in terms))
-    rare = terms if among.are_few else [each for each, so_far in zip(terms, counted, strict=True) if so_far <= _RANKED]
+    if not among.are_all and among.passages <= _SMALL and sum(counted[-1:]) > min(among.passages, _RANKED):
+        yield from _ranked(session, among.gone_through(rows), _any(terms), terms, among, limit, _SMALL)[0]
+        return
+    every = among.passages <= _RANKED
+    rare = [each for each, so_far in zip(terms, counted, strict=True) if every or so_far <= _RANKED]
     if rare:
-        yield from _ranked(session, rows, "words", _any(rare), terms, among, limit, _RANKED)[0]
+        found = among.matching(rows, "words")
+        yield from _ranked(session, found, _any(rare), terms, among, limit, _RANKED)[0]
     common = terms[len(rare) :]
     for said in ("ts_filter(words, '{a}')", "words") if common else ():
         for query in _steps(common):
-            best, ranked = _ranked(session, rows, said, query, terms, among, limit, _SAMPLED)
+            found = among.matching(rows, said)
+            best, ranked = _ranked(session, found, query, terms, among, limit, _SAMPLED)
             yield from best
             if ranked == _SAMPLED:
                 break
@@ -154,30 +177,25 @@ def _any(terms: Iterable[_Term]) -> str:
 
 def _ranked(
     session: Session,
-    rows: type[Base],
-    said: str,
+    candidates: str,
     query: str,
     terms: Sequence[_Term],
     among: _Among,
     limit: int,
     most: int,
 ) -> tuple[list[tuple[int, float]], int]:
-    """The best of the first `most` passages whose words, `said`, match, and how many were ranked."""
-    [number] = rows.__table__.primary_key
-    long = f"text_bytes / {among.mean_bytes}" if rows is PassageRow else "1.0"
+    """The best of the first `most` `candidates`, and how many were ranked."""
     ranks, scores = [], []
     for place in range(len(terms)):
         said_once = f"ts_rank({_WEIGHTS}, said, CAST(:term_{place} AS tsquery)) * {_ONCE}"
         rank = f"rank_{place}"
         ranks.append(f"least({said_once}, 2.1) AS {rank}")
         scores.append(f"CAST(:rarity_{place} AS float) * 2.64 * {rank} / (1.2 * {rank} + long * (2.2 - {rank}))")
-    # The words are copied, lest each of the terms unpack them again. OFFSET 0 has each rank computed once.
+    # OFFSET 0 has each rank computed once.
     statement = (
         f"SELECT id, {' + '.join(scores)} AS score, count(*) OVER () FROM ("
         f"SELECT id, 0.3 + 0.9 * long AS long, {', '.join(ranks)} FROM ("
-        f"SELECT {number.name} AS id, ts_filter(words, '{{a,b}}') AS said, {long} AS long FROM {rows.__tablename__}"
-        f" WHERE {said} @@ CAST(:query AS tsquery) AND {among.condition(rows)} LIMIT {most}"
-        f") AS candidate OFFSET 0) AS ranked ORDER BY score DESC, id LIMIT {limit}"
+        f"{candidates} LIMIT {most}) AS candidate OFFSET 0) AS ranked ORDER BY score DESC, id LIMIT {limit}"
     )
     told = {"query": query, "corpora": among.numbers}
     for place, each in enumerate(terms):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 
-from common.problems import Problem
+from common.problems import BadRequest, Problem
 from kb import sources
 from kb.records import Source
 from kb.sources.kinds import CORPUS, Previewed, SourceKind, Values
@@ -107,7 +107,7 @@ def source_for(asked: Asked, settings: Mapping[str, str] | None = None) -> Sourc
     source = kind.make(_checked(kind, asked, settings or {}))
     named_so = KINDS.get(source.name)
     if kind.fixed is None and named_so is not None and named_so.fixed is not None:
-        raise Problem(f"{source.name} is the name of a collection that the program fetches; choose another name.")
+        raise BadRequest(f"{source.name} is the name of a collection that the program fetches; choose another name.")
     return replace(source, title=source.name) if asked.values.get("corpus") else source
 
 

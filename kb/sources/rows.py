@@ -50,8 +50,8 @@ def make_source(
     """A Source of what a person named. Raises Problem for names that the catalogue cannot keep."""
     if not _CORPUS.fullmatch(corpus):
         raise BadRequest(
-            f"A corpus cannot be called {shown(corpus, 80)!r}; its name has up to 64 letters, digits, dots, dashes and "
-            "underscores."
+            f"A corpus cannot be called {shown(corpus, 80)!r}; its name has up to 64 letters from A to Z, digits, "
+            "dots, dashes and underscores."
         )
     if not clean_text(licence) or len(licence) > _MOST["licence"]:
         raise BadRequest(f"The licence {shown(licence)!r} does not have 1 to {_MOST['licence']} characters.")

@@ -8,6 +8,7 @@ import torch
 
 TOKEN_BUDGET = 4096  # padded tokens a batch: large enough for the cores, small enough to yield to a question
 GPU_TOKEN_BUDGET = 65_536
+LONGER, SMALL = 1.25, 256  # padded tokens of a small batch
 
 
 def budget_on(device: torch.device) -> int:
@@ -21,6 +22,20 @@ def batches_by_length(lengths: Sequence[int], budget: int = TOKEN_BUDGET) -> lis
         if not batches or (len(batches[-1]) + 1) * lengths[i] > budget:
             batches.append([])
         batches[-1].append(i)
+    return batches
+
+
+def batches_of_like_length(lengths: Sequence[int]) -> list[list[int]]:
+    """As batches_by_length, of few texts that are waited for: one is at most LONGER times as long as the shortest of
+    its batch, but where the batch is so small that another one would take longer than the padding."""
+    batches: list[list[int]] = []
+    for batch in batches_by_length(lengths):
+        first = None
+        for i in batch:
+            if first is None or (lengths[i] > LONGER * lengths[first] and len(batches[-1]) * lengths[i] >= SMALL):
+                batches.append([])
+                first = i
+            batches[-1].append(i)
     return batches
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from common.lent_gpu import lent
 from common.memory import free_bytes
 from common.problems import Problem
 from retriever.encoders.registry import PROFILES
@@ -16,10 +17,12 @@ def memory_need(parameters: int, device: torch.device) -> int:
     return parameters * (4 if device.type == "cpu" else 2) + WORKING_BYTES
 
 
-def device_with_room(parameters: int) -> torch.device | None:
-    """The GPU if a model of so many parameters fits there, else the CPU; None if it fits nowhere."""
+def device_with_room(parameters: int, lendable: bool = False) -> torch.device | None:
+    """The GPU if a model of so many parameters fits there, else the CPU; None if it fits nowhere. lendable: whether the
+    model can do with a GPU that is lent call by call."""
     cpu = torch.device("cpu")
-    for device in [torch.device("cuda"), cpu] if torch.cuda.is_available() else [cpu]:
+    there = torch.cuda.is_available() and (lendable or not lent())
+    for device in [torch.device("cuda"), cpu] if there else [cpu]:
         if memory_need(parameters, device) <= free_bytes(device):
             return device
     return None
@@ -27,7 +30,7 @@ def device_with_room(parameters: int) -> torch.device | None:
 
 def device_for(profile: str, parameters: int) -> torch.device:
     """The GPU if the model fits there, else the CPU. Raises Problem if it fits nowhere."""
-    if (device := device_with_room(parameters)) is not None:
+    if (device := device_with_room(parameters, lendable=True)) is not None:
         return device
     cpu = torch.device("cpu")
     need, free = memory_need(parameters, cpu) / 1e9, free_bytes(cpu) / 1e9

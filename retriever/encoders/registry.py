@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 
 from common.jobs import Progress
+from common.lent_gpu import lent, on_lent_gpu
 from common.problems import Problem
 from retriever.encoders import checkpoints
 from retriever.encoders.base import Encoder
@@ -122,13 +123,21 @@ def _photos(profile: Profile) -> bool:
     return kinds.get(profile.loader, True)
 
 
+ENCODING_SECONDS = 30.0  # that encoding is expected to take at most, with bringing the weights to a GPU that is lent
+
+
 def load_encoder(name: str, cache_dir: Path, progress: Progress = lambda done, total: None) -> Encoder:
     """The encoder of a profile; what it needs beside the repository is fetched into `cache_dir` once.
 
     progress is told of a download. On a GPU that has room the model computes in bfloat16. Raises Problem for an unknown
     profile, files that cannot be used or had, or a machine with too little memory."""
     profile = profile_of(name)
-    return import_module(profile.loader).load(profile, Path(cache_dir), progress)
+    encoder = import_module(profile.loader).load(profile, Path(cache_dir), progress)
+    device = getattr(getattr(encoder, "model", None), "device", None)
+    if lent() and device is not None and device.type == "cuda":
+        for work in ("encode_queries", "encode_passages"):
+            setattr(encoder, work, on_lent_gpu(getattr(encoder, work), ENCODING_SECONDS))
+    return encoder
 
 
 def load_word_pieces(name: str, cache_dir: Path, progress: Progress = lambda done, total: None) -> WordPieces:

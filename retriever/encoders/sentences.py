@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from retriever.encoders.batching import batches_by_length, padded
+from retriever.encoders.batching import batches_of_like_length, padded
 from retriever.encoders.flmr.layers import FLMRTextModel
 from retriever.encoders.mini.model import load_text_tower
 
@@ -33,7 +33,7 @@ class SentenceEncoder:
         if not texts:  # which the tokenizer does not take
             return result
         tokens = self._tokenizer(list(texts), truncation=True, max_length=SENTENCE_TOKENS)["input_ids"]
-        for batch in batches_by_length([len(each) for each in tokens]):
+        for batch in batches_of_like_length([len(each) for each in tokens]):
             ids, mask = padded([tokens[i] for i in batch], self._tokenizer.pad_token_id)
             states = self._tower(ids, mask)
             kept = mask[..., None]

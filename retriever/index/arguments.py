@@ -55,12 +55,11 @@ def fresh_pieces(commit: Commit, ids: Sequence[str], vectors: Sequence[np.ndarra
     ]
 
 
-def checked_query(commit: Commit, query: np.ndarray) -> np.ndarray:
+def checked_query(dim: int, query: np.ndarray) -> np.ndarray:
     """A query (n, dim) float32."""
     query = np.asarray(query)
     if query.ndim != 2 or query.dtype.kind not in "fiu":
         raise ValueError("A query must be an array of numbers of shape (vectors, dim).")
-    dim = commit.manifest.dim
     if query.shape[1] != dim:
         raise Problem(
             f"The query has {query.shape[1]} dimensions and the index has {dim}; use the model the index was made by."
@@ -72,14 +71,32 @@ def checked_query(commit: Commit, query: np.ndarray) -> np.ndarray:
     return query
 
 
-def weighted_query(commit: Commit, query: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def weighted_query(dim: int, query: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """The rows (n, dim) float32 that count, and their weights (n,) float32."""
-    query = checked_query(commit, query)
+    query = checked_query(dim, query)
     weights = np.ones(len(query), np.float32) if weights is None else np.asarray(weights).astype(np.float32)
     if weights.shape != (len(query),) or not np.isfinite(weights).all() or (weights < 0).any():
         raise ValueError(f"weights must be {len(query)} finite numbers, none below zero.")
     counts = (weights > 0) & query.any(axis=1)
     return np.ascontiguousarray(query[counts]), weights[counts]
+
+
+def checked_search(
+    dim: int,
+    queries: Sequence[np.ndarray],
+    k: int,
+    weights: Sequence[np.ndarray | None] | None,
+    candidates: int | None,
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """weighted_query() of each query, and the numbers looked at."""
+    if k < 1:
+        raise ValueError("k must be at least 1.")
+    if candidates is not None and candidates < 1:
+        raise ValueError("candidates must be at least 1.")
+    if weights is not None and len(weights) != len(queries):
+        raise ValueError(f"There are {len(queries)} queries and weights for {len(weights)}; give each its own.")
+    each = [None] * len(queries) if weights is None else weights
+    return [weighted_query(dim, query, some) for query, some in zip(queries, each, strict=True)]
 
 
 def allowed_passages(commit: Commit, within: Within) -> tuple[np.ndarray, ...]:

@@ -12,7 +12,13 @@ from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 
+from common.problems import Problem
+
 Within = Collection[str] | Callable[[str], bool]
+
+
+class OutOfReach(Problem):
+    """What holds a passage does not answer at the moment."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +33,17 @@ class Hit:
 class Index(Protocol):
     """Passages as sets of vectors, by their ids. Searching from many threads is safe, also while one changes it.
 
-    path: the folder that says where it is. Everything raises Problem where the index is damaged or gone, and for what
-    is not of its dimension; ValueError for arguments that make no sense, and once it is closed."""
+    path: the folder that says where it is. unsearched: the share of its passages, 0 to 1, that a search for this
+    question left out, since what holds them did not answer; see for_question(). Everything raises Problem where the
+    index is damaged or gone, and for what is not of its dimension; ValueError for arguments that make no sense, and
+    once it is closed."""
 
     path: Path
+    unsearched: float = 0.0
+
+    def for_question(self) -> Index:
+        """The same index for one question, which notes apart from others what could not be searched."""
+        return self
 
     @property
     def identity(self) -> str:

@@ -39,12 +39,14 @@ class Codebook:
     quantise.spread_of() makes it; moment (dim, dim) float32: the second moment of what the vectors will be compared
     with.
 
-    The spread is made with the first centroids and stays, since vectors are stored by it."""
+    The spread is made with the first centroids and stays, since vectors are stored by it. fixed: it never grows, since
+    other indexes have the same."""
 
     centroids: np.ndarray
     radius: float
     spread: np.ndarray
     moment: np.ndarray
+    fixed: bool = False
 
 
 def centroid_count(vectors: int) -> int:
@@ -65,6 +67,18 @@ def untrained(dim: int, queries: np.ndarray | None) -> Codebook:
     return Codebook(np.empty((0, dim), np.float32), 0.0, np.eye(dim, dtype=np.float32), moment)
 
 
+def shared(dim: int, queries: np.ndarray | None, sample: np.ndarray, total: int) -> Codebook:
+    """A codebook that never grows, for indexes of so many vectors together.
+
+    queries: as of untrained(). sample (n, dim): some of all those vectors, best as many as sample_rows() says. Raises
+    ValueError where it is none."""
+    sample = np.ascontiguousarray(sample, np.float32)
+    if sample.ndim != 2 or sample.shape[1] != dim or len(sample) < 4 or not np.isfinite(sample).all():
+        raise ValueError(f"A codebook is trained on at least four vectors of {dim} finite numbers.")
+    count = min(centroid_count(total), max(len(sample) // SAMPLES_PER_CENTROID, centroid_count(len(sample) // 2)))
+    return replace(_first(untrained(dim, queries).moment, sample, count), fixed=True)
+
+
 def grow(codebook: Codebook, sample: np.ndarray, vectors: int, total: int) -> Codebook:
     """The codebook for an index of total vectors; the same one where nothing is to be added to it.
 
@@ -72,13 +86,10 @@ def grow(codebook: Codebook, sample: np.ndarray, vectors: int, total: int) -> Co
     total calls for more, as many as the sample carries, and on what lies far from all centroids if that is much.
     """
     centroids, moment = codebook.centroids, codebook.moment
+    if codebook.fixed:
+        return codebook
     if not len(centroids):
-        # Queries have something of the passages they look for, and are not all like the sample of them.
-        moment = ((1 - PASSAGES_SHARE) * moment + PASSAGES_SHARE * _moment(sample)).astype(np.float32)
-        held_out = np.arange(len(sample)) % HELD_OUT == 0
-        centroids = train(sample[~held_out], centroid_count(total), moment)
-        numbers, distances = Lookup(centroids, moment).nearest(sample[held_out])
-        return Codebook(centroids, _radius(distances), spread_of(sample[held_out] - centroids[numbers]), moment)
+        return _first(moment, sample, centroid_count(total))
     more = min(centroid_count(total) - len(centroids), len(sample) // SAMPLES_PER_CENTROID)
     if more > 0:
         centroids = np.concatenate([centroids, train(sample, more, moment)])
@@ -91,6 +102,16 @@ def grow(codebook: Codebook, sample: np.ndarray, vectors: int, total: int) -> Co
         return codebook
     radius = _radius(Lookup(centroids, moment).nearest(sample)[1])
     return replace(codebook, centroids=centroids, radius=max(codebook.radius, radius))
+
+
+def _first(moment: np.ndarray, sample: np.ndarray, count: int) -> Codebook:
+    """The first centroids, and what goes with them; moment: of the queries."""
+    # Queries have something of the passages they look for, and are not all like the sample of them.
+    moment = ((1 - PASSAGES_SHARE) * moment + PASSAGES_SHARE * _moment(sample)).astype(np.float32)
+    held_out = np.arange(len(sample)) % HELD_OUT == 0
+    centroids = train(sample[~held_out], count, moment)
+    numbers, distances = Lookup(centroids, moment).nearest(sample[held_out])
+    return Codebook(centroids, _radius(distances), spread_of(sample[held_out] - centroids[numbers]), moment)
 
 
 def _moment(vectors: np.ndarray) -> np.ndarray:

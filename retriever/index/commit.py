@@ -127,7 +127,8 @@ def load(path: Path, manifest: Manifest, old: Commit | None) -> Commit:
     else:
         arrays = storage.map_parts(path, manifest.codebook, manifest.files[manifest.codebook])
         centroids, radius = arrays["centroids"].astype(np.float32), float(arrays["radius"][0])
-        codebook = Codebook(centroids, radius, arrays["spread"].astype(np.float32), arrays["moment"].copy())
+        spread, moment = arrays["spread"].astype(np.float32), arrays["moment"].copy()
+        codebook = Codebook(centroids, radius, spread, moment, "fixed" in arrays)
     deleted = {}
     if manifest.deleted:
         deleted = storage.map_parts(path, manifest.deleted, manifest.files[manifest.deleted])
@@ -140,6 +141,8 @@ def codebook_parts(codebook: Codebook) -> Parts:
     yield "radius", [np.array([codebook.radius], "<f4")]
     yield "spread", [codebook.spread.astype("<f4")]
     yield "moment", [codebook.moment.astype("<f4")]
+    if codebook.fixed:
+        yield "fixed", [np.ones(1, np.uint8)]
 
 
 def load_segment(path: Path, name: str, file: storage.PartFile) -> Segment:

@@ -18,9 +18,9 @@ import numpy as np
 from common.problems import Problem
 from retriever.index import search as funnel
 from retriever.index import storage
-from retriever.index.arguments import allowed_passages, fresh_pieces, weighted_query
+from retriever.index.arguments import allowed_passages, checked_search, fresh_pieces
 from retriever.index.base import Hit, Index, Within
-from retriever.index.centroids import untrained
+from retriever.index.centroids import Codebook, untrained
 from retriever.index.changes import Change
 from retriever.index.commit import Commit, codebook_parts, read_commit
 from retriever.index.storage import Manifest
@@ -51,12 +51,14 @@ class LateInteractionIndex(Index):
         fingerprint: str = "",
         nbits: int = 4,
         queries: np.ndarray | None = None,
+        codebook: Codebook | None = None,
     ) -> LateInteractionIndex:
         """A new empty index in a directory that is not there or empty, open for writing.
 
         fingerprint says what makes the vectors. nbits: 1, 2, 4 or 8 bits a dimension for what is left of a vector
         beside its centroid, or 16 for the float16 vectors themselves. queries (n, dim): vectors like those that will be
         searched with, some hundred or more; what is stored is rounded so that products with their like change least.
+        codebook: that of other indexes, as centroids.shared() makes it, instead of queries and one of its own.
         Raises ValueError for arguments that make no sense, Problem if the directory holds something.
         """
         if dim < 1:
@@ -65,6 +67,8 @@ class LateInteractionIndex(Index):
             raise ValueError(f"nbits must be 1, 2, 4, 8 or 16, not {nbits!r}.")
         if queries is not None and (np.ndim(queries) != 2 or queries.shape[1] != dim or not np.isfinite(queries).all()):
             raise ValueError(f"queries must be a (vectors, {dim}) array of finite numbers.")
+        if codebook is not None and not (codebook.fixed and codebook.spread.shape == (dim, dim)):
+            raise ValueError(f"codebook must be one of {dim} dimensions that never grows.")
         path = Path(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -80,7 +84,7 @@ class LateInteractionIndex(Index):
             name = storage.file_name("codebook", 1)
             manifest = Manifest(dim, nbits, fingerprint, name, storage.new_identity())
             storage.remove_others(path, manifest)  # what a killed writer left
-            file = storage.write_parts(path, name, codebook_parts(untrained(dim, queries)))
+            file = storage.write_parts(path, name, codebook_parts(codebook or untrained(dim, queries)))
             lock.check()
             storage.write_manifest(path, replace(manifest, files={name: file}))
             return cls(path, read_commit(path, None), lock)
@@ -130,6 +134,10 @@ class LateInteractionIndex(Index):
                 self._lock.release()
             self._lock = None
             self._commit = None
+
+    def commit(self) -> Commit:
+        """What was committed last, as it is in memory. Raises ValueError once the index is closed."""
+        return self._now()
 
     def _now(self) -> Commit:
         commit = self._commit
@@ -311,19 +319,13 @@ class LateInteractionIndex(Index):
         within: Within | None = None,
         candidates: int | None = None,
         exact: bool = False,
+        final: int | None = None,
     ) -> list[list[Hit]]:
         """As Index.search_batch. Rows of weight zero or only zeros count for nothing, and a query with no other rows
         finds nothing. candidates: how many passages centroids alone leave to be looked at closely; more find more and
-        take longer."""
+        take longer. final: how many of those get their exact score; as many as are usual for k if None."""
         commit = self._whole()
-        if k < 1:
-            raise ValueError("k must be at least 1.")
-        if candidates is not None and candidates < 1:
-            raise ValueError("candidates must be at least 1.")
-        if weights is not None and len(weights) != len(queries):
-            raise ValueError(f"There are {len(queries)} queries and weights for {len(weights)}; give each its own.")
-        each = [None] * len(queries) if weights is None else weights
-        checked = [weighted_query(commit, query, some) for query, some in zip(queries, each, strict=True)]
+        checked = checked_search(commit.manifest.dim, queries, k, weights, candidates)
         allowed = commit.snapshot.live if within is None else allowed_passages(commit, within)
         found = commit.passages if within is None else sum(int(rows.sum()) for rows in allowed)
         k = min(k, found)
@@ -333,7 +335,7 @@ class LateInteractionIndex(Index):
             hits = []
             if found and len(query):
                 commit.check(self.path)  # again for each, since many take long
-                hits = funnel.search(commit.snapshot, query, some, k, allowed, looked_at, exact)
+                hits = funnel.search(commit.snapshot, query, some, k, allowed, looked_at, exact, final)
                 self._forget(commit, found if exact else looked_at)
             results.append([Hit(commit.id(number), score) for number, score in hits])
         return results

@@ -46,14 +46,16 @@ def search(
     allowed: Allowed,
     candidates: int,
     exact: bool = False,
+    final: int | None = None,
 ) -> list[tuple[int, float]]:
     """The k best (passage number, score), best first, equal scores by number.
 
     query (n, dim) float32, finite, no row zero; weights (n,) float32 > 0. A score is sum_i w_i max_j q_i . d_j over the
     stored vectors. allowed: for each segment which passages may be found, (passages,) bool, or None for all.
-    candidates: how many step 3 scores, at least k. exact: step 4 scores all."""
+    candidates: how many step 3 scores, at least k. exact: step 4 scores all; else `final`, at least k, as many as are
+    usual if None."""
     numbers = _numbers(snapshot, allowed)
-    final = FINAL + int(FINAL_PER_HIT * k)
+    final = usual_final(k) if final is None else max(final, k)
     if not exact and len(numbers) > final:
         numbers = _promising(snapshot, numbers, merged(query, weights), max(candidates, final), final)
     if not len(numbers):
@@ -67,6 +69,11 @@ def usual_candidates(passages: int, k: int) -> int:
     """How many of so many passages step 3 scores when nobody says."""
     growth = math.sqrt(max(1.0, passages / USUAL))
     return int(CANDIDATES * growth**SLOWER + CANDIDATES_PER_HIT * k * growth)
+
+
+def usual_final(k: int) -> int:
+    """How many passages step 4 scores when nobody says."""
+    return FINAL + int(FINAL_PER_HIT * k)
 
 
 def stored_vectors(snapshot: Snapshot, number: int) -> np.ndarray:

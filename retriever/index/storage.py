@@ -13,8 +13,6 @@ manifest and removes the files that it no longer names. Nothing here knows what 
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import fcntl
 import hashlib
 import json
@@ -31,16 +29,17 @@ from typing import TypeVar
 
 import numpy as np
 
-from common.problems import Problem
+from common.problems import Problem, disk_is_full
+from retriever.index.files import UNFINISHED, checksum, opened, parsed, write_all, write_checked
 
 FORMAT = "citesight-late-interaction-index"
 VERSION = 4
 MANIFEST = "manifest.json"
-TEMPORARY = MANIFEST + ".tmp"
+TEMPORARY = MANIFEST + UNFINISHED
 LOCK = "writer.lock"
+SHARDS = "shards.json"  # says what is valid of an index that lies in several
 ALIGNMENT = 64
 READ_BYTES = 1 << 22  # read at a time when checksums are compared
-WRITE_BYTES = 1 << 26
 
 Result = TypeVar("Result")
 Parts = Iterable[tuple[str, Iterable[np.ndarray]]]  # each part's name and its array, in blocks along the first axis
@@ -103,7 +102,7 @@ def identity_of(manifest: Manifest) -> str:
 
 def disk_problem(error: OSError, path: Path, doing: str) -> Problem:
     """The sentence for an OSError met while doing something ("adding passages to") to the index at path."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if disk_is_full(error):
         return Problem(
             f"The disk filled up while {doing} the index at {path}; what was committed before is intact, "
             "so free some space and run it again."
@@ -125,13 +124,10 @@ def read_manifest(path: Path) -> Manifest:
         ) from None
     except OSError as error:
         raise disk_problem(error, path, "reading") from error
-    try:
-        found = json.loads(raw)
-        name, version = found["format"], found["version"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        name, version = None, None
-    if name != FORMAT or type(version) is not int:
+    found = parsed(raw, FORMAT)
+    if found is None:
         raise Problem(f"{path / MANIFEST} does not describe an index; give another directory or rebuild it.")
+    version = found["version"]
     if version > VERSION:
         raise Problem(
             f"The index at {path} has format version {version} and this program reads {VERSION}; "
@@ -142,7 +138,7 @@ def read_manifest(path: Path) -> Manifest:
             f"The index at {path} has format version {version} and this program reads {VERSION}; "
             "delete the directory and build the index anew."
         )
-    if found.pop("checksum", None) != _checksum(found):
+    if found.pop("checksum", None) != checksum(found):
         raise Problem(f"{path / MANIFEST} is damaged; rebuild the index or restore it from a backup.")
     # What the checksum agrees with was written by write_manifest().
     del found["format"], found["version"]
@@ -155,39 +151,12 @@ def read_manifest(path: Path) -> Manifest:
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
     """Makes manifest the valid one: the commit. Raises OSError, and then the old one stays valid."""
-    content = {"format": FORMAT, "version": VERSION, **asdict(manifest)}
-    text = json.dumps({**content, "checksum": _checksum(content)}, indent=1)
-    with _opened(path / TEMPORARY, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as handle:
-        _write_all(handle, np.frombuffer(text.encode(), np.uint8))
-        os.fsync(handle)
-    _sync_directory(path)  # the entries of the files that the manifest names
-    os.replace(path / TEMPORARY, path / MANIFEST)
-    # The commit is done. Should this fail, a loss of power may still bring back the manifest before.
-    with contextlib.suppress(OSError):
-        _sync_directory(path)
+    write_checked(path / MANIFEST, {"format": FORMAT, "version": VERSION, **asdict(manifest)})
 
 
-def _checksum(content: dict) -> int:
-    return zlib.crc32(json.dumps(content, sort_keys=True).encode())
-
-
-def _sync_directory(path: Path) -> None:
-    with _opened(path, os.O_RDONLY) as handle:
-        os.fsync(handle)
-
-
-@contextlib.contextmanager
-def _opened(path: Path, flags: int) -> Iterator[int]:
-    handle = os.open(path, flags, 0o644)
-    try:
-        yield handle
-    finally:
-        os.close(handle)
-
-
-def _write_all(handle: int, data: np.ndarray) -> None:
-    while len(data):
-        data = data[os.write(handle, data[:WRITE_BYTES]) :]
+def manifest_checksum(manifest: Manifest) -> int:
+    """By which a manifest, and so all that it names, is known to be the same."""
+    return checksum(asdict(manifest))
 
 
 def write_parts(path: Path, name: str, parts: Parts) -> PartFile:
@@ -197,15 +166,15 @@ def write_parts(path: Path, name: str, parts: Parts) -> PartFile:
     also if there is a file of that name: nobody's file is ever overwritten.
     """
     written, offset = [], 0
-    with _opened(path / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as handle:
+    with opened(path / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as handle:
         for part, blocks in parts:
             begin, rows, crc32 = offset, 0, 0
             for block in blocks:
                 data = np.ascontiguousarray(block).reshape(-1).view(np.uint8)
-                _write_all(handle, data)
+                write_all(handle, data)
                 offset, rows, crc32 = offset + len(data), rows + len(block), zlib.crc32(data, crc32)
             zeros = np.zeros(-offset % ALIGNMENT, np.uint8)
-            _write_all(handle, zeros)
+            write_all(handle, zeros)
             offset, crc32 = offset + len(zeros), zlib.crc32(zeros, crc32)
             written.append(Part(part, block.dtype.str, (rows, *block.shape[1:]), begin, crc32))
         os.fsync(handle)
@@ -280,14 +249,14 @@ def _damaged(path: Path, name: str, part: Part) -> Problem:
 
 def with_manifest(path: Path, use: Callable[[Manifest], Result]) -> Result:
     """What use makes of the valid manifest. It may be called again, with a newer one: a writer removes the files of
-    the manifest before. Raises Problem."""
+    the manifest before. Raises Problem, and OSError where a disk is full: that is one that use writes to."""
     while True:
         manifest = read_manifest(path)
         try:
             return use(manifest)
         except (Problem, OSError) as error:
             if read_manifest(path) == manifest:
-                if isinstance(error, OSError):
+                if isinstance(error, OSError) and not disk_is_full(error):
                     raise disk_problem(error, path, "reading") from error
                 raise
 
@@ -382,7 +351,8 @@ def remove(path: str | Path) -> None:
     try:
         lock = WriterLock(path)
         try:
-            (path / MANIFEST).unlink(missing_ok=True)  # from here on it is no index, should this be killed
+            for name in (MANIFEST, SHARDS):  # without them it is no index, should this be killed
+                (path / name).unlink(missing_ok=True)
             for file in path.iterdir():
                 if file.is_dir():
                     shutil.rmtree(file)

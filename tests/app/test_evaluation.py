@@ -12,7 +12,7 @@ from PIL import Image
 
 from app.commands import app as command
 from app.evaluation import AskedOf, Verdict, ask_all, judge, listed, read_set, report, table
-from app.service import ask as service
+from app.service import assembly as service
 from app.service.results import Result
 from common.passage import Evidence
 from common.problems import Problem

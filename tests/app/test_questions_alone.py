@@ -99,7 +99,7 @@ def test_commands_refuse_photos_before_anything_is_fetched(picture, tmp_path, ca
 
 @pytest.mark.usefixtures("plain_surroundings")
 def test_a_command_asks_without_a_photo(ready, capsys, monkeypatch):
-    monkeypatch.setattr(ask_command, "build_service", lambda settings: ready)
+    monkeypatch.setattr("app.service.assembly.build_service", lambda settings: ready)
     assert ask_command.main(["ask", "-", QUESTION, "--profile", "colbert"]) == 0
     assert "8 grams" in capsys.readouterr().out
 

@@ -123,6 +123,15 @@ def test_a_bad_value_gives_one_sentence_that_names_the_setting(monkeypatch, vari
     assert "\n" not in sentence and sentence.endswith(".") and "pydantic" not in sentence
 
 
+def test_no_sentence_has_a_pattern():
+    with pytest.raises(Problem, match=r"'5/hour': give limits such as 20/minute 500/day 4/once, or none\.$"):
+        load_settings(rate_key="5/hour")
+    for name, field in Settings.model_fields.items():
+        if any(getattr(each, "pattern", None) for each in field.metadata):
+            with pytest.raises(Problem, match=rf"The setting {name} .* cannot be '\\x00': give \w.*\.$"):
+                load_settings(**{name: "\0"})
+
+
 def test_a_bad_value_on_the_command_line_names_the_setting():
     with pytest.raises(Problem, match="setting port .* cannot be 0"):
         load_settings(port=0)

@@ -5,24 +5,19 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests import ARTEFACTS
+from tests.support.axe import serious, too_small
 from tests.support.browser import CHROMIUM
 from tests.support.e2e import LION, Visit, selecting
 
 pytest.importorskip("playwright.sync_api")
-axe = pytest.importorskip("axe_playwright_python")
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; apt-get install chromium")
-
-AXE = (Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
-# Beside what it looks for by itself: the size of what is pressed, and names that hold what is to be read.
-RULES = '{"target-size": {"enabled": true}, "label-content-name-mismatch": {"enabled": true}}'
 
 
 def states(visit: Visit) -> Iterator[str]:
@@ -80,27 +75,14 @@ def states(visit: Visit) -> Iterator[str]:
     ids=["light", "dark", "phone"],
 )
 def test_axe_finds_nothing_serious(ready: Visit) -> None:
-    page, found, small = ready.page, [], []
-    page.evaluate(AXE)
+    found, small = [], []
     for state in states(ready):
-        for rule in page.evaluate(f"axe.run(document, {{resultTypes: ['violations'], rules: {RULES}}})")["violations"]:
-            if rule["impact"] in ("serious", "critical") or rule["id"] == "heading-order":
-                found += [f"{state}: {rule['id']}: {node['html'][:200]}" for node in rule["nodes"]]
-        small += [f"{state}: {each}" for each in page.evaluate(SMALL)] if state != "the interface for programs" else []
+        found += [f"{state}: {each}" for each in serious(ready.page)]
+        small += [f"{state}: {each}" for each in too_small(ready.page)] if state != "the interface for programs" else []
     # Its description of the interface loads a file that is not there, and is Gradio's.
     ready.forgiven.append("Failed to load resource")
     assert not found, "\n".join(found)
     assert not small, "\n".join(small)
-
-
-# What can be pressed and is less than 24 pixels wide or high; of a box with a label, the label can be pressed.
-SMALL = """() => Array.from(document.querySelectorAll(
-        "a[href], button, input, textarea, summary, [role=option], [tabindex='0']"))
-    .map((each) => each.matches("[type=checkbox], [type=radio]") ? each.closest("label") ?? each : each)
-    .filter((each) => each.checkVisibility({ visibilityProperty: true }) && !each.closest("[aria-hidden=true]"))
-    .map((each) => [each.getBoundingClientRect(), each.outerHTML.slice(0, 150)])
-    .filter(([box]) => box.width > 0 && box.height > 0 && (box.width < 23.9 || box.height < 23.9))
-    .map(([box, html]) => `${box.width.toFixed(1)} x ${box.height.toFixed(1)} ${html}`)"""
 
 
 def colours(element, least: float = 0.02) -> list[tuple[int, ...]]:

@@ -13,16 +13,14 @@ import pytest
 from tests import ARTEFACTS
 from tests.support.annotate import HOSTILE, begin, cards, made, make, person, root, saved, unfold
 from tests.support.annotations import photo_bytes
+from tests.support.axe import serious, too_small
 from tests.support.browser import CHROMIUM
 from tests.support.e2e import CHEETAH, LION
 from tests.support.modelled import Modelled
 
 pytest.importorskip("playwright.sync_api")
-axe = pytest.importorskip("axe_playwright_python")
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; apt-get install chromium")
-
-AXE = (Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 
 
 def test_a_project_from_its_making_to_its_settled_end_by_two_people_at_once(browser, site: str) -> None:
@@ -281,11 +279,8 @@ def test_axe_finds_nothing_serious_in_annotation(browser, site: str, context: di
     case = request.node.callspec.id
 
     def look(page, state: str) -> None:
-        page.evaluate(AXE)
         page.screenshot(path=ARTEFACTS / f"annotate-{state}-{case}.png", full_page=True)
-        for rule in page.evaluate('axe.run(document, {"resultTypes": ["violations"]})')["violations"]:
-            if rule["impact"] in ("serious", "critical") or rule["id"] == "heading-order":
-                found.extend(f"{state}: {rule['id']}: {node['html'][:200]}" for node in rule["nodes"])
+        found.extend(f"{state}: {each}" for each in serious(page) + too_small(page))
         wide = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
         assert wide[0] <= wide[1], f"{state} is wider than the screen"
 

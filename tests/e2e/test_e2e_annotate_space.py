@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -15,11 +14,9 @@ from tests import ARTEFACTS
 from tests.fakes.openid_server import OpenIdServer
 from tests.support.annotate import root
 from tests.support.annotations import passage, project, three_colours
+from tests.support.axe import serious
 from tests.support.e2e import Visit
 from tests.support.space import CLIENT, SECRET, space_of
-
-axe = pytest.importorskip("axe_playwright_python")
-AXE = (Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 
 
 def compared(desk) -> None:
@@ -54,10 +51,8 @@ def test_in_by_an_account_and_what_in_the_photo_speaks_for_what(browser, space, 
     page = visit.page
 
     def look(state: str) -> None:
-        page.evaluate(AXE)
         page.screenshot(path=ARTEFACTS / f"annotate-{state}-{request.node.callspec.id}.png", full_page=True)
-        found = page.evaluate('axe.run(document, {"resultTypes": ["violations"]})')["violations"]
-        assert not [each for each in found if each["impact"] in ("serious", "critical")], found
+        assert not serious(page)
         wide = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
         assert wide[0] <= wide[1], f"{state} is wider than the screen"
 

@@ -200,12 +200,16 @@ def test_uploaded_files_become_a_corpus_that_can_be_asked(browser, site: str, tm
         page.locator("#cc-files").get_by_label("Clear").click()
         page.locator("#cc-files input[type=file]").set_input_files(str(tmp_path / "mane.txt"))
         page.locator("#cc-files").get_by_text("mane").first.wait_for()
-        page.get_by_role("button", name="Start", exact=True).click()
+        start = page.get_by_role("button", name="Start", exact=True)
+        start.click()
+        page.locator("#cc-said .cc-told").wait_for()
+        start.click(click_count=2)  # of those who press twice, the second when all is done
         card(visit, "cecil").get_by_text("All of it can be asked about.").wait_for()
+        assert page.locator("#cc-said .cc-told").count() == 1 and page.locator("#cc-unbegun .cs-error").count() == 0
 
         page.get_by_role("tab", name="Ask").click()
         page.locator("#cs-where button").first.click()
-        page.get_by_label("cecil (1 passages)").check()
+        page.get_by_label("cecil (1 passage)").check()
         page.get_by_label("Small test").uncheck()
         visit.give_photo(LION)
         page.locator("#cs-photo img").wait_for()

@@ -143,6 +143,7 @@ def test_a_lost_connection_loses_nothing(ready: Visit) -> None:
     ready.page.get_by_label("Question").fill("Where does it live?")
     ready.page.get_by_role("button", name="Ask", exact=True).click()
     ready.page.get_by_text("cannot be reached").wait_for()
+    ready.page.get_by_text("press again then").wait_for()  # nothing is asked again by itself
     ready.page.context.set_offline(False)
     ready.page.wait_for_function("window.before === undefined")
     ready.page.locator(".cs-said").wait_for()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from app.web.ask.answering import EACH
+from app.settings import QUESTIONS_AT_ONCE
+from app.web.languages import say
 from app.web.request_files import EXAMPLES
 from tests import ARTEFACTS
 from tests.fakes.chat_server import Reply, stream
@@ -72,7 +74,7 @@ def test_a_models_answer_streams_and_shows_what_is_not_from_the_evidence(talking
 def test_each_passage_alone_and_without_any(talking: Visit) -> None:
     page = talking.page
     page.locator("#cs-where button").first.click()
-    page.get_by_label(EACH).check()
+    page.get_by_label(say("notice.each")).check()
     page.get_by_label("without the evidence").check()
     talking.give_photo(CHEETAH)
     page.locator("#cs-photo img").wait_for()
@@ -196,11 +198,12 @@ def test_stop_takes_back_what_waits_for_a_photo_too(talking: Visit, modelled: Mo
 def test_a_question_that_has_to_wait_is_told_of(browser, talking: Visit, modelled: Modelled) -> None:
     page = talking.page
     modelled.model.said["silently"] = Reply(stream("It").chunks[:1], hold=True)
-    with opened(browser, modelled.address) as one, opened(browser, modelled.address) as other:
-        for name, each in (("one", one), ("other", other)):
+    with ExitStack() as stack:
+        others = [stack.enter_context(opened(browser, modelled.address)) for _ in range(QUESTIONS_AT_ONCE)]
+        for number, each in enumerate(others):
             each.give_photo(CHEETAH)
             each.page.locator("#cs-photo img").wait_for()
-            each.ask(f"How silently does {name} walk?")
+            each.ask(f"How silently does {number} walk?")
             each.page.locator(".cs-card").first.wait_for()
         talking.ask("How fast can this animal run?")
         assert "Add a photo first" in talking.problem()  # at once, though there is no place to answer in
@@ -213,11 +216,12 @@ def test_a_question_that_has_to_wait_is_told_of(browser, talking: Visit, modelle
         page.locator(".cs-note", has_text="Stopped. Ask again").wait_for()
         talking.ask("How fast can this animal run?")
         waiting.wait_for()
-        one.page.get_by_role("button", name="Stop").click()
+        others.pop().page.get_by_role("button", name="Stop").click()
         page.locator(".cs-said", has_text="104 km/h").wait_for()
         assert page.locator("#cs-problem [role=alert]").count() == 0
-        other.page.get_by_role("button", name="Stop").click()
-        other.page.locator(".cs-note").wait_for()
+        for each in others:
+            each.page.get_by_role("button", name="Stop").click()
+            each.page.locator(".cs-note").wait_for()
     # When no more may wait, nothing does.
     page.route("**/queue/join*", lambda route: route.fulfill(status=503, json={"detail": "Queue is full."}))
     talking.ask("How fast can it be?")
@@ -259,7 +263,8 @@ def test_a_hostile_model_does_nothing(talking: Visit, modelled: Modelled) -> Non
     said = talking.answered()
     assert "The cheetah runs fast." in said and "${window.pwned=1}" in said and "\u202e" not in said
     panel = page.locator("#cs-answer")
-    assert panel.locator("script, img, svg, a, h1").count() == 0 and panel.locator("section").count() == 1
+    assert panel.locator("script, img, svg, a:not([download]), h1").count() == 0
+    assert panel.locator("section").count() == 1
     page.locator(".cs-said").hover()
     talking.ask("How fast is it?")  # told again as an earlier question
     page.locator(".cs-earlier summary").click()
@@ -290,7 +295,7 @@ def test_looks_of_a_conversation(talking: Visit, both: Path, name: str) -> None:
     page.screenshot(path=ARTEFACTS / f"{name}-part.png")
     talking.ask("How fast can this animal run?")
     talking.answered()
-    page.get_by_label(EACH).check()
+    page.get_by_label(say("notice.each")).check()
     talking.ask("How fast can it run?")
     page.locator(".cs-candidates").wait_for()
     page.locator(".cs-earlier summary").click()

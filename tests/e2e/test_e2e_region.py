@@ -24,6 +24,7 @@ def test_a_part_of_the_photo_drawn_with_the_mouse(ready: Visit, both: Path) -> N
     selecting(page).click()
     draw(page, "#cs-photo img", 0.55, 0.1, 0.95, 0.9)
     page.locator(".cs-hole:visible").wait_for()
+    assert "is chosen; ask" in page.locator("#cs-announce").inner_text()  # also after the click that a drag ends with
     assert region(page) == pytest.approx([0.55, 0.1, 0.95, 0.9], abs=0.01)
     hole, photo = page.locator(".cs-hole").bounding_box(), painted(page, "#cs-photo img")
     assert hole["x"] == pytest.approx(photo["x"] + 0.55 * photo["width"], abs=3)

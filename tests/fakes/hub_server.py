@@ -9,7 +9,8 @@ It knows the pages that a client needs to fetch: the description of a repository
 `/revision/main` and `?blobs=true`), its tree (in pages, with a Link header), and the files (`/OWNER/NAME/resolve/...`,
 HEAD and GET, with ranges). As on the Hub, large files (weights, tables) are in LFS: their ETag is the SHA-256, and
 asking for one leads to a second server, the CDN. Data sets are the same under `/api/datasets` and `/datasets`.
-Folders are read when asked for, so a file changed on disk is a new commit.
+Folders are read when asked for, so a file changed on disk is a new commit. It takes uploads, too, of data sets
+that are in `uploads` (name to folder) by who sends the token `hub.writes`: large files first, then the commit.
 
 What goes wrong is switched on by methods, each for addresses that contain a piece of text, `times` times (None:
 always):
@@ -30,6 +31,7 @@ It binds to 127.0.0.1 on free ports; without `with`, call start() and stop(). It
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 import json
@@ -46,7 +48,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from tests.fakes.local_server import Handler, Server
 
-LFS = (".safetensors", ".parquet", ".bin")
+LFS = (".safetensors", ".parquet", ".bin", ".sqlite")
 BLOCK = 16 * 1024
 
 
@@ -87,6 +89,9 @@ class HubServer:
         self.page_size = page_size
         self.gated: set[str] = set()
         self.private: dict[str, str] = {}
+        self.uploads: dict[str, Path] = {}
+        self.writes = "hf_write"
+        self.sent: dict[str, bytes] = {}  # large files by their digests, of commits to come
         self.ranges = True
         self.skew = 0
         self.packed = False
@@ -239,6 +244,66 @@ class _Handler(Handler):
 
     def do_GET(self) -> None:
         self._handle()
+
+    def do_POST(self) -> None:
+        self._take()
+
+    def do_PUT(self) -> None:
+        self._take()
+
+    def _take(self) -> None:
+        """A part of an upload, in the order of the Hub's client: create, preupload, LFS batch, files, commit."""
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.asked = Asked(self.command, self.path, headers, cdn=self.cdn)
+        self.hub._note(self.asked)
+        if fault := self.hub._fault(self.path, ("answer",)):
+            return self._reply(fault.status, b'{"error":"on order"}', fault.headers)
+        if self.command == "PUT":
+            self.hub.sent[hashlib.sha256(body).hexdigest()] = body
+            return self._json({})
+        if headers.get("authorization") != f"Bearer {self.hub.writes}":
+            return self._refuse(403, "", "You have no right to write.")
+        if self.path == "/api/repos/create":
+            asked = json.loads(body)
+            name = "/".join(filter(None, (asked.get("organization"), asked["name"])))
+            if name not in self.hub.uploads:
+                return self._refuse(403, "", "You have no right to write there.")
+            self.hub.datasets.setdefault(name, self.hub.uploads[name])
+            return self._json({"url": f"{self.hub.url}/datasets/{name}", "name": name})
+        if self.path == "/api/validate-yaml":
+            return self._json({"errors": [], "warnings": []})
+        pages = "preupload/main|commit/main|info/lfs/objects/batch"
+        name, page = re.fullmatch(rf"/(?:api/)?datasets/([^/]+/[^/]+?)(?:\.git)?/({pages}).*", self.path).groups()
+        {"preupload/main": self._preupload, "commit/main": self._commit}.get(page, self._batch)(name, body)
+
+    def _preupload(self, name: str, body: bytes) -> None:
+        kinds = {True: "lfs", False: "regular"}
+        paths = [each["path"] for each in json.loads(body)["files"]]
+        files = [{"path": path, "uploadMode": kinds[path.endswith(LFS)], "shouldIgnore": False} for path in paths]
+        self._json({"files": files})
+
+    def _batch(self, name: str, body: bytes) -> None:
+        def told(each: dict[str, Any]) -> dict[str, Any]:
+            there = each["oid"] in self.hub.sent
+            return each | ({} if there else {"actions": {"upload": {"href": f"{self.hub.cdn_url}/{each['oid']}"}}})
+
+        self._json({"transfer": "basic", "objects": [told(each) for each in json.loads(body)["objects"]]})
+
+    def _commit(self, name: str, body: bytes) -> None:
+        folder = self.hub.uploads[name]
+        for line in map(json.loads, body.splitlines()):
+            path = folder / line["value"].get("path", "")
+            if line["key"] == "deletedFile":
+                path.unlink()
+            elif line["key"] in ("file", "lfsFile"):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                said = line["value"]
+                path.write_bytes(
+                    self.hub.sent[said["oid"]] if line["key"] == "lfsFile" else base64.b64decode(said["content"])
+                )
+        oid = _commit(_stored(folder))
+        self._json({"success": True, "commitOid": oid, "commitUrl": f"{self.hub.url}/datasets/{name}/commit/{oid}"})
 
     def _handle(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}

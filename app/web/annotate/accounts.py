@@ -17,6 +17,7 @@ from app.web.annotate.door import BACK
 from app.web.annotate.openid import Account, Attempt, Provider
 from app.web.annotate.who import is_secure, remember
 from app.web.escaping import escape
+from app.web.languages import in_words, say, speaking
 from common.problems import BadRequest, Problem
 from kb.annotations.identities import sign_in_as
 
@@ -79,11 +80,14 @@ def _is_code(text: str) -> bool:
 def _told(problem: Problem) -> Response:
     """As a page of its own: the browser went here, and not the page's script."""
     status = 400 if isinstance(problem, BadRequest) else 502
+    here, heading = speaking(), say("page.not_signed_in")
+    again, page = say("page.sign_in_again"), say("page.to_page")
     return HTMLResponse(
-        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        "<title>Not signed in</title><style>body{font:1.1rem/1.5 system-ui;max-width:34rem;margin:4rem auto;"
-        "padding:0 1rem;color-scheme:light dark}</style><h1>Not signed in</h1>"
-        f'<p>{escape(str(problem))}</p><p><a href="{START}">Sign in again</a> or <a href="/#annotate">go back to the '
-        "page</a>.</p></html>",
+        f'<!doctype html><html lang="{here.code}" dir="{here.direction}"><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width"><title>{heading}</title>'
+        "<style>body{font:1.1rem/1.5 system-ui;max-width:34rem;margin:4rem auto;"
+        "padding:0 1rem;color-scheme:light dark}</style>"
+        f'<h1>{heading}</h1><p>{escape(in_words(str(problem)))}</p><p><a href="{START}">{again}</a> · '
+        f'<a href="/#annotate">{page}</a></p></html>',
         status,
     )

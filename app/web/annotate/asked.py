@@ -11,9 +11,8 @@ from typing import Any
 
 from app.service.annotating import Annotating
 from app.web.annotate.who import Who
-from app.web.ask.answering import ShownAnswer
+from app.web.ask.shown import ShownAnswers
 from common.problems import BadRequest
-from common.recently_used import RecentlyUsed
 from kb.annotations.asking import number_at
 from kb.annotations.records import Role
 from kb.annotations.texts import storable
@@ -38,7 +37,7 @@ class Asked:
     desk: Annotating
     who: Who
     told: Mapping[str, Any]
-    answers: RecentlyUsed[ShownAnswer]
+    answers: ShownAnswers
     signed: dict[str, str]
     client: str
 

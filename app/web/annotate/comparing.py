@@ -10,8 +10,10 @@ from typing import Any
 
 from app.service.judged_rankings import Beside, Side, gathered, side_by_side
 from app.web.annotate.asked import Asked, Operation
+from app.web.annotate.grades import graded
 from app.web.ask.evidence_html import HeatMap, speaks
 from app.web.ask.heat_maps import heat_address, photo_address, where
+from app.web.languages import in_words, say
 from common.images import load_image
 from common.problems import BadRequest, Problem
 from kb.annotations.progress import items_progress
@@ -44,7 +46,7 @@ def _measures(asked: Asked) -> Any:
 def _beside(asked: Asked) -> Any:
     _check_size(asked)
     project = project_called(asked.database, asked.project)
-    labels = {what: {grade.key: grade.label for grade in project.scale(what)} for what in ("passage", "answer")}
+    labels = {what: {grade.key: graded(grade.label) for grade in project.scale(what)} for what in ("passage", "answer")}
     found = side_by_side(asked.database, asked.project, asked.text("one"), asked.text("other"), _SHOWN)
     return [_item(each, labels) for each in found]
 
@@ -62,7 +64,7 @@ def _side(side: Side, labels: Mapping[str, Mapping[str, str]]) -> dict[str, Any]
             {
                 "title": " › ".join(filter(None, (each.title, each.section))),
                 "text": each.text,
-                "grade": labels[each.what].get(each.grade or "", "not judged"),
+                "grade": labels[each.what].get(each.grade or "") or say("annotate.not_judged"),
                 "elsewhere": rank,
             }
             for each, rank in side.found
@@ -87,7 +89,7 @@ def _matches(asked: Asked, item: SettledItem, name: str) -> dict[str, Any]:
     try:
         found = asked.desk.matches.of(item, name)
     except Problem as problem:
-        return {"problem": str(problem)}
+        return {"problem": in_words(str(problem))}
     maps = [
         None if each is None else HeatMap(heat_address(each, found.area), where(each, found.area), found.alone)
         for each in found.shares
@@ -95,10 +97,14 @@ def _matches(asked: Asked, item: SettledItem, name: str) -> dict[str, Any]:
     alike = not any(each.where for each in maps if each is not None)
     return {
         "maps": [
-            None if each is None else {"picture": each.picture, "said": speaks(each, f"passage {rank}", alike)}
+            None if each is None else {"picture": each.picture, "said": speaks(each, _passage(rank), alike)}
             for rank, each in enumerate(maps, 1)
         ]
     }
+
+
+def _passage(rank: int) -> str:
+    return say("annotate.passage_within", number=rank)
 
 
 def _check_size(asked: Asked) -> None:

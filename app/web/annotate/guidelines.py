@@ -13,6 +13,7 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
 from app.web.escaping import escape, safe_link
+from app.web.languages import say
 
 
 def _link(
@@ -37,7 +38,8 @@ def _picture(
     """A link to it: a picture would be loaded from elsewhere by everybody who looks."""
     address = escape(str(tokens[place].attrGet("src") or ""))
     called = escape(tokens[place].content) or address
-    return f'<a href="{address}" target="_blank" rel="noopener noreferrer nofollow">Picture: {called}</a>'
+    said = say("page.picture", name=called)
+    return f'<a href="{address}" target="_blank" rel="noopener noreferrer nofollow">{said}</a>'
 
 
 # Tags in the text are text.

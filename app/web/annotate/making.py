@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from app.web.annotate.asked import Asked, BadFields, Operation
+from app.web.annotate.grades import graded, written
 from common.problems import BadRequest
 from kb.annotations.projects import (
     checked_apart,
@@ -50,8 +51,12 @@ class _Fields:
 
 def _begun(asked: Asked) -> Any:
     usual = Project("usual")
-    scales = {what: [asdict(grade) for grade in scale] for what, scale in _USUAL.items()}
+    scales = {what: [_shown(grade) for grade in scale] for what, scale in _USUAL.items()}
     return {"judges": usual.judges, "blind": usual.blind, "scales": scales}
+
+
+def _shown(grade: Grade) -> dict[str, Any]:
+    return asdict(grade) | {"label": graded(grade.label)}
 
 
 def _create(asked: Asked) -> Any:
@@ -100,7 +105,7 @@ def _labelled(row: Any) -> Grade:
     label = row.get("label")
     if not isinstance(label, str) or not label.strip():
         raise BadRequest("A grade has no label; say what people are to press.")
-    return Grade("", label.strip(), None)
+    return Grade("", written(label.strip()), None)
 
 
 OPERATIONS = {"begin-project": Operation(_begun, Role.OWNER), "create": Operation(_create, Role.OWNER)}

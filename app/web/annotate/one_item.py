@@ -11,6 +11,7 @@ from typing import Any
 
 from app.web.annotate.as_json import item_json
 from app.web.annotate.asked import Asked, Operation
+from app.web.annotate.grades import scale_json
 from app.web.annotate.settling import dispute_json
 from common.problems import BadRequest
 from kb.annotations.adjudicating import settled_of
@@ -31,7 +32,7 @@ def _look(asked: Asked) -> Any:
         candidate["gold"] = gold.grades.get(candidate["id"])
         candidate["settled"] = None if final is None else dispute_json(final, project)
     waiting = [{"what": each.what, "mark": each.mark, "grade": each.grade} for each in gold.waiting]
-    scales = {what: [{"key": g.key, "label": g.label} for g in project.scale(what)] for what in What}
+    scales = {what: scale_json(project.scale(what)) for what in What}
     goes = asdict(going(asked.database, asked.project, number))
     return {"item": item, "waiting": waiting, "scales": scales, "goes": goes}
 

@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Awaitable, Callable, Iterator
-from itertools import chain
+from collections.abc import Awaitable, Callable
 
 import gradio as gr
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from app.service.annotating import Annotating
@@ -28,18 +27,17 @@ from app.web.annotate import comparing, making, one_item, running, settling, sig
 from app.web.annotate.accounts import START, Accounts
 from app.web.annotate.asked import Asked, BadFields
 from app.web.annotate.door import BACK
+from app.web.annotate.exports import EXPORTS, exported
 from app.web.annotate.who import Who, remember, token_of, who
-from app.web.ask.answering import ShownAnswer
+from app.web.ask.shown import ShownAnswers
 from app.web.clients import client_of
 from app.web.error_sentences import sentence_for
+from app.web.languages import in_words
 from common.images import load_image
 from common.problems import BadRequest, Problem
-from common.recently_used import RecentlyUsed
 from kb.annotations.asking import item_for
-from kb.annotations.exporting import export_lines
 from kb.annotations.records import Role
 from kb.annotations.signing_in import sign_out
-from kb.annotations.zip_export import export_zip
 
 OPERATIONS = {
     name: operation
@@ -57,7 +55,7 @@ class Refused(Exception):
         self.status = status
 
 
-def annotation_app(desk: Annotating, shown: RecentlyUsed[ShownAnswer]) -> Starlette:
+def annotation_app(desk: Annotating, shown: ShownAnswers) -> Starlette:
     """shown: answers of the Ask page, by the keys that their buttons have."""
     answers = Answers(desk, shown)
     routes = [
@@ -78,15 +76,16 @@ def _told(answer: Callable[[Request, bytes], Response]) -> Callable[[Request], A
         try:
             return await run_in_threadpool(answer, request, await request.body())
         except Refused as problem:
-            status, sentence = problem.status, str(problem)
+            status, sentence = problem.status, in_words(str(problem))
         except BadFields as problem:
-            return JSONResponse({"problem": str(problem), "fields": problem.fields}, 400)
+            fields = {name: in_words(sentence) for name, sentence in problem.fields.items()}
+            return JSONResponse({"problem": " ".join(fields.values()), "fields": fields}, 400)
         except BadRequest as problem:
-            status, sentence = 400, str(problem)
+            status, sentence = 400, in_words(str(problem))
         except gr.Error as problem:
-            status, sentence = 400, problem.message
+            status, sentence = 400, in_words(problem.message)
         except Problem as problem:
-            status, sentence = 409, str(problem)
+            status, sentence = 409, sentence_for(problem)
         except Exception as problem:
             status, sentence = 500, sentence_for(problem)
         return JSONResponse({"problem": sentence}, status)
@@ -97,7 +96,7 @@ def _told(answer: Callable[[Request, bytes], Response]) -> Callable[[Request], A
 class Answers:
     """What is answered to each kind of request. From any thread."""
 
-    def __init__(self, desk: Annotating, shown: RecentlyUsed[ShownAnswer]) -> None:
+    def __init__(self, desk: Annotating, shown: ShownAnswers) -> None:
         self._desk = desk
         self._shown = shown
 
@@ -111,7 +110,7 @@ class Answers:
         told = _object(body)
         if operation.role is not None and told.get("person", somebody.person.name) not in ("", somebody.person.name):
             raise Refused(401, f"Somebody else, {somebody.person.name}, has signed in with this browser meanwhile.")
-        client = client_of(request.scope, proxied=desk.settings.space_host is not None)
+        client = client_of(request.scope)
         asked = Asked(desk, somebody, told, self._shown, {}, client)
         answer = JSONResponse(operation.do(asked))
         if asked.signed:
@@ -121,45 +120,38 @@ class Answers:
         return answer
 
     def photo(self, request: Request, _: bytes) -> Response:
-        """As a browser can show it, whatever kind of file it is."""
         desk, somebody = self._signed_in(request, Role.ANNOTATOR)
         project, number = request.path_params["project"], request.path_params["item"]
-        item = item_for(desk.database, project, somebody.person.name, number)
-        if item.photo is None or not desk.photos.there(item.photo):
+        photo = item_photo(desk, project, somebody.person.name, number)
+        if photo is None:
             raise Refused(404, "The photo of this item is gone; add the item again.")
-        photo = load_image(desk.photos.path(item.photo))
-        photo.thumbnail((LARGEST, LARGEST))
-        written = io.BytesIO()
-        photo.convert("RGB").save(written, "JPEG", quality=90)
-        return Response(written.getvalue(), media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
+        return photo
 
     def export(self, request: Request, _: bytes) -> Response:
         desk, _somebody = self._signed_in(request, Role.OWNER)
         project, kind = request.path_params["project"], request.path_params["format"]
-        if kind not in running.EXPORTS:
-            raise Refused(404, f"There is no format {kind[:40]}; there are {', '.join(running.EXPORTS)}.")
-        if kind == "zip":
-            parts = export_zip(desk.database, project, desk.photos)
-            named = {"Content-Disposition": f'attachment; filename="{project}.zip"'}
-            return StreamingResponse(chain([next(parts)], parts), media_type="application/zip", headers=named)
-        lines = export_lines(desk.database, project, kind)
-        first = next(lines, None)  # now, so that a problem is still a sentence
-
-        def text() -> Iterator[str]:
-            if first is not None:
-                yield f"{first}\n"
-            for line in lines:
-                yield f"{line}\n"
-
-        ending = {"jsonl": "jsonl", "qrels": "qrels"}.get(kind, "txt")
-        named = {"Content-Disposition": f'attachment; filename="{project}.{ending}"'}
-        return StreamingResponse(text(), media_type="text/plain; charset=utf-8", headers=named)
+        if kind not in EXPORTS:
+            raise Refused(404, f"There is no format {kind[:40]}; there are {', '.join(EXPORTS)}.")
+        return exported(desk, project, kind)
 
     def _signed_in(self, request: Request, role: Role | None) -> tuple[Annotating, Who]:
         desk = self._desk
         somebody = who(desk.database, desk.settings, request)
         _check(somebody, role)
         return desk, somebody
+
+
+def item_photo(desk: Annotating, project: str, person: str, number: int) -> Response | None:
+    """The photo of an item as a browser can show it, whatever kind of file it is; None where there is none, or none any
+    more. Raises Problem."""
+    item = item_for(desk.database, project, person, number)
+    if item.photo is None or not desk.photos.there(item.photo):
+        return None
+    photo = load_image(desk.photos.path(item.photo))
+    photo.thumbnail((LARGEST, LARGEST))
+    written = io.BytesIO()
+    photo.convert("RGB").save(written, "JPEG", quality=90)
+    return Response(written.getvalue(), media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
 
 
 def _check(somebody: Who, role: Role | None) -> None:

@@ -11,12 +11,13 @@ from typing import Any
 
 from app.web.annotate.as_json import agreed_json, measured_json, when, worker_json
 from app.web.annotate.asked import Asked, Operation
+from app.web.annotate.exports import EXPORTS
+from app.web.languages import PLACE, in_words
 from app.web.request_files import uploaded
 from common.images import load_image
 from common.jobs import duration
 from common.problems import BadRequest
 from kb.annotations.agreement import Agreement, agreement
-from kb.annotations.exporting import FORMATS
 from kb.annotations.gold_progress import gold_progress
 from kb.annotations.item_files import add_part
 from kb.annotations.photos import MAX_BYTES, read_chosen
@@ -25,7 +26,6 @@ from kb.annotations.projects import change_guidelines, project_called
 from kb.annotations.records import Role, What
 from kb.annotations.removing import removals
 
-EXPORTS = ("zip", *FORMATS)
 _SHOWN = 50  # items, or lines that cannot be taken, at a time
 _PATIENCE = 3.0  # seconds for a part of a file, far within those for which a page waits
 
@@ -66,10 +66,10 @@ def _add_file(asked: Asked) -> Any:
         asked.database, asked.project, Path(uploaded(asked.text("list"))), partial(read_chosen, chosen),
         asked.desk.photos, load_image, max(asked.number("after", 0), 0), _PATIENCE,
     )  # fmt: skip
-    skipped = [(each.where, each.why) for each in report.skipped[:_SHOWN]]
+    skipped = [(in_words(each.where, PLACE), in_words(each.why)) for each in report.skipped[:_SHOWN]]
     more = len(report.skipped[_SHOWN:])
     told = {"added": report.added, "unchanged": report.unchanged, "skipped": skipped, "more": more, "after": after}
-    return told | {"notes": [(each.where, each.said) for each in report.notes[:_SHOWN]]}
+    return told | {"notes": [(in_words(each.where, PLACE), in_words(each.said)) for each in report.notes[:_SHOWN]]}
 
 
 def _overview(asked: Asked) -> Any:
@@ -137,9 +137,9 @@ def _pooling(asked: Asked) -> Any:
     job = asked.desk.pooling(asked.project)
     if job is None:
         return None
-    remaining = None if job.remaining is None else duration(job.remaining)
-    told = {"state": job.state, "done": job.done, "total": job.total, "remaining": remaining, "error": job.error}
-    return told | {"stopping": job.stopping, "added": asked.desk.pooled_lately(asked.project)}
+    remaining = None if job.remaining is None else in_words(duration(job.remaining))
+    told = {"state": job.state, "done": job.done, "total": job.total, "remaining": remaining}
+    return told | {"error": in_words(job.error or ""), "stopping": job.stopping, "added": job.added}
 
 
 OPERATIONS = {

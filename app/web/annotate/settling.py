@@ -9,6 +9,7 @@ from typing import Any
 
 from app.web.annotate.as_json import candidate_json, judged_json
 from app.web.annotate.asked import Asked, Operation
+from app.web.annotate.grades import scale_json
 from kb.annotations.adjudicating import Disagreement, adjudicate, disagreements, settled
 from kb.annotations.projects import project_called
 from kb.annotations.records import Project, Role
@@ -42,7 +43,7 @@ def dispute_json(each: Disagreement, project: Project) -> dict[str, Any]:
         "candidate": candidate_json(each.candidate),
         "judged": [judged_json(one) for one in each.judged],
         "final": judged_json(each.final) if each.final else None,
-        "scale": [{"key": grade.key, "label": grade.label} for grade in project.scale(each.candidate.what)],
+        "scale": scale_json(project.scale(each.candidate.what)),
     }
 
 

@@ -64,7 +64,7 @@ def token_of(request: Request) -> str:
 
 def is_secure(request: Request) -> bool:
     """Whether it came over TLS."""
-    return request.headers.get("x-forwarded-proto", request.url.scheme).split(",")[0].strip() == "https"
+    return request.url.scheme == "https"
 
 
 def remember(response: Response, request: Request, *, token: str = "", name: str = "") -> None:

@@ -5,11 +5,11 @@ Everything said is in the database when the answer is given. Knows nothing of ot
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from app.web.annotate.as_json import item_json, judged_json, saved_json, worker_json
 from app.web.annotate.asked import Asked, Operation
+from app.web.annotate.grades import scale_json
 from app.web.annotate.guidelines import guidelines_html
 from common.problems import BadRequest
 from kb.annotations.asking import item_for, next_item
@@ -38,7 +38,7 @@ def _project(asked: Asked) -> Any:
     return {
         "name": project.name,
         "guidelines": guidelines_html(project.guidelines),
-        "scales": {what: [{"key": g.key, "label": g.label} for g in scale] for what, scale in scales.items()},
+        "scales": {what: scale_json(scale) for what, scale in scales.items()},
         "judges": project.judges,
         "blind": project.blind,
     }
@@ -128,8 +128,7 @@ def _send(asked: Asked) -> Any:
     shown = asked.answers.get(asked.text("answer"))
     if shown is None:
         raise BadRequest("This answer is no longer kept here; ask again, and send that one.")
-    photo = None if shown.photo is None else Path(shown.photo)
-    position, new = asked.desk.send(asked.project, photo, shown.result)
+    position, new = asked.desk.send(asked.project, shown)
     return {"new": new, "position": position}
 
 

@@ -22,12 +22,12 @@ from app.web.ask import answer_html, evidence_html, heat_maps
 from app.web.ask.evidence_html import HeatMap, PictureHeat
 from app.web.conversations import Kept
 from app.web.error_sentences import may_go_better, sentence_for
+from app.web.languages import in_words, say
 from app.web.request_files import NOT_HERE
 from generator.answers import Citation, Turn
 
 PLACES = ("answer", "evidence", "figure", "problem", "earlier", "turns", "text")
-EACH = "From each passage alone; the most probable wins"
-READING = "Reading what was found…"
+EACH = "each"  # how the model answers: of each passage alone
 
 
 def told(**places: Any) -> tuple[Any, ...]:
@@ -76,14 +76,14 @@ class PageQuestion:
 
 def lacking(photo: str | None, question: str | None, photos: bool = True) -> str:
     if not photos:
-        nothing = "" if (question or "").strip() else "Type a question first."
-        return QUESTIONS_ALONE if photo else nothing
+        nothing = "" if (question or "").strip() else say("notice.type_first")
+        return in_words(QUESTIONS_ALONE) if photo else nothing
     if not photo:
-        return "Add a photo first: upload, paste or take one, or pick an example."
+        return say("notice.photo_first")
     if not Path(photo).is_file():
-        return NOT_HERE
+        return in_words(NOT_HERE)
     if not (question or "").strip():
-        return "Type a question about the photo first."
+        return say("notice.question_first")
     return ""
 
 
@@ -91,14 +91,6 @@ def left_as(kept: Kept) -> str:
     """The answer of a conversation as it was left; what stands in its place before the first question."""
     answer = kept.answer or answer_html.empty_answer()
     return answer if kept.complete else answer_html.broken_off(answer)
-
-
-@dataclass(frozen=True)
-class ShownAnswer:
-    """An answer that can be sent to annotation: the path of its photo, and the result without vectors."""
-
-    photo: str | None
-    result: Result
 
 
 @dataclass
@@ -118,13 +110,15 @@ class AnswerShown:
     loading: str = ""
 
     def begun(self) -> tuple[Any, ...]:
-        working = answer_html.working("Looking at the photo and searching…" if self.asked.photo else "Searching…")
+        working = answer_html.working(say("notice.looking" if self.asked.photo else "notice.searching"))
         return told(answer=working, evidence="", earlier=answer_html.earlier(self.asked.turns))
 
     def waits(self, loading: str) -> tuple[Any, ...]:
         """When nothing new has come; loading: what is being loaded meanwhile, as a sentence, "" for nothing."""
         before, self.loading = self.loading, loading
-        return told(answer=answer_html.working(loading or READING)) if not self.said and loading != before else told()
+        if self.said or loading == before:
+            return told()
+        return told(answer=answer_html.working(in_words(loading) or say("notice.reading")))
 
     def after(self, step: Step) -> tuple[Any, ...]:
         """What is told of a step of the service."""
@@ -132,7 +126,8 @@ class AnswerShown:
         if isinstance(step, EvidenceFound):
             self.found, self.maps = step, heat_maps_of(step)
             self.photo = heat_maps.photo_address(step.photo) if self.maps else ""
-            return told(answer=answer_html.working(READING), evidence=self._cards((), 1), figure=self._figure(1))
+            reading = answer_html.working(say("notice.reading"))
+            return told(answer=reading, evidence=self._cards((), 1), figure=self._figure(1))
         if isinstance(step, PartialText | PartialOwn):
             own = step.text if isinstance(step, PartialOwn) else None
             self.said = self.said if isinstance(step, PartialOwn) else step.text
@@ -171,7 +166,7 @@ class AnswerShown:
 
     def _cards(self, citations: Sequence[Citation], selected: int) -> str:
         found = self.found
-        shown = (selected, bool(self.maps), self.alike, found.reranked)
+        shown = (selected, bool(self.maps), self.alike, found.reranked, found.unsearched)
         return evidence_html.evidence(self.run, found.passages, found.searched, citations, *shown)
 
     def _figure(self, selected: int) -> str:

@@ -1,6 +1,7 @@
 """The evidence as HTML: the cards of the passages, and the photo with their heat maps. Pure functions.
 
-Everything goes through `escape`. Knows nothing of Gradio, of models, or of where the data came from.
+Everything goes through `escape`; the page's own texts are those of the language that is spoken. Knows nothing of
+Gradio, of models, or of where the data came from.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from app.service.results import WHOLE, Region, Reranked
+from app.service.results import WHOLE, Region, Reranked, left_out_of_search
 from app.web.escaping import escape, marked, question_stems, safe_link
+from app.web.languages import counted, in_words, number, say, speaking
 from app.web.notices import licence_said
 from app.web.pictures import address, small_size
 from common.passage import Evidence, Picture
@@ -37,9 +39,10 @@ def evidence(
     with_photo: bool,
     alike: Mapping[int, PictureHeat],
     reranked: Reranked | None = None,
+    unsearched: float = 0.0,
 ) -> str:
     """The evidence cards, the selected one pressed. `run` tells one question's cards from the next one's. alike: by
-    rank. reranked: what put them in order after they were found."""
+    rank. reranked: what put them in order after they were found. unsearched: as of EvidenceFound."""
     if not passages:
         return ""
     stems = question_stems(question)
@@ -50,17 +53,19 @@ def evidence(
         opened = " open" if any(each.rank == selected for each in passages[unfolded:]) else ""
         more = (
             f'<details class="cs-more" data-key="more {escape(run)}"{opened}>'
-            f"<summary>{len(cards) - unfolded} more passages</summary>"
+            f"<summary>{counted('evidence.more', len(cards) - unfolded)}</summary>"
             f'<ol class="cs-cards" start="{unfolded + 1}">{"".join(cards[unfolded:])}</ol></details>'
         )
-    hints = [_reranked(passages, reranked)] if reranked else []
-    hints += ["Choose a passage to see which parts of the photo speak for it."] if with_photo else []
+    hints = [in_words(left_out_of_search(unsearched))] if unsearched else []
+    hints += [_reranked(passages, reranked)] if reranked else []
+    hints += [say("evidence.choose")] if with_photo else []
     hint = "".join(f'<p class="cs-hint" dir="auto">{escape(each)}</p>' for each in hints)
-    quoted = '<span><span class="cs-quote">cited</span> in the answer</span>' if citations else ""
+    quote, word = (say(f"evidence.{each}_mark") for each in ("quoted", "word"))
+    quoted = f'<span><span class="cs-quote">{quote}</span> {say("evidence.quoted")}</span>' if citations else ""
     return (
-        f'<section class="cs-evidence" aria-label="Evidence" data-run="{escape(run)}">'
-        f'<div class="cs-head"><h2>Evidence</h2><p class="cs-key">{quoted}'
-        f"<span><mark>word</mark> of the question</span></p></div>"
+        f'<section class="cs-evidence" aria-label="{say("evidence.label")}" data-run="{escape(run)}">'
+        f'<div class="cs-head"><h2>{say("evidence.heading")}</h2><p class="cs-key">{quoted}'
+        f"<span><mark>{word}</mark> {say('evidence.word')}</span></p></div>"
         f'{hint}<ol class="cs-cards">{"".join(cards[:unfolded])}</ol>'
         f"{more}</section>"
     )
@@ -70,33 +75,35 @@ def _card(
     passage: Evidence, stems: frozenset[str], citations: Sequence[Citation], selected: bool, heat: PictureHeat | None
 ) -> str:
     quotes = [(c.start, c.end) for c in citations if c.passage_id == passage.id]
-    title = escape(passage.title) or "Untitled"
+    title = escape(passage.title) or say("evidence.untitled")
     link = safe_link(passage.url)
     source = (
         f'<a href="{escape(link)}" target="_blank" rel="noopener noreferrer nofollow">'
         f'{escape(urlsplit(link).hostname or link)}<span aria-hidden="true"> ↗</span>'
-        f'<span class="cs-sr">, the source of {title}, in a new tab</span></a>'
+        f'<span class="cs-sr">{say("evidence.source_of", title=title)}</span></a>'
         if link
-        else "<span>no link to the source</span>"
+        else f"<span>{say('evidence.no_link')}</span>"
     )
     about = f'<span class="cs-about">{escape(passage.description)}</span>' if passage.description else ""
     section = f" › {escape(passage.section)}" if passage.section else ""
-    seen = f'<span class="cs-about">recognised at sight, +{passage.seen:.2f}</span>' if passage.seen >= 0.005 else ""
-    likeness = "" if passage.alike is None else f"picture like the photo, {max(0.0, passage.alike):.2f}"
-    alike = f'<span class="cs-about">{likeness}</span>' if likeness else ""
-    was = f'<span class="cs-about">{moved(passage)}</span>' if moved(passage) else ""
-    by = f'<span class="cs-about">found by {escape(passage.by)}</span>' if passage.by else ""
+    notes = [say("evidence.seen", score=number(passage.seen, 2))] if passage.seen >= 0.005 else []
+    if passage.alike is not None:
+        notes.append(say("evidence.alike", score=number(max(0.0, passage.alike), 2)))
+    notes += [moved(passage)] if moved(passage) else []
+    notes += [say("evidence.by", profile=escape(passage.by))] if passage.by else []
+    about += "".join(f'<span class="cs-about">{note}</span>' for note in notes)
+    cited = f'<span class="cs-cited">{say("evidence.cited")}</span>' if quotes else ""
     share = max(0, min(100, round(passage.score * 100)))
     rank = passage.rank
     return (
         f'<li><article class="cs-card{" cs-selected" if selected else ""}" data-rank="{rank}">'
         f'<h3><button type="button" class="cs-pick" data-rank="{rank}" id="cs-pick-{rank}" '
         f'aria-pressed="{"true" if selected else "false"}">'
-        f'<span class="cs-rank"><span class="cs-sr">Passage </span>{rank}</span>'
-        f'<span class="cs-title" dir="auto">{title}{section}{about}{seen}{alike}{was}{by}</span>'
-        f"{'<span class=cs-cited>cited</span>' if quotes else ''}"
-        f'<span class="cs-score" title="Mean similarity of the question and photo to this passage, 0 to 1">'
-        f'<span class="cs-sr">score </span>{passage.score:.2f}'
+        f'<span class="cs-rank"><span class="cs-sr">{say("evidence.passage")} </span>{rank}</span>'
+        f'<span class="cs-title" dir="auto">{title}{section}{about}</span>'
+        f"{cited}"
+        f'<span class="cs-score" title="{say("evidence.score_title")}">'
+        f'<span class="cs-sr">{say("evidence.score")} </span>{number(passage.score, 2)}'
         f'<span class="cs-bar" aria-hidden="true"><i style="width:{share}%"></i></span></span></button></h3>'
         f'{_pictures(passage, heat)}<p class="cs-passage" dir="auto">{marked(passage.text, stems, quotes)}</p>'
         f'<p class="cs-source">{source}<span>{escape(licence_said(passage.licence))}</span>'
@@ -106,18 +113,25 @@ def _card(
 
 def moved(passage: Evidence) -> str:
     """The rank of a passage and the one that it was found at: "3rd, was 7th"; "" where a reranker did not move it."""
-    return "" if passage.was in (None, passage.rank) else f"{_th(passage.rank)}, was {_th(passage.was)}"
+    if passage.was in (None, passage.rank):
+        return ""
+    return say("evidence.moved", rank=_th(passage.rank), was=_th(passage.was))
 
 
-def _th(number: int) -> str:
+def _th(place: int) -> str:
+    if speaking().code != "en":
+        return str(place)
     ends = {1: "st", 2: "nd", 3: "rd"}
-    return f"{number}{'th' if number % 100 in (11, 12, 13) else ends.get(number % 10, 'th')}"
+    return f"{place}{'th' if place % 100 in (11, 12, 13) else ends.get(place % 10, 'th')}"
 
 
 def _reranked(passages: Sequence[Evidence], by: Reranked) -> str:
     """Who put the passages in order, and what of that did not work, in a sentence or two."""
     moves = sum(bool(moved(passage)) for passage in passages)
-    done = f"Put in order by {by.by}; {moves or 'none'} of these moved." if moves or not by.said else ""
+    if moves:
+        done = counted("evidence.reranked", moves, by=by.by)
+    else:
+        done = "" if by.said else say("evidence.reranked_none", by=by.by)
     return f"{done} {by.said}".strip()
 
 
@@ -134,16 +148,16 @@ def _pictures(passage: Evidence, heat: PictureHeat | None) -> str:
 
 def _picture(picture: Picture, title: str, heat: PictureHeat | None) -> str:
     width, height = small_size(picture)
-    alternative = escape(picture.caption or f"Picture of {title or picture.name}")
+    alternative = escape(picture.caption or say("evidence.picture_of", title=title or picture.name))
     said = " · ".join(escape(each) for each in (picture.caption, picture.author, picture.licence) if each)
     layer = where = ""
     if heat is not None and heat.where:
         layer = f'<img class="cs-heat" src="{heat.picture}" alt="">'
-        where = f'<span class="cs-like">What in it is like your photo: {escape(heat.where)}.</span>'
+        where = f'<span class="cs-like">{say("evidence.like", where=escape(in_words(heat.where)))}</span>'
     return (
         f'<li><figure><a href="{address(picture)}" target="_blank" rel="noopener noreferrer nofollow">'
         f'<img src="{address(picture, small=True)}" alt="{alternative}" width="{width}" height="{height}" '
-        f'loading="lazy">{layer}<span class="cs-sr"> in full, in a new tab</span></a>{where}'
+        f'loading="lazy">{layer}<span class="cs-sr"> {say("evidence.in_full")}</span></a>{where}'
         f"{f'<figcaption dir=auto>{said}</figcaption>' if said else ''}</figure></li>"
     )
 
@@ -178,12 +192,13 @@ def photo_figure(
     )
     return (
         f'<figure class="cs-figure" data-run="{escape(run)}" data-part="{part}"><div class="cs-stage">'
-        f'<img class="cs-photo" src="{photo}" alt="Your photo">{layers}</div>'
-        f'<figcaption>{captions}<span class="cs-legend" aria-hidden="true">less <i></i> more</span></figcaption>'
+        f'<img class="cs-photo" src="{photo}" alt="{say("evidence.your_photo")}">{layers}</div>'
+        f'<figcaption>{captions}<span class="cs-legend" aria-hidden="true">'
+        f"{say('evidence.less')} <i></i> {say('evidence.more_heat')}</span></figcaption>"
         '<div class="cs-tools">'
-        '<button type="button" class="cs-plain" aria-pressed="false">Plain photo</button>'
-        '<button type="button" class="cs-select" aria-pressed="false">Select a part</button>'
-        '<button type="button" class="cs-change">Change photo</button></div></figure>'
+        f'<button type="button" class="cs-plain" aria-pressed="false">{say("evidence.plain")}</button>'
+        f'<button type="button" class="cs-select" aria-pressed="false">{say("evidence.select")}</button>'
+        f'<button type="button" class="cs-change">{say("evidence.change")}</button></div></figure>'
     )
 
 
@@ -194,10 +209,9 @@ def _speaks(heat: HeatMap, title: str, alike: bool) -> str:
 def speaks(heat: HeatMap, name: str, alike: bool) -> str:
     """What a heat map shows, in a sentence, which is all that those have who do not see it. alike: none of the maps
     shows anything."""
+    where = escape(in_words(heat.where))
     if heat.alone:
-        return f"Where the photo matched {name}{': ' + heat.where if heat.where else ''}."
+        return say("evidence.matched_at", name=name, where=where) if where else say("evidence.matched", name=name)
     if alike:
-        return "No part of the photo tells the passages found apart."
-    if not heat.where:
-        return f"No part of the photo speaks for {name} rather than for the other passages found."
-    return f"What in the photo speaks for {name} rather than for the other passages found: {heat.where}."
+        return say("evidence.all_alike")
+    return say("evidence.speaks", name=name, where=where) if where else say("evidence.nowhere", name=name)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import gradio as gr
 
-from app.settings import UPLOAD_OLD, Settings
+from app.settings import Settings
 from app.web.ask import answer_html, heat_maps
 from app.web.ask.answering import EACH
-from app.web.components import Ticked, html
+from app.web.components import Ticked, html, label
+from app.web.languages import say, still, still_sentence
 from app.web.request_files import Photo
 from common.images import load_image
 from common.problems import Problem
@@ -19,10 +20,9 @@ from retriever.encoders.registry import PROFILES, takes_photos
 from retriever.reading.photo_text import MOST_CHARACTERS
 
 MOST_PASSAGES = 20  # the slider's end; the API takes as many as the service does
-TOGETHER = "From all passages together"
+TOGETHER = "together"  # how the model answers
 THUMBNAIL = 88  # pixels of an example's picture, shown half as large for screens that have more of them
-ALONE = '<p class="cs-hint">This retriever reads only the question.</p>'
-SELECT = '<button type="button" class="cs-select" aria-pressed="false">Select a part</button>'
+SELECT = '<button type="button" class="cs-select" aria-pressed="false"></button>'  # which part.js names
 
 Example = tuple[str, Path, str]  # name, photo, question
 Try = tuple[gr.Button, Path, str]
@@ -61,20 +61,21 @@ class Controls:
 
 def lay_out(settings: Settings, examples: Sequence[Example]) -> Controls:
     """Puts them, in their tab, into the page that is being built."""
-    with gr.Tab("Ask") as tab:
+    with gr.Tab(label("tab_ask"), elem_id="tab-ask") as tab:
         status = html(elem_id="cs-status")
     photos = known_photos(settings)
     with tab, gr.Row(elem_id="cs-main", elem_classes=[] if photos else ["cs-no-photos"]):
         with gr.Column(elem_id="cs-left"):
             typed = _typed(photos)
             if settings.question_log:
-                html(LOGGED, elem_id="cs-logged")
+                html(logged_for(settings.question_log_days), elem_id="cs-logged")
             tries = _tries(settings, examples if photos else [])
             where = _where(settings)
         with gr.Column(elem_id="cs-right"):
             earlier = html(elem_id="cs-earlier")
             answer = html(answer_html.empty_answer(), elem_id="cs-answer")
             evidence = html(elem_id="cs-evidence")
+            html(kept_for(settings.keep_hours), elem_id="cs-kept")
     return Controls(
         tab=tab,
         status=status,
@@ -82,7 +83,7 @@ def lay_out(settings: Settings, examples: Sequence[Example]) -> Controls:
         earlier=earlier,
         answer=answer,
         evidence=evidence,
-        turns=gr.State([], time_to_live=int(UPLOAD_OLD)),
+        turns=gr.State(None, time_to_live=int(settings.keep_seconds)),
         **typed,
         **where,
     )
@@ -102,19 +103,20 @@ def _typed(photos: bool) -> dict[str, gr.components.Component]:
     photo = Photo(
         type="filepath",
         sources=["upload", "clipboard", "webcam"],
-        label="Photo",
+        label=label("photo"),
         height=300,
         buttons=[],
-        alt_text="Your photo",
-        placeholder="Drop a photo here\nor click to choose one",
+        alt_text="Your photo",  # which page.js says in the page's language
+        placeholder=label("drop"),
         elem_id="cs-photo",
         visible=photos,
     )
     figure = html(elem_id="cs-figure")
-    html(SELECT if photos else ALONE, elem_id="cs-part" if photos else "cs-alone")
+    alone = f'<p class="cs-hint">{still("alone")}</p>'
+    html(SELECT if photos else alone, elem_id="cs-part" if photos else "cs-alone")
     text = gr.Textbox(
-        label="Read from the photo",
-        info="If this is wrong, correct it and ask again; emptied, it is read anew.",
+        label=label("read"),
+        info=label("read_info"),
         placeholder=" ",  # by which the page's style knows that there is nothing, and hides it
         lines=1,
         max_lines=4,
@@ -125,46 +127,54 @@ def _typed(photos: bool) -> dict[str, gr.components.Component]:
         "photo": photo,
         "figure": figure,
         "unfit": html(elem_id="cs-unfit"),
-        "region": gr.Textbox(label="Part of the photo", elem_id="cs-region"),  # in the page, for its script
+        "region": gr.Textbox(label=label("part"), elem_id="cs-region"),  # in the page, for its script
         "text": text,
         "number": gr.Number(0, visible=False),
         "conversation": gr.Textbox("", visible="hidden"),
         "question": gr.Textbox(
-            label="Question",
-            placeholder="What would you like to know about it?" if photos else "What would you like to know?",
+            label=label("question"),
+            placeholder=label("ask_about_it" if photos else "ask_anything"),
             lines=1,
             max_lines=4,
             elem_id="cs-question",
         ),
-        "ask": gr.Button("Ask", variant="primary", elem_id="cs-ask"),
-        "stop": gr.Button("Stop", elem_id="cs-stop"),
-        "new": gr.Button("New conversation", size="sm", elem_id="cs-new"),
+        "ask": gr.Button(label("ask"), variant="primary", elem_id="cs-ask"),
+        "stop": gr.Button(label("stop"), elem_id="cs-stop"),
+        "new": gr.Button(label("new"), size="sm", elem_id="cs-new"),
         "problem": html(elem_id="cs-problem"),
     }
 
 
-LOGGED = '<p class="cs-hint">What is asked here is kept, with its photo, and may be judged by people.</p>'
+def logged_for(days: int) -> str:
+    """That questions are kept for people, and how long, as HTML."""
+    ends = f' {still("logged_days")} <bdi>{days}</bdi>' if days else ""
+    return f'<p class="cs-hint">{still("logged")}{ends}</p>'
+
+
+def kept_for(hours: float) -> str:
+    """How long what people bring is kept here, as HTML."""
+    return f'<p class="cs-hint">{still("kept_hours")} <bdi>{hours:g}</bdi>\N{NO-BREAK SPACE}{still("hours")}</p>'
 
 
 def _tries(settings: Settings, examples: Sequence[Example]) -> list[Try]:
     with gr.Column(elem_id="cs-examples", visible=bool(examples)):
-        html('<h2 class="cs-small">Try one</h2>')
+        html(f'<h2 class="cs-small">{still("try_one")}</h2>')
         tries = [(_try_button(name, file, text), file, text) for name, file, text in examples]
         # Of two that are asked together, the first says what a photo shows.
         profile = PROFILES.get(settings.profile) or PROFILES.get(settings.profile.partition("+")[0].strip())
         if profile is not None and profile.recognises:
-            html(f'<p class="cs-hint">{profile.recognises}</p>', elem_id="cs-recognises")
+            html(f'<p class="cs-hint">{still_sentence(profile.recognises)}</p>', elem_id="cs-recognises")
     return tries
 
 
 def _where(settings: Settings) -> dict[str, gr.components.Component]:
     """Where to look and how to answer, by the names of Controls."""
     model = settings.model is not None
-    with gr.Accordion("Where to look, how to answer" if model else "Where to look", open=False, elem_id="cs-where"):
+    with gr.Accordion(label("where_how" if model else "where"), open=False, elem_id="cs-where"):
         return {
             "corpora": Ticked(
-                label="Collections",
-                info="With none ticked, the usual one is searched.",
+                label=label("collections"),
+                info=label("collections_info"),
                 choices=[],
                 elem_id="cs-corpora",
             ),
@@ -173,16 +183,17 @@ def _where(settings: Settings) -> dict[str, gr.components.Component]:
                 MOST_PASSAGES,
                 value=min(settings.passages, MOST_PASSAGES),
                 step=1,
-                label="Passages to find",
+                label=label("passages"),
                 elem_id="cs-passages",
             ),
-            "each": gr.Radio(
-                [TOGETHER, EACH], value=TOGETHER, label="How the model answers", visible=model, elem_id="cs-each"
-            ),
-            "own": gr.Checkbox(
-                False, label="Also show what the model says without the evidence", visible=model, elem_id="cs-own"
-            ),
+            "each": gr.Radio(ways(), value=TOGETHER, label=label("each"), visible=model, elem_id="cs-each"),
+            "own": gr.Checkbox(False, label=label("own"), visible=model, elem_id="cs-own"),
         }
+
+
+def ways() -> list[tuple[str, str]]:
+    """How the model can answer, as choices in the language that is spoken."""
+    return [(say("notice.together"), TOGETHER), (say("notice.each"), EACH)]
 
 
 def _try_button(name: str, file: Path, text: str) -> gr.Button:

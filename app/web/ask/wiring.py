@@ -12,7 +12,7 @@ import gradio as gr
 
 from app.web.ask import answer_html
 from app.web.ask.events import Asker
-from app.web.ask.layout import Controls
+from app.web.ask.layout import Controls, ways
 
 QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 _NOTHING = [answer_html.empty_answer(), "", "", ""]  # of answer, evidence, earlier, figure
@@ -71,7 +71,7 @@ def _beginning(at: Controls, asker: Asker) -> None:
     each = {"trigger_mode": "multiple", **QUIET}  # also while the one before is under way
     at.new.click(asker.begin, at.photo, started, **each).then(None, **begun)
     looked = at.photo.upload(asker.check_photo, at.photo, [*started, at.photo, at.unfit], **each)
-    looked.then(None, js="() => window.begun('The photo is there.')", **QUIET)
+    looked.then(None, js="() => window.begun('script.photo_there')", **QUIET)
     at.photo.clear(asker.begin, None, started, **each).then(None, **begun)
     for button, file, text in at.tries:
         chosen = button.click(asker.example(file, text), None, [*started, at.photo, at.question], **each)
@@ -88,4 +88,6 @@ def _keeping(page: gr.Blocks, at: Controls, asker: Asker) -> None:
     forgotten = f"(question, answer) => window.shownBefore(question, answer) ?? {json.dumps([gr.skip()] * len(before))}"
     asked.then(None, [at.question, at.answer], before, js=forgotten, **QUIET)
     at.conversation.change(None, at.conversation, None, js="(id) => window.named(id)", **QUIET)
+    if at.each.visible:  # Gradio translates no choices
+        page.load(lambda: gr.Radio(choices=ways()), None, at.each, **QUIET)
     page.load(None, js="() => window.openExample()")

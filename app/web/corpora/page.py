@@ -19,12 +19,13 @@ import gradio as gr
 
 from app.service.results import REFUSED
 from app.web import notices
-from app.web.components import Chosen, html
-from app.web.corpora import corpora_html, form
-from app.web.corpora.corpora_html import Leaf
+from app.web.components import Chosen, html, label
+from app.web.corpora import corpora_html, form, reading_html
+from app.web.corpora.reading_html import Leaf
 from app.web.error_sentences import may_go_better, sentence_for
+from app.web.languages import in_words, number, say, still
 from app.web.progress import Watched
-from common.problems import BadRequest
+from common.problems import BadRequest, Unreachable
 
 if TYPE_CHECKING:  # they come with the catalogue and the sources, which take seconds to import
     from app.service.corpus_state import CorpusState
@@ -63,21 +64,21 @@ def build_corpora(get: Callable[[], Ingestions | None], may_change: bool, timer:
     problem = html(elem_id="cc-problem")  # of the buttons on cards and in what is read; see corpora.js
     listed = html(corpora_html.starting(), elem_id="cc-corpora")
     # Written by the page's script, so it must be in the page; see corpora.js.
-    command = gr.Textbox(label="Command", elem_id="cc-command", max_length=MAX_COMMAND)
+    command = gr.Textbox(label=label("command"), elem_id="cc-command", max_length=MAX_COMMAND)
     reading = gr.State(Reading(), time_to_live=6 * 3600)
     known = gr.State((), time_to_live=6 * 3600)  # the names of the corpora that can be read in
     shown = [listed, timer]
     if may_change:
         form.build(here.preview, here.start, shown, quiet)
     with gr.Column(elem_id="cc-reading"):
-        html("<h2>Read in a corpus</h2>", elem_id="cc-heading")
+        html(f"<h2>{still('read_in')}</h2>", elem_id="cc-heading")
         with gr.Row(elem_id="cc-find"):
-            chosen = Chosen([], label="Corpus", elem_id="cc-chosen", filterable=False)
+            chosen = Chosen([], label=label("corpus"), elem_id="cc-chosen", filterable=False)
             words = gr.Textbox(
-                label="Words", placeholder="Search, or leave it empty to see all", elem_id="cc-words",
+                label=label("words"), placeholder=label("words_search"), elem_id="cc-words",
                 max_length=MAX_TYPED,
             )  # fmt: skip
-            find = gr.Button("Show", elem_id="cc-show")
+            find = gr.Button(label("show"), elem_id="cc-show")
         unread = html(elem_id="cc-unread")
         pages = html(elem_id="cc-pages")
     read = [pages, reading]
@@ -102,7 +103,7 @@ class Corpora:
         except NotYet:
             return (corpora_html.starting(), gr.skip(), known), True
         except Exception as problem:
-            return (self._error(problem), gr.skip(), known), False
+            return (self._error(problem), gr.skip(), known), isinstance(problem, Unreachable)
         choices = _choices(states)
         changed = gr.skip() if choices == known else Chosen(choices=list(choices))
         return (corpora_html.corpora(states, self._ready().allowed), changed, choices), _busy(states)
@@ -125,16 +126,18 @@ class Corpora:
 
     def start(self, request: gr.Request | None, choice: str, files: Any, *typed: str | None) -> tuple[Any, ...]:
         """Begin an ingestion. Returns (problem, list, timer, files, said, found)."""
+        from app.service.corpus_files import left_out  # here by now, as what manages the corpora is
+
         try:
             ingestions = self._ready(request)
             asked = form.asked(choice, typed)
             if choice == form.UPLOAD:
-                names = ("corpus", "licence", "language", "pages")
-                begun = ingestions.upload(_paths(files), *map(asked.values.get, names))
+                names, paths = ("corpus", "licence", "language", "pages"), _paths(files)
+                begun, left = ingestions.upload(paths, *map(asked.values.get, names)), left_out(paths)
             else:
-                begun = ingestions.start(asked)
-            said = f"{begun} is being ingested. You can close this page meanwhile; it goes on."
-            return "", *self._shown(ingestions.states()), None, corpora_html.told(said), ""
+                begun, left = ingestions.start(asked), []
+            said = corpora_html.told(say("corpora.begun", name=begun), [each.where for each in left])
+            return "", *self._shown(ingestions.states()), None, said, ""
         except Exception as problem:
             return self._error(problem, "#cc-start"), gr.skip(), gr.skip(), gr.skip(), "", gr.skip()
 
@@ -167,7 +170,7 @@ class Corpora:
         try:
             ingestions = self._ready()
             if not where.corpus and not where.open:
-                raise BadRequest("Choose a corpus to read in first.")
+                raise BadRequest(say("corpora.choose_first"))
             return "", _pages(ingestions.catalogue, where), where
         except Exception as problem:
             return self._error(problem, button), gr.skip(), where
@@ -180,7 +183,7 @@ class Corpora:
     def _error(self, problem: Exception, button: str = "") -> str:
         """What went wrong; `button`: the selector of the one that Retry presses where that makes sense."""
         if isinstance(problem, NotYet):
-            sentence, again = "The program is still starting; try again in a moment.", True
+            sentence, again = in_words("The program is still starting; try again in a moment."), True
         else:
             sentence, again = sentence_for(problem), may_go_better(problem)
         return notices.anew(notices.error(sentence, button if again else ""), secrets.token_hex(4))
@@ -206,7 +209,7 @@ def _pages(catalogue: Catalogue, where: Reading) -> str:
     if where.open:
         opened = reading.opened(catalogue, where.open, where.passages + 1)
         more = len(opened.passages) > where.passages and where.passages < MOST_PASSAGES
-        return corpora_html.document(
+        return reading_html.document(
             opened.document, opened.passages[: where.passages], opened.twins, more
         )
     if where.words:
@@ -214,15 +217,20 @@ def _pages(catalogue: Catalogue, where: Reading) -> str:
         found = reading.found(catalogue, where.words, where.corpus, min(MOST_FOUND, first + PER_PAGE + 1))
         some = found[first : first + PER_PAGE]
         after = len(found) > first + PER_PAGE
-        heading = f"Passages {first + 1:,} to {first + len(some):,}, best first" if some else ""
-        return corpora_html.hits(some, where.words, Leaf(heading, where.page > 0, after))
+        heading = _from("corpora.passages_from", first, some)
+        return reading_html.hits(some, where.words, Leaf(heading, where.page > 0, after))
     after = where.before[-1] if where.before else ""
     documents = reading.documents(catalogue, where.corpus, after, PER_PAGE + 1)
     some = documents[:PER_PAGE]
     first = len(where.before) * PER_PAGE
-    heading = f"Documents {first + 1:,} to {first + len(some):,}, in the order they came" if some else ""
+    heading = _from("corpora.documents_from", first, some)
     leaf = Leaf(heading, bool(where.before), len(documents) > PER_PAGE, some[-1].id if some else "")
-    return corpora_html.documents(some, leaf)
+    return reading_html.documents(some, leaf)
+
+
+def _from(key: str, first: int, some: Sequence[object]) -> str:
+    """Which of all those are that are shown; "" for none."""
+    return say(key, first=number(first + 1), last=number(first + len(some))) if some else ""
 
 
 def _turned(do: str, about: dict[str, str], reading: Reading) -> Reading:

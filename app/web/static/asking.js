@@ -1,7 +1,7 @@
 /* What is wanted of the server: an answer is asked for, stopped, or left when something else is begun. */
 (() => {
   "use strict";
-  const { one, announce, ended, changed, settled } = window.citesight;
+  const { one, say, announce, ended, changed, settled } = window.citesight;
   // anew: nothing was asked since something else was begun; chosen: a photo was, just now; uploading: it is; beginning: the
   // server does not know of it yet; early: a question was asked meanwhile; told: what is said next to those who hear;
   // same: nothing was changed since a question was asked, which is not answered yet; when: it was, in milliseconds.
@@ -24,16 +24,13 @@
     state.same = false;
     if (later && !state.stopped) return;
     state.stopped = true;
-    ended("Stopped before the end; what is here is not the whole answer.", "Stopped. Ask again when you like.");
+    ended(say("script.stopped_partly"), say("script.stopped"));
   };
 
   /* The connection was lost, or the server ended, while an answer was coming. */
   window.brokenOff = () => {
     state.same = false;
-    ended(
-      "The answer was broken off; what is here is not all of it.",
-      "The answer was broken off before its first word.",
-    );
+    ended(say("script.broken_partly"), say("script.broken"));
   };
 
   window.beginAnew = () => {
@@ -42,7 +39,7 @@
   };
   window.begunAnew = () => state.anew;
   window.beginning = () => state.beginning;
-  // The server knows of it. told: what those who hear the page are told if there is a photo. ask: whether to, now.
+  // The server knows of it. told: the text that those who hear the page are told if there is a photo. ask: whether to, now.
   window.begun = (told = "", ask = false) => {
     state.beginning = false;
     state.early ||= ask;
@@ -94,7 +91,7 @@
     event.stopImmediatePropagation();
     if (!coming()) return;
     state.early = true;
-    announce("Your question is asked as soon as the photo is there.");
+    announce(say("script.asked_soon"));
   }
   ["click", "keydown"].forEach((type) => addEventListener(type, early, true));
 
@@ -109,7 +106,7 @@
     state.uploading = one("#cs-photo .uploading") !== null;
     if (state.uploading) state.chosen = false;
     if (before && !state.uploading && !state.beginning) soon();
-    if (state.told && one("#cs-photo img")) announce(state.told);
+    if (state.told && one("#cs-photo img")) announce(say(state.told));
     state.told = "";
     askEarly();
     if (state.stopped) window.stopped(); // words that were on their way have come after it

@@ -2,8 +2,10 @@
    pressed is written as JSON into a hidden field, whose change the program acts on. */
 (() => {
   "use strict";
-  const { all, one, settled } = window.citesight;
-  const state = { asked: "", open: new Set(), sent: 0, down: null, pressed: "" };
+  const { all, one, say, settled } = window.citesight;
+  // same: nothing of the form was changed since Start was pressed, when, in milliseconds.
+  const state = { asked: "", open: new Set(), sent: 0, down: null, pressed: "", same: false, when: 0 };
+  const SOON = 10_000; // milliseconds in which the page shows, on a busy machine too, that a corpus was begun or why not
 
   function send(command) {
     const field = one("#cc-command textarea, #cc-command input");
@@ -39,21 +41,47 @@
     const yes = document.createElement("button");
     yes.type = "button";
     yes.className = "cc-yes";
-    yes.textContent = "Delete";
+    yes.textContent = say("script.delete");
     yes.dataset.key = `yes ${button.dataset.key}`;
     const no = document.createElement("button");
     no.type = "button";
     no.className = "cc-no";
-    no.textContent = "Keep it";
+    no.textContent = say("script.keep_it");
     no.dataset.key = `no ${button.dataset.key}`;
     box.append(text, yes, no);
     return box;
   }
 
+  /* A corpus that is being begun is not begun again by a second press, unless something of the form was changed or what
+     went wrong with the first is told by now. */
+  function altered(event) {
+    if (event.target.closest?.("#cc-add")) state.same = false;
+  }
+  function begin(event) {
+    if (!event.target.closest?.("#cc-start")) {
+      altered(event); // such as what takes the files away
+      return;
+    }
+    const wrong = one("#cc-unbegun .cs-error");
+    const told = wrong && wrong.dataset.past === undefined;
+    if (state.same && !told && performance.now() - state.when < SOON) {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      return;
+    }
+    if (wrong) wrong.dataset.past = "";
+    state.same = true;
+    state.when = performance.now();
+  }
+  addEventListener("click", begin, true);
+  ["input", "change"].forEach((type) => addEventListener(type, altered, true));
+
   document.addEventListener("click", (event) => {
     const target = event.target instanceof Element ? event.target : null;
     if (!target) return;
     const button = target.closest(".cc-do");
+    // The second click of two, which may meet what has taken the button's place.
+    if (event.detail > 1 && button?.matches("[data-do=pause], [data-do=resume]")) return;
     if (target.closest(".cc-yes")) {
       const asked = one(`.cc-do[data-key="${CSS.escape(state.asked)}"]`);
       state.asked = "";

@@ -3,23 +3,27 @@
    as a passing notice in its own words: it is said in place instead, and stays until the next thing happens. */
 (() => {
   "use strict";
-  const { all, one, asking, settled } = window.citesight;
+  const { all, one, asking, settled, say, number } = window.citesight;
   const state = { typing: false }; // whether something was typed since the last press: then the focus is left alone
 
-  const LOST = /connect|network|fetch|reach/i; // the words of a connection that is lost
+  // The words of a connection that is lost, as Gradio's client has them and as it translates them.
+  const LOST = /connect|network|fetch|reach|verbindung|connexion|conexi|连接|الاتصال/i;
 
-  function told(notice) {
+  // of: "" for a photo, "_file" for another file.
+  function told(notice, of) {
     const given = /HTTP (?:4\d\d|507): ([^<>]{1,300}\.)/.exec(notice); // a sentence of the server's own
     if (given) return given[1];
     if (/maximum allowed size/i.test(notice)) {
-      return `The photo's file is too large (${notice.match(/[\d.]+ ?[kmg]b/i)?.[0] ?? "see the log"} at most); save it smaller first.`;
+      const most = /([\d.]+) ?mb/i.exec(notice);
+      const said = most ? say("script.mb", { number: number(Number(most[1])) }) : say("script.see_log");
+      return say(`script.too_large${of}`, { most: said });
     }
     if (/HTTP 5\d\d|internal server error/i.test(notice)) {
-      return "The photo could not be stored here, perhaps because the disk is full; try again later or with a smaller file.";
+      return say(`script.not_stored${of}`);
     }
-    if (/currently busy/i.test(notice)) return "Too many questions are waiting; ask again in a minute.";
+    if (/currently busy/i.test(notice)) return say("script.busy");
     if (LOST.test(notice)) {
-      return "The program that answers cannot be reached. This page goes on as soon as it can be; what it shows stays.";
+      return say("script.lost");
     }
     return notice;
   }
@@ -33,33 +37,33 @@
   }
 
   // Says a sentence after the element; "" says nothing any more.
-  function say(text, after = "#cs-unfit", again = "") {
+  function complain(sentence, after = "#cs-unfit", again = "") {
     one("#cs-notice")?.remove();
-    if (!text) return;
+    if (!sentence) return;
     const place = document.createElement("p");
     place.id = "cs-notice";
     place.className = "cs-error";
     place.setAttribute("role", "alert");
-    place.textContent = text;
+    place.textContent = sentence;
     if (again) {
       const retry = document.createElement("button");
       retry.type = "button";
       retry.className = "cs-retry";
       retry.dataset.again = again;
-      retry.textContent = "Retry";
+      retry.textContent = say("script.retry");
       place.append(" ", retry);
     }
     one(after)?.after(place);
   }
-  window.citesight.say = say;
+  window.citesight.complain = complain;
 
   document.addEventListener("input", (event) => {
-    say("");
+    complain("");
     if (event.isTrusted && event.target.matches("textarea, input[type=text]")) state.typing = true;
   });
   document.addEventListener("click", (event) => {
     const retry = event.target instanceof Element ? event.target.closest(".cs-retry") : null;
-    say("");
+    complain("");
     state.typing = false;
     if (retry) one(retry.dataset.again)?.click();
   });
@@ -73,8 +77,7 @@
     fresh.forEach((notice) => (notice.dataset.said = ""));
     if (fresh.length) {
       const notice = fresh[fresh.length - 1].textContent.trim();
-      const sentence = !asking() ? told(notice).replace(/^The photo(?:'s file)?/, "The file") : told(notice);
-      say(sentence, ...about(notice));
+      complain(told(notice, asking() ? "" : "_file"), ...about(notice));
     }
     if (fresh.some((notice) => LOST.test(notice.textContent))) window.brokenOff();
     if (fresh.some((notice) => /currently busy/i.test(notice.textContent))) window.stopped(); // it waits for nothing

@@ -3,7 +3,7 @@
    what is open, else it stops an answer. */
 (() => {
   "use strict";
-  const { one, asking, settled } = window.citesight;
+  const { one, asking, say, settled } = window.citesight;
   const FOCUSABLE = "a[href], button, input, textarea, select, summary, [tabindex]:not([tabindex='-1'])";
   // What had the focus last: its key or place, and what it lies in, from the inside out. null: nothing, by a click.
   const state = { last: null, docs: false };
@@ -62,7 +62,7 @@
   // Gradio names its boxes for files otherwise than they are labelled; what is to be read in them is their name.
   function label() {
     document.querySelectorAll("button[aria-dropeffect]").forEach((box) => {
-      if (box.innerText.trim()) box.removeAttribute("aria-label");
+      if (box.textContent.trim()) box.removeAttribute("aria-label");
     });
   }
 
@@ -70,7 +70,7 @@
   function describe(docs) {
     docs.querySelectorAll("button:not([aria-label])").forEach((button) => {
       if (button.textContent.trim()) return;
-      button.setAttribute("aria-label", button.closest(".banner-wrap") ? "Close" : "Copy");
+      button.setAttribute("aria-label", say(button.closest(".banner-wrap") ? "script.close" : "script.copy"));
     });
     docs.querySelectorAll("li").forEach((item) => {
       if (!item.closest("ul, ol, [role=list]")) item.parentElement.setAttribute("role", "list");

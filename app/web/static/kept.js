@@ -7,7 +7,7 @@
   const TYPED = "citesight-question"; // what was typed and perhaps never asked
   const ID = "citesight-conversation"; // of the conversation that is on the page
   const SHOWN = "citesight-shown"; // what of it was on the page when that was left, should the server have forgotten it
-  const TABS = { "#corpora": "Corpora", "#annotate": "Annotate" }; // any other address is the Ask page's
+  const TABS = { "#corpora": "tab-corpora", "#annotate": "tab-annotate" }; // any other address is the Ask page's
   const tabOf = (place) => (place.split("/")[0] in TABS ? place.split("/")[0] : ""); // "#annotate" of "#annotate/judge"
   const left = {}; // where within each tab one was when another was opened
   // A link of whoever invites leads to that page, whatever else the address says.
@@ -61,8 +61,8 @@
 
   /* The address says which page is open, so that reloading stays there; each is an entry of the history. A page may say
      in it where within itself one is. */
-  const named = (tab) => tab.textContent.trim();
-  const tab = () => all('button[role="tab"]').find((each) => named(each) === (TABS[tabOf(location.hash)] ?? "Ask"));
+  const named = (tab) => tab.id.replace(/-button$/, "");
+  const tab = () => all('button[role="tab"]').find((each) => named(each) === (TABS[tabOf(location.hash)] ?? "tab-ask"));
   document.addEventListener("click", (event) => {
     const pressed = event.target instanceof Element ? event.target.closest('button[role="tab"]') : null;
     if (!pressed) return;

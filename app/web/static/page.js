@@ -2,7 +2,7 @@
 (() => {
   "use strict";
   const state = { run: "", rank: "", picked: false, stage: "", wanted: "" };
-  const { all, one, announce, settled } = window.citesight;
+  const { all, one, say, announce, settled } = window.citesight;
 
   function show(rank) {
     all(".cs-card").forEach((card) => card.classList.toggle("cs-selected", card.dataset.rank === rank));
@@ -21,7 +21,7 @@
     const plain = one(".cs-plain");
     if (plain) plain.setAttribute("aria-pressed", "false");
     one(".cs-figure")?.classList.remove("cs-bare");
-    announce(show(rank) ?? `Passage ${rank} selected.`);
+    announce(show(rank) ?? say("script.selected", { rank }));
   }
 
   function calm() {
@@ -70,6 +70,9 @@
     one("#cs-status")?.setAttribute("aria-live", "polite");
     // The picture on an example's button would be read as the button's own text over again.
     all('.cs-try img:not([alt=""])').forEach((picture) => picture.setAttribute("alt", ""));
+    all("#cs-photo img[alt]").forEach((image) => {
+      if (image.alt && image.alt !== say("script.your_photo")) image.alt = say("script.your_photo");
+    });
     const example = state.wanted && one(`#cs-try-${CSS.escape(state.wanted)}`);
     if (example) {
       state.wanted = "";

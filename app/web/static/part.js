@@ -3,7 +3,7 @@
    as fractions of the photo, or nothing for all of it. */
 (() => {
   "use strict";
-  const { all, one, announce, settled } = window.citesight;
+  const { all, one, say, announce, settled } = window.citesight;
   // drag: what a pointer does now: "draw" from a place, "move", or resize by a corner ("ne", ...), the frame as it was.
   const part = { box: null, choosing: false, drag: null };
   const LEAST = 0.03; // of the photo's width and height
@@ -52,8 +52,8 @@
   }
 
   function said([left, top, right, bottom]) {
-    const percent = (from, to) => `${Math.round(from * 100)} to ${Math.round(to * 100)} percent`;
-    return `${percent(left, right)} across, ${percent(top, bottom)} down`;
+    const percent = Object.entries({ left, top, right, bottom }).map(([edge, at]) => [edge, Math.round(at * 100)]);
+    return say("script.frame_at", Object.fromEntries(percent));
   }
 
   function pane(image) {
@@ -64,7 +64,7 @@
     hole.className = "cs-hole";
     hole.tabIndex = 0;
     hole.setAttribute("role", "application"); // else a screen reader keeps the arrow keys to itself
-    hole.setAttribute("aria-roledescription", "frame");
+    hole.setAttribute("aria-roledescription", say("script.frame"));
     CORNERS.forEach((corner) => {
       const handle = document.createElement("span");
       handle.className = "cs-handle";
@@ -84,7 +84,7 @@
     });
     all(".cs-select").forEach((button) => {
       const chosen = part.box !== null && !part.choosing;
-      const name = chosen ? "Whole photo" : part.choosing ? "Draw on it…" : "Select a part";
+      const name = say(chosen ? "script.whole" : part.choosing ? "script.draw" : "script.select");
       if (button.textContent !== name) button.textContent = name;
       button.setAttribute("aria-pressed", String(part.choosing || chosen));
     });
@@ -104,7 +104,7 @@
       [shade, hole].forEach((each) => {
         [each.style.left, each.style.top, each.style.width, each.style.height] = where;
       });
-      const label = `Part of the photo that is asked about, ${said(part.box)}. Arrow keys move it, with Shift they resize it, Escape clears it.`;
+      const label = say("script.frame_keys", { where: said(part.box) });
       if (hole.getAttribute("aria-label") !== label) hole.setAttribute("aria-label", label);
     }
   }
@@ -184,8 +184,8 @@
     const [width, height] = least();
     const enough = part.box[2] - part.box[0] >= width - 1e-6 && part.box[3] - part.box[1] >= height - 1e-6;
     choose(enough ? part.box : null, !enough);
-    if (!enough) announce("That is too small to see anything in; draw a larger frame.");
-    else announce(how === "draw" ? "A part of the photo is chosen; ask about it." : `Now ${said(part.box)}.`);
+    if (!enough) announce(say("script.frame_small"));
+    else announce(how === "draw" ? say("script.frame_chosen") : say("script.frame_now", { where: said(part.box) }));
   });
   document.addEventListener("pointercancel", () => {
     if (!part.drag) return;

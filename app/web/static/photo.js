@@ -2,7 +2,7 @@
    removes its photo when another is dropped on it. What is dropped or pasted goes to the field of that box. */
 (() => {
   "use strict";
-  const { one, asking, announce, say, settled, photos } = window.citesight;
+  const { one, asking, say, complain, settled, photos } = window.citesight;
   const state = { given: null, own: false }; // what is to be handed on; whether what is dragged is the page's
 
   function hand() {
@@ -33,7 +33,7 @@
   }
 
   function give(file) {
-    say("");
+    complain("");
     state.given = file;
     hand();
   }
@@ -46,8 +46,8 @@
     const files = items.filter((item) => !item.webkitGetAsEntry?.()?.isDirectory).map((item) => item.getAsFile());
     const file = files.find((each) => each && isPicture(each));
     if (file) give(file);
-    else if (items.length) say("This is not a photo; drop a picture, such as a JPEG, PNG or WebP file.");
-    else say("Addresses are not fetched; save the picture first, then drop its file here.");
+    else if (items.length) complain(say("script.not_a_photo"));
+    else complain(say("script.no_addresses"));
   }
 
   /* Before Gradio: these are handled here, also what would make the browser leave the page for the file. Text that is

@@ -2,7 +2,10 @@
 
 from alembic import context
 
-import kb.annotations.tables  # noqa: F401  that Base knows them too
+import kb.annotations.tables  # that Base knows them too
+import kb.keys.tables
+import kb.links.tables
+import kb.processes.tables  # noqa: F401
 from kb.catalogue.tables import Base
 
 context.configure(

@@ -38,12 +38,35 @@ class SameConv2d(nn.Conv2d):
     """A convolution padded as TensorFlow pads "SAME": more on the right and bottom where it is uneven."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.by(x, self.weight, self.bias)
+
+    def by(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        """The same by another weight and bias of their shapes."""
+        if self.kernel_size == (1, 1):  # where channels lie side by side a product of matrices, which is faster on CPUs
+            return nn.functional.linear(x.movedim(1, -1), weight.flatten(1), bias).movedim(-1, 1)
         pads = []
         for size, kernel, stride in zip(x.shape[-2:], self.kernel_size, self.stride, strict=True):
             total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
             pads.append((total // 2, total - total // 2))
         (top, bottom), (left, right) = pads
-        return super().forward(nn.functional.pad(x, (left, right, top, bottom)))
+        if top == bottom and left == right:  # without a copy of the picture
+            return nn.functional.conv2d(x, weight, bias, self.stride, (top, left), 1, self.groups)
+        return nn.functional.conv2d(
+            nn.functional.pad(x, (left, right, top, bottom)), weight, bias, self.stride, 0, 1, self.groups
+        )
+
+
+def normalised(convolution: SameConv2d, norm: nn.BatchNorm2d, x: torch.Tensor) -> torch.Tensor:
+    """norm(convolution(x)). Where what it normalises by is fixed, that is done to the weights, which are few, and not
+    to the picture."""
+    if norm.training:
+        return norm(convolution(x))
+    scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+    return convolution.by(x, convolution.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale)
+
+
+def _relu6(x: torch.Tensor) -> torch.Tensor:
+    return nn.functional.relu6(x, inplace=True)
 
 
 class InvertedBottleneck(nn.Module):
@@ -65,9 +88,9 @@ class InvertedBottleneck(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = x
         if self.expands:
-            y = nn.functional.relu6(self._bn0(self._expand_conv(y)))
-        y = nn.functional.relu6(self._bn1(self._depthwise_conv(y)))
-        y = self._bn2(self._project_conv(y))
+            y = _relu6(normalised(self._expand_conv, self._bn0, y))
+        y = _relu6(normalised(self._depthwise_conv, self._bn1, y))
+        y = normalised(self._project_conv, self._bn2, y)
         return x + y if self.shortcut else y
 
 
@@ -100,13 +123,16 @@ class EfficientNetLiteModel(PreTrainedModel):
     def forward(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """`pixel_values` (B, 3, H, W) float, normalised. Returns the pooled features (B, hidden_size) and the
         grid's features (B, patches, hidden_size), row by row from the top left; patches = ceil(H/32)*ceil(W/32)."""
-        x = self._features(pixel_values)
         if self.config.mirror:
-            x = (x + self._features(pixel_values.flip(-1)).flip(-1)) / 2
+            x, mirrored = self._features(torch.cat([pixel_values, pixel_values.flip(-1)])).chunk(2)
+            x = (x + mirrored.flip(-1)) / 2
+        else:
+            x = self._features(pixel_values)
         return x.mean((2, 3)), x.flatten(2).transpose(1, 2)
 
     def _features(self, x: torch.Tensor) -> torch.Tensor:
-        x = nn.functional.relu6(self._bn0(self._conv_stem(x)))
+        x = x.contiguous(memory_format=torch.channels_last)
+        x = _relu6(normalised(self._conv_stem, self._bn0, x))
         for block in self._blocks:
             x = block(x)
-        return nn.functional.relu6(self._bn1(self._conv_head(x)))
+        return _relu6(normalised(self._conv_head, self._bn1, x))

@@ -14,7 +14,7 @@ from PIL import Image
 
 from app.commands import app as command
 from app.service import ask as service
-from app.service import fixed_corpora
+from app.service import assembly, fixed_corpora
 from app.service.results import Reranked
 from common.passage import Evidence
 from common.problems import Problem
@@ -48,8 +48,8 @@ def small(monkeypatch):
     encoder = SmallEncoder()
     monkeypatch.setenv("CITESIGHT_CORPUS", "things")
     monkeypatch.setitem(KINDS, "things", fixed_collection(source()))
-    monkeypatch.setattr(service, "load_encoder", lambda profile, cache_dir, progress: encoder)
-    monkeypatch.setattr(service, "load_sentence_encoder", lambda cache_dir: small_encoder)
+    monkeypatch.setattr(assembly, "load_encoder", lambda profile, cache_dir, progress: encoder)
+    monkeypatch.setattr(assembly, "load_sentence_encoder", lambda cache_dir: small_encoder)
     return encoder
 
 
@@ -272,3 +272,9 @@ def test_what_broke_off_and_what_stands_as_it_was_found_is_said_in_the_terminal(
     assert "m was not done after 20 seconds" in text and "Put in order by" not in text
     done = replace(failed, failed=False)
     assert "Put in order by m (pointwise)." in command.readable(replace(result(), reranked=done))
+
+
+def test_what_was_not_searched_is_said_in_the_terminal():
+    text = command.readable(replace(result(), unsearched=0.25))
+    assert "25% of the passages could not be searched" in text
+    assert "could not be searched" not in command.readable(result())

@@ -94,11 +94,28 @@ def test_an_interrupt_while_libraries_are_loaded_ends_it_without_a_word(monkeypa
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux holds to ulimit -v")
-def test_a_limit_of_memory_that_the_libraries_do_not_fit_into():
-    command = f'ulimit -v 400000; "{sys.executable}" -m app ask photo.jpg "What is this?"'
+@pytest.mark.parametrize(
+    ("words", "doing"), [("retriever --help", "this command"), ("app ask - 'What is this?'", "answering")]
+)
+def test_a_limit_of_memory_that_the_libraries_do_not_fit_into(words, doing, tmp_path):
+    command = f'ulimit -v 400000; CITESIGHT_DATA_DIR="{tmp_path}" "{sys.executable}" -m {words}'
     done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2 and done.stdout == ""
-    assert done.stderr.startswith("error: There is not enough memory for this command") and done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"error: There is not enough memory for {doing}") and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["app --help", "app ask --help", "app keys list", "app people list", "kb --help", "kb stats", "generator --help"],
+)
+def test_a_command_loads_no_model_library_that_it_does_not_need(words, tmp_path):
+    heavy = "{'torch', 'transformers', 'faiss', 'numba', 'scipy', 'gradio', 'ray'}"
+    code = f"import atexit, runpy, sys; atexit.register(lambda: print(sorted({heavy} & set(sys.modules)))); "
+    code += "del sys.argv[0]; runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
+    environment = {**os.environ, "CITESIGHT_DATA_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", code, *words.split()]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "[]", done.stdout + done.stderr
 
 
 def test_an_older_python_is_told_which_is_needed(monkeypatch):

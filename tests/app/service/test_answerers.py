@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from app.service import ask as service
+from app.service import assembly as service
 from app.service.answerers import answerers_for
-from app.service.ask import AnswerService, build_service
+from app.service.ask import AnswerService
+from app.service.assembly import build_service
 from app.service.results import PartialOwn, PartialText
 from app.settings import load_settings
 from common.problems import Problem
@@ -109,13 +110,15 @@ def test_a_question_in_another_language_is_told_why_it_has_no_answer(monkeypatch
         result = one.ask_once(photo("red"), "Wie schwer ist das?")
         assert not result.answer.answered and result.subject.title == "Cherry"
         assert result.answer.text.endswith(
-            "in another language than the passages, which are in English: ask in English, or set a model that "
-            "translates (CITESIGHT_MODEL)."
+            "in another language than the passages, which are in English: ask in English."
         )
         assert result.answer.text.startswith("The evidence I found does not say") and "Cherry [1]" in result.answer.text
+        # Nor is it answered by words that both languages have.
+        shared = one.ask_once(photo("red"), "Quel est le chromium de cet Emerald ?").answer
+        assert not shared.answered and "another language than the passages" in shared.text
         unsaid = one.ask_once(photo("red"), "Who painted it?")
         assert not unsaid.answer.answered and "language" not in unsaid.answer.text
-        monkeypatch.setattr("app.service.asked_language._CODES", {"en": "German"})
+        monkeypatch.setattr("generator.grounding.language._CODES", {"en": "German"})
         assert "language" not in one.ask_once(photo("red"), "Wie alt ist das hier?").answer.text
 
 

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.service import ask as service
-from app.service import fixed_corpora, index_building, indexes, indexing, questions
+from app.service import assembly, fixed_corpora, index_building, indexes, indexing, questions
 from app.service.answerers import Answerers
 from app.service.encoder_lock import SharedEncoder
 from app.service.index_building import build_index, index_path
@@ -388,9 +387,9 @@ def test_models_work_in_one_thread_and_searches_in_another_whoever_asks(tmp_path
     class Sentences:
         embed_sentences = staticmethod(noted("models", embed_sentences))
 
-    monkeypatch.setattr(service, "load_encoder", lambda *_args: Noting())
-    monkeypatch.setattr(service, "load_sentence_encoder", lambda *_args: Sentences())
-    one = service.build_service(load_settings(data_dir=tmp_path, corpus="things"))
+    monkeypatch.setattr(assembly, "load_encoder", lambda *_args: Noting())
+    monkeypatch.setattr(assembly, "load_sentence_encoder", lambda *_args: Sentences())
+    one = assembly.build_service(load_settings(data_dir=tmp_path, corpus="things"))
     fill(one.catalogue, monkeypatch)
     assert one.prepare(lambda status: None).state == "ready"
     monkeypatch.setattr(LateInteractionIndex, "search", noted("search", LateInteractionIndex.search))
@@ -418,12 +417,12 @@ def test_a_fixed_collection_of_whole_documents_is_cut_when_it_is_fetched(tmp_pat
     mill = DocumentRecord("mill", "Mill", "", "en", "CC0", (), sections=(Section(("Work",), "It grinds rye. " * 90),))
     made = Source("mills", "Mills", "CC0", "en", "", lambda _cache_dir: (1, iter([mill])))
     monkeypatch.setitem(KINDS, "mills", fixed_collection(made, cut=True))
-    monkeypatch.setattr(service, "load_encoder", lambda *_args: SmallEncoder())
+    monkeypatch.setattr(assembly, "load_encoder", lambda *_args: SmallEncoder())
     words = SimpleNamespace(count_tokens=lambda texts: [len(text.split()) for text in texts])
     monkeypatch.setattr(fixed_corpora, "load_word_pieces", lambda *_args: words)
     sentences = SimpleNamespace(embed_sentences=embed_sentences)
-    monkeypatch.setattr(service, "load_sentence_encoder", lambda *_args: sentences)
-    one = service.build_service(load_settings(data_dir=tmp_path, corpus="mills"))
+    monkeypatch.setattr(assembly, "load_sentence_encoder", lambda *_args: sentences)
+    one = assembly.build_service(load_settings(data_dir=tmp_path, corpus="mills"))
     try:
         assert one.prepare(lambda status: None).state == "ready"
         assert one.catalogue.cutting("mills") == (200, 0)

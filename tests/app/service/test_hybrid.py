@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from app.commands import retriever as command
-from app.service import ask as service
+from app.service import assembly as service
 from app.service import fixed_corpora, retrieval
 from app.service.answerers import Answerers
 from app.service.ask import AnswerService

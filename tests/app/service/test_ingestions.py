@@ -678,6 +678,20 @@ class TestUploads:
         assert len(ingestions.preview_files([tmp_path / "a.csv"], 5)) == 1
         assert not (ingestions.settings.data_dir / "uploads").exists()
 
+    def test_files_of_other_kinds_are_left_out_of_the_rest(self, ingestions: Ingestions, tmp_path: Path) -> None:
+        folder = write(tmp_path / "given", one="A cherry is red.")
+        (folder / "tool.exe").write_bytes(b"MZ")
+        files = [folder / "tool.exe", folder / "one.txt"]
+        left, found = ingestions.preview_files(files, 5)
+        assert left.where == "tool.exe" and "not of a kind that is taken: .txt" in left.why and found.title == "one"
+        ingestions.upload(files, "mine", None, None)
+        wait_for(lambda: not state(ingestions, "mine").here and state(ingestions, "mine").documents == 1)
+        assert [each.name for each in (ingestions.settings.data_dir / "uploads" / "mine").iterdir()] == ["one.txt"]
+        assert "tool.exe is not of a kind" in refused(ingestions.upload, files[:1], "other", None, None)
+        (tmp_path / "rows.csv").write_text("id,text\n1,A swan\n")  # a table is still alone then
+        ingestions.upload([tmp_path / "rows.csv", folder / "tool.exe"], "rows", None, None)
+        wait_for(lambda: not state(ingestions, "rows").here and state(ingestions, "rows").documents == 1)
+
     def test_pictures_come_with_the_texts(self, ingestions: Ingestions, tmp_path: Path) -> None:
         folder = write(tmp_path / "given", vase="A blue vase.")
         (folder / "jar.md").write_text("# Jar\n\nA jar. ![the jar](img/Jar%201.PNG) ![bad](bad.gif)\n")

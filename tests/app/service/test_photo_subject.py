@@ -124,6 +124,18 @@ def test_what_the_question_says_it_is_counts_then(ready):
     assert "The photo: Cherry, by what the question says" in final_answer(result)
 
 
+def test_passages_nearest_to_a_question_are_looked_for_once_also_where_the_question_says_what_it_is(ready, monkeypatch):
+    searched, search = [], LateInteractionIndex.search
+
+    def counted(index, query, k, weights, within):
+        searched.append(within)
+        return search(index, query, k, weights, within)
+
+    monkeypatch.setattr(LateInteractionIndex, "search", counted)
+    assert ready.ask_once(photo("green"), "Which of these was found in Ceylon?").subject.word == NAMED
+    assert searched.count(None) == 2  # by the photo alone, and by all of the question
+
+
 def test_a_question_with_a_subject_of_its_own_is_answered_without_the_photo(ready):
     result = ready.ask_once(photo("red"), "When was the Sapphire found?")
     assert result.subject is None and result.query.grid == (0, 0) and result.as_dict()["subject"] is None

@@ -62,6 +62,39 @@ def test_any_other_question_is_about_it(question):
     assert not asks_of_another(question, LION, titled)
 
 
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Wie groß wird dieses Tier?",
+        "Wo lebt dieses Tier?",
+        "Wer hat das Tier entdeckt?",
+        "Welche Farbe hat das Fell?",
+        "Wie viele Junge Tiere bekommt es?",
+        "Où vit cet animal d'Afrique ?",
+        "¿Dónde vive este animal de la Sabana Africana?",
+        "Quanto pesa questo Animale?",
+        "这种动物住在哪里？",
+        "أين يعيش هذا الحيوان؟",
+    ],
+)
+def test_capitals_of_another_language_are_no_names(question):
+    assert not asks_of_another(question, LION, titled)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Wie alt ist Paris?",
+        "Quand a été fondé Paris ?",
+        "Qui a fondé Paris ?",
+        "Est-ce que Paris est une grande ville ?",
+        "¿Dónde vive el Cheetah?",
+    ],
+)
+def test_titles_are_names_in_any_language(question):
+    assert asks_of_another(question, LION, titled)
+
+
 BEGINNINGS = {
     "Cheetah": "The cheetah is the fastest animal on land.",
     "Snow leopard": "The snow leopard is a leopard of the mountains.",

@@ -10,10 +10,10 @@ import time
 import pytest
 
 from app.commands import retriever as retriever_command
-from app.service import ask as services_of
+from app.service import assembly as services_of
 from app.service import reranking
 from app.service.answerers import Answerers, answerers_for
-from app.service.ask import build_service
+from app.service.assembly import build_service
 from app.service.results import IDENTIFIED, LIKELY, NAMED, READ, UNKNOWN
 from app.settings import load_settings
 from common.cancellation import current

@@ -12,9 +12,9 @@ import pytest
 
 from app.commands import explaining
 from app.commands import retriever as retriever_command
-from app.service import ask as service_module
+from app.service import assembly as service_module
 from app.service import index_building
-from app.service.ask import build_service
+from app.service.assembly import build_service
 from app.service.job_states import IndexState
 from app.service.second_profile import told_apart
 from app.settings import load_settings

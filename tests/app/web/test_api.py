@@ -12,7 +12,6 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 
 import gradio as gr
 import gradio.routes
@@ -47,6 +46,7 @@ from tests.support.page import (
     call,
     final,
     handlers,
+    page_of,
     queued,
     respond,
     skipped,
@@ -93,6 +93,8 @@ class TestEndpoint:
         assert list(api["named_endpoints"]) == ["/ask"] and not api["unnamed_endpoints"]
         names = [each["parameter_name"] for each in api["named_endpoints"]["/ask"]["parameters"]]
         assert names == ["image", "question", "corpora", "passages", "region", "earlier", "each", "own", "text"]
+        told = httpx.get(f"{served.address}gradio_api/info").json()["named_endpoints"]["/ask"]["parameters"]
+        assert [each["label"] for each in told] == ["Photo", "Question", *names[2:]]
 
     def test_ask(self, served: Served, photo: str) -> None:
         got = served.client.predict(handle_file(photo), "How tall?", ["birds"], 3, api_name="/ask")
@@ -346,7 +348,7 @@ class TestEndpoint:
             ways = [
                 asker.respond_in_turn(
                     photo, "How tall?", [], 5, "", TOGETHER, False, [], 1, None, "",
-                    SimpleNamespace(session_hash=str(n)),
+                    page_of(str(n)),
                 )  # fmt: skip
                 for n in range(QUESTIONS_AT_ONCE + 2)
             ]

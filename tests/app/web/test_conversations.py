@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from app.web.ask.layout import TOGETHER
+from app.web.ask.layout import TOGETHER, kept_for
+from app.web.ask.shown import AnswersHere
 from app.web.conversations import Conversations, Kept
 from app.web.request_files import EXAMPLES, NOT_HERE, placed
 from app.web.waiting_line import WaitingLine
 from common.problems import Problem
-from tests.support.page import PAGE, Birds, asker_of, awaited, final, skipped
+from tests.support.page import PAGE, Birds, asker_of, awaited, final, page_of, skipped
+from tests.support.waiting import LONG
 
 ONE, OTHER = "0123456789abcdef" * 2, "f" * 32
 
@@ -41,7 +43,7 @@ def test_what_is_no_id_keeps_nothing(identity: object) -> None:
 
 
 def given(photo: str, conversation: str | None, turns=(), question: str = "How tall?", session: str = "") -> tuple:
-    page = SimpleNamespace(session_hash=session) if session else PAGE
+    page = page_of(session) if session else PAGE
     return photo, question, [], 5, "", TOGETHER, False, list(turns), None, conversation, "", page
 
 
@@ -179,15 +181,65 @@ def test_a_photo_that_is_no_longer_there_is_said(photo: str) -> None:
 
 
 def test_first_come_first_served() -> None:
-    turns = WaitingLine(2, 2)
-    first, second, third, fourth = (turns.enter() for _ in range(4))
+    line = WaitingLine(2, 2)
+    first, second, third, fourth = (line.enter(person) for person in "abcd")
     assert [each.before() for each in (first, second, third, fourth)] == [0, 0, 1, 2]
     with pytest.raises(Problem, match="Too many"):
-        turns.enter()
+        line.enter("e")
     with third:  # goes before it had its turn
         pass
     assert [each.before() for each in (first, second, fourth)] == [0, 0, 1]
-    fifth = turns.enter()
+    fifth = line.enter("e")
     with first:
         pass
     assert [each.before() for each in (second, fourth, fifth)] == [0, 0, 1]
+
+
+def test_who_asks_much_at_once_stands_in_the_queue_once() -> None:
+    line = WaitingLine(1, 20)
+    at_work = line.enter("x")
+    many = [line.enter("greedy") for _ in range(4)]
+    others = [line.enter(person) for person in "abc"]
+    assert [each.before() for each in (many[0], *others, *many[1:])] == [1, 2, 3, 4, 5, 6, 7]
+    with at_work:
+        pass
+    assert many[0].before() == 0 and [each.before() for each in (*others, many[1], many[2])] == [1, 2, 3, 4, 5]
+    with many[0], others[0]:  # the second goes before it had its turn
+        pass
+    assert [each.before() for each in (*others[1:], many[1], many[2])] == [0, 1, 2, 3]
+    with many[1]:  # as soon as one goes, the next one is in the queue, behind who is there
+        pass
+    later = line.enter("d")
+    assert [each.before() for each in (others[1], others[2], many[2], later, many[3])] == [0, 1, 2, 3, 4]
+    alone = WaitingLine(2, 20)  # and where nobody else wants it, somebody has every turn
+    assert [alone.enter("greedy").before() for _ in range(4)] == [0, 0, 1, 2]
+
+
+def test_who_has_a_turn_goes_on_at_once() -> None:
+    line = WaitingLine(1, 20)
+
+    async def waits() -> bool:
+        first, second = line.enter("a"), line.enter("b")
+        await second.turn(0.0)
+        assert second.before() == 1
+        asyncio.get_running_loop().call_later(0.01, first.__exit__)
+        await second.turn(LONG)
+        return second.before() == 0
+
+    assert awaited(waits())
+
+
+def test_answers_are_kept_for_a_while_by_a_clock_that_nobody_sets() -> None:
+    now = [0.0]
+    answers = AnswersHere(2, 100.0, lambda: now[0])
+    answers.put("a", "shown")
+    now[0] = 99.0
+    answers.put("b", "too")
+    assert (answers.get("a"), answers.get("c")) == ("shown", None)
+    now[0] = 100.0
+    assert (answers.get("a"), answers.get("b")) == (None, "too")
+
+
+def test_the_page_says_how_long_that_is() -> None:
+    assert "<bdi>6</bdi>\N{NO-BREAK SPACE}" in kept_for(6.0) and "<bdi>0.25</bdi>" in kept_for(0.25)
+    assert "hours" in kept_for(6.0)

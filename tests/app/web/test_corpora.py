@@ -20,10 +20,10 @@ from app.service.ingestions import Ingestions
 from app.service.results import IndexStatus
 from app.settings import load_settings
 from app.web.corpora import corpora_html as html
-from app.web.corpora import form
-from app.web.corpora.corpora_html import Leaf
+from app.web.corpora import form, reading_html
 from app.web.corpora.form import UPLOAD
 from app.web.corpora.page import MAX_COMMAND, PASSAGES, PER_PAGE, Corpora, Reading
+from app.web.corpora.reading_html import Leaf
 from app.web.page import build_page, launch
 from common.passage import Passage
 from kb import ingest as ingestion
@@ -42,6 +42,7 @@ from tests.support.waiting import wait_for
 
 NOW = datetime(2026, 11, 24, 16, 0, tzinfo=UTC)
 FOLDER, TABLE = KINDS["folder"].label, KINDS["jsonl"].label
+FETCHED = next(kind.name for kind in KINDS.values() if kind.fixed is not None)
 RUNNING = CorpusState(
     "birds", "Birds", "CC0", "en", "", 1500, 3000, 2_500_000, "running", 1500, 10_000, 0.15, 120.0, 70.8,
     NOW.isoformat(), here=True, can_repeat=True, origin="folder /home/me/birds",
@@ -83,9 +84,9 @@ class TestHtml:
             *(html.corpora([replace(bad, state=each)], True, NOW) for each in states),
             html.corpora([replace(bad, index=IndexStatus("failed", 0, 0, HOSTILE), usual=True)], True, NOW),
             html.preview([given, Skipped(HOSTILE, HOSTILE), Note(HOSTILE, HOSTILE)]),
-            html.documents([document], Leaf(HOSTILE, True, True, HOSTILE)),
-            html.hits([TextHit(passage, 1.0)], HOSTILE, Leaf(HOSTILE, True, True, HOSTILE)),
-            html.document(document, [passage], {HOSTILE: [(passage, 0.9)] * 9}, True),
+            reading_html.documents([document], Leaf(HOSTILE, True, True, HOSTILE)),
+            reading_html.hits([TextHit(passage, 1.0)], HOSTILE, Leaf(HOSTILE, True, True, HOSTILE)),
+            reading_html.document(document, [passage], {HOSTILE: [(passage, 0.9)] * 9}, True),
             html.told(HOSTILE),
         ]
         for markup in everything:
@@ -144,7 +145,7 @@ class TestHtml:
         [*((each, "Texts complete") for each in ("starting", "indexing", "failed")), ("ready", "Complete")],
     )
     def test_a_corpus_is_complete_when_its_index_is(self, state: str, word: str) -> None:
-        told = IndexStatus(state, 5_240, 10_033, "Indexing: 5,240 of 10,033 passages.")
+        told = IndexStatus(state, 5_240, 10_033, "Indexing passages: 5,240 of 10,033.")
         card = replace(RUNNING, state="finished", finished=NOW.isoformat(), index=told)
         assert f" {word} Last run just now" in text(html.corpora([card], True, NOW))
 
@@ -162,7 +163,7 @@ class TestHtml:
 
     def test_no_corpus(self) -> None:
         assert "Add one below" in html.corpora([], True) and "Add one below" not in html.corpora([], False)
-        assert "CITESIGHT_MANAGE" in html.corpora([RUNNING], False)
+        assert "can allow changing them" in html.corpora([RUNNING], False)
 
     @pytest.mark.parametrize(
         ("seconds", "said"),
@@ -173,7 +174,7 @@ class TestHtml:
 
     def test_sizes(self) -> None:
         assert [html.size(n) for n in (0, 999, 1000, 2_500_000, 3e9)] == [
-            "0 bytes", "999 bytes", "1.0 kB", "2.5 MB", "3.0 GB",
+            "0 bytes", "999 bytes", "1.0\u00a0kB", "2.5\u00a0MB", "3.0\u00a0GB",
         ]  # fmt: skip
 
     def test_a_document_with_its_passages_and_twins(self) -> None:
@@ -215,7 +216,7 @@ class TestHtml:
             licence="CC0",
             position=5,
         )
-        markup = html.document(document, passages, {"b:one#0": [(twin, 0.93)]}, True)
+        markup = reading_html.document(document, passages, {"b:one#0": [(twin, 0.93)]}, True)
         said = text(markup)
         assert "Life › Food It wades. Said elsewhere too Stork 93% the same, in c b:one#0 4 tokens CC0" in said
         assert "It flies. b:one#1 CC0" in said and "1 token" not in said
@@ -223,7 +224,7 @@ class TestHtml:
         assert link["href"] == "https://example.org/h"
         assert [each.get("data-document") for each in Seen(markup).named("button")] == [None, "c:two", "b:one"]
         for url in ("javascript:alert(1)", "file:///etc/passwd", ""):
-            assert not Seen(html.document(replace(document, url=url), passages, {}, False)).named("a")
+            assert not Seen(reading_html.document(replace(document, url=url), passages, {}, False)).named("a")
 
 
 @pytest.fixture
@@ -387,6 +388,9 @@ class TestHandlers:
         wait_for(lambda: not any(each.busy for each in ingestions.states()))
         assert [each.documents for each in ingestions.states()] == [50, 1]
         assert "Choose files" in page.start(None, UPLOAD, None, *filled(corpus="more"))[0]
+        (odd := tmp_path / "<b>tool.exe").write_bytes(b"MZ")
+        problem, *_, said, _ = page.start(None, UPLOAD, [*files, str(odd)], *filled(corpus="some"))
+        assert problem == "" and "Left out" in said and "<bdi>&lt;b&gt;tool.exe</bdi>" in said
 
     def test_files_of_which_none_can_be_taken(self, page: Corpora, ingestions: Ingestions, tmp_path: Path) -> None:
         folder = write(tmp_path / "bad", empty="")
@@ -414,7 +418,7 @@ class TestHandlers:
             assert told in problem and len(ingestions.states()) == 1
         assert "unforeseen" not in problem
 
-    @pytest.mark.parametrize("name", ["../x", "My Notes!", "🦢", "<b>x</b>", "x" * 300, "made-up"])
+    @pytest.mark.parametrize("name", ["../x", "My Notes!", "🦢", "<b>x</b>", "x" * 300, "made-up", FETCHED])
     def test_a_preview_refuses_the_names_that_a_start_refuses(
         self, page: Corpora, ingestions: Ingestions, tmp_path: Path, name: str
     ) -> None:
@@ -425,7 +429,8 @@ class TestHandlers:
             begun, *_ = page.start(None, *given)
             said = Seen(looked).text
             assert said == Seen(begun).text and found == ""
-            assert ("from elsewhere" if name == "made-up" else "cannot be called") in said
+            why = {"made-up": "from elsewhere", FETCHED: "the name of a collection"}.get(name, "cannot be called")
+            assert why in said
             assert not Seen(begun).named("button") and not Seen(looked).named("button")  # trying again would not help
         assert [each.name for each in ingestions.states()] == ["made-up"]
 

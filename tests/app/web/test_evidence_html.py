@@ -81,6 +81,12 @@ class TestHtml:
         plain = evidence_html.evidence("run", (passage(1),), "How tall?", (), 1, False, {})
         assert "was" not in Seen(plain).text.split() and "Put in order" not in plain
 
+    @pytest.mark.parametrize(("share", "said"), [(0.254, "25% of"), (0.001, "Less than 1% of"), (0.0, "")])
+    def test_what_was_not_searched_is_said_with_the_passages(self, share: float, said: str) -> None:
+        markup = evidence_html.evidence("run", (passage(1),), "?", (), 1, False, {}, unsearched=share)
+        assert (f"{said} the passages could not be searched" in markup) == bool(said)
+        assert ("could not be searched" in markup) == bool(said)
+
     def test_of_two_profiles_the_card_says_which_found_it(self) -> None:
         markup = evidence_html.evidence("run", (passage(1, by="<ret>"),), "How tall?", (), 1, False, {})
         assert '<span class="cs-about">found by &lt;ret&gt;</span>' in markup

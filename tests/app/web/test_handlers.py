@@ -33,6 +33,7 @@ from tests.support.page import (
     asker_of,
     assert_harmless,
     final,
+    page_of,
     respond,
     result,
     skipped,
@@ -189,7 +190,7 @@ class TestHandlers:
     def test_a_question_that_is_ended_or_followed_by_another_says_nothing_more(
         self, birds: Birds, photo: str, how: str
     ) -> None:
-        asker, birds.hold, elsewhere = asker_of(birds), threading.Event(), SimpleNamespace(session_hash="two")
+        asker, birds.hold, elsewhere = asker_of(birds), threading.Event(), page_of("two")
         steps = asker.respond(asked(photo, "How tall?", 3))
         while "It stands" not in str(next(steps)[0]):
             pass

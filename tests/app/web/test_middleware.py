@@ -16,7 +16,8 @@ from app.hosts import host_is_right, origin_is_right
 from app.settings import Settings, load_settings
 from app.web.middleware import TOO_LONG, Origins, Routes, SafeHeaders
 from app.web.page import MAX_REQUEST, build_page, launch
-from app.web.upload_limits import PATH, UPLOAD_OLD, LimitedUploads, UploadLimits, make_room, own_folder
+from app.web.proxies import Proxies
+from app.web.upload_limits import LEFT_OLD, PATH, Ages, LimitedUploads, UploadLimits, make_room, own_folder
 from tests.app.web.test_request_files import Reader
 from tests.support.page import awaited
 from tests.support.ports import free_port
@@ -224,9 +225,10 @@ def test_an_upload_may_have_so_many_bytes(tmp_path: Path) -> None:
 
 
 def test_behind_a_proxy_clients_are_told_apart(tmp_path: Path) -> None:
-    for proxied, last in ((True, 200), (False, 429)):
-        app = app_of(LimitedUploads, folder=tmp_path, limits=LIMITS, proxied=proxied)
-        for client, status in (("1.2.3.4", 200), ("1.2.3.4, 10.0.0.1", 200), ("1.2.3.4", 429), ("5.6.7.8", last)):
+    for trusted, last in (("10.0.0.9", 200), ("10.0.0.8", 429)):
+        uploads = app_of(LimitedUploads, folder=tmp_path, limits=LIMITS)
+        app = Proxies(uploads, load_settings(trusted_proxies=trusted).proxies)
+        for client, status in (("1.2.3.4", 200), ("9.9.9.9, 1.2.3.4", 200), ("1.2.3.4", 429), ("5.6.7.8", last)):
             reply = request(app, "POST", PATH, content=b"x" * 1000, **{"x-forwarded-for": client})
             assert reply.status_code == status
 
@@ -270,7 +272,7 @@ def test_there_is_room_for_uploads_on_a_share_of_the_disk(tmp_path: Path) -> Non
         os.utime(tmp_path / name, (time.time() - age, time.time() - age))
 
     def room(need: int, free: int) -> bool:
-        return make_room(tmp_path, need, 0.5, lambda folder: free)
+        return make_room(tmp_path, need, 0.5, 3600.0, lambda folder: free)
 
     for name, age in (("oldest", 3000.0), ("older", 2000.0), ("old", 1000.0), ("young", 0.0), (".own", 9000.0)):
         kept(name, age)
@@ -280,13 +282,53 @@ def test_there_is_room_for_uploads_on_a_share_of_the_disk(tmp_path: Path) -> Non
     assert sorted(each.name for each in tmp_path.iterdir()) == [".own", "old", "young"]
     assert not room(10_000, 100)
     assert sorted(each.name for each in tmp_path.iterdir()) == [".own", "young"]  # which somebody may be using
-    kept("stale", UPLOAD_OLD + 60)
-    (tmp_path / "part").write_bytes(b"x")
-    assert room(1, 10_000) and not (tmp_path / "stale").exists() and (tmp_path / "part").exists()
+
+
+def test_uploads_go_when_they_are_old_whatever_is_done_to_the_clock(tmp_path: Path) -> None:
+    now, clock = [time.time()], [500.0]  # the system's, which is set, and the process's
+    ages = Ages(lambda: now[0], lambda: clock[0])
+
+    def there() -> set[str]:
+        assert make_room(tmp_path, 1, 0.5, 3600.0, lambda folder: 10_000, ages)
+        return {each.name for each in tmp_path.iterdir()}
+
+    def came(name: str) -> None:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.jpg").write_bytes(b"x")
+        os.utime(tmp_path / name, (now[0], now[0]))
+
+    def goes_on(seconds: float) -> None:
+        now[0], clock[0] = now[0] + seconds, clock[0] + seconds
+
+    came("one")
+    assert there() == {"one"}
+    goes_on(3000)
+    came("two")
+    assert there() == {"one", "two"}
+    goes_on(700)
+    assert there() == {"two"}
+    now[0] += 86_400 * 365  # it is put far ahead, and nothing is older for that
+    assert there() == {"two"}
+    now[0] -= 86_400 * 730  # and far back, and nothing is kept for good
+    came("three")
+    assert there() == {"two", "three"}
+    goes_on(3000)
+    assert there() == {"three"}
+    goes_on(700)
+    assert there() == set()
+    # What a process finds when it begins is kept for that much longer.
+    came("left")
+    goes_on(3500)
+    ages = Ages(lambda: now[0], lambda: clock[0])
+    assert there() == {"left"}
+    goes_on(3500)
+    assert there() == {"left"}
+    goes_on(200)
+    assert there() == set()
 
 
 def test_without_room_an_upload_is_refused_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.web.upload_limits.make_room", lambda folder, need, share: need <= 600)
+    monkeypatch.setattr("app.web.upload_limits.make_room", lambda folder, need, share, keep: need <= 600)
     app = app_of(LimitedUploads, folder=tmp_path, limits=LIMITS)
     assert request(app, "POST", PATH, content=b"x" * 600).status_code == 200
     reply = request(app, "POST", PATH, content=b"x" * 601)
@@ -299,8 +341,8 @@ def test_the_folder_of_uploads_is_this_process_own(tmp_path: Path, monkeypatch: 
     one, other = own_folder(), own_folder()
     assert one != other and one.stat().st_mode & 0o077 == 0
     (one / "a").mkdir()
-    os.utime(one, (time.time() - UPLOAD_OLD - 60,) * 2)
-    os.utime(other, (time.time() - UPLOAD_OLD + 600,) * 2)
+    os.utime(one, (time.time() - LEFT_OLD - 60,) * 2)
+    os.utime(other, (time.time() - LEFT_OLD + 600,) * 2)
     again = own_folder()
     assert not one.exists() and other.exists() and again.exists()
 

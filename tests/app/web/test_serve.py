@@ -49,7 +49,7 @@ def starting(monkeypatch, tmp_path) -> Iterator[Callable[..., list[str]]]:
             def close(self) -> None:
                 done.append("closed")
 
-        def begin(settings, service) -> None:
+        def begin(settings, service, closing) -> None:
             done.append("begun")
             load()
             over.wait(LONG)
@@ -95,13 +95,13 @@ def test_while_the_page_is_served(starting):
 
 
 def test_what_fails_while_it_is_loaded_is_told(monkeypatch, capsys, tmp_path):
-    def fails(settings, service) -> None:
+    def fails(settings, service, closing) -> None:
         raise Problem("The wheel is away.")
 
     monkeypatch.setattr(serve, "begin", fails)
     assert serve.main(["--data-dir", str(tmp_path)]) == 2
     assert capsys.readouterr().err == "error: The wheel is away.\n"
-    monkeypatch.setattr(serve, "begin", lambda settings, service: 1 / 0)
+    monkeypatch.setattr(serve, "begin", lambda settings, service, closing: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         serve.main(["--data-dir", str(tmp_path)])
 
@@ -116,7 +116,7 @@ def test_what_cannot_begin_is_told_before_an_address(monkeypatch, tmp_path, caps
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setitem(sys.modules, "app.web.page", None)  # which would launch it
     with pytest.raises(Problem, match=told):
-        serve.begin(load_settings(**{"data_dir": tmp_path} | given), None)
+        serve.begin(load_settings(**{"data_dir": tmp_path} | given), None, [])
     assert capsys.readouterr().out == ""
 
 
@@ -139,7 +139,7 @@ def test_a_service_that_is_closed_while_it_is_loaded_does_not_start(monkeypatch,
         service.close()
         return Real("service")
 
-    monkeypatch.setattr("app.service.ask.build_service", build)
+    monkeypatch.setattr("app.service.assembly.build_service", build)
     for name in ("ingestions.Ingestions", "annotating.Annotating"):
         monkeypatch.setattr(f"app.service.{name}", lambda service, name=name: Real(name))
     service.load()

@@ -20,7 +20,8 @@ OUTSIDE = {"Host": "photos.example", "X-Forwarded-Proto": "https"}
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    settings = load_settings(root_path=f"{ROOT}/", allowed_hosts="photos.example", port=free_port())
+    told = {"root_path": f"{ROOT}/", "allowed_hosts": "photos.example", "trusted_proxies": "127.0.0.1"}
+    settings = load_settings(**told, port=free_port())
     service = Reader()
     service.settings = settings
     page = build_page(service)
@@ -52,6 +53,14 @@ def test_nothing_is_let_in_by_the_path(address, below):
 def test_without_its_last_slash_the_page_is_elsewhere(address):
     reply = httpx.get(f"{address}{ROOT}", headers=OUTSIDE)
     assert reply.status_code == 308 and reply.headers["location"].endswith(f"{ROOT}/")
+
+
+@pytest.mark.parametrize("below", ["", ROOT], ids=["taken off", "left"])
+def test_nobody_is_sent_outside_of_the_path(address, below):
+    for path in ("/healthz/", "/annotation/photo/x/1/?a=b", "/api/v1/status/", "/docs/", "/pictures/x.jpg/"):
+        reply = httpx.get(f"{address}{below}{path}", headers=OUTSIDE)
+        assert reply.headers.get("location", f"{ROOT}/").startswith(f"{ROOT}/"), path
+    assert httpx.get(f"{address}{below}/healthz/", headers=OUTSIDE).headers["location"] == f"{ROOT}/healthz"
 
 
 @pytest.mark.parametrize("name", ["CITESIGHT_ROOT_PATH", "GRADIO_ROOT_PATH"])

@@ -40,6 +40,23 @@ def test_what_points_back_is_named(question, stands_alone):
 @pytest.mark.parametrize(
     ("question", "stands_alone"),
     [
+        ("And what about the tiger? Where does it live?", "Where does the tiger live?"),
+        ("What about the Hammerhead shark? How long is it?", "How long is the Hammerhead shark?"),
+        ("but how about tigers, how heavy are they?", "How heavy are tigers?"),
+        ("What about the tiger? And its cubs?", "The tiger’s cubs?"),
+        ("What about the tiger? Why?", "the tiger: Why?"),
+        ("What about the tiger? Where does the lion live?", "What about the tiger? Where does the lion live?"),
+        ("What about its top? How high is it?", "What about Vetla Tower’s top? How high is it?"),
+        ("What about the roof? When was it built?", "What about the roof? When was Vetla Tower built?"),
+    ],
+)
+def test_a_new_subject_is_what_is_asked_of_in_the_same_breath(question, stands_alone):
+    assert standalone(question, TOWER) == stands_alone
+
+
+@pytest.mark.parametrize(
+    ("question", "stands_alone"),
+    [
         ("Where was she born?", "Where was Emmy Rivers born?"),
         ("What did her sister do?", "What did Emmy Rivers’ sister do?"),
         ("Who knew her?", "Who knew Emmy Rivers?"),

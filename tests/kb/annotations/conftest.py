@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from kb.annotations import clock
 from kb.annotations.photos import Photos
+from kb.catalogue import clock
 from kb.catalogue.database import Database
 from tests.support.annotations import hash_quickly
 

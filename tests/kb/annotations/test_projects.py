@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import func, select
 
 from common.problems import BadRequest, Problem
-from kb.annotations import clock, tables
 from kb.annotations import projects as projects_module
+from kb.annotations import tables
 from kb.annotations.asking import item_for, next_item
 from kb.annotations.items import add_items
 from kb.annotations.judging import judge, skip, undo
@@ -21,6 +21,7 @@ from kb.annotations.pools import add_pool
 from kb.annotations.projects import NoProject, create_project, delete_project, project_called, projects
 from kb.annotations.records import Grade, NewItem, PooledPassage, Project
 from kb.annotations.signing_in import invite
+from kb.catalogue import clock
 from tests.support.annotations import answer, check, passage, photo_bytes, project
 
 
@@ -39,7 +40,7 @@ def test_projects_are_listed_with_what_they_hold(database):
     [
         (Project("cats"), "There is a project called cats already"),
         (Project("../cats"), "cannot be called '../cats'"),
-        (Project("x" * 65), "has up to 64 letters"),
+        (Project("x" * 65), "has up to 64 letters from A to Z"),
         (Project("a\x07"), "cannot be called"),
         (Project("none", judges=0), "Between 1 and 20 people"),
         (Project("much", "x" * 100_001), "The guidelines has 100,001 characters"),

@@ -10,9 +10,10 @@ from sqlalchemy import text
 
 from kb.catalogue import Catalogue, rarity
 from kb.catalogue.corpora import delete_corpus
+from kb.catalogue.tables import CorpusRow
 from kb.ingest import ingest
 from tests.support.databases import postgresql, sqlite
-from tests.support.kb import record, source
+from tests.support.kb import filled, record, source
 
 COMMON = [record(number, f"The river runs through a valley (河谷), {number} miles of it.") for number in range(60)]
 
@@ -33,6 +34,7 @@ def few_ranked(monkeypatch):
     """As if a corpus of more than five passages were a large one."""
     monkeypatch.setattr(rarity, "_RANKED", 5)
     monkeypatch.setattr(rarity, "_SAMPLED", 5)
+    monkeypatch.setattr(rarity, "_SMALL", 5)
 
 
 @pytest.fixture(params=["known", "unknown"])
@@ -99,6 +101,36 @@ def test_what_others_have_takes_no_place_from_a_corpus(catalogue, tmp_path, few_
     assert len(keys(catalogue, words, 10, "few")) == 3
     assert len(keys(catalogue, words, 10, "many")) >= 5
     assert {hit.passage.corpus for hit in catalogue.search_text(words, 10, "many")} == {"many"}
+
+
+def test_of_a_small_corpus_no_passages_but_its_own_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(rarity, "_RANKED", 20)
+    monkeypatch.setattr(rarity, "_SAMPLED", 10)
+    most = [record(number, f"The river runs through a valley (河谷), {number} miles of it.") for number in range(800)]
+    others = [("few", 12), ("several", 60)]
+    with filled("postgresql", [*most, record(800, "An okapi stood by a river.")], tmp_path) as catalogue:
+        for name, count in others:
+            mine = [record(number, f"Its river and valley (河谷), {number}.") for number in range(count - 1)]
+            ingest(catalogue, replace(source([*mine, record(800, "An okapi (鹿).")]), name=name), tmp_path)
+        catalogue.database.count_rows("passage", "passage_pairs", "document")
+        for name, count in others:
+            for words in ("river", "river valley", "valley okapi river", "河谷", "河谷 river"):
+                ids, read = read_for(catalogue, words, name)
+                assert len(ids) == (count if "okapi" in words else count - 1)
+                assert count <= read["passage"] <= 2 * count + 10  # also for those in pairs; three okapis are counted
+                assert read["passage_pairs"] <= count + 10
+            ids, read = read_for(catalogue, "okapi", name)
+            assert len(ids) == 1 and read["passage"] <= 10
+
+
+def read_for(catalogue: Catalogue, words: str, corpus: str) -> tuple[set[int], dict[str, int]]:
+    """What is found of a corpus, and how many rows of each table PostgreSQL read for that."""
+    touched = text("SELECT relname, seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables")
+    with catalogue.database.reading() as session:
+        before = dict(session.execute(touched).tuples().all())  # of what the connection did lately
+        found = rarity.searches(session, words.split(), [CorpusRow.called == corpus], 1000)
+        ids = {number for scores in found for number, _ in session.execute(scores)}
+        return ids, {table: (rows or 0) - (before[table] or 0) for table, rows in session.execute(touched)}
 
 
 def test_of_very_many_words_the_rarest_count(catalogue, tmp_path, known):

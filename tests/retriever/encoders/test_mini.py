@@ -17,6 +17,7 @@ from common.images import load_image
 from common.passage import Passage
 from common.problems import Problem
 from retriever.encoders.base import Query, QueryVectors
+from retriever.encoders.batching import batches_of_like_length
 from retriever.encoders.flmr import encoder
 from retriever.encoders.mini.photos import prepare_photo
 from retriever.encoders.registry import load_encoder
@@ -50,6 +51,35 @@ def test_passages_are_the_same_alone_and_in_a_batch(mini, monkeypatch):
         assert alone.shape == vectors.shape and vectors.dtype == np.float32
         assert np.abs(alone - vectors).max() < 1e-4
         assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-4)
+
+
+def test_questions_are_the_same_alone_and_in_a_batch(mini):
+    photo = load_image(CHEETAH)
+    parts = [photo, photo.crop((0, 0, 400, 400)), photo.crop((50, 20, photo.width, photo.height)), None]
+    asked = [Query(f"Where does animal {number} live?", part) for number, part in enumerate(parts)]
+    for one, together in zip(asked, mini.encode_queries([*asked, *asked]), strict=False):
+        [alone] = mini.encode_queries([one])
+        assert np.abs(alone.vectors - together.vectors).max() < 1e-4
+        assert np.abs(alone.weights - together.weights).max() < 1e-4
+        assert (alone.tokens, alone.grid) == (together.tokens, together.grid)
+        if one.photo is not None:
+            assert np.abs(alone.recognition.classes - together.recognition.classes).max() < 1e-4
+
+
+def test_sentences_are_the_same_alone_and_among_longer_ones(sentences):
+    texts = ["A cat.", "A lion lives in Africa and in one forest in India. " * 12, "It has a mane.", "It sleeps."]
+    together = sentences.embed_sentences(texts)
+    for text, row in zip(texts, together, strict=True):
+        assert np.abs(sentences.embed_sentences([text])[0] - row).max() < 1e-5
+
+
+def test_batches_are_of_like_length_or_small():
+    assert batches_of_like_length([]) == []
+    lengths = [7, 200, 8, 30, 210, 9, 33, 31, 205, 30] * 4
+    batches = batches_of_like_length(lengths)
+    assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
+    padded = sum(len(batch) * max(lengths[i] for i in batch) for batch in batches)
+    assert padded < 1.3 * sum(lengths)
 
 
 def test_bfloat16_changes_passages_by_rounding_only(mini, monkeypatch):

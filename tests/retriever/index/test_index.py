@@ -942,7 +942,7 @@ def test_an_index_without_an_identity_is_told_from_others_and_given_one(tmp_path
             index.add(names(3), clustered(np.random.default_rng(seed), 3, lengths=(4, 5)))
         content = json.loads((path / storage.MANIFEST).read_text())  # as it was before there were any
         del content["identity"], content["checksum"]
-        (path / storage.MANIFEST).write_text(json.dumps({**content, "checksum": storage._checksum(content)}))
+        (path / storage.MANIFEST).write_text(json.dumps({**content, "checksum": storage.checksum(content)}))
         reader = LateInteractionIndex.open(path)
         with LateInteractionIndex.open(path) as other:
             identities += [reader.identity]

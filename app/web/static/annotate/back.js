@@ -1,8 +1,9 @@
 /* Annotation: what somebody judged, newest first, to go back to. */
 (() => {
   "use strict";
+  const { say } = window.citesight;
   const { ask } = window.citesight.server;
-  const { h, button, problem, when } = window.citesight.draw;
+  const { h, button, problem, listed, dotted, when } = window.citesight.draw;
 
   /* In a box, or out of it. project: as the server gives it; load: goes to an item and a candidate of it. */
   async function lookBack(box, project, load) {
@@ -18,17 +19,17 @@
       before = found.judged.at(-1)?.number;
       const graded = (each) => project.scales[each.what]?.find((grade) => grade.key === each.grade)?.label ?? each.grade;
       const label = (each) =>
-        [graded(each), each.skipped && `put aside: ${each.skipped}`, each.span && "words marked", each.region && "part of the photo", each.comment && "comment"].filter(Boolean).join(", ") || "taken back";
-      const of = (each) => [`Item ${each.position}`, each.question, each.title || each.beginning].filter(Boolean).join(" · ");
+        listed(graded(each), each.skipped && say("annotate.aside_for", { reason: each.skipped }), each.span && say("annotate.with_words"), each.region && say("annotate.with_part"), each.comment && say("annotate.with_comment")) || say("annotate.taken_back");
+      const of = (each) => dotted(say("annotate.item", { number: each.position }), each.question, each.title || each.beginning);
       list.append(
         ...found.judged.map((each) =>
-          h("li", {}, button(`${label(each)} · ${of(each)} · ${when(each.at)}`, () => load({ item: each.item }, each.candidate))),
+          h("li", {}, button(dotted(label(each), of(each), when(each.at)), () => load({ item: each.item }, each.candidate))),
         ),
       );
-      more.replaceChildren(...(found.more ? [button("More", page)] : []));
-      if (!list.firstChild) list.append(h("li", { class: "ca-faint" }, "Nothing yet."));
+      more.replaceChildren(...(found.more ? [button(say("annotate.more"), page)] : []));
+      if (!list.firstChild) list.append(h("li", { class: "ca-faint" }, say("annotate.nothing_yet")));
     };
-    box.replaceChildren(h("div", { class: "ca-panel" }, h("h3", {}, "What I judged, newest first"), list, more));
+    box.replaceChildren(h("div", { class: "ca-panel" }, h("h3", {}, say("annotate.judged_newest")), list, more));
     try {
       await page();
     } catch (refused) {

@@ -1,9 +1,9 @@
 /* Annotation: one passage or answer as it is judged. Knows how it looks and what is pressed in it; what was said is
-   handed to `say`, and shown as soon as it was said. */
+   handed to `tell`, and shown as soon as it was said. */
 (() => {
   "use strict";
-  const { announce } = window.citesight;
-  const { h, button, field, problem, table, when } = window.citesight.draw;
+  const { announce, say } = window.citesight;
+  const { h, button, field, problem, table, dotted, when } = window.citesight.draw;
   const PAUSE = 700; // milliseconds without a key, after which what is typed is saved
 
   /* Places in a text: the server counts characters, a browser counts its own halves of some. */
@@ -39,14 +39,15 @@
     const words = [...candidate.text.matchAll(/\S+/g)].map((found) => [found.index, found.index + found[0].length]);
     let [first, last] = [0, 0];
     let moved = false;
-    const hint = h("p", { class: "ca-faint" }, "Arrows move, Shift and arrows choose more; Enter keeps the words, Escape leaves.");
+    const hint = h("p", { class: "ca-faint" }, say("annotate.choose_hint"));
+    const ahead = getComputedStyle(body.shown).direction === "rtl" ? -1 : 1; // the way of the text
     const draw = () => {
       body.draw(null, [words[first][0], words[last][1]]);
       body.shown.querySelector("mark").scrollIntoView({ block: "nearest" });
       announce(candidate.text.slice(words[first][0], words[last][1]));
     };
     function keys(event) {
-      const by = { ArrowRight: 1, ArrowDown: 8, ArrowLeft: -1, ArrowUp: -8 }[event.key];
+      const by = { ArrowRight: ahead, ArrowDown: 8, ArrowLeft: -ahead, ArrowUp: -8 }[event.key];
       const judges = /^[1-9]$/.test(event.key); // which keeps the words, and goes on to judge
       if (!by && !judges && event.key !== "Enter" && event.key !== "Escape") return;
       if (!judges) {
@@ -82,7 +83,7 @@
 
   /* A text that is saved while it is typed. */
   function typed(label, value, save, attributes = {}) {
-    const [whole, area] = field(label, { rows: 2, ...attributes }, "textarea");
+    const [whole, area] = field(label, { rows: 2, dir: "auto", ...attributes }, "textarea");
     let timer = 0;
     const now = () => {
       clearTimeout(timer);
@@ -111,14 +112,14 @@
     return fields.every((name) => JSON.stringify(value(one?.[name])) === JSON.stringify(value(other?.[name])));
   }
 
-  /* candidate: as the server gives it. scale: its grades. place: "Passage 3 of 12". say: told what changes, and what held.
+  /* candidate: as the server gives it. scale: its grades. place: "Passage 3 of 12". tell: told what changes, and what held.
      past: asks for what one said before. chosen: called when it is pressed; graded: with the grade that is. */
-  function card(candidate, scale, place, { say, past, chosen, graded }) {
+  function card(candidate, scale, place, { tell, past, chosen, graded }) {
     const said = () => candidate.said ?? {};
     const changed = (changes) => {
       const before = candidate.said ?? null;
       candidate.said = { ...said(), ...changes };
-      say(changes, before);
+      tell(changes, before);
       draw();
     };
     const body = text(candidate);
@@ -127,38 +128,38 @@
         "button",
         { type: "button", class: "ca-grade", click: () => graded(at), "data-key": `grade ${candidate.id} ${at}` },
         h("kbd", { "aria-hidden": "true" }, String(at + 1)),
-        grade.label,
+        h("span", { dir: "auto" }, grade.label),
       ),
     );
-    const comment = typed("Comment", said().comment, (value) => changed({ comment: value }), { maxlength: 10000 });
+    const comment = typed(say("annotate.comment"), said().comment, (value) => changed({ comment: value }), { maxlength: 10000 });
     const more = h("div", { class: "ca-more", hidden: !said().comment }, comment.whole);
     const answer = candidate.what === "answer";
-    const correction = answer && typed("The answer in your words", said().correction, (value) => changed({ correction: value }), { maxlength: 100000 });
+    const correction = answer && typed(say("annotate.your_words"), said().correction, (value) => changed({ correction: value }), { maxlength: 100000 });
     const cited = window.citesight.sources(candidate, said, changed, () => whole.focus({ preventScroll: true }));
     const before = h("div", {});
-    const mark = button("Mark what answers", markSpan, { title: "m" });
-    const unmark = button("Clear the mark", () => changed({ span: null }));
+    const mark = button(say("annotate.mark"), markSpan, { title: "m" });
+    const unmark = button(say("annotate.unmark"), () => changed({ span: null }));
     const where = [candidate.title, candidate.section].filter(Boolean).join(" › ");
     const found = Object.entries(candidate.found).sort(([, one], [, other]) => one - other);
     const whole = h(
       "article",
       { class: "ca-card", tabindex: -1, "aria-label": place, "data-id": candidate.id, click: chosen, focusin: chosen },
-      h("p", { class: "ca-place" }, place),
+      h("p", { class: "ca-place", "data-judged": say("annotate.is_judged") }, place),
       where && h("h3", { dir: "auto" }, where),
       body.shown,
       cited.list,
-      h("div", { class: "ca-grades", role: "group", "aria-label": `${place}: judgment` }, grades),
+      h("div", { class: "ca-grades", role: "group", "aria-label": say("annotate.judgment_of", { place }) }, grades),
       correction && correction.whole,
       h(
         "div",
         { class: "ca-row ca-quiet" },
         !answer && mark,
         unmark,
-        button("Comment", talk, { title: "c" }),
-        button("What I said before", look),
-        candidate.link && h("a", { href: candidate.link, target: "_blank", rel: "noopener noreferrer nofollow" }, "Source"),
-        candidate.corpus && h("span", { class: "ca-faint" }, candidate.corpus),
-        found.length > 0 && h("span", { class: "ca-faint" }, found.map(([who, rank]) => `${who}: ${rank}`).join(" · ")),
+        button(say("annotate.comment"), talk, { title: "c" }),
+        button(say("annotate.said_before"), look),
+        candidate.link && h("a", { href: candidate.link, target: "_blank", rel: "noopener noreferrer nofollow" }, say("annotate.source")),
+        candidate.corpus && h("span", { class: "ca-faint", dir: "auto" }, candidate.corpus),
+        found.length > 0 && h("span", { class: "ca-faint" }, dotted(...found.map(([who, rank]) => say("annotate.found_by", { who, rank })))),
       ),
       more,
       before,
@@ -175,7 +176,7 @@
       getSelection().removeAllRanges();
       if (span) changed({ span });
       else if (!answer) {
-        announce("Choose the words that answer: arrows move, Shift and arrows choose more, Enter keeps them, Escape leaves.");
+        announce(say("annotate.choose_words"));
         byWords(candidate, body, (chosenSpan) => {
           if (chosenSpan) changed({ span: chosenSpan });
           else draw();
@@ -192,12 +193,12 @@
     async function look() {
       try {
         const entries = await past(candidate);
-        const label = (key) => (key ? (scale.find((grade) => grade.key === key)?.label ?? key) : "no judgment");
+        const label = (key) => (key ? (scale.find((grade) => grade.key === key)?.label ?? key) : say("annotate.no_judgment"));
         const words = (span) => (span ? candidate.text.slice(...span.map((count) => placed(candidate.text, count))) : "");
-        const rows = entries.map((entry) => [when(entry.at), entry.act === "undo" ? "undone" : "said", label(entry.grade), words(entry.span), entry.comment ?? ""]);
-        const heads = ["When", "", "Judgment", "Words marked", "Comment"];
+        const rows = entries.map((entry) => [when(entry.at), say(entry.act === "undo" ? "annotate.act_undone" : "annotate.act_said"), label(entry.grade), words(entry.span), entry.comment ?? ""]);
+        const heads = [say("annotate.when"), "", say("annotate.judgment"), say("annotate.words_marked"), say("annotate.comment")];
         before.replaceChildren(
-          entries.length ? table(heads, rows, { label: "What I said before" }) : h("p", { class: "ca-faint" }, "Nothing yet."),
+          entries.length ? table(heads, rows, { label: say("annotate.said_before") }) : h("p", { class: "ca-faint" }, say("annotate.nothing_yet")),
         );
       } catch (refused) {
         before.replaceChildren(problem(refused.message));
@@ -211,7 +212,7 @@
       });
       whole.classList.toggle("ca-judged", Boolean(grade));
       unmark.hidden = !span;
-      mark.textContent = span ? "Mark other words" : "Mark what answers";
+      mark.textContent = say(span ? "annotate.mark_other" : "annotate.mark");
       if (commented) more.hidden = false;
       body.draw(span);
       cited.draw();

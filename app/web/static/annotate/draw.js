@@ -1,6 +1,7 @@
 /* Annotation: making elements. Texts become text and nothing else, whoever wrote them. */
 (() => {
   "use strict";
+  const { say, number, locale, apart } = window.citesight;
   /* An element with attributes and children. In `attributes`, functions are listeners (click, input, ...), false and
      undefined leave one out, true sets one without a value. Children are nodes, texts, lists of them, or nothing. */
   function h(kind, attributes = {}, ...children) {
@@ -78,7 +79,7 @@
 
   /* A button that asks for a second press, in its own place. question: a sentence, or what gives one in time; no: what
      leaves all as it is. */
-  function sure(label, question, yes, press, keep = "Keep it") {
+  function sure(label, question, yes, press, keep = say("script.keep_it")) {
     const box = h("span", { class: "ca-sure" });
     const ask = async () => {
       const no = button(keep, () => box.replaceChildren(first));
@@ -112,9 +113,14 @@
   }
 
   /* A text as a sentence of its own, however it ends. */
-  const ended = (text) => (/[.?!…。？！؟]["'”’»)\]]*$/.test(text.trim()) ? text.trim() : `${text.trim()}.`);
+  const ended = (text) => (/[.?!…。？！؟]["'”’»)\]]*$/.test(text.trim()) ? text.trim() : `${text.trim()}${say("stop")}`);
 
-  const counted = (number, one, many = `${one}s`) => `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
+  /* What there is of several texts, one after the other. */
+  const listed = (...texts) => texts.filter(Boolean).map(apart).join(say("comma"));
+  const dotted = (...texts) => texts.filter(Boolean).map(apart).join(" · ");
+
+  const interval = ([value, low, high], places) =>
+    say("annotate.interval", { value: number(value, places), low: number(low, places), high: number(high, places) });
 
   /* A text of at most so many characters, cut between words and with dots where something is left out. */
   function shortened(text, most) {
@@ -126,7 +132,7 @@
   }
 
   const when = (moment) =>
-    new Date(moment).toLocaleString("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+    new Date(moment).toLocaleString(locale, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 
-  window.citesight.draw = { h, button, field, form, problem, sure, table, lines, counted, ended, shortened, when };
+  window.citesight.draw = { h, button, field, form, problem, sure, table, lines, listed, dotted, interval, ended, shortened, when };
 })();

@@ -1,22 +1,23 @@
 /* Annotation: the keys that judge, and the panel that tells which there are. Knows nothing of what they do. */
 (() => {
   "use strict";
+  const { say } = window.citesight;
   const { h } = window.citesight.draw;
   const { remembered, remember } = window.citesight.preferences;
   const KEYS = [
-    ["1 … 9", "judge what is marked, and go on to the next"],
-    ["↓ ↑", "next, previous passage or answer"],
-    ["g", "the next open one; when all are judged, the next item"],
-    ["u", "undo what you did last"],
-    ["m", "mark the words that answer: those selected with the mouse, or word by word with the arrows"],
-    ["y n", "the source of an answer supports it, or does not; goes on to the next source"],
-    ["v", "the next source; y or n once more takes back what it said"],
-    ["c", "comment"],
-    ["Enter", "what has the focus, such as Next item"],
-    ["s", "put the item aside, with a reason"],
-    ["l", "all in a list, or one at a time"],
-    ["+ − 0", "photo larger, smaller, whole"],
-    ["?", "these keys; Escape closes them"],
+    ["1 … 9", say("annotate.key_judge")],
+    ["↓ ↑", say("annotate.key_steps")],
+    ["g", say("annotate.key_go")],
+    ["u", say("annotate.key_undo")],
+    ["m", say("annotate.key_mark")],
+    ["y n", say("annotate.key_supports")],
+    ["v", say("annotate.key_source")],
+    ["c", say("annotate.key_comment")],
+    ["Enter", say("annotate.key_enter")],
+    ["s", say("annotate.key_aside")],
+    ["l", say("annotate.key_mode")],
+    ["+ − 0", say("annotate.key_zoom")],
+    ["?", say("annotate.key_help")],
   ];
   const SILENT = "citesight-keys-off";
   let silent = remembered(SILENT, false);
@@ -60,7 +61,7 @@
         "div",
         { class: "ca-panel ca-keys" },
         h("dl", {}, KEYS.map(([key, does]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, does)])),
-        h("label", { for: "ca-silent" }, tick, " Keys judge"),
+        h("label", { for: "ca-silent" }, tick, " ", say("annotate.keys_judge")),
       ),
     );
   }

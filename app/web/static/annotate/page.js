@@ -1,12 +1,13 @@
 /* Annotation: the tab. Who is there, which page of it is open, and whether what was said is saved. */
 (() => {
   "use strict";
-  const { one, settled, announce } = window.citesight;
+  const { one, settled, announce, say, counted, number } = window.citesight;
   const { ask, signed, waiting, others, told } = window.citesight.server;
-  const { h, button, problem, counted } = window.citesight.draw;
+  const { h, button, problem, ended } = window.citesight.draw;
   const { work, projects, people, place } = window.citesight;
   const RANKS = ["annotator", "adjudicator", "owner"];
-  const PAGES = [["judge", "Judge"], ["projects", "Projects"], ["people", "People"]]; // by the rank from which on
+  const ROLES = { annotator: "annotate.annotator", adjudicator: "annotate.adjudicator", owner: "annotate.owner" };
+  const PAGES = [["judge", say("annotate.judge")], ["projects", say("annotate.projects")], ["people", say("annotate.people")]]; // by the rank from which on
   const at = { root: null, me: null, view: null, saved: null, notice: null, retry: 0, out: false, lost: false };
 
   async function start() {
@@ -51,10 +52,10 @@
     const pages = PAGES.slice(0, RANKS.indexOf(person.role) + 1);
     at.links = pages.map(([page, label]) => button(label, () => place.go({ page }), { "data-page": page }));
     at.bar.replaceChildren(
-      h("nav", { class: "ca-row", "aria-label": "Annotation" }, at.links),
+      h("nav", { class: "ca-row", "aria-label": say("annotate.annotation") }, at.links),
       at.saved,
       (at.who = h("span", { class: "ca-who" })),
-      (at.leave = button(at.me.open ? "Another name" : "Sign out", leave)),
+      (at.leave = button(say(at.me.open ? "annotate.another_name" : "annotate.sign_out"), leave)),
     );
     state();
   }
@@ -63,8 +64,8 @@
   function out(refused) {
     if (at.out || !at.me?.person) return;
     at.out = true;
-    const kept = waiting().count ? "What you said is kept in this browser. " : "";
-    at.notice.replaceChildren(h("p", { class: "cs-error", role: "alert" }, `${refused.message} ${kept}`, button("Go on", enter)));
+    const kept = waiting().count ? say("annotate.kept_said") : "";
+    at.notice.replaceChildren(h("p", { class: "cs-error", role: "alert" }, `${refused.message} ${kept} `, button(say("annotate.go_on"), enter)));
     state();
   }
 
@@ -108,7 +109,7 @@
     } catch (refused) {
       if (at.view !== view) return;
       if (refused.status === 401) await enter();
-      else view.replaceChildren(problem(refused.message), h("div", { class: "ca-row" }, button("Try again", () => open(to))));
+      else view.replaceChildren(problem(refused.message), h("div", { class: "ca-row" }, button(say("annotate.again"), () => open(to))));
     }
   }
 
@@ -116,16 +117,16 @@
     const found = (await ask("projects")).filter((project) => project.pooled);
     if (at.view !== view) return;
     const owner = at.me.person.role === "owner";
-    const none = owner ? "There is nothing to judge yet: make a project, add items, and have passages looked for." : "There is nothing to judge yet; whoever runs the projects will say when.";
+    const none = say(owner ? "annotate.none_owner" : "annotate.none_yet");
     const start = (project) => place.go({ page: "judge", project: project.name });
     view.replaceChildren(
-      h("h2", {}, "What to judge"),
-      ...(found.length ? [] : [h("p", { class: "ca-faint" }, none), owner ? button("Make a project", () => place.go({ page: "projects" })) : ""]),
+      h("h2", {}, say("annotate.what_to_judge")),
+      ...(found.length ? [] : [h("p", { class: "ca-faint" }, none), owner ? button(say("annotate.make_one"), () => place.go({ page: "projects" })) : ""]),
       h(
         "div",
         { class: "ca-cards" },
         found.map((project) =>
-          h("div", { class: "ca-panel" }, h("h3", {}, project.name), h("p", { class: "ca-faint" }, `${counted(project.items, "item")}; you have done ${project.mine.toLocaleString("en")}`), button("Judge", () => start(project), { class: "ca-button ca-first", "aria-label": `Judge ${project.name}` })),
+          h("div", { class: "ca-panel" }, h("h3", {}, project.name), h("p", { class: "ca-faint" }, say("annotate.items_done_mine", { items: counted("annotate.items", project.items), done: number(project.mine) })), button(say("annotate.judge"), () => start(project), { class: "ca-button ca-first", "aria-label": say("annotate.judge_named", { name: project.name }) })),
         ),
       ),
     );
@@ -134,15 +135,14 @@
   function state() {
     if (!at.who || !at.me?.person) return;
     const { name, role } = at.me.person;
-    at.who.textContent = at.out ? `${name}, not signed in` : `${name}, ${role}`;
+    at.who.textContent = at.out ? say("annotate.who_out", { name }) : say("annotate.who", { name, role: say(ROLES[role]) });
     at.leave.hidden = at.out;
     const { count, undo, problem: why } = waiting();
-    const among = undo ? ", an undo among them" : "";
-    const words = count === 0 ? (at.out || at.lost ? "" : "Saved") : why ? `${counted(count, "change")} not saved yet${among}, kept in this browser. ${why} It is tried again.` : "Saving …";
+    const words = count === 0 ? (at.out || at.lost ? "" : say("annotate.saved")) : why ? counted(undo ? "annotate.unsaved_undo" : "annotate.unsaved", count, { why }) : say("annotate.saving");
     if (at.saved.textContent !== words) at.saved.textContent = words;
     at.saved.classList.toggle("ca-unsaved", Boolean(count && why));
     const left = others();
-    if (left.length && !count) at.saved.textContent += `. ${counted(left.length, "change")} of ${left[0].person} ${left.length === 1 ? "waits" : "wait"} here until they sign in again.`;
+    if (left.length && !count) at.saved.textContent = `${words && ended(words)} ${counted("annotate.left", left.length, { person: left[0].person })}`;
   }
 
   /* What was done in another tab, or elsewhere, is counted when one looks here again. */
@@ -159,7 +159,7 @@
     if (what === "waiting") state();
     if (what === "out") out(about[0]);
     if (what === "refused") {
-      at.notice.replaceChildren(problem(`Not saved: ${about[1]}`));
+      at.notice.replaceChildren(problem(say("annotate.not_saved", { why: about[1] })));
       at.lost = true;
       state();
       announce(about[1]);

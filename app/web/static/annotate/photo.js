@@ -1,7 +1,7 @@
 /* Annotation: the photo of an item, which can be made larger and moved about, and a frame round the part that matters. */
 (() => {
   "use strict";
-  const { announce } = window.citesight;
+  const { announce, say } = window.citesight;
   const { h, button } = window.citesight.draw;
   const LARGEST = 8;
   const STEP = 0.04;
@@ -15,15 +15,15 @@
     const image = h("img", { src: address, alt: described, draggable: "false" });
     const frame = h("div", { class: "ca-frame", tabindex: 0, role: "group" });
     const layer = h("div", { class: "ca-layer" }, h("div", { class: "ca-whole" }, image, frame));
-    const gone = h("p", { class: "ca-faint", hidden: true }, "The photo cannot be shown; it may be gone.");
+    const gone = h("p", { class: "ca-faint", hidden: true }, say("annotate.photo_gone"));
     const stage = h("div", { class: "ca-stage" }, layer, gone);
-    const part = button("Mark the part that matters", choose, { "aria-pressed": "false" });
+    const part = button(say("annotate.mark_part"), choose, { "aria-pressed": "false" });
     const tools = h(
       "div",
       { class: "ca-tools" },
-      button("+", () => zoom(1.5), { "aria-label": "Larger", title: "Larger (+)" }),
-      button("−", () => zoom(1 / 1.5), { "aria-label": "Smaller", title: "Smaller (-)" }),
-      button("All of it", () => zoom(0), { title: "All of it (0)" }),
+      button("+", () => zoom(1.5), { "aria-label": say("annotate.larger"), title: `${say("annotate.larger")} (+)` }),
+      button("−", () => zoom(1 / 1.5), { "aria-label": say("annotate.smaller"), title: `${say("annotate.smaller")} (-)` }),
+      button(say("annotate.whole"), () => zoom(0), { title: `${say("annotate.whole")} (0)` }),
       part,
     );
     image.addEventListener("error", () => (gone.hidden = !(layer.hidden = true)));
@@ -39,10 +39,11 @@
       if (at.region) {
         const [left, top, right, bottom] = at.region.map((edge) => edge * 100);
         Object.assign(frame.style, { left: `${left}%`, top: `${top}%`, width: `${right - left}%`, height: `${bottom - top}%` });
-        const said = `${Math.round(left)} to ${Math.round(right)} percent across, ${Math.round(top)} to ${Math.round(bottom)} percent down`;
-        frame.setAttribute("aria-label", `The part that matters: ${said}. Arrow keys move it, with Shift they resize it; Enter keeps it.`);
+        const [west, north, east, south] = [left, top, right, bottom].map(Math.round);
+        const where = say("script.frame_at", { left: west, right: east, top: north, bottom: south });
+        frame.setAttribute("aria-label", say("annotate.frame_keys", { where }));
       }
-      part.textContent = at.region ? "Clear the part" : at.drawing ? "Draw it on the photo …" : "Mark the part that matters";
+      part.textContent = say(at.region ? "annotate.clear_part" : at.drawing ? "annotate.draw_part" : "annotate.mark_part");
       part.setAttribute("aria-pressed", String(at.drawing || Boolean(at.region)));
     }
 
@@ -118,7 +119,7 @@
         settle(at.region);
       } else {
         at.region = null;
-        announce("That is too small to see anything in; draw a larger frame.");
+        announce(say("script.frame_small"));
         draw();
       }
     };

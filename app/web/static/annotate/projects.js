@@ -2,9 +2,9 @@
    comes out. */
 (() => {
   "use strict";
-  const { announce, place } = window.citesight;
+  const { announce, place, say, counted, number } = window.citesight;
   const { ask } = window.citesight.server;
-  const { h, button, field, form, problem, sure, table, lines, counted, when } = window.citesight.draw;
+  const { h, button, field, form, problem, sure, table, lines, interval, when } = window.citesight.draw;
   const PACK = 25; // photographs that are uploaded at a time
   const PACK_BYTES = 25_000_000;
   const WRONG = 50; // lines that cannot be taken, of which each is told
@@ -17,7 +17,7 @@
     if (to.project) return show(view, owner, to);
     const list = h("div", { class: "ca-cards" });
     const making = owner && window.citesight.making();
-    view.replaceChildren(h("h2", {}, "Projects"), list, making || "");
+    view.replaceChildren(h("h2", {}, say("annotate.projects")), list, making || "");
     const found = await ask("projects");
     if (at.view !== view) return;
     if (making && !found.length) making.open = true;
@@ -27,12 +27,12 @@
           "div",
           { class: "ca-panel" },
           h("h3", {}, project.name),
-          h("p", { class: "ca-faint" }, `${counted(project.items, "item")}, ${project.finished.toLocaleString("en")} finished`),
-          button("Open", () => place.go({ page: "projects", project: project.name }), { "aria-label": `Open ${project.name}` }),
+          h("p", { class: "ca-faint" }, say("annotate.listed", { items: counted("annotate.items", project.items), done: number(project.finished) })),
+          button(say("annotate.open"), () => place.go({ page: "projects", project: project.name }), { "aria-label": say("annotate.open_named", { name: project.name }) }),
         ),
       ),
     );
-    if (!found.length) list.append(h("p", { class: "ca-faint" }, "There is no project yet."));
+    if (!found.length) list.append(h("p", { class: "ca-faint" }, say("annotate.no_project")));
   }
 
   function close() {
@@ -41,14 +41,14 @@
 
   async function show(view, owner, { project: name, part }) {
     const parts = { whole: h("div", { class: "ca-list" }), differ: h("div", { class: "ca-list" }), items: h("div", {}) };
-    const back = button("All projects", () => place.go({ page: "projects" }));
+    const back = button(say("annotate.all_projects"), () => place.go({ page: "projects" }));
     if (/^\d+$/.test(part)) {
       const up = button(name, () => place.go({ page: "projects", project: name }));
       view.replaceChildren(h("div", { class: "ca-row" }, back, up));
       await window.citesight.item(view, name, Number(part));
       return;
     }
-    const loading = h("p", { class: "ca-faint" }, "Loading …");
+    const loading = h("p", { class: "ca-faint" }, say("annotate.loading"));
     view.replaceChildren(h("div", { class: "ca-row" }, back), h("h2", {}, name), loading);
     // Somebody deleted the project while its page is open.
     const gone = (sentence) => at.view === view && view.replaceChildren(h("div", { class: "ca-row" }, back), h("h2", {}, name), problem(sentence));
@@ -84,13 +84,20 @@
 
   function draw(found, parts) {
     const share = found.items ? Math.round((100 * found.finished) / found.items) : 0;
-    const waits = found.waiting > 0 && `; ${counted(found.waiting, "item")} without passages to judge`;
+    const far = {
+      done: number(found.finished),
+      items: counted("annotate.items", found.items),
+      people: counted("annotate.persons", found.judges),
+      waiting: counted("annotate.items", found.waiting),
+      judgments: counted("annotate.judgments", found.judgments),
+      blind: say(found.blind ? "annotate.blind" : "annotate.not_blind"),
+    };
     parts.whole.replaceChildren(
       h(
         "div",
         { class: "ca-panel" },
-        h("p", {}, `${found.finished.toLocaleString("en")} of ${counted(found.items, "item")} finished, by ${counted(found.judges, "person", "people")} each`, waits || "", `; ${counted(found.judgments, "judgment")}; ${found.blind ? "blind" : "not blind"}.`),
-        h("div", { class: "cs-progress", role: "progressbar", "aria-label": "Items finished", "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": share }, h("i", { style: `width:${share}%` })),
+        h("p", {}, say(found.waiting > 0 ? "annotate.how_far_waits" : "annotate.how_far", far)),
+        h("div", { class: "cs-progress", role: "progressbar", "aria-label": say("annotate.items_finished"), "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": share }, h("i", { style: `width:${share}%` })),
         people(found.people),
       ),
       agreement(found.agreement),
@@ -100,66 +107,66 @@
   }
 
   function people(workers) {
-    if (!workers.length) return h("p", { class: "ca-faint" }, "Nobody has begun.");
-    const heads = ["Person", "Judgments", "Items done", "Put aside", "An hour", "Last"];
+    if (!workers.length) return h("p", { class: "ca-faint" }, say("annotate.nobody_begun"));
+    const heads = ["annotate.person", "annotate.judgments_head", "annotate.items_done", "annotate.aside_head", "annotate.an_hour", "annotate.last"].map((head) => say(head));
     const rows = workers.map((each) => [each.name, each.judged, each.done, each.skipped, each.pace ? Math.round(each.pace) : "", each.last ? when(each.last) : ""].map(String));
-    return table(heads, rows, { label: "Progress by person" });
+    return table(heads, rows, { label: say("annotate.progress_by") });
   }
 
-  const figure = (measured) => (measured ? `${measured[0].toFixed(2)} (${measured[1].toFixed(2)} to ${measured[2].toFixed(2)})` : "–");
+  const figure = (measured) => (measured ? interval(measured, 2) : "–");
 
   function agreement(told) {
     const rows = Object.entries(told).flatMap(([what, found]) => {
-      const row = (label, each) => [label, String(each.candidates), figure(each.plain), figure(each.nominal), figure(each.ordinal)];
+      const row = (label, each) => [label, number(each.candidates), figure(each.plain), figure(each.nominal), figure(each.ordinal)];
       if (!found.overall.candidates) return [];
       return [
-        row(`${what}s`, found.overall),
-        ...Object.entries(found.by_person).map(([person, each]) => row(`… ${person} with others`, each)),
+        row(say(what === "answer" ? "annotate.answers_row" : "annotate.passages_row"), found.overall),
+        ...Object.entries(found.by_person).map(([person, each]) => row(say("annotate.with_others", { person }), each)),
         ...Object.entries(found.by_kind).filter(([kind]) => kind).map(([kind, each]) => row(`… ${kind}`, each)),
       ];
     });
-    const heads = ["Agreement on", "Judged by several", "Pairs that agree", "Alpha, nominal", "Alpha, ordinal"];
-    const none = h("p", { class: "ca-faint" }, "Nothing has been judged by several people yet.");
-    const about = h("p", { class: "ca-faint" }, "Krippendorff's alpha: 1 is full agreement, 0 that of chance; with 95 % intervals.");
-    return h("div", { class: "ca-panel" }, h("h3", {}, "Agreement"), ...(rows.length ? [table(heads, rows, { label: "Agreement" }), about] : [none]));
+    const heads = ["annotate.agreement_on", "annotate.judged_several", "annotate.pairs", "annotate.alpha_nominal", "annotate.alpha_ordinal"].map((head) => say(head));
+    const none = h("p", { class: "ca-faint" }, say("annotate.agreement_none"));
+    const about = h("p", { class: "ca-faint" }, say("annotate.agreement_about"));
+    return h("div", { class: "ca-panel" }, h("h3", {}, say("annotate.agreement")), ...(rows.length ? [table(heads, rows, { label: say("annotate.agreement") }), about] : [none]));
   }
 
   function gold(told) {
     if (!told.candidates && !told.waiting) return [];
     const rows = told.people.map((each) => [each.name, String(each.judged), String(each.right), figure(each.share)]);
-    const waits = told.waiting ? `; ${counted(told.waiting, "more")} wait for their passage to be found` : "";
-    const about = h("p", { class: "ca-faint" }, `${counted(told.candidates, "passage or answer", "passages or answers")} with a grade that is known${waits}.`);
-    return [h("div", { class: "ca-panel" }, h("h3", {}, "Checked by gold"), about, rows.length ? table(["Person", "Judged", "Right", "Share"], rows, { label: "Gold" }) : "")];
+    const waits = told.waiting ? ` ${counted("annotate.gold_waiting", told.waiting)}` : "";
+    const about = h("p", { class: "ca-faint" }, `${counted("annotate.gold_about", told.candidates)}${waits}`);
+    return [h("div", { class: "ca-panel" }, h("h3", {}, say("annotate.gold_heading")), about, rows.length ? table(["annotate.person", "annotate.judged_head", "annotate.right_head", "annotate.share_head"].map((head) => say(head)), rows, { label: say("annotate.gold") }) : "")];
   }
 
   function removed(gone) {
     if (!gone.length) return [];
     const rows = gone.map((each) => [each.key, each.question, each.person, when(each.at)]);
-    return [h("details", { class: "ca-panel" }, h("summary", {}, `Removed: ${counted(gone.length, "item")}`), table(["Id", "Question", "By", "When"], rows, { label: "Removed items" }))];
+    return [h("details", { class: "ca-panel" }, h("summary", {}, counted("annotate.removed", gone.length)), table(["annotate.id_head", "annotate.question", "annotate.by_head", "annotate.when"].map((head) => say(head)), rows, { label: say("annotate.removed_items") }))];
   }
 
   /* Items */
 
   /* open: as long as there are none. */
   function filling(name, again, open) {
-    const [asked, question] = field("Question", { maxlength: 2000, required: true });
-    const [shown, photo] = field("Photo (or none)", { type: "file", accept: window.citesight.photos });
-    const [known, references] = field("Reference answers, one a line (or none)", { rows: 2 }, "textarea");
+    const [asked, question] = field(say("annotate.question"), { dir: "auto", maxlength: 2000, required: true });
+    const [shown, photo] = field(say("annotate.photo_field"), { type: "file", accept: window.citesight.photos });
+    const [known, references] = field(say("annotate.references_field"), { rows: 2, dir: "auto" }, "textarea");
     const said = h("div", {});
     const came = h("div", {}); // of a file
     const one = async () => {
       const [path = ""] = photo.files[0] ? await uploaded([photo.files[0]]) : [];
       const right = references.value.split("\n").map((line) => line.trim()).filter(Boolean);
       const { added, kept } = await ask("add", { project: name, question: question.value, photo: path, references: right });
-      const words = added ? "The item was added." : kept ? "This item was there already, and keeps the reference answers that it has; to change them, remove it and add it anew." : "This item was there already.";
+      const words = say(added ? "annotate.added" : kept ? "annotate.item_kept" : "annotate.item_there");
       said.replaceChildren(h("p", {}, words));
       announce(words);
       question.value = references.value = photo.value = "";
       await again();
       question.focus();
     };
-    const [list, file] = field("A JSONL or CSV file: question, and perhaps id, photo, kind, references; in JSONL gold too", { type: "file", accept: ".jsonl,.json,.txt,.csv,.tsv", required: true });
-    const [pictures, photos] = field("The photographs that it names", { type: "file", accept: window.citesight.photos, multiple: true });
+    const [list, file] = field(say("annotate.file_field"), { type: "file", accept: ".jsonl,.json,.txt,.csv,.tsv", required: true });
+    const [pictures, photos] = field(say("annotate.photos_field"), { type: "file", accept: window.citesight.photos, multiple: true });
     const many = async () => {
       try {
         await fromFile(name, file.files[0], [...photos.files], came);
@@ -173,10 +180,10 @@
     return h(
       "details",
       { class: "ca-panel", open },
-      h("summary", {}, "Add items"),
-      form([asked, shown, known], "Add this item", one),
+      h("summary", {}, say("annotate.add_items")),
+      form([asked, shown, known], say("annotate.add_item"), one),
       said,
-      form([list, pictures], "Add the items of the file", many),
+      form([list, pictures], say("annotate.add_file"), many),
       came,
     );
   }
@@ -189,10 +196,10 @@
     try {
       response = await fetch("gradio_api/upload", { method: "POST", body });
     } catch {
-      throw new Error("The program cannot be reached, or a file changed or is gone; try again.");
+      throw new Error(say("annotate.upload_lost"));
     }
-    const names = files.length > 1 ? `${files[0].name} to ${files.at(-1).name}` : files[0].name;
-    if (!response.ok) throw new Error(`Could not be stored: ${names}. ${(await response.text()).slice(0, 200)}`);
+    const names = files.length > 1 ? say("annotate.from_to", { first: files[0].name, last: files.at(-1).name }) : files[0].name;
+    if (!response.ok) throw new Error(say("annotate.not_stored", { names, why: (await response.text()).slice(0, 200) }));
     return response.json();
   }
 
@@ -218,12 +225,12 @@
     const stored = {};
     let done = 0;
     for (const pack of packed(photos)) {
-      far(`${done.toLocaleString("en")} of ${counted(photos.length, "photograph")} uploaded …`);
+      far(counted("annotate.uploaded", photos.length, { done: number(done) }));
       const paths = await uploaded(pack);
       pack.forEach((each, place) => (stored[each.name] = paths[place]));
       done += pack.length;
     }
-    far("Uploading the list …");
+    far(say("annotate.uploading_list"));
     const [list] = await uploaded([file]);
     const sum = { added: 0, unchanged: 0, skipped: [], notes: [], more: 0 };
     for (let after = 0; after !== null; ) {
@@ -235,27 +242,27 @@
       sum.added += part.added;
       sum.unchanged += part.unchanged;
       after = part.after;
-      if (after !== null) far(`${counted(after, "line")} read, ${counted(sum.added, "new item")} …`);
+      if (after !== null) far(say("annotate.lines_read", { lines: counted("annotate.lines", after), items: counted("annotate.new_items", sum.added) }));
     }
     taken(sum, said);
   }
 
   function taken({ added, unchanged, skipped, notes, more }, said) {
     const lost = skipped.length + more;
-    const whole = `${counted(added, "new item")}, ${unchanged.toLocaleString("en")} there already${lost ? `; ${counted(lost, "line")} could not be taken` : ""}.`;
+    const whole = say(lost ? "annotate.taken_lost" : "annotate.taken", { items: counted("annotate.new_items", added), there: number(unchanged), lines: counted("annotate.lines", lost) });
     announce(whole);
-    const told = ([where, why]) => h("li", { dir: "auto" }, `${where}: ${why}`);
+    const told = ([where, why]) => h("li", {}, say("annotate.where_why", { where, why }));
     const wrong = skipped.map(told);
     said.replaceChildren(
       h("p", {}, whole),
-      notes.length ? h("ul", { class: "ca-faint" }, notes.slice(0, WRONG).map(told), notes.length > WRONG && h("li", {}, `and ${(notes.length - WRONG).toLocaleString("en")} more`)) : "",
-      lost ? h("ul", { class: "ca-wrong" }, wrong, more > 0 && h("li", {}, `and ${more.toLocaleString("en")} more`)) : "",
+      notes.length ? h("ul", { class: "ca-faint" }, notes.slice(0, WRONG).map(told), notes.length > WRONG && h("li", {}, say("annotate.and_more", { count: number(notes.length - WRONG) }))) : "",
+      lost ? h("ul", { class: "ca-wrong" }, wrong, more > 0 && h("li", {}, say("annotate.and_more", { count: number(more) }))) : "",
     );
   }
 
   async function items(name, parts, owner) {
-    const heads = ["Item", "Question", "Photo", "To judge", "Done by", "Held by"];
-    const shown = table(heads, [], { label: "Items" });
+    const heads = ["annotate.item_head", "annotate.question", "annotate.photo_head", "annotate.to_judge", "annotate.done_by", "annotate.held_by"].map((head) => say(head));
+    const shown = table(heads, [], { label: say("annotate.items_heading") });
     const list = shown.querySelector("tbody");
     const more = h("div", {});
     const asked = (each) => (owner ? h("a", { href: place.address({ page: "projects", project: name, part: each.position }), dir: "auto" }, each.question) : h("span", { dir: "auto" }, each.question));
@@ -263,27 +270,27 @@
     const page = async () => {
       const found = await ask("items", { project: name, after });
       after = found.at(-1)?.position;
-      list.append(...lines(heads, found.map((each) => [String(each.position), asked(each), each.photo ? "yes" : "no", String(each.candidates), String(each.done), String(each.held)])));
-      more.replaceChildren(...(found.length === 50 ? [button("More items", page)] : []));
+      list.append(...lines(heads, found.map((each) => [String(each.position), asked(each), say(each.photo ? "annotate.yes" : "annotate.no"), String(each.candidates), String(each.done), String(each.held)])));
+      more.replaceChildren(...(found.length === 50 ? [button(say("annotate.more_items"), page)] : []));
     };
     await page();
-    parts.items.replaceChildren(...(list.firstChild ? [h("div", { class: "ca-panel" }, h("h3", {}, "Items"), shown, more)] : []));
+    parts.items.replaceChildren(...(list.firstChild ? [h("div", { class: "ca-panel" }, h("h3", {}, say("annotate.items_heading")), shown, more)] : []));
   }
 
   function guiding(name, now) {
-    const [whole, text] = field("Markdown, shown beside the work", { rows: 10, maxlength: 100000, value: now }, "textarea");
+    const [whole, text] = field(say("annotate.guiding_field"), { rows: 10, dir: "auto", maxlength: 100000, value: now }, "textarea");
     const said = h("p", { class: "ca-settled", "aria-live": "polite" });
     const change = async () => {
       await ask("guidelines", { project: name, guidelines: text.value });
-      said.textContent = "Changed; people see them with their next item.";
+      said.textContent = say("annotate.guidelines_changed");
     };
-    return h("details", { class: "ca-panel" }, h("summary", {}, "Guidelines"), form([whole], "Change the guidelines", change, { class: "ca-form ca-wide" }), said);
+    return h("details", { class: "ca-panel" }, h("summary", {}, say("annotate.guidelines")), form([whole], say("annotate.change_guidelines"), change, { class: "ca-form ca-wide" }), said);
   }
 
   function leaving(name, found) {
-    const labels = { zip: "everything (zip)", jsonl: "jsonl, without photographs" };
+    const labels = { zip: say("annotate.everything"), jsonl: say("annotate.jsonl_only") };
     const link = (format) => h("a", { class: "ca-button", href: `annotation/export/${encodeURIComponent(name)}/${format}`, download: "" }, labels[format] ?? format);
-    return h("div", { class: "ca-panel" }, h("h3", {}, "What comes out"), h("div", { class: "ca-row" }, found.formats.map(link)));
+    return h("div", { class: "ca-panel" }, h("h3", {}, say("annotate.comes_out")), h("div", { class: "ca-row" }, found.formats.map(link)));
   }
 
   function deleting(name) {
@@ -295,16 +302,16 @@
         said.replaceChildren(problem(refused.message));
         return;
       }
-      announce(`“${name}” was deleted.`);
+      announce(say("annotate.deleted", { name }));
       place.go({ page: "projects" }, "replaceState");
     };
     const question = async () => {
-      const { items: number, judgments, people: workers } = await ask("overview", { project: name });
-      const judged = judgments ? `${counted(judgments, "judgment")} of ${counted(workers.filter((each) => each.judged).length, "person", "people")}` : "no judgment";
-      return `Delete “${name}” for good, with ${counted(number, "item")} and ${judged}?`;
+      const { items: whole, judgments, people: workers } = await ask("overview", { project: name });
+      const judged = judgments ? say("annotate.judgments_of", { judgments: counted("annotate.judgments", judgments), people: counted("annotate.persons", workers.filter((each) => each.judged).length) }) : say("annotate.no_judgment");
+      return say("annotate.delete_sure", { name, items: counted("annotate.items", whole), judged });
     };
-    const about = h("p", { class: "ca-faint" }, "Items, photographs that nothing else uses, and all that was judged go with it; what was downloaded before stays.");
-    return h("div", { class: "ca-panel" }, h("h3", {}, "The end of the project"), about, sure("Delete the project", question, "Delete it", gone), said);
+    const about = h("p", { class: "ca-faint" }, say("annotate.delete_about"));
+    return h("div", { class: "ca-panel" }, h("h3", {}, say("annotate.end")), about, sure(say("annotate.delete_project"), question, say("annotate.delete_it"), gone), said);
   }
 
   window.citesight.projects = { open, close };

@@ -2,8 +2,8 @@
    Knows nothing of keys, nor of how an item is drawn. */
 (() => {
   "use strict";
-  const { announce } = window.citesight;
-  const { ask, say, top, told, here, waiting, queued, hopeless } = window.citesight.server;
+  const { announce, say } = window.citesight;
+  const { ask, say: send, top, told, here, waiting, queued, hopeless } = window.citesight.server;
 
   /* at: what the page shows (work.js); the others do what their names say with it. */
   window.citesight.saying = (at, { load, choose, keep, stay, progress, failed }) => {
@@ -14,13 +14,13 @@
       stay();
       at.said += 1;
       past.said(item.id, candidate, before);
-      say("judge", { project: at.project.name, item: item.id, candidate, ...changes });
+      send("judge", { project: at.project.name, item: item.id, candidate, ...changes });
     }
 
     /* Put aside. */
     function skipped(reason) {
       past.said(at.item.id, null, at.item.said ?? null);
-      say("skip", { project: at.project.name, item: at.item.id, reason });
+      send("skip", { project: at.project.name, item: at.item.id, reason });
     }
 
     /* Shown at once where it is known what it takes back; else once the server has told. */
@@ -30,7 +30,7 @@
       at.said += 1;
       const entry = past.last();
       const known = entry?.before !== undefined;
-      const id = say("undo", { project: at.project.name });
+      const id = send("undo", { project: at.project.name });
       at.asked = { id, said: at.said, current: at.current };
       if (!known) return;
       past.undo(id, entry);
@@ -48,7 +48,7 @@
       }
       if (place >= 0) choose(place, true);
       progress();
-      announce(`Undone: ${at.cards[place]?.whole.getAttribute("aria-label") ?? "what you said of the item"}.`);
+      announce(say("annotate.undone_of", { what: at.cards[place]?.whole.getAttribute("aria-label") ?? say("annotate.of_item") }));
     }
 
     /* How far the person is by the server, which does not know what is not saved yet. */
@@ -143,8 +143,8 @@
     /* An undo of what nobody here knew of leads to it, unless one has gone on meanwhile. */
     function undone(op, now, shown) {
       const { id, said, current } = at.asked ?? {};
-      if (!now) announce("There is nothing to undo.");
-      else if (id !== op.id || said !== at.said || current !== at.current) announce("Undone.");
+      if (!now) announce(say("annotate.nothing_undo"));
+      else if (id !== op.id || said !== at.said || current !== at.current) announce(say("annotate.undone"));
       else if (shown) takeBack({ candidate: now.candidate, before: now });
       else load({ item: now.item }, now.candidate);
     }

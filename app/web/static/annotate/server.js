@@ -35,7 +35,7 @@
     try {
       response = await fetch(`annotation/do/${name}`, asking);
     } catch {
-      throw new Refused(0, "The program cannot be reached.");
+      throw new Refused(0, window.citesight.say("annotate.unreached"));
     }
     let answer = null;
     try {
@@ -44,7 +44,7 @@
       // A proxy's page, or a body that was cut off: told below, or the status says all.
     }
     if (response.ok) return answer;
-    const refused = new Refused(response.status, answer?.problem ?? `The program cannot answer now (${response.status}).`, answer?.fields);
+    const refused = new Refused(response.status, answer?.problem ?? window.citesight.say("annotate.no_answer", { status: response.status }), answer?.fields);
     if (refused.status === 401) tell("out", refused);
     throw refused;
   }

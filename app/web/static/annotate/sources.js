@@ -1,29 +1,29 @@
 /* Annotation: the sources that an answer cites, each judged to support it or not, by mouse or by keys. */
 (() => {
   "use strict";
-  const { announce } = window.citesight;
+  const { announce, say } = window.citesight;
   const { h, button } = window.citesight.draw;
 
-  /* said: gives what holds of the answer; say: told what changes; home: takes the focus when all are judged. */
-  function sources(candidate, said, say, home) {
+  /* said: gives what holds of the answer; tell: told what changes; home: takes the focus when all are judged. */
+  function sources(candidate, said, tell, home) {
     const all = candidate.citations;
     const is = (cited) => (said().citations ?? {})[cited.number];
-    const words = (good) => (good === undefined ? "not judged" : good ? "supported" : "not supported");
+    const words = (good) => say(good === undefined ? "annotate.not_judged" : good ? "annotate.supported" : "annotate.not_supported");
 
     function judge(at, good) {
       const { number } = all[at];
       const now = { ...(said().citations ?? {}) };
       if (now[number] === good) delete now[number];
       else now[number] = good;
-      say({ citations: now });
+      tell({ citations: now });
       draw();
     }
 
     const rows = all.map((cited, at) => {
-      const yes = button("supported", () => judge(at, true), { title: "y", "aria-keyshortcuts": "y" });
-      const no = button("not supported", () => judge(at, false), { title: "n", "aria-keyshortcuts": "n" });
+      const yes = button(say("annotate.supported"), () => judge(at, true), { title: "y", "aria-keyshortcuts": "y" });
+      const no = button(say("annotate.not_supported"), () => judge(at, false), { title: "n", "aria-keyshortcuts": "n" });
       const group = h("div", { class: "ca-row", role: "group", tabindex: -1 }, yes, no);
-      const cites = h("div", {}, `[${cited.number}] `, h("b", {}, cited.title), cited.quotes.map((quote) => h("q", {}, quote)));
+      const cites = h("div", {}, `[${cited.number}] `, h("b", {}, cited.title), cited.quotes.map((quote) => h("q", { dir: "auto" }, quote)));
       return { cited, yes, no, group, whole: h("li", {}, cites, group) };
     });
 
@@ -31,7 +31,7 @@
       rows.forEach(({ cited, yes, no, group }, at) => {
         yes.setAttribute("aria-pressed", String(is(cited) === true));
         no.setAttribute("aria-pressed", String(is(cited) === false));
-        group.setAttribute("aria-label", `Source ${at + 1} of ${all.length}: ${cited.title}, ${words(is(cited))}`);
+        group.setAttribute("aria-label", say("annotate.source_of", { number: at + 1, of: all.length, title: cited.title, said: words(is(cited)) }));
       });
     }
 
@@ -41,7 +41,7 @@
 
     /* Goes to the next source: the first that is not judged, when one comes from elsewhere. */
     function next() {
-      if (!rows.length) announce("There are no sources here.");
+      if (!rows.length) announce(say("annotate.no_sources"));
       else if (focused() >= 0) go((focused() + 1) % rows.length);
       else go(Math.max(open(0), 0));
     }
@@ -50,12 +50,12 @@
     function press(good) {
       const at = focused() >= 0 ? focused() : open(0);
       if (at < 0) {
-        announce(rows.length ? "All sources are judged; v goes through them." : "There are no sources here.");
+        announce(say(rows.length ? "annotate.all_sources" : "annotate.no_sources"));
         return;
       }
       judge(at, good);
       const then = open(at);
-      announce(`Source ${at + 1}: ${words(is(all[at]))}.${then < 0 ? " All sources are judged." : ""}`);
+      announce(say(then < 0 ? "annotate.last_source" : "annotate.source_said", { number: at + 1, said: words(is(all[at])) }));
       if (then >= 0) go(then);
       else home();
     }

@@ -2,15 +2,15 @@
    queue (server.js), which saves it. */
 (() => {
   "use strict";
-  const { announce } = window.citesight;
-  const { place } = window.citesight;
+  const { announce, place, say, counted, number: digits } = window.citesight;
   const { ask, top, hopeless } = window.citesight.server;
-  const { h, button, field, form, problem, counted, ended } = window.citesight.draw;
+  const { h, button, field, form, problem, dotted, ended } = window.citesight.draw;
   const { ends } = window.citesight;
   const { remembered, remember } = window.citesight.preferences;
   const NARROW = matchMedia("(max-width: 820px)").matches;
   const ONE = "citesight-one-at-a-time";
   const IN_SIGHT = 40; // pixels of a passage, at least
+  const AHEAD = say("direction") === "rtl" ? -1 : 1; // to which side the next is
   const RETRY = 3_000; // milliseconds, where the server could not be reached
   // loading: how often something was; busy: it is now, and what is on the screen is not to be judged any more; said: how
   // often something was said here.
@@ -23,7 +23,7 @@
     close();
     at.view = view;
     saying.begin();
-    view.replaceChildren(h("p", { class: "ca-faint" }, "Loading …"));
+    view.replaceChildren(h("p", { class: "ca-faint" }, say("annotate.loading")));
     const found = await ask("project", { project });
     if (at.view !== view) return;
     at.project = found;
@@ -103,7 +103,7 @@
       return; // the page tells it, and how to go on
     }
     at.timer = setTimeout(again, RETRY);
-    const words = [problem(`${refused.message} The item comes as soon as it can be had.`), h("div", { class: "ca-row" }, button("Try again", again))];
+    const words = [problem(say("annotate.item_comes", { why: refused.message })), h("div", { class: "ca-row" }, button(say("annotate.again"), again))];
     if (at.item) {
       busy(false); // the one that is there can be gone on with
       at.parts.more.replaceChildren(...words);
@@ -115,13 +115,13 @@
 
   function show(candidate) {
     const { item, project } = at;
-    const kinds = { passage: "Passage", answer: "Answer" };
+    const kinds = { passage: "annotate.passage_of", answer: "annotate.answer_of" };
     const of = (what) => item.candidates.filter((each) => each.what === what);
     at.cards = item.candidates.map((each) => {
       const mine = of(each.what);
-      const place = `${kinds[each.what]} ${mine.indexOf(each) + 1} of ${mine.length}`;
+      const place = say(kinds[each.what], { number: mine.indexOf(each) + 1, of: mine.length });
       return window.citesight.card(each, project.scales[each.what], place, {
-        say: (changes, before) => (saying.said(item, each.id, changes, before), progress()),
+        tell: (changes, before) => (saying.said(item, each.id, changes, before), progress()),
         past: (one) => ask("history", { project: project.name, item: item.id, candidate: one.id }),
         chosen: () => choose(at.cards.findIndex((card) => card.candidate === each)),
         graded: (number) => (choose(at.cards.findIndex((card) => card.candidate === each)), judge(number)),
@@ -131,7 +131,7 @@
       item.photo &&
       window.citesight.photo(
         `annotation/photo/${encodeURIComponent(project.name)}/${item.id}`,
-        `Photo of item ${item.position}`,
+        say("annotate.photo_of", { number: item.position }),
         item.said?.region ?? null,
         (region) => {
           const before = item.said ?? null;
@@ -147,17 +147,17 @@
       more: h("div", {}),
       back: h("div", {}),
       mode: button("", () => mode(!set.one), { title: "l" }),
-      steps: h("div", { class: "ca-row" }, button("Previous", () => step(-1)), button("Next", () => step(1))),
-      next: button("Next item", () => load(), { class: "ca-button ca-first ca-next" }),
+      steps: h("div", { class: "ca-row" }, button(say("annotate.previous"), () => step(-1)), button(say("annotate.next"), () => step(1))),
+      next: button(say("annotate.next_item"), () => load(), { class: "ca-button ca-first ca-next" }),
       head: h("div", { class: "ca-row ca-head" }),
     });
     parts.head.append(
       parts.progress,
       parts.mode,
-      button("Put aside", skip, { title: "s" }),
-      button("Undo", saying.undo, { title: "u" }),
-      button("What I judged", lookBack),
-      button("Keys", help, { title: "?" }),
+      button(say("annotate.put_aside"), skip, { title: "s" }),
+      button(say("annotate.undo"), saying.undo, { title: "u" }),
+      button(say("annotate.what_judged"), lookBack),
+      button(say("annotate.keys"), help, { title: "?" }),
     );
     at.view.replaceChildren(
       h(
@@ -182,6 +182,7 @@
         ),
       ),
     );
+    new ResizeObserver(() => at.view?.style.setProperty("--ca-head", `${parts.head.offsetHeight}px`)).observe(parts.head);
     mode(set.one);
     const wanted = at.cards.findIndex((card) => card.candidate.id === candidate);
     choose(wanted >= 0 ? wanted : Math.max(0, firstOpen(0)));
@@ -189,7 +190,7 @@
     if (wanted < 0) at.view.scrollIntoView({ block: "start" }); // photo and question first
     if (at.current > 0) at.cards[at.current].whole.scrollIntoView({ block: "nearest" });
     progress();
-    announce(`Item ${item.position}: ${ended(item.question)} ${at.cards[at.current]?.whole.getAttribute("aria-label") ?? ""}`);
+    announce(say("annotate.opened", { number: item.position, question: ended(item.question), place: at.cards[at.current]?.whole.getAttribute("aria-label") ?? "" }));
   }
 
   const firstOpen = (from) => {
@@ -199,8 +200,9 @@
 
   function progress() {
     const judged = at.cards.filter((card) => card.done()).length;
-    const pace = at.mine.pace ? ` · ${Math.round(at.mine.pace)} judgments an hour` : "";
-    at.parts.progress.textContent = `${judged} of ${at.cards.length} judged · you have done ${counted(at.mine.done, "item")}${pace}`;
+    const far = say("annotate.judged_of", { judged: digits(judged), of: digits(at.cards.length) });
+    const pace = at.mine.pace && counted("annotate.pace", Math.round(at.mine.pace));
+    at.parts.progress.textContent = dotted(far, counted("annotate.done_mine", at.mine.done), pace);
     at.parts.next.hidden = judged !== at.cards.length;
   }
 
@@ -234,7 +236,7 @@
 
   function mode(one) {
     set.one = remember(ONE, one);
-    at.parts.mode.textContent = one ? "All in a list" : "One at a time";
+    at.parts.mode.textContent = say(one ? "annotate.all_list" : "annotate.one_at_a_time");
     at.parts.steps.hidden = !one || at.cards.length < 2;
     choose(at.current, true);
   }
@@ -244,14 +246,14 @@
     const card = at.cards[at.current]?.whole;
     if (!card) return false;
     if (document.activeElement === at.parts.next) {
-      announce("All are judged. An arrow leads back to them; Enter or g goes on to the next item.");
+      announce(say("annotate.all_judged_arrow"));
       return false;
     }
     const { top, bottom } = card.getBoundingClientRect();
     const from = Math.max(0, at.parts.head.getBoundingClientRect().bottom);
     if (bottom > from + IN_SIGHT && top < innerHeight - IN_SIGHT) return true;
     choose(at.current, true);
-    announce(`${card.getAttribute("aria-label")} is what keys judge.`);
+    announce(say("annotate.keys_judge_this", { place: card.getAttribute("aria-label") }));
     return false;
   }
 
@@ -262,11 +264,11 @@
     const next = firstOpen(at.current);
     if (next >= 0) {
       choose(next, true);
-      announce(`${label}. Next: ${at.cards[next].whole.getAttribute("aria-label")}`);
+      announce(say("annotate.next_is", { grade: label, place: at.cards[next].whole.getAttribute("aria-label") }));
     } else {
       at.cards.forEach((each) => each.whole.classList.remove("ca-current")); // keys judge none of them there
       at.parts.next.focus();
-      announce(`${label}. All are judged; Enter or g goes on to the next item.`);
+      announce(say("annotate.all_judged", { grade: label }));
     }
   }
 
@@ -277,13 +279,13 @@
   }
 
   function skip() {
-    const [whole, reason] = field("Why is it put aside?", { maxlength: 1000, required: true, placeholder: "the photo shows nothing of it" });
+    const [whole, reason] = field(say("annotate.why_aside"), { maxlength: 1000, required: true, dir: "auto", placeholder: say("annotate.aside_example") });
     const put = async () => {
       saying.skipped(reason.value);
       await load();
     };
-    const made = form([whole], "Put aside", put);
-    made.querySelector(".ca-row").append(button("Keep it", () => (at.parts.more.replaceChildren(), choose(at.current, true))));
+    const made = form([whole], say("annotate.put_aside"), put);
+    made.querySelector(".ca-row").append(button(say("script.keep_it"), () => (at.parts.more.replaceChildren(), choose(at.current, true))));
     made.addEventListener("keydown", (event) => event.key === "Escape" && at.parts.more.replaceChildren());
     at.parts.more.replaceChildren(made);
     reason.focus();
@@ -321,9 +323,9 @@
       "-": () => at.zoom(1 / 1.5),
       0: () => at.zoom(0),
       ArrowDown: () => step(1),
-      ArrowRight: () => step(1),
+      ArrowRight: () => step(AHEAD),
       ArrowUp: () => step(-1),
-      ArrowLeft: () => step(-1),
+      ArrowLeft: () => step(-AHEAD),
     },
   });
 

@@ -6,8 +6,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.service.annotating import Annotating
+from app.service.shown_answers import ShownAnswer
 from app.web.annotate.routes import annotation_app
-from app.web.ask.answering import ShownAnswer
 from common.recently_used import RecentlyUsed
 from kb.catalogue import Catalogue
 from tests.support.annotation_pages import Browser

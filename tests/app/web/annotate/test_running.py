@@ -8,17 +8,25 @@ import os
 import threading
 import zipfile
 from dataclasses import replace
+from datetime import timedelta
 
 from PIL import Image
 from starlette.testclient import TestClient
 
 from app.service.annotating import Annotating, PoolingState
+from app.service.shown_answers import ShownAnswer
+from app.service.starting_service import StartingService
+from app.settings import load_settings
 from app.web.annotate.routes import annotation_app
-from app.web.ask.answering import PageQuestion, ShownAnswer
+from app.web.ask.answering import PageQuestion
 from app.web.ask.events import Asker
-from app.web.ask.layout import LOGGED
+from app.web.ask.layout import logged_for
+from app.web.languages import still
 from app.web.page import build_page
+from app.web.serve import forget_questions
+from app.web.tidying import Tidying
 from common.images import load_image
+from common.problems import Problem
 from kb.annotations.exporting import export_lines, photos_of
 from kb.annotations.importing import import_project
 from kb.annotations.items import add_items
@@ -27,7 +35,7 @@ from kb.annotations.photos import Photos
 from kb.annotations.projects import delete_project, projects
 from kb.annotations.records import NewItem
 from kb.annotations.zip_export import export_zip
-from kb.catalogue import Catalogue
+from kb.catalogue import Catalogue, clock
 from tests.support.annotation_pages import Browser, in_it
 from tests.support.annotations import photo_bytes, project
 from tests.support.waiting import wait_for
@@ -173,12 +181,11 @@ def test_a_project_that_is_deleted_while_it_is_pooled_is_no_failure(build, shown
 
     monkeypatch.setattr(service, "find", slow)
     ann.ask("pool", project="cats", passages=2)
-    job = desk.pooling("cats")
     assert asked.wait(60)
     delete_project(desk.database, "cats", desk.photos)  # by another program, such as the command
     held.set()
-    wait_for(lambda: job.state != PoolingState.RUNNING)
-    assert job.state == PoolingState.STOPPED and "Traceback" not in caplog.text
+    wait_for(lambda: not [each for each in threading.enumerate() if each.name == "pooling"])
+    assert desk.pooling("cats") is None and "Traceback" not in caplog.text
     ann.refused("pooling", 400, "or it was deleted", project="cats")
     project(desk.database, items=1, passages=0, name="dogs")
     ann.ask("pool", project="dogs", passages=2)
@@ -241,8 +248,9 @@ def test_an_answer_of_the_ask_page_is_sent_with_what_it_was_given_from(build, sh
     ann = Browser(TestClient(annotation_app(desk, shown), base_url="http://127.0.0.1")).named("ann")
     ann.ask("create", project="gems", judges=1, blind=False)
     result = service.ask_once(file, "What is this?")
-    shown.put("whole", ShownAnswer(str(file), result))
-    shown.put("part", ShownAnswer(str(file), replace(result, region=(0.0, 0.0, 0.5, 1.0))))
+    shown.put("whole", ShownAnswer.of(str(file), result, service.settings))
+    part = ShownAnswer.of(str(file), replace(result, region=(0.0, 0.0, 0.5, 1.0)), service.settings)
+    shown.put("part", ShownAnswer.of_text(part.as_text()))
     ann.refused("send", 400, "no longer kept", project="gems", answer="nothing")
     ann.refused("send", 400, "no project called dogs", project="dogs", answer="whole")
     assert not desk.photos.folder.exists()
@@ -264,14 +272,55 @@ def test_questions_are_kept_only_where_the_settings_say_so_and_the_page_then_too
     (tmp_path / "photo.png").write_bytes(photo_bytes("green"))
     asked = PageQuestion(str(tmp_path / "photo.png"), "What is this?")
     for named in (None, "asked"):
-        service = build(question_log=named)
+        service = build(question_log=named, question_log_days=30)
         service.prepare(lambda status: None)
         desk, told = Annotating(service), []
         monkeypatch.setattr("app.web.page.Asker", lambda *how, told=told: told.append(Asker(*how)) or told[0])
         page = build_page(service, annotating=lambda desk=desk: desk)
         list(told[0].respond(asked))
-        assert (LOGGED in str(page.get_config_file())) is (named is not None)
+        said = str(page.get_config_file())
+        assert (still("logged") in said) is (f'{still("logged_days")} <bdi>30</bdi>' in said) is (named is not None)
         kept = [(each.name, each.items) for each in projects(desk.database)]
         assert kept == ([] if named is None else [("asked", 1)])
-    monkeypatch.setattr(desk, "send", lambda *given: 1 / 0)
+    monkeypatch.setattr(desk, "send", lambda *given, **how: 1 / 0)
     list(told[0].respond(asked))  # nobody who asks hears of it
+
+
+def test_kept_questions_go_when_the_settings_say_so_unless_somebody_sent_them_too(build, tmp_path, monkeypatch):
+    service, now = build(question_log="asked", question_log_days=7), clock.now
+    service.prepare(lambda status: None)
+    desk, days = Annotating(service), []
+    monkeypatch.setattr(clock, "now", lambda session: now(session) + timedelta(days=sum(days)))
+    for colour in ("green", "red"):
+        photo = tmp_path / f"{colour}.png"
+        photo.write_bytes(photo_bytes(colour))
+        shown = ShownAnswer.of(str(photo), service.ask_once(photo, "What is this?"), service.settings)
+        desk.log(shown)
+    assert desk.send("asked", shown) == (2, False)
+    forgetting = StartingService(service.settings)
+    forget_questions(forgetting)  # before it is there
+    forgetting._annotating = desk
+    forgetting._loaded.set()
+
+    def kept() -> tuple[int, int]:
+        forget_questions(forgetting)
+        photos = [file for file in desk.photos.folder.glob("*/*") if file.is_file()]
+        return projects(desk.database)[0].items, len(photos)
+
+    days.append(6.9)
+    assert kept() == (2, 2)
+    days.append(0.2)
+    desk.settings = load_settings(question_log="asked", question_log_days=0)
+    assert kept() == (2, 2) and still("logged_days") not in logged_for(0)
+    desk.settings = service.settings
+    assert kept() == (1, 1)
+
+
+def test_what_cannot_be_cleared_away_keeps_nothing_else_and_is_told(caplog):
+    cleared = []
+
+    def fails() -> None:
+        raise Problem("The database is away.")
+
+    Tidying(fails, lambda: cleared.append("uploads")).tidy()
+    assert cleared == ["uploads"] and "what is old is not cleared away: The database is away." in caplog.text

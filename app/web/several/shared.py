@@ -1,0 +1,85 @@
+"""What this process of the page shares with others on the same database: who it is, which sessions it holds, what is
+kept, how much is asked. With SQLite there is none of it, and all is in the process.
+
+Knows nothing of what is asked.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from functools import cached_property
+
+from app.settings import SESSIONS, TIDYING, Settings
+from app.web.several.address import reached_at
+from app.web.several.counting import Together
+from app.web.several.keeping import Keeper, KeptAnswers, KeptConversations
+from common.problems import Problem
+from kb.catalogue.database import Database
+from kb.processes import kept, rates, sessions
+from kb.processes.peer import Peer
+from kb.processes.registry import ThisProcess, secret
+
+log = logging.getLogger(__name__)
+
+
+class Shared:
+    """From any thread; what asks the database raises Problem. database: of a server, opened. keep: for how many seconds
+    what pages show is kept."""
+
+    def __init__(self, database: Database, host: str, port: int, keep: float) -> None:
+        url = database.url
+        self.database = database
+        self.process = ThisProcess(database, reached_at(host, port, url.host, url.port))
+        self._keeper = Keeper(lambda: database, keep, SESSIONS)
+        self.conversations = KeptConversations(self._keeper, lambda: self.process.id, SESSIONS)
+        self.answers = KeptAnswers(self._keeper)
+        self.counting = Together(database)
+        self._closed = threading.Event()
+
+    def me(self) -> Peer:
+        return self.process.peer
+
+    def holder(self, session: str, but: str, claim: bool) -> Peer | None:
+        """As kb.processes.sessions.holder, for this process."""
+        return sessions.holder(self.database, session, self.me(), but, claim)
+
+    @cached_property
+    def _secret(self) -> str:
+        return secret(self.database, "forwarding")
+
+    def secret(self) -> str:
+        """By which processes know one another."""
+        return self._secret
+
+    def serving(self, tidy: Callable[[], object]) -> None:
+        """This process is reached from now on. tidy: what else is to be done now and then."""
+        self.me()
+
+        def work() -> None:
+            while True:
+                try:
+                    kept.forget_old(self.database)
+                    sessions.forget_old(self.database)
+                    rates.forget_old(self.database)
+                    tidy()
+                except (Problem, OSError) as problem:
+                    log.warning("what is old is not cleared away: %s", problem)
+                if self._closed.wait(TIDYING):
+                    return
+
+        threading.Thread(target=work, name="tidying", daemon=True).start()
+
+    def close(self) -> None:
+        self._closed.set()
+        self._keeper.close()
+        self.process.close()
+        self.database.close()
+
+
+def shared_by(settings: Settings) -> Shared | None:
+    """What is shared under these settings; None where the database is a file. Raises Problem."""
+    if settings.database_url is None or settings.database_url.startswith("sqlite"):
+        return None
+    return Shared(Database(settings.database_url), settings.host, settings.port, settings.keep_seconds)
