@@ -37,10 +37,10 @@ def test_users_of_a_small_server_get_what_they_get_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(load, "SIDES", (60, 90))
     (tmp_path / "photos").mkdir()
     settings = {"CITESIGHT_DATA_DIR": str(tmp_path / "data"), "CITESIGHT_CORPUS": "things"}
-    figures = measured(tmp_path / "photos", 40, 12, 6.0, settings, SMALL)
-    check(figures, 12)
+    figures = measured(tmp_path / "photos", 20, 10, 4.0, settings, SMALL)
+    check(figures, 10)
     assert figures["longest_of_mean"] > 1
-    assert "12 users, 40 different questions" in lines(figures)[0]
+    assert "10 users, 20 different questions" in lines(figures)[0]
 
 
 @pytest.mark.slow

@@ -269,10 +269,9 @@ def test_items_come_from_files_and_leave_as_a_zip(browser, site: str, tmp_path: 
     "context",
     [
         {"color_scheme": "light"},
-        {"color_scheme": "dark"},
-        {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True},
+        {"color_scheme": "dark", "viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True},
     ],
-    ids=["light", "dark", "phone"],
+    ids=["light", "dark-phone"],
 )
 def test_axe_finds_nothing_serious_in_annotation(browser, site: str, context: dict, request) -> None:
     found = []

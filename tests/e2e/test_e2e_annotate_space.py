@@ -42,7 +42,11 @@ def space(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "context", [{}, {"color_scheme": "dark", "viewport": {"width": 390, "height": 844}}], ids=["light", "phone-dark"]
+    "context",
+    [
+        pytest.param({}, marks=pytest.mark.slow, id="light"),
+        pytest.param({"color_scheme": "dark", "viewport": {"width": 390, "height": 844}}, id="phone-dark"),
+    ],
 )
 def test_in_by_an_account_and_what_in_the_photo_speaks_for_what(browser, space, context, request) -> None:
     provider, desk, address = space

@@ -145,7 +145,7 @@ def test_there_is_no_button_to_read_aloud_where_the_browser_cannot(browser, site
         assert page.locator(".cs-aloud").count() == 0
 
 
-@pytest.mark.parametrize(("locale", "code"), [("de-AT", "de"), ("ar-EG", "ar")])
+@pytest.mark.parametrize(("locale", "code"), [pytest.param("de-AT", "de", marks=pytest.mark.slow), ("ar-EG", "ar")])
 def test_nothing_of_the_form_for_a_new_corpus_is_english(browser, site, locale, code):
     texts = catalogue(code)
     with context_of(browser, site, viewport={"width": 1280, "height": 900}, locale=locale) as context:
