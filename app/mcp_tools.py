@@ -34,9 +34,9 @@ from pydantic import (
     field_validator,
 )
 
+from app.limits import MAX_PASSAGES, MAX_QUESTION
 from app.sent import four_numbers, photo_bytes, unfit
 from app.service.results import EvidenceFound, Result
-from app.settings import MAX_PASSAGES, MAX_QUESTION
 from common.images import ACCEPTED
 from common.passage import Evidence, Passage
 from common.problems import BadRequest

@@ -11,7 +11,6 @@ hosting services use are understood too.
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,46 +24,11 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from app.hosts import is_loopback, named
+from app.limits import MAX_PASSAGES
 from app.logs import PROBLEMS
 from app.rates import PATTERN as RATE
 from app.rates import PUBLIC, Limit, Rates
 from common.problems import Problem
-
-# Limits that are the same everywhere. Of a question:
-MAX_QUESTION = 2_000  # characters
-MAX_PASSAGES = 50
-MAX_TURNS = 6  # of a conversation, that a question can point back at
-MAX_SAID = 10_000  # characters of an earlier question or answer that a program sends back
-LEAST_REGION = 16  # pixels of the photo that a region has at least in each direction; less shows nothing
-# Of those who ask:
-QUESTIONS_AT_ONCE = 4  # that a page answers at the same time
-QUESTIONS_WAITING = 200  # that may wait for their turn
-QUESTIONS_UNHEARD = 200  # of programs that have not begun to listen for the answer
-LONGEST_ANSWER = 900.0  # seconds after which it is ended, whatever it waits for
-ENCODER_PATIENCE = 20.0  # seconds a question waits for an encoder that is loading, before it is told to come back
-# What is kept of them, in memory:
-ANSWERS_KEPT = 200  # each about 100 kB
-SENTENCES_KEPT = 16_384  # as vectors, of 2 kB each
-PHOTOS_KEPT = 4  # decoded, of 12 MB at most
-SESSIONS = 300  # each holds the photo and the evidence last shown, up to megabytes
-# Of requests:
-MAX_REQUEST = 400_000  # bytes of any but an upload; all turns of a conversation have room
-GRADIO_THREADS = 300  # many more than may wait for their turn
-GRADIO_QUEUE = 300  # events of all kinds that wait
-# Of uploads, in bytes and seconds:
-MAX_UPLOAD = 200 << 20  # of what becomes a corpus, at a time
-UPLOAD_FILES = 200  # at a time
-UPLOADS_AT_ONCE = 16  # of one client
-CLIENT_FILES = 1_000  # within CLIENT_WINDOW
-CLIENT_UPLOADS = 200
-CLIENT_WINDOW = 3600.0
-UPLOAD_PATIENCE = 600.0  # for one
-UPLOAD_SHARE = 0.5  # of the disk that is free or taken by uploads, how much those may take
-TIDYING = 900.0  # between two looks for what is old
-UPLOAD_YOUNG = 600.0  # in which one never is for want of room
-# Of corpora (how large passages are cut is in kb/chunking.py):
-INGESTIONS_AT_ONCE = 2  # others wait for their turn
-CORPUS_FILES = 2_000  # uploaded for one
 
 # What puts passages in order after they were found, beside a cross-encoder's folder or id:
 NO_RERANKING, POINTWISE, LISTWISE, IDENTIFY = "off", "pointwise", "listwise", "identify"
@@ -522,36 +486,3 @@ def _spellings(field: str) -> set[str]:
     alias = Settings.model_fields[field].validation_alias if field in Settings.model_fields else None
     names = {str(name) for name in alias.choices} if isinstance(alias, AliasChoices) else set()
     return {field, f"CITESIGHT_{field.upper()}"} | names
-
-
-def add_common_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options every command has: --data-dir, --database-url, --profile. Defaults stay None."""
-    add_database_options(parser)
-    _add_options(parser, ("profile",))
-
-
-def add_database_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of commands that only need the database: --data-dir, --database-url. Defaults stay None."""
-    _add_options(parser, ("data_dir", "database_url"))
-
-
-def add_answer_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of commands that answer: --model, --served-url, --rerank. Defaults stay None. A key is no option,
-    since others on the machine can read those."""
-    _add_options(parser, ("model", "served_url", "rerank"))
-
-
-def _add_options(parser: argparse.ArgumentParser, fields: Sequence[str]) -> None:
-    for field in fields:
-        about = Settings.model_fields[field]
-        shown = "" if about.default is None else f" (default: {about.default})"
-        parser.add_argument(
-            "--" + field.replace("_", "-"),
-            metavar=field.split("_")[-1].upper(),
-            help=(about.description or "") + shown,
-        )
-
-
-def settings_from(args: argparse.Namespace) -> Settings:
-    """The settings of a parsed command line: every attribute of `args` named like a setting overrides it."""
-    return load_settings(**{name: getattr(args, name, None) for name in Settings.model_fields})

@@ -17,9 +17,9 @@ from pathlib import Path
 import psutil
 from PIL import Image
 
+from app.limits import QUESTIONS_AT_ONCE
 from app.service.ask import AnswerService
 from app.service.results import EvidenceFound
-from app.settings import QUESTIONS_AT_ONCE
 from benchmarks.everything import ALL_PHOTOS, EXAMPLES, QUESTIONS, peak_memory
 from common.worker_thread import PAUSE, cancellable, last_of
 

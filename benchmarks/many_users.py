@@ -21,7 +21,7 @@ from typing import Any
 
 import httpx
 
-from app.settings import ANSWERS_KEPT
+from app.limits import ANSWERS_KEPT
 from benchmarks.http_user import Failed, User
 from benchmarks.server import Server
 

@@ -25,7 +25,8 @@ from app.commands import keys, load, mcp, people, pooling
 from app.commands.arguments import place
 from app.commands.printing import printable
 from app.commands.terminal import check_photos, prepare, refuse
-from app.settings import Settings, add_answer_options, add_common_options, settings_from
+from app.options import add_answer_options, add_common_options, settings_from
+from app.settings import Settings
 from common.problems import Problem, problem_sentence
 from common.worker_thread import cancellable
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from app.commands.printing import table
 from app.commands.terminal import database_commands
-from app.settings import settings_from
+from app.options import settings_from
 from common.problems import BadRequest
 from kb.annotations.people import person_called
 from kb.catalogue.database import Database

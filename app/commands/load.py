@@ -13,7 +13,7 @@ from pathlib import Path
 
 from app.commands.arguments import count
 from app.commands.terminal import check_photos
-from app.settings import add_common_options, settings_from
+from app.options import add_common_options, settings_from
 from common.problems import Problem
 
 

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from app.settings import add_answer_options, add_common_options, settings_from
+from app.options import add_answer_options, add_common_options, settings_from
 from common.problems import problem_sentence
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from typing import Any
 
 from app.commands.printing import table
 from app.commands.terminal import database_commands
-from app.settings import Settings, settings_from
+from app.options import settings_from
+from app.settings import Settings
 from kb.annotations.people import change_role, remove_person
 from kb.annotations.records import Role
 from kb.annotations.signing_in import accounts, invite, sign_out_everywhere

@@ -13,7 +13,7 @@ from app.commands.annotation_exports import photos_in
 from app.commands.arguments import count
 from app.commands.printing import printable
 from app.commands.terminal import prepare
-from app.settings import add_answer_options, add_common_options, settings_from
+from app.options import add_answer_options, add_common_options, settings_from
 
 MOST = 100  # passages of an item
 _SHOWN = 10  # items whose photo is gone

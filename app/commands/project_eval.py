@@ -19,10 +19,11 @@ from app.commands.arguments import count
 from app.commands.pooling import MOST
 from app.commands.printing import printable, table
 from app.commands.terminal import prepare
+from app.options import add_common_options
 from app.service.assembly import build_service
 from app.service.judged_rankings import Gathered, gathered
 from app.service.pooling import rankings, retriever_of
-from app.settings import Settings, add_common_options
+from app.settings import Settings
 from common.problems import BadRequest
 from common.text import shown
 from kb.catalogue import Catalogue

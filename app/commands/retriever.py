@@ -22,10 +22,11 @@ from app.commands.printing import printable
 from app.commands.reranking import RanksBeside, reranker_of
 from app.commands.serving_encoder import add_serving
 from app.commands.terminal import PHOTO_QUESTION, add_command, check_photos, photo_named, prepare, read_entries, refuse
+from app.options import add_answer_options, add_common_options, settings_from
 from app.service.ask import AnswerService
 from app.service.assembly import build_service
 from app.service.results import left_out_of_search
-from app.settings import NO_RERANKING, Settings, add_answer_options, add_common_options, settings_from
+from app.settings import NO_RERANKING, Settings
 from benchmarks import index as index_bench
 from benchmarks.encoding import bench_encoding, device_name, made_up_passages, seeded_encoder
 from benchmarks.everything import measure_everything, measure_index

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.options import add_common_options, add_database_options
 from app.service.job_states import IndexState
-from app.settings import Settings, add_common_options, add_database_options
+from app.settings import Settings
 from common.problems import Problem, unreadable
 
 if TYPE_CHECKING:

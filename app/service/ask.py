@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from app.limits import ANSWERS_KEPT, MAX_TURNS
 from app.service import retrieval
 from app.service.answerers import Answerers
 from app.service.asked_language import explained, for_the_search
@@ -33,7 +34,7 @@ from app.service.retrieval import evidence_of
 from app.service.second_profile import SecondProfile
 from app.service.text_in_photo import Looked, TextInPhotos
 from app.service.trace import Clock, Trace, answered, answered_alone, quoted
-from app.settings import ANSWERS_KEPT, MAX_TURNS, Settings
+from app.settings import Settings
 from common.jobs import Progress
 from common.memory import free_bytes
 from common.passage import Passage

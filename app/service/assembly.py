@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from functools import partial
 
+from app.limits import SENTENCES_KEPT
 from app.service.answerers import Answerers, answerers_for
 from app.service.ask import AnswerService
 from app.service.encoder_lock import SharedEncoder
@@ -16,7 +17,7 @@ from app.service.opening import open_catalogue
 from app.service.photo_reading import PhotoReading
 from app.service.ready import check_encoder, taken_up
 from app.service.sentence_rows import KeptRows
-from app.settings import SENTENCES_KEPT, Settings
+from app.settings import Settings
 from common.jobs import Progress
 from common.memory import give_back_large_blocks
 from retriever.encoders.registry import load_encoder, profiles_in

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.settings import CORPUS_FILES, MAX_UPLOAD, UPLOAD_FILES
+from app.limits import CORPUS_FILES, MAX_UPLOAD, UPLOAD_FILES
 from common.photo_formats import ENDINGS as PICTURES
 from common.photo_formats import in_words
 from common.problems import BadRequest, Problem

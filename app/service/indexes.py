@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from app.limits import ENCODER_PATIENCE
 from app.service.corpus_state import going_on
 from app.service.encoder_lock import SharedEncoder
 from app.service.index_building import index_path, record_of
@@ -22,7 +23,7 @@ from app.service.index_check import is_up_to_date
 from app.service.indexing import Indexer, all_indexed, indexed_elsewhere
 from app.service.job_states import IndexState
 from app.service.results import IndexStatus
-from app.settings import ENCODER_PATIENCE, Settings
+from app.settings import Settings
 from common.jobs import Progress
 from common.problems import BadRequest, Problem, Unreachable
 from kb.catalogue import Catalogue

@@ -19,6 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from app.limits import INGESTIONS_AT_ONCE
 from app.service.ask import AnswerService
 from app.service.corpus_deletion import await_builders, delete_all_of, pause_runs, remove_folder
 from app.service.corpus_files import keep, left_out
@@ -29,7 +30,6 @@ from app.service.cutting import cutting_for
 from app.service.job_states import IngestionState
 from app.service.quotas import Quotas
 from app.service.results import REFUSED, IndexStatus
-from app.settings import INGESTIONS_AT_ONCE
 from common.cancellation import Cancelled
 from common.problems import BadRequest, Problem, problem_sentence
 from common.text import shown

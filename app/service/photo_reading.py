@@ -11,9 +11,9 @@ from collections.abc import Callable, Hashable
 
 from PIL import Image
 
+from app.limits import ANSWERS_KEPT
 from app.service.questions import checked_text
 from app.service.results import UNKNOWN, Subject
-from app.settings import ANSWERS_KEPT
 from common.problems import Problem
 from common.recently_used import RecentlyUsed
 from common.worker_thread import Worker

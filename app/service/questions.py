@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from app.settings import MAX_PASSAGES, MAX_QUESTION, MAX_SAID, PHOTOS_KEPT
+from app.limits import MAX_PASSAGES, MAX_QUESTION, MAX_SAID, PHOTOS_KEPT
 from common.images import as_photo, load_image
 from common.problems import BadRequest
 from common.recently_used import RecentlyUsed

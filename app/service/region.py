@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from PIL import Image
 
+from app.limits import LEAST_REGION
 from app.service.results import WHOLE, Region
-from app.settings import LEAST_REGION
 from common.problems import BadRequest
 
 

@@ -17,11 +17,12 @@ from typing import Any, TypeVar
 
 from PIL import Image
 
+from app.limits import ANSWERS_KEPT
 from app.service.question_subject import identified
 from app.service.results import NAMED, READ, TOLD, Reranked, Subject
 from app.service.retrieval import Ranking
 from app.service.second_profile import Second
-from app.settings import ANSWERS_KEPT, IDENTIFY, LISTWISE, NO_RERANKING, POINTWISE
+from app.settings import IDENTIFY, LISTWISE, NO_RERANKING, POINTWISE
 from common.cancellation import Cancelled, current
 from common.jobs import Progress
 from common.passage import Evidence, Passage

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from anyio import CancelScope, to_thread
 
-from app.settings import LONGEST_ANSWER
+from app.limits import LONGEST_ANSWER
 from common.worker_thread import PAUSE, Gone, cancellable
 
 V = TypeVar("V")

@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.settings import MAX_SAID, MAX_TURNS
+from app.limits import MAX_SAID, MAX_TURNS
 from app.web.request_files import Photo
 from common.images import ACCEPTED
 from common.problems import BadRequest

@@ -17,10 +17,11 @@ from httpx import HTTPError
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 
+from app.limits import GRADIO_QUEUE, GRADIO_THREADS, MAX_REQUEST, MAX_UPLOAD, SESSIONS
 from app.logs import PROBLEMS, take_over
 from app.service.readiness import waiting_for
 from app.service.shown_answers import ShownAnswer
-from app.settings import GRADIO_QUEUE, GRADIO_THREADS, MAX_REQUEST, MAX_UPLOAD, SESSIONS, Settings
+from app.settings import Settings
 from app.web.annotate.door import BACK, Door
 from app.web.annotate.page import build_annotate
 from app.web.api import add_endpoint

@@ -68,9 +68,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def begin(settings: Settings, service: StartingService, closing: list[Callable[[], None]]) -> None:
     """Serve the page and load the service. closing: gets what is to be done in the end. Raises Problem."""
+    from app.limits import UPLOAD_SHARE
     from app.service.opening import check_beginning
     from app.service.ready import taken_up
-    from app.settings import UPLOAD_SHARE
     from app.web.several.shared import shared_by
     from app.web.tidying import Tidying
     from app.web.upload_limits import make_room, upload_folder
@@ -125,7 +125,7 @@ class _Fetching:
 
 
 def _settings(arguments: list[str] | None) -> Settings:
-    from app.settings import add_answer_options, add_common_options, settings_from
+    from app.options import add_answer_options, add_common_options, settings_from
 
     parser = argparse.ArgumentParser(prog="app.py", description="Serve the CiteSight page.")
     add_common_options(parser)

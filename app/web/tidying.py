@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from app.settings import TIDYING
+from app.limits import TIDYING
 from common.problems import Problem
 
 log = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ from anyio import to_thread
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.settings import (
+from app.limits import (
     CLIENT_FILES,
     CLIENT_UPLOADS,
     CLIENT_WINDOW,

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import Settings, add_answer_options, add_common_options, load_settings, settings_from
+from app.options import add_answer_options, add_common_options, settings_from
+from app.settings import Settings, load_settings
 from common.problems import Problem
 from tests import ROOT
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from app.settings import QUESTIONS_AT_ONCE
+from app.limits import QUESTIONS_AT_ONCE
 from app.web.languages import say
 from app.web.request_files import EXAMPLES
 from tests import ARTEFACTS

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from app.limits import MAX_TURNS
 from app.service.results import Result
-from app.settings import MAX_TURNS
 from app.web.escaping import escape
 from app.web.languages import counted, in_words, number, percent, say, speaking, still
 from common.passage import Evidence

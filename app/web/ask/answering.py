@@ -14,9 +14,9 @@ from typing import Any
 
 import gradio as gr
 
+from app.limits import MAX_TURNS
 from app.service.questions import QUESTIONS_ALONE
 from app.service.results import WHOLE, EvidenceFound, PartialOwn, PartialText, PictureMatch, Result, Step
-from app.settings import MAX_TURNS
 from app.web import notices
 from app.web.ask import answer_html, evidence_html, heat_maps
 from app.web.ask.evidence_html import HeatMap, PictureHeat

@@ -20,11 +20,11 @@ from gradio.context import LocalContext
 from PIL import Image, UnidentifiedImageError
 
 from app.followers import followers
+from app.limits import LONGEST_ANSWER, QUESTIONS_AT_ONCE, QUESTIONS_UNHEARD, QUESTIONS_WAITING, SESSIONS
 from app.service.job_states import INDEX_AT_REST
 from app.service.questions import checked_count, opened
 from app.service.results import Result, Step
 from app.service.shown_answers import ShownAnswer
-from app.settings import LONGEST_ANSWER, QUESTIONS_AT_ONCE, QUESTIONS_UNHEARD, QUESTIONS_WAITING, SESSIONS
 from app.web import notices
 from app.web.api import corpora_from, turns_from
 from app.web.ask import answer_html

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.settings import MAX_REQUEST
+from app.limits import MAX_REQUEST
 from app.web.programs.keys import API, MCP, for_programs
 from app.web.programs.problems import Refused, told
 from app.web.receiving import again, whole

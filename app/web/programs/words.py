@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator
 
+from app.limits import MAX_PASSAGES, MAX_QUESTION, MAX_SAID
 from app.sent import four_numbers, photo_bytes
-from app.settings import MAX_PASSAGES, MAX_QUESTION, MAX_SAID
 from common.images import ACCEPTED
 
 _LETTERS = 100  # of a name

@@ -11,7 +11,8 @@ import threading
 from collections.abc import Callable
 from functools import cached_property
 
-from app.settings import SESSIONS, TIDYING, Settings
+from app.limits import SESSIONS, TIDYING
+from app.settings import Settings
 from app.web.several.address import reached_at
 from app.web.several.counting import Together
 from app.web.several.keeping import Keeper, KeptAnswers, KeptConversations

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app.limits import MAX_TURNS
 from app.service import ask as service
 from app.service import indexes
 from app.service.answerers import Answerers
@@ -17,7 +18,6 @@ from app.service.ask import AnswerService
 from app.service.indexing import Indexer
 from app.service.ingestions import Ingestions
 from app.service.results import WHOLE, EvidenceFound, PartialOwn, PartialText, Result
-from app.settings import MAX_TURNS
 from app.web.ask.answer_html import final_answer
 from app.web.escaping import escape
 from common.passage import Evidence

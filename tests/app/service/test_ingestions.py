@@ -19,12 +19,12 @@ import pytest
 from PIL import Image
 from sqlalchemy import update
 
+from app.limits import UPLOAD_FILES
 from app.service import catalogue_queries as reading
 from app.service import ingestions as module
 from app.service.corpus_files import plain_name
 from app.service.corpus_state import CorpusState
 from app.service.ingestions import Ingestions
-from app.settings import UPLOAD_FILES
 from common.problems import Problem
 from kb import ingest as ingestion
 from kb.catalogue import Catalogue, alive

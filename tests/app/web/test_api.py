@@ -23,7 +23,8 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 from starlette.responses import PlainTextResponse
 
-from app.settings import MAX_TURNS, QUESTIONS_AT_ONCE, load_settings
+from app.limits import MAX_TURNS, QUESTIONS_AT_ONCE
+from app.settings import load_settings
 from app.web import listeners
 from app.web import page as page_module
 from app.web.ask import events

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from app.limits import MAX_TURNS
 from app.service.results import WHOLE, IndexStatus, Reranked
-from app.settings import MAX_TURNS
 from app.web import escaping, notices
 from app.web.ask import answer_html, evidence_html
 from app.web.ask.evidence_html import HeatMap, PictureHeat

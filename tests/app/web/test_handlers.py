@@ -13,8 +13,8 @@ import gradio.routes
 import pytest
 from PIL import Image
 
+from app.limits import MAX_TURNS
 from app.service.results import IndexStatus, Reranked
-from app.settings import MAX_TURNS
 from app.web.ask.answering import EACH, PageQuestion
 from app.web.error_sentences import sentence_for
 from common.problems import BadRequest, Problem
