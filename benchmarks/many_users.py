@@ -93,12 +93,14 @@ def measure_many(
     before = _phase(server, asked, [User(server.address, 1)], following, until=lambda done: done >= len(asked))
     alone = {each.number: each.said for each in before.answers}
     tell(f"{users} users ask for {seconds / 60:g} minutes")
-    ends, memory, told = time.monotonic() + seconds, [], []
-    watcher = threading.Thread(target=_watch, args=(server, asked[0], ends, seconds, memory, told), daemon=True)
-    watcher.start()
+    ends, told = time.monotonic() + seconds, []
     everybody = [User(server.address, 2 + number) for number in range(users)]
-    many = _phase(server, asked, everybody, following, until=lambda done: time.monotonic() > ends)
-    watcher.join()
+    with ThreadPoolExecutor(2, "watching") as watching:
+        watching.submit(_visit, server, asked[0], ends, seconds, told)
+        weighing = watching.submit(_weigh, server, ends, seconds)
+        many = _phase(server, asked, everybody, following, until=lambda done: time.monotonic() > ends)
+    memory = weighing.result()
+    fifth = max(1, len(memory) // 5)
     tell(f"one user asks {AGAIN} more")
     after = _phase(server, asked, [User(server.address, 1)], following, until=lambda done: done >= AGAIN)
     differing = [
@@ -129,8 +131,9 @@ def measure_many(
         "first_error": next(iter(problems), ""),
         "places_told": sum(each for each in told if isinstance(each, int)),
         "memory_start": begun,
-        "memory_middle": memory[0] if memory else server.memory(),
-        "memory_end": memory[-1] if memory else server.memory(),
+        # What a question holds while it is answered comes and goes, so of a fifth of the time the middle.
+        "memory_middle": statistics.median(memory[2 * fifth : 3 * fifth] or memory),
+        "memory_end": statistics.median(memory[-fifth:]),
     }
 
 
@@ -167,12 +170,10 @@ def _phase(
     return phase
 
 
-def _watch(
-    server: Server, asked: Asked, ends: float, seconds: float, memory: list[int], told: list[int | str]
-) -> None:
-    """Notes the memory in the middle and at the end, and what who asks on the page meanwhile is told of their place, or
-    what goes wrong. Each question is a new one, so that the users never meet its answer among those that are kept."""
-    middle, (photo, question) = ends - seconds / 2, asked
+def _visit(server: Server, asked: Asked, ends: float, seconds: float, told: list[int | str]) -> None:
+    """Asks on the page meanwhile, and notes what is told of the place in the queue, or what goes wrong. Each question
+    is a new one, so that the users never meet its answer among those that are kept."""
+    photo, question = asked
     with User(server.address, 0) as visitor:
         for number in count(1):
             if time.monotonic() >= ends:
@@ -181,10 +182,16 @@ def _watch(
                 told.append(visitor.ask_on_the_page(photo, f"{question} ({number})"))
             except (Failed, httpx.HTTPError, KeyError, ValueError) as problem:
                 told.append(f"on the page: {problem}")
-            if time.monotonic() > middle and not memory:
-                memory.append(server.memory())
             time.sleep(max(0.0, min(seconds / 10, ends - time.monotonic())))
-    memory.append(server.memory())
+
+
+def _weigh(server: Server, ends: float, seconds: float) -> list[int]:
+    """The server's memory, a hundred times until it ends."""
+    weighed = []
+    while (left := ends - time.monotonic()) > 0:
+        weighed.append(server.memory())
+        time.sleep(min(left, seconds / 100))
+    return weighed
 
 
 def same_answer(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

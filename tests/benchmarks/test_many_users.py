@@ -27,6 +27,7 @@ def measured(folder, questions: int, users: int, seconds: float, settings, comma
 
 
 def check(figures: dict, users: int) -> None:
+    print(*lines(figures), sep="\n")
     assert figures["errors"] == figures["differing"] == figures["from_the_cache"] == 0, figures
     assert figures["answered"] >= users and figures["fewest_of_a_user"] >= 1
     assert figures["memory_end"] - figures["memory_middle"] < GROWN
