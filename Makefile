@@ -15,7 +15,7 @@ test: export PYTHONDONTWRITEBYTECODE =
 test: .venv/dev lint
 	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile
 
-# The tests that take longer than a minute each.
+# The tests that take long.
 test-slow: .venv/dev
 	$(BIN)/python -m pytest -m slow
 

@@ -77,6 +77,40 @@ def test_every_import_goes_with_the_arrows():
     assert not faults, "\n".join(faults)
 
 
+def at_once(file: Path) -> set[str]:
+    """What is imported as soon as the file's module is."""
+    package = file.relative_to(ROOT).parent.parts
+    return {
+        name
+        for node in ast.parse(file.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in imports(ast.unparse(node), package)
+    }
+
+
+def modules_that_import(library: str) -> set[str]:
+    """Those that do as soon as they are imported, by way of others too."""
+    names = {".".join(file.relative_to(ROOT).with_suffix("").parts): at_once(file) for file in source_files()}
+    found = {library}
+    while True:
+        more = {
+            module
+            for module, imported in names.items()
+            if any(name == each or name.startswith(f"{each}.") for name in imported for each in found)
+        }
+        if more <= found:
+            return found - {library}
+        found |= {module.removesuffix(".__init__") for module in more} | more
+
+
+def test_ray_is_not_imported_on_one_machine():
+    """All else that needs it imports it when somebody has a cluster."""
+    with_ray = modules_that_import("ray")
+    for_a_cluster = {"app.service.cluster_building", "retriever.encoders.remote.ray_serve"}
+    assert for_a_cluster < with_ray
+    assert all(each in for_a_cluster or each.startswith("retriever.cluster.") for each in with_ray)
+
+
 def test_all_code_is_in_a_part():
     outside = {"tests", "docs", ".venv", "data", "deploy"}  # of deploy, a Space's own file and what puts it together
     found = {file.relative_to(ROOT).parts[0] for file in ROOT.glob("*/**/*.py")} - outside

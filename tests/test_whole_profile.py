@@ -61,6 +61,7 @@ def test_a_profile_from_the_hub_is_fetched_indexed_and_asked_and_then_needs_no_n
     assert len(list((data_dir / "index" / "things").iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_a_repository_that_is_not_there_is_a_sentence(data_dir, tmp_path):
     with HubServer() as hub:
         done = run("-m", "app", "ask", str(tmp_path / "photo.png"), "What?", "--profile", "someone/gone",

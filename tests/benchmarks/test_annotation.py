@@ -11,6 +11,7 @@ from kb.annotations.records import Project
 from kb.catalogue.database import Database
 
 
+@pytest.mark.parametrize("url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True)
 def test_everything_is_measured_and_nothing_is_left(url, monkeypatch):
     monkeypatch.setattr(annotation, "SECONDS", 0.5)
     doing = []

@@ -236,7 +236,7 @@ def test_photos_from_the_clipboard_and_the_camera(ready: Visit) -> None:
     assert page.locator(".cs-photo").evaluate("photo => photo.naturalWidth") > 64
 
 
-@pytest.mark.parametrize("pause", [50, 300])  # milliseconds
+@pytest.mark.parametrize("pause", [50, pytest.param(300, marks=pytest.mark.slow)])  # milliseconds
 def test_the_last_of_several_questions_stands(ready: Visit, pause: int) -> None:
     for place in (0, 1, 0, 1, 2):
         ready.page.locator(".cs-try").nth(place).click()
@@ -311,8 +311,10 @@ def test_the_page_opens_with_an_example_from_its_address(ready: Visit, address: 
     ("visit", "name"),
     [
         ({"color_scheme": "light"}, "light"),
-        ({"color_scheme": "dark"}, "dark"),
-        ({"color_scheme": "light", "viewport": {"width": 390, "height": 844}}, "phone"),
+        pytest.param({"color_scheme": "dark"}, "dark", marks=pytest.mark.slow),
+        pytest.param(
+            {"color_scheme": "light", "viewport": {"width": 390, "height": 844}}, "phone", marks=pytest.mark.slow
+        ),
         ({"color_scheme": "dark", "viewport": {"width": 390, "height": 844}}, "phone-dark"),
     ],
     indirect=["visit"],

@@ -87,6 +87,7 @@ def test_an_undo_is_shown_at_once_and_keys_judge_what_is_in_sight(browser, site:
         assert (cards(page), current(page)) == (before, len(before) - 1)
 
 
+@pytest.mark.slow
 def test_an_outage_covers_nothing_and_two_tabs_show_the_same_after_it(browser, site: str) -> None:
     with person(browser, site, "ann", viewport={"width": 1280, "height": 800}) as ann:
         page = ann.page

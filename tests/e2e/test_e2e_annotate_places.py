@@ -22,6 +22,7 @@ def at(page) -> str:
     return page.evaluate("location.hash")
 
 
+@pytest.mark.slow
 def test_the_address_leads_back_to_where_one_was_and_others_there_too(browser, site: str) -> None:
     with person(browser, site, "ann") as ann, person(browser, site, "bob") as bob:
         page = ann.page

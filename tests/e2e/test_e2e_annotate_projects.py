@@ -12,6 +12,7 @@ pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; apt-get install chromium")
 
 
+@pytest.mark.slow
 def test_a_project_with_grades_of_its_own_and_an_item_with_gold(browser, site: str) -> None:
     with person(browser, site, "ann") as ann, person(browser, site, "bob") as bob:
         page = ann.page

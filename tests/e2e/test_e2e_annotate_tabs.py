@@ -18,6 +18,7 @@ def looked_at(page) -> None:
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
 
 
+@pytest.mark.slow
 def test_what_is_said_in_one_tab_is_seen_in_the_other(browser, site: str) -> None:
     with person(browser, site, "ann") as ann, person(browser, site, "ann") as far:
         page, comment = ann.page, "Comment"

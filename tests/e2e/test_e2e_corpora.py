@@ -78,6 +78,7 @@ def progress_of(visit: Visit, name: str) -> int:
     return int(found[1].replace(",", "")) if found else 0
 
 
+@pytest.mark.slow
 def test_an_ingestion_from_preview_to_deletion(browser, site: str, notes: Path) -> None:
     with opened(browser, site) as first, opened(browser, site) as second:
         page = first.page

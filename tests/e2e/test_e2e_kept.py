@@ -55,7 +55,7 @@ def test_a_reload_keeps_everything_and_the_conversation_goes_on(ready: Visit, br
         assert other.page.locator(".cs-said").count() == 0 and other.page.url != place
 
 
-@pytest.mark.parametrize("late", ["/upload", "/run/predict"])
+@pytest.mark.parametrize("late", ["/upload", pytest.param("/run/predict", marks=pytest.mark.slow)])
 def test_what_is_asked_before_the_photo_is_there_is_asked_when_it_is(ready: Visit, late: str, tmp_path: Path) -> None:
     page = ready.page
     (tmp_path / "none.jpg").write_text("no photo")
@@ -170,6 +170,7 @@ def test_a_reload_in_mid_answer_offers_to_ask_again(talking: Visit, modelled: Mo
     assert "It can run at 104 km/h" in talking.answered()
 
 
+@pytest.mark.slow
 def test_a_server_that_ends_in_mid_answer_and_one_that_is_started_again(browser, modelled: Modelled) -> None:
     address = modelled.address
     modelled.model.said["long"] = stream("It can run ", "at 104 km/h [1]. ", *["It sleeps. "] * 600, pause=0.2)

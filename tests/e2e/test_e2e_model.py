@@ -89,7 +89,7 @@ def test_each_passage_alone_and_without_any(talking: Visit) -> None:
     assert talking.pressed() == [rows[1][0]]
 
 
-@pytest.mark.parametrize("word", ["quickly", "slowly", "silently"])
+@pytest.mark.parametrize("word", [pytest.param("quickly", marks=pytest.mark.slow), "slowly", "silently"])
 def test_stopping_ends_the_models_work(talking: Visit, modelled: Modelled, word: str) -> None:
     page = talking.page
     silent = word == "silently"
@@ -135,7 +135,10 @@ def ask_slowly(talking: Visit, modelled: Modelled, question: str) -> None:
     talking.page.locator(".cs-panel[aria-busy] .cs-said", has_text="It is").wait_for()
 
 
-@pytest.mark.parametrize("change", ["another", "removed", "example", "removed while words are on their way"])
+@pytest.mark.parametrize(
+    "change",
+    ["another", pytest.param("removed", marks=pytest.mark.slow), "example", "removed while words are on their way"],
+)
 def test_another_photo_ends_the_answer_about_the_last_one(talking: Visit, modelled: Modelled, change: str) -> None:
     page = talking.page
     ask_slowly(talking, modelled, f"How slowly does this cat walk, {change}?")
@@ -195,6 +198,7 @@ def test_stop_takes_back_what_waits_for_a_photo_too(talking: Visit, modelled: Mo
     assert page.locator(".cs-panel[aria-busy], .cs-said").count() == 0
 
 
+@pytest.mark.slow
 def test_a_question_that_has_to_wait_is_told_of(browser, talking: Visit, modelled: Modelled) -> None:
     page = talking.page
     modelled.model.said["silently"] = Reply(stream("It").chunks[:1], hold=True)

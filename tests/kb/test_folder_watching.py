@@ -182,6 +182,7 @@ def test_whether_it_is_the_folder_of_before(folder: Path) -> None:
     assert ended(thread) and told == [False, False, True, True, False]
 
 
+@pytest.mark.slow
 def test_the_command_follows_a_folder_until_it_is_interrupted(folder: Path, tmp_path: Path, wheel_cache: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()

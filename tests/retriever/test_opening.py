@@ -1,8 +1,5 @@
 """Which index is opened: one, one in shards in this process, or one whose shards are searched elsewhere."""
 
-import subprocess
-import sys
-
 import pytest
 
 from common.problems import Problem
@@ -11,7 +8,6 @@ from retriever.index import LateInteractionIndex
 from retriever.opening import is_index, open_index, open_there
 from retriever.sharding.merged import MergedIndex
 from retriever.sharding.publishing import create
-from tests import ROOT
 from tests.fakes.small_encoder import SmallEncoder
 from tests.support.shards import codebook_of, made_up_passages
 
@@ -43,7 +39,3 @@ def test_nobody_answers_for_the_cluster(sharded, tmp_path):
     with open_there(tmp_path / "index", over=None) as index:
         assert isinstance(index, MergedIndex)
 
-
-def test_ray_is_not_imported_on_one_machine():
-    code = "import sys, app.service.ask, app.commands.retriever, retriever.opening; sys.exit('ray' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

@@ -75,6 +75,7 @@ class Killing:
                 ray.kill(ray.get_actor(names[-1]))
 
 
+@pytest.mark.slow
 def test_what_dies_meanwhile_loses_and_doubles_nothing_and_changes_go_to_their_shards(place):
     fill(place, articles(60))
     killing = Killing({2: "encoder", 5: "writer", 9: "encoder"})

@@ -151,6 +151,7 @@ def test_words_that_look_like_query_syntax_are_only_words(make):
         assert "Cherry" in scores(hybrid, question)
 
 
+@pytest.mark.parametrize("url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True)
 def test_the_commands_take_it_as_an_option(make, tmp_path, url, capsys, monkeypatch):
     make()
     monkeypatch.setenv("CITESIGHT_CORPUS", "things")

@@ -19,7 +19,7 @@ from tests.support.processes import forked
 _AT_ONCE = 5  # processes at work together
 
 
-@pytest.mark.parametrize("kills", [20, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [10, pytest.param(200, marks=pytest.mark.slow)])
 def test_nothing_that_was_saved_is_lost(url, kills):
     database = Database(url)
     people = [f"person-{number}" for number in range(_AT_ONCE)]

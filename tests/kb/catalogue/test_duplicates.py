@@ -266,6 +266,7 @@ def test_a_huge_group_of_copies_and_one_of_near_copies():
     assert asked < 9 * len(texts)  # not the square of it
 
 
+@pytest.mark.slow
 def test_memory():
     """A million passages in less than 400 MB: what grows takes less than 350 bytes each, beside what a block takes."""
     rng = random.Random(10)

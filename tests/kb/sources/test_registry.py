@@ -239,6 +239,7 @@ def test_cutting_is_what_is_asked_or_what_the_corpus_has(tmp_path, capsys, wheel
     assert "cannot share 20" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True)
 def test_bench_measures_in_a_database_of_its_own(tmp_path, capsys, wheel_cache, url):
     settings = load_settings(data_dir=tmp_path / "data")
     settings.data_dir.mkdir()

@@ -133,6 +133,7 @@ def test_it_finds_what_one_index_finds(whole, path, passages):
     whole.verify()
 
 
+@pytest.mark.slow
 def test_no_question_fails_when_a_replica_dies(whole, passages):
     queries, going = made_up_queries(passages, 20), threading.Event()
     expected = whole.search_batch(queries, 5)

@@ -100,6 +100,7 @@ def recipe(world: Path, folder: Path, steps: int, *lines: tuple[str, str]):
     return read_recipe(folder / "recipe.toml")
 
 
+@pytest.mark.slow
 def test_it_learns_from_chance_to_near_perfect(world, tmp_path):
     name = str(world / "valid.jsonl")
     found = train(recipe(world, tmp_path, STEPS), tmp_path / "run", tmp_path / "cache")[name]
@@ -170,6 +171,7 @@ def made_batch(inputs: RetInputs) -> Batch:
     return Batch(queries | seen(to_see, None), documents, wanted, keys, nothing)
 
 
+@pytest.mark.slow
 def test_stopped_and_resumed_it_is_the_same_run(world, tmp_path):
     lines = ("batch = 20", "batch = 4\nchunk = 2"), ("save = 1000", "save = 2")
     lines += (("[train]", "[negatives]\nsampled = 1\n[train]"),)
