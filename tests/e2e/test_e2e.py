@@ -236,8 +236,9 @@ def test_photos_from_the_clipboard_and_the_camera(ready: Visit) -> None:
     assert page.locator(".cs-photo").evaluate("photo => photo.naturalWidth") > 64
 
 
-@pytest.mark.parametrize("pause", [50, pytest.param(300, marks=pytest.mark.slow)])  # milliseconds
+@pytest.mark.parametrize("pause", [50, *(pytest.param(pause, marks=pytest.mark.slow) for pause in (150, 300))])
 def test_the_last_of_several_questions_stands(ready: Visit, pause: int) -> None:
+    """pause: milliseconds between two."""
     for place in (0, 1, 0, 1, 2):
         ready.page.locator(".cs-try").nth(place).click()
         ready.page.wait_for_timeout(pause)

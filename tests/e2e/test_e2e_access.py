@@ -69,9 +69,13 @@ def states(visit: Visit) -> Iterator[str]:
     [
         {"color_scheme": "light"},
         {"color_scheme": "dark", "viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True},
+        pytest.param({"color_scheme": "dark"}, marks=pytest.mark.slow),
+        pytest.param(
+            {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}, marks=pytest.mark.slow
+        ),
     ],
     indirect=True,
-    ids=["light", "dark-phone"],
+    ids=["light", "dark-phone", "dark", "phone"],
 )
 def test_axe_finds_nothing_serious(ready: Visit) -> None:
     found, small = [], []

@@ -270,8 +270,12 @@ def test_items_come_from_files_and_leave_as_a_zip(browser, site: str, tmp_path: 
     [
         {"color_scheme": "light"},
         {"color_scheme": "dark", "viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True},
+        pytest.param({"color_scheme": "dark"}, marks=pytest.mark.slow),
+        pytest.param(
+            {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}, marks=pytest.mark.slow
+        ),
     ],
-    ids=["light", "dark-phone"],
+    ids=["light", "dark-phone", "dark", "phone"],
 )
 def test_axe_finds_nothing_serious_in_annotation(browser, site: str, context: dict, request) -> None:
     found = []

@@ -241,8 +241,9 @@ def test_strangers_see_no_form_and_no_buttons_that_change(browser, shut: str) ->
         assert "50 documents" in card(visit, "made-up").inner_text()
 
 
-def test_it_fits_a_phone(browser, site: str) -> None:
-    phone = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True, "color_scheme": "dark"}
+@pytest.mark.parametrize("scheme", [pytest.param("light", marks=pytest.mark.slow), "dark"])
+def test_it_fits_a_phone(browser, site: str, scheme: str) -> None:
+    phone = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True, "color_scheme": scheme}
     with opened(browser, site, **phone) as visit:
         corpora(visit)
         visit.page.get_by_role("button", name="Add a corpus").click()
@@ -251,7 +252,7 @@ def test_it_fits_a_phone(browser, site: str) -> None:
         card(visit, "small-test").get_by_role("button", name="Browse").click()
         visit.page.locator(".cc-documents li").first.wait_for()
         assert visit.page.locator(".cc-sure").count() == 0  # anything else is a no
-        visit.page.screenshot(path=str(ARTEFACTS / "corpora-phone.png"), full_page=True)
+        visit.page.screenshot(path=str(ARTEFACTS / f"corpora-phone-{scheme}.png"), full_page=True)
         width = visit.page.evaluate("document.documentElement.scrollWidth")
         assert width <= 390
 
