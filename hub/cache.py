@@ -31,6 +31,7 @@ from huggingface_hub.utils import WeakFileLock
 
 from common.jobs import Progress
 from common.problems import Problem, kept_in
+from common.sealed_folders import digest
 from common.text import shown
 from hub.client import JSON_BYTES, File, Repo, begin, damaged, download, newest, repository, size_of
 
@@ -300,8 +301,7 @@ def _on_disk(folder: Path, files: list[File]) -> int:
 
 def _digest(path: Path, file: File) -> str:
     if len(file.digest) == 64:
-        with path.open("rb") as content:
-            return hashlib.file_digest(content, "sha256").hexdigest()
+        return digest(path)
     blob = hashlib.sha1(b"blob %d\0" % file.size, usedforsecurity=False)
     with path.open("rb") as content:
         while block := content.read(1 << 20):

@@ -7,7 +7,6 @@ files mean: not of corpora, not of models.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 import subprocess
@@ -21,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from common.problems import Problem, kept_in
+from common.sealed_folders import digest
 from common.text import shown
 
 _BLOCK = 1 << 20
@@ -50,12 +50,12 @@ def fetch_wheel(name: str, version: str, sha256: str, cache_dir: Path) -> Path:
         stem = re.sub(r"[-_.]+", "_", name).lower()
         for cached in sorted(cache_dir.glob(f"*-{version}-*.whl")):
             same = re.sub(r"[-_.]+", "_", cached.name.split(f"-{version}-")[0]).lower() == stem
-            if same and _sha256(cached) == sha256.lower():
+            if same and digest(cached) == sha256.lower():
                 return cached
         _remove_leftovers(cache_dir)
         with tempfile.TemporaryDirectory(prefix=_FETCHING, dir=cache_dir) as folder:
             fetched = _download(name, version, Path(folder), cache_dir)
-            found = _sha256(fetched)
+            found = digest(fetched)
             if found != sha256.lower():
                 raise Problem(
                     f"The package index sent a file for {name} {version} with the wrong checksum "
@@ -148,11 +148,6 @@ def _remove_leftovers(folder: Path) -> None:
     for left in folder.glob(_FETCHING + "*"):
         if time.time() - left.stat().st_mtime > _STALE_SECONDS:
             shutil.rmtree(left, ignore_errors=True)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _crc(path: Path) -> int:

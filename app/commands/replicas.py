@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from app.commands.terminal import add_command
+from app.service.corpus_deletion import indexes_of
 from app.service.indexes import over_of
 from app.settings import Settings
 from common.problems import Problem
@@ -51,6 +52,4 @@ def _run(args: argparse.Namespace, settings: Settings) -> None:
 
 def _sharded(settings: Settings) -> list[Path]:
     """The folders of the corpus's indexes that lie in shards, of all its versions and encoders."""
-    root = settings.data_dir / "index"
-    found = [*root.glob(f"{settings.corpus}/*"), *root.glob(f"{settings.corpus}@*/*")]
-    return sorted(path for path in found if is_sharded(path))
+    return sorted(filter(is_sharded, indexes_of(settings.data_dir, settings.corpus)))

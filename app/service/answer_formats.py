@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -71,7 +71,7 @@ def as_markdown(result: Told) -> str:
         licence = f" ({_plain(passage.licence)})" if passage.licence else ""
         lines.append(f"{passage.rank}. {_plain(passage.heading)}{address}{licence}")
         lines += [f"   > {_plain(quote)}" for said in quotes for quote in said.splitlines() if quote.strip()]
-    return "\n".join([*lines, "", _made(result, _plain), ""])
+    return "\n".join([*lines, "", _made(result), ""])
 
 
 def as_bibtex(result: Told) -> str:
@@ -96,8 +96,8 @@ def _key(passage: Evidence) -> str:
     return f"{name}-{hashlib.sha256(passage.id.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 
-def _made(result: Told, said: Callable[[str], str]) -> str:
-    corpora, answerer = said(", ".join(result.corpora)), said(result.answerer or "CiteSight")
+def _made(result: Told) -> str:
+    corpora, answerer = _plain(", ".join(result.corpora)), _plain(result.answerer or "CiteSight")
     return f"From {corpora}, answered by {answerer}, with CiteSight."
 
 

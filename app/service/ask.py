@@ -224,7 +224,7 @@ class AnswerService:
                 found = self._found(indexes, query, sought, subject)
             ranked = evidence_of(self.catalogue, found.ranking, k, found.subject, query.recognition)
             passages = second.said(found.told(ranked)) if second else found.told(ranked)
-            left_out = unsearched_of(list(indexes.values()))
+            left_out = unsearched_of(indexes.values())
             return EvidenceFound(passages, query, "", found.subject, reranked=found.reranked, unsearched=left_out)
 
     def close(self) -> None:
@@ -356,7 +356,7 @@ class AnswerService:
                 trace.passages = second.said(trace.passages)
                 trace.alignments = self._search.run(second.aligned, trace.passages, trace.alignments)
         asked = [trace.indexes, trace.second.indexes] if trace.second else [trace.indexes]
-        trace.unsearched = max(unsearched_of(list(each.values())) for each in asked)
+        trace.unsearched = max(unsearched_of(each.values()) for each in asked)
         trace.indexed = sum(min(indexed, total) for indexed, total in counts)
         trace.total = sum(total for _, total in counts)
         trace.clock.lap("search")
@@ -385,6 +385,6 @@ class AnswerService:
         known = self._subjects.get(shown)
         if known is None:
             known = find_subject(self.catalogue, indexes, query)
-            if known is not None and not unsearched_of(list(indexes.values())):
+            if known is not None and not unsearched_of(indexes.values()):
                 self._subjects.put(shown, known)
         return known

@@ -12,7 +12,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.service.index_building import record_of
 from app.service.moments import at_one_moment
 from app.settings import Settings
 from common.problems import BadRequest, Problem, kept_in
@@ -119,7 +118,7 @@ def _indexes(catalogue: Catalogue, data_dir: Path) -> tuple[dict[str, Path], lis
         elif is_index(path):
             try:
                 generation_of(path)
-                paths[record_of(catalogue, path).name] = path
+                paths[record.name] = path
             except Problem:
                 told = "cannot be read and is left out; it is built anew after a restore."
                 left_out.append(f"The index {record.name} {told}")

@@ -46,11 +46,12 @@ def await_builders(data_dir: Path, corpus: str, patience: float, ended: Callable
     """Wait so many seconds for other processes that build an index of the corpus, which end as soon as they hear that
     it is deleted; what goes on then loses its files. Not any longer once this is `ended`."""
     until = time.monotonic() + patience
-    while any(map(is_being_written, _indexes_of(data_dir, corpus))) and time.monotonic() < until and not ended():
+    while any(map(is_being_written, indexes_of(data_dir, corpus))) and time.monotonic() < until and not ended():
         time.sleep(0.1)
 
 
-def _indexes_of(data_dir: Path, corpus: str) -> list[Path]:
+def indexes_of(data_dir: Path, corpus: str) -> list[Path]:
+    """The folders of the corpus's indexes, of all its versions and encoders."""
     return [path for version in (data_dir / "index").glob(f"{corpus}*") if _is_of(version, corpus)
             for path in version.iterdir()]  # fmt: skip
 
