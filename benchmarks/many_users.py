@@ -82,7 +82,7 @@ def measure_many(
 ) -> dict[str, Any]:
     """The figures, by name; times in seconds, memory in bytes. The server must be ready. asked: questions_for(users)
     photos and questions, no two the same. tell: hears what is done now."""
-    turn, turns, alone = count(), threading.Lock(), {}
+    turn, turns = count(), threading.Lock()
 
     def following() -> int:
         with turns:

@@ -152,22 +152,21 @@ def _timed() -> Iterator[dict[str, float]]:
     seen: dict[int, float] = {}
     ended = threading.Event()
 
-    def look() -> None:
+    def look(spent: dict[int, float]) -> None:
         me = psutil.Process()
-        while not ended.wait(AFTER_LOADING):
-            for each in (me, *me.children(recursive=True)):
-                with _gone():
-                    times = each.cpu_times()
-                    seen[each.pid] = times.user + times.system
+        for each in (me, *me.children(recursive=True)):
+            with _gone():
+                times = each.cpu_times()
+                spent[each.pid] = times.user + times.system
 
-    me = psutil.Process()
-    before = {}
-    for each in (me, *me.children(recursive=True)):
-        with _gone():
-            times = each.cpu_times()
-            before[each.pid] = times.user + times.system
+    def keep_looking() -> None:
+        while not ended.wait(AFTER_LOADING):
+            look(seen)
+
+    before: dict[int, float] = {}
+    look(before)
     busy = _busy()
-    looking = threading.Thread(target=look, daemon=True)
+    looking = threading.Thread(target=keep_looking, daemon=True)
     looking.start()
     began = time.perf_counter()
     yield figures

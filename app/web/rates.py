@@ -171,8 +171,7 @@ class Askings:
         limit, now = self._limits[payer.whose], self._clock()
         known = self._buckets.get(payer)
         if known is None:
-            each = {"minute": limit.minute, "day": limit.day}
-            known = {name: _Bucket(most, _SPANS[name], now) for name, most in each.items() if most}
+            known = _buckets(limit, now)
             self._buckets.put(payer, known)
         for name, bucket in known.items():
             bucket.fill(now)
@@ -187,13 +186,16 @@ class Askings:
 
 def _lacking(limit: Limit, minute: float, day: float) -> tuple[str, _Bucket]:
     """What was lacking of which so much was left: the name of the span, and the bucket."""
-    buckets = []
-    for name, most, left in (("minute", limit.minute, minute), ("day", limit.day, day)):
-        if most:
-            bucket = _Bucket(most, _SPANS[name], 0.0)
-            bucket.left = left
-            buckets.append((name, bucket))
-    return max(buckets, key=lambda each: each[1].until_one())
+    buckets, left = _buckets(limit, 0.0), {"minute": minute, "day": day}
+    for name, bucket in buckets.items():
+        bucket.left = left[name]
+    return max(buckets.items(), key=lambda each: each[1].until_one())
+
+
+def _buckets(limit: Limit, now: float) -> dict[str, _Bucket]:
+    """Full ones, by the names of their spans."""
+    each = {"minute": limit.minute, "day": limit.day}
+    return {name: _Bucket(most, _SPANS[name], now) for name, most in each.items() if most}
 
 
 class AskedByProgram:

@@ -97,15 +97,15 @@ class Database:
         if self.dialect == "postgresql":
             session.execute(text(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE"))
 
-    def once_reached(self, work: Callable[[], T], goes_on: Callable[[], bool] = lambda: True) -> T:
-        """What the work gives, which is all in one session; while the server cannot be reached it is done again, as
-        long as that `goes_on`, for some minutes at most. Raises Problem."""
+    def once_reached(self, work: Callable[[], T]) -> T:
+        """What the work gives, which is all in one session; while the server cannot be reached it is done again, for
+        some minutes at most. Raises Problem."""
         until = time.monotonic() + _PATIENCE
         while True:
             try:
                 return work()
             except Unreachable:
-                if time.monotonic() > until or not goes_on():
+                if time.monotonic() > until:
                     raise
                 time.sleep(_AGAIN)
 

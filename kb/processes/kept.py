@@ -9,11 +9,12 @@ import hashlib
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 
 from kb.catalogue import clock
 from kb.catalogue.database import Database
 from kb.catalogue.upserts import make_sure, put
+from kb.processes.newest import keep_newest
 from kb.processes.registry import lives
 from kb.processes.tables import KeptRow
 
@@ -72,9 +73,7 @@ def forget_old(database: Database) -> None:
     """Forget what is to be kept no longer, and more where there is very much. Raises Problem."""
     with database.writing() as session:
         session.execute(delete(KeptRow).where(KeptRow.until <= clock.now(session)))
-        if (session.scalar(select(func.count()).select_from(KeptRow)) or 0) > _MOST:
-            last = select(KeptRow.until).order_by(KeptRow.until.desc()).offset(_MOST).limit(1)
-            session.execute(delete(KeptRow).where(KeptRow.until <= last.scalar_subquery()))
+        keep_newest(session, KeptRow.until, _MOST)
 
 
 def _key(key: str) -> str:

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 
-from sqlalchemy import Float, and_, bindparam, case, delete, func, literal, select
+from sqlalchemy import Float, and_, bindparam, case, delete, func, literal
 from sqlalchemy.dialects.postgresql import Insert, insert
 
 from kb.catalogue import clock
 from kb.catalogue.database import Database
+from kb.processes.newest import keep_newest
 from kb.processes.tables import RateRow
 
 _FULL = timedelta(days=1)  # after which every bucket is full again
@@ -67,6 +68,4 @@ def forget_old(database: Database) -> None:
     """Forget who has not asked for a day, and more where there are very many. Raises Problem."""
     with database.writing() as session:
         session.execute(delete(RateRow).where(RateRow.since < clock.now(session) - _FULL))
-        if (session.scalar(select(func.count()).select_from(RateRow)) or 0) > _MOST:
-            last = select(RateRow.since).order_by(RateRow.since.desc()).offset(_MOST).limit(1)
-            session.execute(delete(RateRow).where(RateRow.since <= last.scalar_subquery()))
+        keep_newest(session, RateRow.since, _MOST)

@@ -104,12 +104,6 @@ def is_lost(session: Session, row: ProcessRow | None) -> bool:
     return clock.now(session) - row.alive > SILENT if let_go is None else let_go
 
 
-def living(session: Session) -> dict[str, Peer]:
-    """The processes that are there, by their ids."""
-    rows = session.scalars(select(ProcessRow)).all()
-    return {row.id: Peer(row.id, row.address) for row in rows if not is_lost(session, row)}
-
-
 def lives(session: Session, process: str) -> bool:
     return not is_lost(session, session.get(ProcessRow, process))
 

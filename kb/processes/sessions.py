@@ -8,11 +8,12 @@ from __future__ import annotations
 import hashlib
 from datetime import timedelta
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 
 from kb.catalogue import clock
 from kb.catalogue.database import Database
 from kb.catalogue.upserts import make_sure
+from kb.processes.newest import keep_newest
 from kb.processes.peer import Peer
 from kb.processes.registry import is_lost
 from kb.processes.tables import PageSessionRow, ProcessRow
@@ -46,9 +47,7 @@ def forget_old(database: Database) -> None:
     """Forget sessions that began long ago, and the oldest where there are very many. Raises Problem."""
     with database.writing() as session:
         session.execute(delete(PageSessionRow).where(PageSessionRow.since < clock.now(session) - KEPT))
-        if (session.scalar(select(func.count()).select_from(PageSessionRow)) or 0) > _MOST:
-            newest = select(PageSessionRow.since).order_by(PageSessionRow.since.desc()).offset(_MOST).limit(1)
-            session.execute(delete(PageSessionRow).where(PageSessionRow.since <= newest.scalar_subquery()))
+        keep_newest(session, PageSessionRow.since, _MOST)
 
 
 def _key(name: str) -> str:

@@ -95,8 +95,6 @@ class Asking:
                     request.raced = True
                     self._race(shard, request, method)
             waiting = {ref: shard for shard, request in open_.items() for ref in request.at}
-            if not waiting:
-                continue
             timeout = self._next(open_, slow, began + patience)
             ready, _ = ray.wait(list(waiting), num_returns=1, timeout=max(0.0, timeout - time.monotonic()))
             for ref in ready:

@@ -104,10 +104,7 @@ class Building:
         if vectors < 4:
             return None
         total = round(vectors / counted * passages)
-        together = np.concatenate(rows)
-        needed = centroids.centroid_count(total) * centroids.SAMPLES_PER_CENTROID
-        if needed < vectors:
-            together = together[np.sort(np.random.default_rng(centroids.SEED).choice(vectors, needed, replace=False))]
+        together = np.concatenate(rows)[centroids.sample_rows(vectors, total)]
         return centroids.shared(dim, queries, together.astype(np.float32), total)
 
     def _fetched(self) -> list[np.ndarray]:

@@ -50,13 +50,12 @@ class Name:
 
 @dataclass(eq=False)
 class Member:
-    """A replica. opening: what it answers once it has opened its shard; since: when it was asked for that. given:
-    requests that it has not answered, as far as is known."""
+    """A replica. opening: what it answers once it has opened its shard; given: requests that it has not
+    answered, as far as is known."""
 
     name: Name
     actor: Any
     opening: tuple[Any, Any]
-    since: float = field(default_factory=time.monotonic)
     given: set[Any] = field(default_factory=set)
     changing: threading.Lock = field(default_factory=threading.Lock)
 

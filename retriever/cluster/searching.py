@@ -19,7 +19,7 @@ import ray
 from common.problems import Problem
 from retriever.cluster.asking import PATIENCE_SECONDS, Asking
 from retriever.cluster.fleet import Fleet
-from retriever.index.arguments import checked_search
+from retriever.index.arguments import check_fingerprint, checked_search
 from retriever.index.base import Hit, Index, OutOfReach, Within
 from retriever.index.search import usual_candidates, usual_final
 from retriever.sharding.layout import Layout, is_sharded, read_layout, shard_of
@@ -52,11 +52,7 @@ class SpreadIndex(Index):
         Raises Problem where it is damaged, of another model than fingerprint (None: any), or cannot be searched."""
         path = Path(path)
         layout = read_layout(path)
-        if fingerprint is not None and fingerprint != layout.fingerprint:
-            raise Problem(
-                f"The index at {path} was made by {layout.fingerprint or 'an unnamed model'} and not by "
-                f"{fingerprint or 'an unnamed model'}; open it with that model or build it anew."
-            )
+        check_fingerprint(path, layout.fingerprint, fingerprint)
         fleet = Fleet(path.resolve(), layout, replicas, cache.resolve())
         fleet.start()
         return cls(path, layout, fleet)

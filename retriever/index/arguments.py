@@ -1,4 +1,5 @@
-"""What callers give an index, checked: passages to add, queries with their weights, ids to keep to.
+"""What callers give an index, checked: the model it must be of, passages to add, queries with their weights, ids to
+keep to.
 
 Knows nothing of searching or of writing.
 """
@@ -6,6 +7,7 @@ Knows nothing of searching or of writing.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -14,6 +16,15 @@ from retriever.index import segments
 from retriever.index.base import Within
 from retriever.index.commit import Commit
 from retriever.index.segments import MOST_PASSAGES, Piece
+
+
+def check_fingerprint(path: Path, made_by: str, wanted: str | None) -> None:
+    """Raises Problem where the index was made by another model than the wanted one (None: any)."""
+    if wanted is not None and wanted != made_by:
+        raise Problem(
+            f"The index at {path} was made by {made_by or 'an unnamed model'} and not by "
+            f"{wanted or 'an unnamed model'}; open it with that model or build it anew."
+        )
 
 
 def fresh_pieces(commit: Commit, ids: Sequence[str], vectors: Sequence[np.ndarray]) -> list[Piece]:

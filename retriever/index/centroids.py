@@ -55,9 +55,10 @@ def centroid_count(vectors: int) -> int:
     return max(2, min(wanted, vectors // 2, MOST_CENTROIDS))
 
 
-def sample_rows(vectors: int) -> np.ndarray:
-    """Which of that many vectors to grow a codebook on: ascending numbers, chosen with a fixed seed."""
-    size = min(vectors, centroid_count(vectors) * SAMPLES_PER_CENTROID)
+def sample_rows(vectors: int, total: int | None = None) -> np.ndarray:
+    """Which of that many vectors to grow a codebook on: ascending numbers, chosen with a fixed seed. total: for so many
+    vectors together (None: these)."""
+    size = min(vectors, centroid_count(vectors if total is None else total) * SAMPLES_PER_CENTROID)
     return np.sort(np.random.default_rng(SEED).choice(vectors, size, replace=False))
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from common.problems import Problem
 from retriever.index import search as funnel
 from retriever.index import storage
-from retriever.index.arguments import allowed_passages, checked_search, fresh_pieces
+from retriever.index.arguments import allowed_passages, check_fingerprint, checked_search, fresh_pieces
 from retriever.index.base import Hit, Index, Within
 from retriever.index.centroids import Codebook, untrained
 from retriever.index.changes import Change
@@ -108,12 +108,7 @@ class LateInteractionIndex(Index):
         try:
             lock = storage.WriterLock(path) if write else None
             commit = read_commit(path, None)
-            made_by = commit.manifest.fingerprint
-            if fingerprint is not None and fingerprint != made_by:
-                raise Problem(
-                    f"The index at {path} was made by {made_by or 'an unnamed model'} and not by "
-                    f"{fingerprint or 'an unnamed model'}; open it with that model or build it anew."
-                )
+            check_fingerprint(path, commit.manifest.fingerprint, fingerprint)
             if write and storage.remove_others(path, commit.manifest):
                 generation = commit.manifest.generation
                 log.warning(

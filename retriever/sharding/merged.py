@@ -16,7 +16,7 @@ import numpy as np
 
 from common.problems import Problem
 from retriever.index import storage
-from retriever.index.arguments import fresh_pieces
+from retriever.index.arguments import check_fingerprint, fresh_pieces
 from retriever.index.commit import Commit, load
 from retriever.index.late_interaction import LateInteractionIndex
 from retriever.index.storage import Manifest
@@ -45,11 +45,7 @@ class MergedIndex(LateInteractionIndex):
         """An index of several shards that is there. Raises as LateInteractionIndex.open() does."""
         path = Path(path)
         layout = read_layout(path)
-        if fingerprint is not None and fingerprint != layout.fingerprint:
-            raise Problem(
-                f"The index at {path} was made by {layout.fingerprint or 'an unnamed model'} and not by "
-                f"{fingerprint or 'an unnamed model'}; open it with that model or build it anew."
-            )
+        check_fingerprint(path, layout.fingerprint, fingerprint)
         if not write:
             return cls(path, *with_layout(path, lambda layout: (layout, _published(path, layout, None))))
         lock, writers = None, []
@@ -206,11 +202,14 @@ def with_layout(path: Path, use: Callable[[Layout], Result]) -> Result:
 
 
 def _published(path: Path, layout: Layout, old: Sequence[Commit] | None) -> list[Commit]:
-    """The shards as they are published; what of the old ones is the same is shared."""
+    """The shards as they are published; what of the old ones is the same is shared, and the codebook, of which all have
+    the same, by all."""
     befores: Sequence[Commit | None] = old or [None] * len(layout.shards)
     found = []
     for shard, before in zip(layout.shards, befores, strict=True):
         folder = path / PUBLISHED / shard.snapshot
         manifest: Manifest = check_snapshot(folder, shard, whole=False)
-        found.append(before if before and before.manifest == manifest else load(folder, manifest, before))
+        one = before if before and before.manifest == manifest else load(folder, manifest, before)
+        same = not found or one.codebook is found[0].codebook
+        found.append(one if same else replace(one, codebook=found[0].codebook))
     return found

@@ -28,12 +28,13 @@ from app.service.results import EvidenceFound, PartialOwn, PartialText, Result
 from app.settings import Settings
 from app.web.pictures import file_called
 from app.web.programs import words
-from app.web.programs.asking import Asking, Told, Waits, Working, while_there
+from app.web.programs.asking import Asking, Told, Waits, Working
 from app.web.programs.judgments import judgments_of
 from app.web.programs.keys import API, STARTING, check_right
 from app.web.programs.problems import Refused, as_event, responses, told, unfit
 from app.web.programs.reference import add_reference
 from app.web.programs.sending import arguments, request_body, sent
+from app.web.receiving import while_there
 from common.problems import Problem
 from common.text import shown
 from common.worker_thread import Gone

@@ -6,12 +6,11 @@ Knows nothing of how it was sent or of how an answer comes about.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from anyio import to_thread
 from starlette.types import Scope
@@ -22,17 +21,14 @@ from app.service.stepwise import first_of, stepwise
 from app.web.clients import client_of, key_of
 from app.web.metrics import LEFT
 from app.web.rates import Askings
-from app.web.receiving import left
 from app.web.waiting_line import Place
 from common.following import Followed, Hears, following
 from common.problems import Problem
-from common.worker_thread import PAUSE, Gone
+from common.worker_thread import PAUSE
 
 if TYPE_CHECKING:
     from app.service.ask import AnswerService
     from app.service.starting_service import StartingService
-
-V = TypeVar("V")
 
 
 @dataclass(frozen=True)
@@ -119,18 +115,3 @@ def person_of(scope: Scope) -> str:
     """Who waits in line: the key, or the address where there is none."""
     key = key_of(scope)
     return f"key {key}" if key else client_of(scope)
-
-
-async def while_there(receive: Callable[[], Awaitable[Any]], work: Awaitable[V]) -> V:
-    """What the work gives, as long as the client is there whose messages are received; it ends with the client. Raises
-    Gone then."""
-    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(left(receive))
-    try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise Gone
-        return working.result()
-    finally:
-        for task in (working, leaving):
-            task.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)

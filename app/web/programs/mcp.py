@@ -16,11 +16,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.mcp_tools import tools_server
 from app.service.results import EvidenceFound, Result
 from app.web.programs.api import loaded
-from app.web.programs.asking import Asking, while_there
+from app.web.programs.asking import Asking
 from app.web.programs.bodies import MAX_PHOTO_REQUEST
 from app.web.programs.keys import check_right
 from app.web.programs.problems import Refused, said, told
-from app.web.receiving import json_object
+from app.web.receiving import json_object, while_there
 from common.passage import Passage
 from common.worker_thread import Gone
 from kb.keys.records import Right

@@ -8,11 +8,11 @@ the session from then on, and where its answer breaks off, that is told. Knows n
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import httpx
@@ -22,11 +22,12 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.web.proxies import HOST, PROTO
-from app.web.receiving import again, json_object, left, whole
+from app.web.receiving import again, json_object, while_there, whole
 from app.web.several.broken_streams import Stream
 from app.web.several.sessions_of_requests import Belongs, belongs, event, has_body
 from common.problems import Problem
 from common.recently_used import RecentlyUsed
+from common.worker_thread import Gone
 from kb.processes.peer import Peer
 
 MARK = b"x-citesight-for"
@@ -156,16 +157,10 @@ class Forwarding:
         if reply.status_code == _MISDIRECTED:
             await reply.aclose()
             return False
-        passing = asyncio.create_task(self._pass_on(reply, its, send))
-        leaving = asyncio.create_task(left(receive))
         try:
-            await asyncio.wait({passing, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if passing.done():
-                passing.result()
+            with suppress(Gone):
+                await while_there(receive, self._pass_on(reply, its, send))
         finally:
-            for task in (passing, leaving):
-                task.cancel()
-            await asyncio.gather(passing, leaving, return_exceptions=True)
             await reply.aclose()
         return True
 

@@ -48,7 +48,6 @@ class EncoderService:
             "dim": encoder.dim,
             "min_score": encoder.min_score,
             "takes": asdict(encoder.takes),
-            "memory": encoder.memory,
         }
         self._routes = {"queries": self._encode_queries, "passages": self._encode_passages}
         self._routes |= {"tokens": self._passage_tokens, "counts": self._count_tokens}

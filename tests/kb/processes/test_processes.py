@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 from kb.catalogue import clock
 from kb.catalogue.database import Database
 from kb.processes import corpus_jobs, kept, pooling_jobs, sessions
-from kb.processes.registry import SILENT, Peer, ThisProcess, lives, living, secret
+from kb.processes.registry import SILENT, Peer, ThisProcess, lives, secret
 from kb.processes.tables import KeptRow, PageSessionRow, ProcessRow
 from tests import ROOT
 from tests.support.waiting import wait_for
@@ -69,7 +69,8 @@ def other(url) -> Iterator[Other]:
 
 def there(database: Database) -> dict[str, Peer]:
     with database.reading() as session:
-        return living(session)
+        rows = session.scalars(select(ProcessRow)).all()
+        return {row.id: Peer(row.id, row.address) for row in rows if lives(session, row.id)}
 
 
 def test_who_lives_is_known_at_once(database, me, other):
