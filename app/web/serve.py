@@ -92,14 +92,13 @@ def begin(settings: Settings, service: StartingService, closing: list[Callable[[
 
         address = launch(build_page(service, service.ingestions, service.annotating, shared), settings)
     spare_loopback(settings.host)
-    tidying = Tidying(
-        partial(make_room, folder, 0, UPLOAD_SHARE, settings.keep_seconds), partial(forget_questions, service)
-    )
+    clearing = [partial(make_room, folder, 0, UPLOAD_SHARE, settings.keep_seconds), partial(forget_questions, service)]
     if shared is not None:
-        shared.serving(tidying.tidy)
-    else:
-        tidying.start()
-        closing.append(tidying.close)
+        shared.me()  # reached from now on
+        clearing += shared.clearing()
+    tidying = Tidying(*clearing)
+    tidying.start()
+    closing.insert(0, tidying.close)  # before what it clears is closed
     print(f"CiteSight is at {address}", flush=True)
     service.load()
 

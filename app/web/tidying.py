@@ -36,5 +36,6 @@ class Tidying:
         self._closed.set()
 
     def _work(self) -> None:
+        self.tidy()
         while not self._closed.wait(TIDYING):
             self.tidy()

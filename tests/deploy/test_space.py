@@ -73,7 +73,6 @@ def test_persistent_storage_is_used_where_it_can_be_written_to_and_told_of_where
     assert str(tmp_path) in space.use_storage(tmp_path)
     assert load_settings().data_dir == tmp_path
     assert "as CITESIGHT_DATA_DIR says" in space.use_storage(Path("/elsewhere"))
-    monkeypatch.setenv("CITESIGHT_DATA_DIR", "")
 
 
 def test_the_folder_has_all_that_runs_and_nothing_else(tmp_path):

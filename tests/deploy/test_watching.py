@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import httpx
@@ -112,9 +113,13 @@ def test_what_is_asked_for_is_there(there: dict[str, set[str]], name: str) -> No
             assert labels <= there[metric] | BY_PROMETHEUS, f"{labels} of {metric} in {name}"
 
 
-def test_all_that_is_counted_is_shown() -> None:
+def test_all_that_is_counted_is_shown(there: dict[str, set[str]]) -> None:
+    def families(names: Iterable[str]) -> set[str]:
+        return {re.sub("_(bucket|sum|count|created|total)$", "", name) for name in names if name.startswith("citesight_")}
+
     shown = {metric for name in PANELS for query in QUERIES[name] for metric in asked(query)}
     assert len(shown) > 10 and len({panel["id"] for panel in PANELS.values()}) == len(PANELS)
+    assert families(there) <= families(shown)
 
 
 def test_a_wrong_query_is_found() -> None:

@@ -6,23 +6,18 @@ Knows nothing of what is asked.
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 
-from app.limits import SESSIONS, TIDYING
+from app.limits import SESSIONS
 from app.settings import Settings
 from app.web.several.address import reached_at
 from app.web.several.counting import Together
 from app.web.several.keeping import Keeper, KeptAnswers, KeptConversations
-from common.problems import Problem
 from kb.catalogue.database import Database
 from kb.processes import kept, rates, sessions
 from kb.processes.peer import Peer
 from kb.processes.registry import ThisProcess, secret
-
-log = logging.getLogger(__name__)
 
 
 class Shared:
@@ -37,7 +32,6 @@ class Shared:
         self.conversations = KeptConversations(self._keeper, lambda: self.process.id, SESSIONS)
         self.answers = KeptAnswers(self._keeper)
         self.counting = Together(database)
-        self._closed = threading.Event()
 
     def me(self) -> Peer:
         return self.process.peer
@@ -54,26 +48,11 @@ class Shared:
         """By which processes know one another."""
         return self._secret
 
-    def serving(self, tidy: Callable[[], object]) -> None:
-        """This process is reached from now on. tidy: what else is to be done now and then."""
-        self.me()
-
-        def work() -> None:
-            while True:
-                try:
-                    kept.forget_old(self.database)
-                    sessions.forget_old(self.database)
-                    rates.forget_old(self.database)
-                    tidy()
-                except (Problem, OSError) as problem:
-                    log.warning("what is old is not cleared away: %s", problem)
-                if self._closed.wait(TIDYING):
-                    return
-
-        threading.Thread(target=work, name="tidying", daemon=True).start()
+    def clearing(self) -> list[Callable[[], object]]:
+        """What clears away what is old of it. Each raises Problem."""
+        return [partial(each.forget_old, self.database) for each in (kept, sessions, rates)]
 
     def close(self) -> None:
-        self._closed.set()
         self._keeper.close()
         self.process.close()
         self.database.close()

@@ -26,6 +26,7 @@ from app.web.several.forwarding import Forwarding
 from app.web.several.keeping import Keeper, KeptAnswers, KeptConversations
 from app.web.several.sessions_of_requests import NOBODY, belongs
 from app.web.several.shared import Shared, shared_by
+from app.web.tidying import Tidying
 from common.problems import Problem
 from generator.answers import Turn
 from kb.catalogue.database import Database
@@ -56,7 +57,7 @@ class Process:
         self.shared = shared_by(self.birds.settings)
         self.page = build_page(self.birds, shared=self.shared)
         launch(self.page, self.birds.settings)
-        self.shared.serving(lambda: None)
+        self.shared.me()
         self.url = f"http://127.0.0.1:{self.port}/"
 
     def close(self) -> None:
@@ -365,10 +366,12 @@ def test_a_shared_process_says_so_and_goes(url: str) -> None:
     database = Database(url)
     shared = Shared(Database(url), "127.0.0.1", 1, KEEP)
     tidied = threading.Event()
-    shared.serving(tidied.set)
+    tidying = Tidying(*shared.clearing(), tidied.set)
+    tidying.start()
     assert tidied.wait() and shared.holder("a", "", True) == shared.me()
     again = Shared(database, "127.0.0.1", 2, KEEP)
     assert again.holder("a", "", True) == shared.me() and again.secret() == shared.secret()
+    tidying.close()
     shared.close()
     assert again.holder("a", "", True) == again.me()
     again.close()
