@@ -20,7 +20,9 @@ def begin(name: str) -> int:
     end_quietly()
     from common.problems import lacks_memory, too_little_memory
     from common.proxies import spare_loopback
+    from common.room import FOR_A_COMMAND, look_before_torch
 
+    look_before_torch(FOR_A_COMMAND)
     spare_loopback()
     try:
         main = import_module(f"app.commands.{name}").main

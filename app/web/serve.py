@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from app.web.interruption import Interruption
 from common.problems import Problem, lacks_memory, problem_sentence
+from common.room import FOR_THE_PAGE, look_before_torch
 
 if TYPE_CHECKING:
     from app.service.starting_service import StartingService
@@ -34,6 +35,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 def main(arguments: list[str] | None = None) -> int:
     """Serve until interrupted. Returns the exit code: 0, or 2 after a sentence on what is wrong."""
     interruption = Interruption()
+    look_before_torch(FOR_THE_PAGE)
     from app.logs import set_up
     from app.service.starting_service import StartingService
 
