@@ -12,7 +12,8 @@ from tests.fakes.chat_server import stream
 from tests.support.browser import CHROMIUM, context_of
 from tests.support.databases import postgresql
 from tests.support.e2e import CHEETAH, Visit
-from tests.support.several import Pair, pair
+from tests.support.several import Pair, pair, text_of
+from tests.support.waiting import wait_for
 
 pytest.importorskip("playwright.sync_api")
 
@@ -43,14 +44,17 @@ def test_a_page_goes_on_at_the_other_process(browser, two: Pair) -> None:
         assert "104 km/h" in visit.answered()
         visit.ask("Where does it sleep?")
         page.locator(".cs-said", has_text="beside rivers").wait_for()
+        conversation = page.url.partition("#c=")[2]
+        wait_for(lambda: "beside rivers" in text_of(conversation, two.other.url))  # words are kept twice a second
         two.one.end(signal.SIGKILL)
         # By way of the other process that is told; of a connection that is lost Gradio loads the page anew.
         page.get_by_text("broken off").or_(page.get_by_text("broke off")).first.wait_for()
         page.reload()
-        page.locator(".cs-said").wait_for()
+        page.locator(".cs-said", has_text="beside rivers").wait_for()
         retry = page.get_by_role("button", name="Retry")
         retry.wait_for()
         assert page.locator(".cs-earlier li").count() == 1
+        two.model.said["sleep"] = stream("It sleeps beside rivers [1].")
         retry.click()
         page.get_by_text("broken off").wait_for(state="detached")
         assert "beside rivers" in visit.answered()

@@ -213,3 +213,8 @@ def told_to_program(address: str, event: str) -> tuple[str, object]:
             if line.startswith("data: ") and name in ("complete", "error"):
                 return name, json.loads(line[6:])
     raise AssertionError("nothing came")
+
+
+def text_of(conversation: str, address: str) -> str:
+    """The answer that is kept of a conversation."""
+    return str(Page(address).restored(conversation)[4])

@@ -21,7 +21,17 @@ from kb.records import DocumentRecord, Source
 from tests.fakes.chat_server import stream
 from tests.support.databases import postgresql
 from tests.support.e2e import CHEETAH, App
-from tests.support.several import Page, Pair, asked_by_program, ended, heard, pair, photo_at, told_to_program
+from tests.support.several import (
+    Page,
+    Pair,
+    asked_by_program,
+    ended,
+    heard,
+    pair,
+    photo_at,
+    text_of,
+    told_to_program,
+)
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.slow  # two processes load what they answer with
@@ -47,11 +57,6 @@ def two(several: Pair) -> Iterator[Pair]:
 @pytest.fixture
 def photo(two: Pair) -> dict:
     return Page(two.one.url).upload(Path(CHEETAH))
-
-
-def text_of(conversation: str, address: str) -> str:
-    """The answer that is kept of a conversation."""
-    return str(Page(address).restored(conversation)[4])
 
 
 def earlier_in(conversation: str, address: str) -> str:
