@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.browser import CHROMIUM, context_of
+from tests.support.browser import context_of, needs_chromium
 
 pytest.importorskip("playwright.sync_api")
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; apt-get install chromium")
+pytestmark = needs_chromium
 
 ADDRESS = "http://127.0.0.1:9/"
 STORES = """document.cookie = localStorage.early = 'a=1';

@@ -11,12 +11,12 @@ from PIL import Image
 
 from app.web.request_files import EXAMPLES
 from tests import ARTEFACTS
-from tests.support.browser import CHROMIUM
+from tests.support.browser import needs_chromium
 from tests.support.e2e import CHEETAH, LION, TOWER, Visit, contrast, in_view
 
 pytest.importorskip("playwright.sync_api")
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; apt-get install chromium")
+pytestmark = needs_chromium
 
 
 def test_the_index_is_built_while_the_page_is_up_and_polling_ends(visit: Visit) -> None:

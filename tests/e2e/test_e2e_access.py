@@ -12,12 +12,12 @@ from PIL import Image
 
 from tests import ARTEFACTS
 from tests.support.axe import serious, too_small
-from tests.support.browser import CHROMIUM
+from tests.support.browser import needs_chromium
 from tests.support.e2e import LION, Visit, selecting
 
 pytest.importorskip("playwright.sync_api")
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; apt-get install chromium")
+pytestmark = needs_chromium
 
 
 def states(visit: Visit) -> Iterator[str]:

@@ -14,13 +14,13 @@ from tests import ARTEFACTS
 from tests.support.annotate import HOSTILE, begin, cards, made, make, person, root, saved, unfold
 from tests.support.annotations import photo_bytes
 from tests.support.axe import serious, too_small
-from tests.support.browser import CHROMIUM
+from tests.support.browser import needs_chromium
 from tests.support.e2e import CHEETAH, LION
 from tests.support.modelled import Modelled
 
 pytest.importorskip("playwright.sync_api")
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; apt-get install chromium")
+pytestmark = needs_chromium
 
 
 def test_a_project_from_its_making_to_its_settled_end_by_two_people_at_once(browser, site: str) -> None:
@@ -315,6 +315,7 @@ def test_axe_finds_nothing_serious_in_annotation(browser, site: str, context: di
     assert not found, "\n".join(found)
 
 
+@pytest.mark.slow
 def test_invitations_and_passwords(browser, modelled: Modelled) -> None:
     with person(browser, modelled.address, "ann") as ann:
         page = ann.page

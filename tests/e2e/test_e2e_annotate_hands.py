@@ -6,12 +6,12 @@ from __future__ import annotations
 import pytest
 
 from tests.support.annotate import begin, cards, make, person, root, saved
-from tests.support.browser import CHROMIUM
+from tests.support.browser import needs_chromium
 from tests.support.e2e import Visit
 
 pytest.importorskip("playwright.sync_api")
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; apt-get install chromium")
+pytestmark = needs_chromium
 
 BY_KEY = {"1": "answers it", "2": "right subject but does not say", "3": "wrong subject", "4": "cannot tell"}
 

@@ -13,13 +13,13 @@ from app.web.languages import LANGUAGES, catalogue
 from tests import ARTEFACTS
 from tests.support.annotate import cards, root
 from tests.support.axe import serious, too_small
-from tests.support.browser import CHROMIUM, context_of
+from tests.support.browser import context_of, needs_chromium
 from tests.support.e2e import CHEETAH, Visit
 from tests.support.languages import english
 
 pytest.importorskip("playwright.sync_api")
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; apt-get install chromium")
+pytestmark = needs_chromium
 
 KINDS = ("annotate.", "grade.", "script.", "sentence.", "label.")
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tests.support.annotate import begin, person, root, unfold
-from tests.support.browser import CHROMIUM
+from tests.support.browser import needs_chromium
 
 pytest.importorskip("playwright.sync_api")
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; apt-get install chromium")
+pytestmark = needs_chromium
 
 
 @pytest.mark.slow

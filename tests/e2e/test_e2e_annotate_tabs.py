@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tests.support.annotate import begin, cards, make, person, root, saved
-from tests.support.browser import CHROMIUM
+from tests.support.browser import needs_chromium
 from tests.support.e2e import CHEETAH, Visit
 
 pytest.importorskip("playwright.sync_api")
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; apt-get install chromium")
+pytestmark = needs_chromium
 
 
 def looked_at(page) -> None:

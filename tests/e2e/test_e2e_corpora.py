@@ -13,10 +13,10 @@ import pytest
 
 from tests import ARTEFACTS
 from tests.app.web.test_corpora import managed, served
-from tests.support.browser import CHROMIUM
+from tests.support.browser import needs_chromium
 from tests.support.e2e import LION, Visit, in_view, opened
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; apt-get install chromium")
+pytestmark = needs_chromium
 
 NOTES = 1_000
 PAGES, BREAKS = 3_000, 2_000  # with so much in them to be parsed that there is time to look, on any machine

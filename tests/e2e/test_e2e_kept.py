@@ -8,13 +8,13 @@ import pytest
 
 from tests import ARTEFACTS
 from tests.fakes.chat_server import stream
-from tests.support.browser import CHROMIUM, context_of
+from tests.support.browser import context_of, needs_chromium
 from tests.support.e2e import CHEETAH, LION, TOWER, Visit, killed, opened
 from tests.support.modelled import Modelled
 
 pytest.importorskip("playwright.sync_api")
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; apt-get install chromium")
+pytestmark = needs_chromium
 
 
 def shown(visit: Visit) -> dict[str, object]:

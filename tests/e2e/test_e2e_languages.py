@@ -11,13 +11,13 @@ from app.web import languages
 from app.web.languages import LANGUAGES, catalogue, number, spoken
 from tests import ARTEFACTS
 from tests.support.axe import serious, too_small
-from tests.support.browser import CHROMIUM, context_of
+from tests.support.browser import context_of, needs_chromium
 from tests.support.e2e import Visit
 from tests.support.languages import english
 
 pytest.importorskip("playwright.sync_api")
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; apt-get install chromium")
+pytestmark = needs_chromium
 
 KINDS = ("label.", "still.", "script.", "answer.", "evidence.", "notice.")
 FORM = ("label.", "still.", "script.", "source.", "corpora.", "sentence.")

@@ -10,12 +10,12 @@ import pytest
 from app.service.answer_formats import Told
 from app.service.answer_page import written
 from tests import ARTEFACTS
-from tests.support.browser import CHROMIUM, context_of
+from tests.support.browser import context_of, needs_chromium
 from tests.support.e2e import CHEETAH, Visit
 
 pytest.importorskip("playwright.sync_api")
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; apt-get install chromium")
+pytestmark = needs_chromium
 
 
 def printed(page, name: str) -> tuple[int, str, float]:

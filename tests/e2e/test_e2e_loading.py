@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.browser import CHROMIUM
+from tests.support.browser import needs_chromium
 from tests.support.e2e import Visit, in_view
 
 pytest.importorskip("playwright.sync_api")
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; apt-get install chromium")
+pytestmark = needs_chromium
 
 SHIFTS = """window.shifts = [];
     new PerformanceObserver((list) => list.getEntries().forEach((shift) => {

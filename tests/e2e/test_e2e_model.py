@@ -14,7 +14,7 @@ from app.web.languages import say
 from app.web.request_files import EXAMPLES
 from tests import ARTEFACTS
 from tests.fakes.chat_server import Reply, stream
-from tests.support.browser import CHROMIUM
+from tests.support.browser import needs_chromium
 from tests.support.e2e import (
     CHEETAH,
     HOSTILE,
@@ -33,7 +33,7 @@ from tests.support.waiting import LONG
 
 pytest.importorskip("playwright.sync_api")
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; apt-get install chromium")
+pytestmark = needs_chromium
 
 
 def test_a_models_answer_streams_and_shows_what_is_not_from_the_evidence(talking: Visit, modelled: Modelled) -> None:
@@ -137,7 +137,12 @@ def ask_slowly(talking: Visit, modelled: Modelled, question: str) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    ["another", pytest.param("removed", marks=pytest.mark.slow), "example", "removed while words are on their way"],
+    [
+        "another",
+        pytest.param("removed", marks=pytest.mark.slow),
+        "example",
+        pytest.param("removed while words are on their way", marks=pytest.mark.slow),
+    ],
 )
 def test_another_photo_ends_the_answer_about_the_last_one(talking: Visit, modelled: Modelled, change: str) -> None:
     page = talking.page
@@ -280,8 +285,8 @@ def test_a_hostile_model_does_nothing(talking: Visit, modelled: Modelled) -> Non
 @pytest.mark.parametrize(
     ("talking", "name"),
     [
-        ({"color_scheme": "light", "viewport": {"width": 390, "height": 844}}, "conversation-phone"),
-        ({"color_scheme": "dark"}, "conversation-dark"),
+        ({"color_scheme": "dark", "viewport": {"width": 390, "height": 844}}, "conversation-phone-dark"),
+        pytest.param({"color_scheme": "light"}, "conversation", marks=pytest.mark.slow),
     ],
     indirect=["talking"],
 )

@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 
 import common.images  # noqa: F401 - which has Pillow write such files
-from tests.support.browser import CHROMIUM
+from tests.support.browser import needs_chromium
 from tests.support.e2e import CHEETAH, LION, TOWER, Visit, dropped
 
 pytest.importorskip("playwright.sync_api")
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; apt-get install chromium")
+pytestmark = needs_chromium
 
 
 def shows(page, file: str) -> None:

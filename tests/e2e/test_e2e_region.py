@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.support.browser import CHROMIUM
+from tests.support.browser import needs_chromium
 from tests.support.e2e import LION, Visit, coloured, draw, painted, region, selecting
 
 pytest.importorskip("playwright.sync_api")
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; apt-get install chromium")
+pytestmark = needs_chromium
 
 
 def test_a_part_of_the_photo_drawn_with_the_mouse(ready: Visit, both: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.chat_server import stream
-from tests.support.browser import CHROMIUM, context_of
+from tests.support.browser import context_of, needs_chromium
 from tests.support.databases import postgresql
 from tests.support.e2e import CHEETAH, Visit
 from tests.support.several import Pair, pair, text_of
@@ -18,7 +18,7 @@ from tests.support.waiting import wait_for
 pytest.importorskip("playwright.sync_api")
 
 pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; apt-get install chromium"),
+    needs_chromium,
     pytest.mark.slow,  # two processes load what they answer with
 ]
 

@@ -7,12 +7,12 @@ import re
 
 import pytest
 
-from tests.support.browser import CHROMIUM
+from tests.support.browser import needs_chromium
 from tests.support.e2e import Visit
 
 pytest.importorskip("playwright.sync_api")
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; apt-get install chromium")
+pytestmark = needs_chromium
 
 
 def test_the_corpora_tab_keeps_the_conversation(ready: Visit, address: str) -> None:
