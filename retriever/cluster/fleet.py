@@ -50,8 +50,8 @@ class Name:
 
 @dataclass(eq=False)
 class Member:
-    """A replica. opening: what it answers once it has opened its shard; given: requests that it has not
-    answered, as far as is known."""
+    """A replica. opening: what it answers once it has opened its shard. given: requests that it has not answered, as
+    far as is known."""
 
     name: Name
     actor: Any

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests import ARTEFACTS
-from tests.support.axe import serious, too_small
+from tests.support.axe import LOOKS, serious, too_small
 from tests.support.browser import needs_chromium
 from tests.support.e2e import LION, Visit, selecting
 
@@ -64,19 +64,7 @@ def states(visit: Visit) -> Iterator[str]:
     yield "a document"
 
 
-@pytest.mark.parametrize(
-    "visit",
-    [
-        {"color_scheme": "light"},
-        {"color_scheme": "dark", "viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True},
-        pytest.param({"color_scheme": "dark"}, marks=pytest.mark.slow),
-        pytest.param(
-            {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}, marks=pytest.mark.slow
-        ),
-    ],
-    indirect=True,
-    ids=["light", "dark-phone", "dark", "phone"],
-)
+@pytest.mark.parametrize("visit", LOOKS, indirect=True)
 def test_axe_finds_nothing_serious(ready: Visit) -> None:
     found, small = [], []
     for state in states(ready):

@@ -13,7 +13,7 @@ import pytest
 from tests import ARTEFACTS
 from tests.support.annotate import HOSTILE, begin, cards, made, make, person, root, saved, unfold
 from tests.support.annotations import photo_bytes
-from tests.support.axe import serious, too_small
+from tests.support.axe import LOOKS, serious, too_small
 from tests.support.browser import needs_chromium
 from tests.support.e2e import CHEETAH, LION
 from tests.support.modelled import Modelled
@@ -265,18 +265,7 @@ def test_items_come_from_files_and_leave_as_a_zip(browser, site: str, tmp_path: 
         assert names[0] == "filed.jsonl" and len(names) == 2 and names[1].startswith("filed.jsonl.photos/")
 
 
-@pytest.mark.parametrize(
-    "context",
-    [
-        {"color_scheme": "light"},
-        {"color_scheme": "dark", "viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True},
-        pytest.param({"color_scheme": "dark"}, marks=pytest.mark.slow),
-        pytest.param(
-            {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}, marks=pytest.mark.slow
-        ),
-    ],
-    ids=["light", "dark-phone", "dark", "phone"],
-)
+@pytest.mark.parametrize("context", LOOKS)
 def test_axe_finds_nothing_serious_in_annotation(browser, site: str, context: dict, request) -> None:
     found = []
     case = request.node.callspec.id

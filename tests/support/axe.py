@@ -9,6 +9,14 @@ import pytest
 
 _AXE = pytest.importorskip("axe_playwright_python")
 _SCRIPT = (Path(_AXE.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+_PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+# What a page is looked at with, as options of a context. Light on a desk and dark on a phone stand for all four.
+LOOKS = [
+    pytest.param({"color_scheme": "light"}, id="light"),
+    pytest.param({"color_scheme": "dark", **_PHONE}, id="dark-phone"),
+    pytest.param({"color_scheme": "dark"}, id="dark", marks=pytest.mark.slow),
+    pytest.param(_PHONE, id="phone", marks=pytest.mark.slow),
+]
 # Beside what it looks for by itself: the size of what is pressed, and names that hold what is to be read.
 _RULES = '{"target-size": {"enabled": true}, "label-content-name-mismatch": {"enabled": true}}'
 # What can be pressed and is less than 24 pixels wide or high; of a box with a label, the label can be pressed.
