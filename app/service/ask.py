@@ -33,7 +33,7 @@ from app.service.results import WHOLE, EvidenceFound, IndexStatus, PhotoInput, R
 from app.service.retrieval import evidence_of
 from app.service.second_profile import SecondProfile
 from app.service.text_in_photo import Looked, TextInPhotos
-from app.service.trace import Clock, Trace, answered, answered_alone, quoted
+from app.service.trace import Clock, Trace, answered, answered_alone, awaiting, quoted
 from app.settings import Settings
 from common.jobs import Progress
 from common.memory import free_bytes
@@ -183,6 +183,7 @@ class AnswerService:
             trace.clock.skip()  # what the caller did with it is not part of answering
             trace.matches = self._pictures.found(trace.passages, trace.alignments, trace.query, trace.encoder)
             yield from answered(trace)
+            trace.answer = awaiting(trace.answer, trace.subject)
             trace.answer = quoted(explained(trace), trace.text)
             if own:
                 yield from answered_alone(trace)

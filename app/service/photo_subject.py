@@ -47,10 +47,12 @@ def find_subject(
     ranked = sorted(scores, key=lambda title: (-scores[title] - added[title], title))[:GUESSES]
     totals = [scores[title] + added[title] for title in ranked]
     by_likeness = _by_likeness(ranked, totals, likeness)
-    if query.recognition is not None and query.recognition.of_text:
-        unknown = Subject(tuple(Guess(*each, None, False) for each in zip(ranked, totals, strict=True)), UNKNOWN)
-        return unknown if by_likeness is None or by_likeness.word == UNKNOWN else by_likeness
-    # Only where what the classes speak for most is there, and indexed, do they tell how often the first title is right.
+    awaited = titles[0] if titles and titles[0] in of_titles and titles[0] not in scores else ""
+    if awaited or (query.recognition is not None and query.recognition.of_text):
+        guesses = tuple(Guess(*each, None, False) for each in zip(ranked, totals, strict=True))
+        recognised = by_likeness is not None and by_likeness.word != UNKNOWN
+        return by_likeness if recognised else Subject(guesses, UNKNOWN, awaited=awaited)
+    # Only where what the classes speak for most is in the collection do they tell how often the first title is right.
     if query.recognition is None or not titles or titles[0] not in scores:
         return by_likeness or _unmeasured(ranked, totals)
     by_classes = _by_classes(ranked, totals, added, query.recognition)

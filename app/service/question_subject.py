@@ -189,7 +189,7 @@ def _named(subject: Subject, title: str) -> Subject:
     """The subject with that title before all others, the only one to be answered from."""
     known = next((guess for guess in subject.guesses if guess.title == title), Guess(title, 0.0, None, True))
     others = [replace(guess, may=False) for guess in subject.guesses if guess.title != title]
-    return replace(subject, guesses=(replace(known, may=True), *others), word=NAMED)
+    return replace(subject, guesses=(replace(known, may=True), *others), word=NAMED, awaited="")
 
 
 def _describes(question: str, name: Name) -> bool:

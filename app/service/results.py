@@ -77,13 +77,15 @@ class Subject:
     word: LIKELY, MAY_BE or UNKNOWN; NAMED where it is what the question says of a photo that does not tell; READ where
     it is what stands in the photo; IDENTIFIED where a model chose it among the guesses; "" where nobody has measured
     how often such photos are recognised. lead: what the first guess's score has more than the second's. undecided: the
-    entropy of the photo's classes, in nats. Both 0 where word is "".
+    entropy of the photo's classes, in nats. Both 0 where word is "". awaited: where word is UNKNOWN, the title that the
+    photo's classes speak for most, if the catalogue has it and no index can be searched for it yet; else "".
     """
 
     guesses: tuple[Guess, ...]
     word: str = ""
     lead: float = 0.0
     undecided: float = 0.0
+    awaited: str = ""
 
     @property
     def title(self) -> str:
@@ -115,6 +117,8 @@ class Subject:
             return f"{self.title}, by what is written in it"
         if self.word == IDENTIFIED:
             return f"{self.title}, by what the model sees"
+        if self.awaited:
+            return f"most like {self.awaited}, which cannot be searched yet"
         if self.word == UNKNOWN or self.probability is None:
             return self.word
         return f"{self.word} {self.title} ({self.probability:.0%})"
@@ -124,7 +128,7 @@ class Subject:
             return None if guess.probability is None else round(guess.probability, 3)
 
         told = [{"title": guess.title, "probability": share(guess)} for guess in self.guesses[:GUESSES_TOLD]]
-        return {**told[0], "word": self.word, "guesses": told}
+        return {**told[0], "word": self.word, "awaited": self.awaited, "guesses": told}
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from common.passage import Evidence
 from common.problems import Problem
 from common.text import shown
 from generator.answers import Answer, Answerer, Turn, said_with
+from generator.extractive.templates import UNRECOGNISED
 from generator.models.chat import CUT
 from retriever.encoders.base import Query, QueryVectors
 from retriever.index import Index
@@ -178,6 +179,14 @@ def answered(trace: Trace) -> Iterator[PartialText]:
                 said = said_with(said, piece)
                 yield PartialText(said)
     trace.clock.lap("answer")
+
+
+def awaiting(answer: Answer | None, subject: Subject | None) -> Answer | None:
+    """The answer; where the photo is not recognised since what it is most like cannot be searched yet, it says that."""
+    if answer is None or answer.reason != UNRECOGNISED or subject is None or not subject.awaited:
+        return answer
+    reason = f"the photo is {subject.said()}"
+    return Answer(f"{reason[0].upper()}{reason[1:]}; ask again later.", (), False, reason)
 
 
 def quoted(answer: Answer | None, text: PhotoText | None) -> Answer | None:

@@ -150,11 +150,13 @@ def _advice(result: Result) -> str:
         return f"{say('answer.as_far')} {escape(in_words(result.answer.broken))}"
     if result.answer.reason == DISAGREE:
         return say("answer.read_each")
-    if result.answer.named:  # no photo makes its passage say more
+    if result.subject is not None and result.subject.awaited:  # only waiting helps, and the answer says so
+        todo = ""
+    elif result.answer.named:  # no photo makes its passage say more
         todo = say("answer.other_words")
     else:
         todo = say("answer.closer_photo" if result.photo else "answer.name_it")
-    return f"{say('answer.nearest')} {todo}" if result.passages else todo
+    return f"{say('answer.nearest')} {todo}".rstrip() if result.passages else todo
 
 
 def unanswered(question: str) -> str:

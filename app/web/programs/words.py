@@ -158,6 +158,7 @@ class Subject(Guess):
     """What the photo shows."""
 
     word: str = Field(description="how sure that is: likely, may be, not recognised; or by what it is known")
+    awaited: str = Field(description="what it is most like, where that cannot be searched yet")
     guesses: list[Guess]
 
 

@@ -14,6 +14,7 @@ from app.service import ask as services_of
 from app.service.photo_subject import find_subject
 from app.service.results import LIKELY, MAY_BE, NAMED, UNKNOWN
 from app.web.ask.answer_html import final_answer
+from app.web.languages import LANGUAGES, spoken
 from benchmarks.everything import EXAMPLES
 from common.images import load_image
 from generator.extractive.templates import NO_PERSONS, UNRECOGNISED
@@ -22,7 +23,7 @@ from retriever.encoders.base import Query, Recognition
 from retriever.encoders.registry import load_encoder
 from retriever.index import LateInteractionIndex
 from retriever.search.explain import patch_contrasts
-from tests.fakes.small_encoder import SmallEncoder
+from tests.fakes.small_encoder import ARTICLES, SmallEncoder
 from tests.support.checkpoints import write_ret_checkpoint
 from tests.support.service import fill, photo, services
 from tests.support.waiting import wait_for
@@ -150,18 +151,38 @@ def test_nobody_knows_how_sure_it_is_where_what_the_classes_say_is_not_in_the_co
     assert result.answer.answered and "The photo:" not in final_answer(result)
 
 
-def test_nor_before_it_is_indexed(ready, catalogue, tmp_path):
+def test_what_the_catalogue_has_and_no_index_yet_is_waited_for(ready, catalogue, tmp_path):
     encoder = Recogniser()
     passages = [passage for page in catalogue.stream("things") for passage in page]
     [query] = encoder.encode_queries([Query("What is this?", photo("red"))])
     index = LateInteractionIndex.create(tmp_path / "part", encoder.dim, encoder.fingerprint, 4)
-    words = []
+    found = []
     for part in ([each for each in passages if each.title != "Cherry"], passages):
         new = [each for each in part if each.id not in index]
         index.add([each.id for each in new], encoder.encode_passages(new))
-        words.append(find_subject(catalogue, {"things": index}, query).word)
+        found.append(find_subject(catalogue, {"things": index}, query))
     index.close()
-    assert words == ["", LIKELY]
+    assert [(each.word, each.awaited) for each in found] == [(UNKNOWN, "Cherry"), (LIKELY, "")]
+    assert not any(guess.may for guess in found[0].guesses)
+
+
+def test_nothing_else_is_answered_about_meanwhile(ready, catalogue, monkeypatch):
+    more = {"Unicorn": "A unicorn is a white animal that weighs 500 kilograms."}
+    fill(catalogue, monkeypatch, articles={**ARTICLES, **more})
+    result = ready.ask_once(photo("white"), "How heavy is it?")
+    assert not result.answer.answered and not result.answer.citations
+    assert result.answer.text == "The photo is most like Unicorn, which cannot be searched yet; ask again later."
+    assert result.as_dict()["subject"]["awaited"] == "Unicorn"
+    for code, language in LANGUAGES.items():
+        with spoken(language):
+            page = final_answer(result)
+        assert page.count("Unicorn") == 2 and (code == "en" or "most like" not in page)  # what it shows, and the answer
+        assert all(each not in page for each in ("closer photo", "aus der Nähe"))
+    assert ready.ask_once(photo("white"), "How heavy is this cherry?").subject.word == NAMED
+    ready.start()
+    wait_for(lambda: ready.status().state == "ready")
+    result = ready.ask_once(photo("white"), "How heavy is it?")
+    assert "500 kilograms" in result.answer.text and result.subject.title == "Unicorn" and not result.subject.awaited
 
 
 def test_persons_are_refused(ready):
