@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from app.limits import ANSWERS_KEPT, MAX_TURNS
+from app.limits import ANSWERS_KEPT, FIRST_AT_MOST, FIRST_PATIENCE, MAX_TURNS
 from app.service import retrieval
 from app.service.answerers import Answerers
 from app.service.asked_language import explained, for_the_search
@@ -332,12 +332,14 @@ class AnswerService:
     def _retrieve(self, trace: Trace) -> None:
         """What the photo shows, and the passages; where the question is about something else, the photo is left out."""
         with self.indexes.searching(trace.names):
+            self._index_first(trace)
             if trace.photo is not None:
                 same = (trace.encoder.fingerprint, trace.names, trace.states, trace.part, trace.shown)
                 trace.subject = self._search.run(self._subject, trace.indexes, trace.query, same)
                 if retrieval.of_another(self.catalogue, trace.searched, trace.subject, trace.names):
                     trace.photo, trace.subject, trace.left_out = None, None, True
                     [trace.query] = trace.encoder.encode_queries([Query(trace.searched)])
+                    self._index_first(trace)
                 else:
                     self._read(trace)
             second = trace.second and trace.second.ask(trace.asks())
@@ -361,6 +363,21 @@ class AnswerService:
         trace.indexed = sum(min(indexed, total) for indexed, total in counts)
         trace.total = sum(total for _, total in counts)
         trace.clock.lap("search")
+
+    def _index_first(self, trace: Trace) -> None:
+        """Of corpora that are being indexed, what most likely answers is indexed before the rest, and waited for."""
+        words = "" if trace.photo is not None else trace.searched
+        waited = False
+        for name in self.indexes.building(trace.names):
+            likely = self._search.run(retrieval.most_likely, self.catalogue, trace.query, words, name, FIRST_AT_MOST)
+            lacking = [each for each in likely if each not in trace.indexes.get(name, ())]
+            if lacking:
+                with trace.encoder.waiting_for_passages():
+                    self.indexes.wait_for(name, lacking, FIRST_PATIENCE)
+                waited = True
+        if waited:
+            trace.indexes = self.indexes.searchable(trace.names)
+            trace.states = states_of(trace.indexes) + (trace.second.states if trace.second else ())
 
     def _found(self, indexes: Mapping[str, Index], query: QueryVectors, asked: Asked, subject: Subject | None) -> Found:
         """The passages, of two profiles fused, in the order of the reranker if there is one."""

@@ -24,10 +24,10 @@ QUIET_AT_MOST = 30.0  # seconds for which an endless run of questions can hold u
 
 
 class _Questions:
-    """How many are being answered."""
+    """How many are being answered, and how many of these wait for passages."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self.count = self.waiting = 0
         self.changed = threading.Condition()
 
 
@@ -61,10 +61,24 @@ class SharedEncoder:
                 asked.count -= 1
                 asked.changed.notify_all()
 
+    @contextmanager
+    def waiting_for_passages(self) -> Iterator[None]:
+        """While entered, questions that are being answered hold up no `encode_passages`: one of them waits for it."""
+        asked = self._questions
+        with asked.changed:
+            asked.waiting += 1
+            asked.changed.notify_all()
+        try:
+            yield
+        finally:
+            with asked.changed:
+                asked.waiting -= 1
+
     def encode_passages(self, passages: Sequence[Passage], pictures: Beside = ()) -> list[np.ndarray]:
-        """As Encoder.encode_passages, when no question is being answered."""
-        with self._questions.changed:
-            self._questions.changed.wait_for(lambda: not self._questions.count, QUIET_AT_MOST)
+        """As Encoder.encode_passages, when no question is being answered, or one waits for it."""
+        asked = self._questions
+        with asked.changed:
+            asked.changed.wait_for(lambda: not asked.count or asked.waiting, QUIET_AT_MOST)
         return self.worker.run(self._encoder.encode_passages, passages, pictures)
 
     def encode_queries(self, queries: Sequence[Query]) -> list[QueryVectors]:

@@ -12,11 +12,13 @@ import hashlib
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from app.service.passages_wanted import Wanted
 from common.jobs import Progress
 from common.passage import Passage
 from common.problems import Problem
@@ -73,6 +75,7 @@ def build_index(
     committed: Callable[[], None] = lambda: None,
     version: int | None = None,
     pictures: Pictures | None = None,
+    wanted: Wanted | None = None,
 ) -> int:
     """Encode the passages of a corpus, in the version served or another, that the index at path does not keep as they
     are now, and add them; returns how many. Those that are not in the corpus any more leave the index. `pictures` is
@@ -80,7 +83,7 @@ def build_index(
 
     progress(done, total) is told of every batch, counting what was there already. go_on() is asked before
     every batch; when it says False the work stops, and what was encoded is kept. committed() is called when
-    more can be searched. Raises Problem.
+    more can be searched. wanted: what of the version served comes before all else. Raises Problem.
     """
     record = record_of(catalogue, path)
     total = catalogue.count(corpus, version)
@@ -94,6 +97,10 @@ def build_index(
     if done == total and not lost and not leaving:
         return 0
     encoded, size = 0, BATCH
+
+    def encode(passages: Sequence[Passage]) -> list[np.ndarray]:
+        return encoder.encode_passages(passages, pictures_of(passages, pictures) if encoder.takes.pictures else ())
+
     with open_index(path, encoder, write=True) as index:
         done, lost, leaving = _state(index, record)  # again, now that nobody else can be changing it
         record.forget([*lost, *leaving])
@@ -112,12 +119,21 @@ def build_index(
                 batch = first_batch(waiting, size)
                 waiting = waiting[len(batch) :]
                 began = time.perf_counter()
-                beside = pictures_of(batch, pictures) if encoder.takes.pictures else ()
-                vectors = encoder.encode_passages(batch, beside)
+                coming.add(batch, encode(batch))
                 size = _next_size(size, time.perf_counter() - began)
-                coming.add(batch, vectors)
                 encoded += len(batch)
                 progress(min(total, done + encoded), total)
+                with nullcontext([]) if wanted is None else wanted.taken() as ids:
+                    if ids:
+                        coming.commit()
+                        kept = record.remembered(ids)
+                        batch = [passage for passage in catalogue.passages(ids) if passage.id not in kept]
+                        coming.add(batch, encode(batch))
+                        coming.commit()
+                        encoded += len(batch)
+                        waiting = [passage for passage in waiting if passage.id not in ids]
+        if wanted is not None:
+            wanted.end()
         coming.commit()
         index.optimize()
         stats = index.stats()

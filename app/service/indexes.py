@@ -198,6 +198,16 @@ class Indexes:
             raise Problem(f"There is nothing to search yet, ask again shortly. {status.message}")
         return found
 
+    def building(self, names: Iterable[str]) -> list[str]:
+        """Those of these corpora of which more is being indexed here."""
+        with self._changing:
+            return [name for name in names if name in self._indexers and self._indexers[name].building()]
+
+    def wait_for(self, corpus: str, ids: Collection[str], seconds: float) -> None:
+        """Until these passages of a corpus that is being indexed here are, which come next, or so many seconds are
+        over. What is searched then, `searchable` gives."""
+        self._indexer(corpus).wait_for(ids, seconds)
+
     @contextmanager
     def searching(self, names: Iterable[str]) -> Iterator[None]:
         """Around what reads the indexes of those corpora: a deletion closes them and takes their files away.

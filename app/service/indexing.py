@@ -11,12 +11,14 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from app.service.index_building import build_index
 from app.service.job_states import INDEX_STEPS, IndexState
+from app.service.passages_wanted import Wanted
 from app.service.results import IndexStatus
 from common.cancellation import Cancelled
 from common.jobs import Job, Progress, duration
@@ -88,6 +90,7 @@ class Indexer:
         self._job = Job(IndexState.STARTING, INDEX_STEPS)
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._wanted_first: Wanted | None = None  # of the index that is asked, while it is being built here
 
     def start(self) -> None:
         """Run in the background; does nothing while that is under way."""
@@ -117,6 +120,17 @@ class Indexer:
         of a newer version in its place."""
         index = self._index  # once: the background thread may put another there
         return index if index is not None and index.exists() else None
+
+    def building(self) -> bool:
+        """Whether more of the index that is asked is being made here."""
+        return self._wanted_first is not None
+
+    def wait_for(self, ids: Collection[str], seconds: float) -> None:
+        """Make these passages the next ones that are indexed, where that is going on, and wait until they are, for so
+        many seconds at most."""
+        wanted = self._wanted_first
+        if wanted is not None:
+            wanted.wait(ids, seconds)
 
     def run(self, listener: Callable[[IndexStatus], None] = lambda status: None) -> IndexStatus:
         """Do all of it now, telling listener of every change of the status.
@@ -194,8 +208,15 @@ class Indexer:
 
         while True:
             try:
-                where = (self._catalogue, self.corpus, encoder, path)
-                (self._elsewhere or build_index)(*where, self._indexing, go_on, more, newest, self._pictures)
+                how = (
+                    self._catalogue, self.corpus, encoder, path, self._indexing, go_on, more, newest, self._pictures,
+                )  # fmt: skip
+                if self._elsewhere is not None:
+                    self._elsewhere(*how)
+                elif newest != served:
+                    build_index(*how)
+                else:
+                    self._build_asked(*how)
                 break
             except BeingWritten:
                 if self._elsewhere is not None:
@@ -211,6 +232,15 @@ class Indexer:
             self._index = following  # who still asks the old one goes on with it
             sweep(self._catalogue, self._pictures)
         self._remove_older(path.parent.parent, newest)
+
+    def _build_asked(self, *how: Any) -> None:
+        """Build the index that questions are answered from meanwhile."""
+        self._wanted_first = wanted = Wanted()
+        try:
+            build_index(*how, wanted)
+        finally:
+            self._wanted_first = None
+            wanted.end()
 
     def _wait_for_other(self, path: Path, version: int, more: Callable[[], None]) -> None:
         """Until another process that builds the index has ended, whose work is told as if it were done here."""

@@ -106,6 +106,16 @@ def _about_shown(
     return sorted(catalogue.passages(list(found)), key=order), found
 
 
+def most_likely(catalogue: Catalogue, query: QueryVectors, words: str, corpus: str, count: int) -> list[str]:
+    """At most `count` passages of the corpus that most likely answer, by what the catalogue alone tells: those of
+    titles that the photo's classes speak for; without a photo those with words of the question, which `words` is."""
+    if query.recognition is not None:
+        of_titles = catalogue.titled(list(query.recognition.titles), [corpus])
+        return [each for title in query.recognition.titles for each in of_titles.get(title, ())][:count]
+    telling = _telling(words)
+    return [hit.passage.id for hit in catalogue.search_text(telling, count, corpus)] if telling else []
+
+
 def evidence_of(
     catalogue: Catalogue,
     found: Sequence[tuple[str, float]],

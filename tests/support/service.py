@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from PIL import Image
 from app.service import index_building
 from app.service.answerers import Answerers
 from app.service.ask import AnswerService
+from app.service.indexing import Indexer
 from app.settings import load_settings
 from common.problems import Problem
 from generator.extractive.answerer import ExtractiveAnswerer
@@ -48,6 +50,18 @@ def held_after(monkeypatch, batches: int, until: Callable[[], object]) -> None:
         return size
 
     monkeypatch.setattr(index_building, "_next_size", next_size)
+
+
+def held_until_wanted(monkeypatch, indexer: Indexer) -> None:
+    """Indexing encodes one batch and then waits until a question waits for passages."""
+    asked = threading.Event()
+
+    def until() -> bool:
+        if indexer._wanted_first._ids:
+            asked.set()
+        return asked.is_set()
+
+    held_after(monkeypatch, 0, until)
 
 
 def fill(catalogue: Catalogue, monkeypatch, name: str = "things", articles=None) -> None:

@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.service import assembly, fixed_corpora, index_building, indexes, indexing, questions
+from app.limits import FIRST_AT_MOST
+from app.service import ask, assembly, fixed_corpora, index_building, indexes, indexing, questions
 from app.service.answerers import Answerers
 from app.service.encoder_lock import SharedEncoder
 from app.service.index_building import build_index, index_path
 from app.service.indexing import Indexer
+from app.service.passages_wanted import Wanted
 from app.service.results import EvidenceFound, IndexStatus, PartialText, Result
 from app.settings import load_settings
 from common.problems import Problem
@@ -30,7 +32,7 @@ from retriever.encoders.base import Query
 from retriever.index import LateInteractionIndex
 from retriever.opening import open_index
 from tests.fakes.small_encoder import ARTICLES, COLOURS, GRID, SmallEncoder, embed_sentences, plain, words
-from tests.support.service import fill, held_after, photo, refused, services
+from tests.support.service import fill, held_after, held_until_wanted, photo, refused, services
 from tests.support.waiting import LONG, ended, wait_for
 
 
@@ -305,6 +307,7 @@ def test_asking_starts_a_service_that_was_not_started(make, catalogue, monkeypat
 
 def test_the_part_already_indexed_answers(make, catalogue, monkeypatch):
     monkeypatch.setattr(index_building, "COMMIT_PASSAGES", 1)
+    monkeypatch.setattr(ask, "FIRST_PATIENCE", 0.01)
     fill(catalogue, monkeypatch, articles=many(40))
     going = threading.Event()
     held_after(monkeypatch, 1, going.is_set)
@@ -318,6 +321,48 @@ def test_the_part_already_indexed_answers(make, catalogue, monkeypatch):
     going.set()
     wait_for(lambda: one.status().state == "ready")
     assert one.ask_once(None, "How heavy is thing number 3?").indexed == 40
+
+
+def test_what_most_likely_answers_is_indexed_first(make, catalogue, monkeypatch, steady):
+    monkeypatch.setattr(index_building, "COMMIT_PASSAGES", 1)
+    articles = many(200)
+    fill(catalogue, monkeypatch, articles=articles)
+    encoder = SmallEncoder()
+    one = make(encoder)
+    indexer = one.indexes._indexer("things")
+    held_until_wanted(monkeypatch, indexer)
+    one.start()
+    wait_for(lambda: indexer.index() is not None)
+    result = one.ask_once(None, "How heavy is thing number 197?")
+    assert result.answer.answered and "197 grams" in result.answer.text
+    assert f"Thing197: {articles['Thing197']}" in encoder.encoded[16 : 16 + FIRST_AT_MOST]
+    wait_for(lambda: one.status().state == "ready")
+    assert len(encoder.encoded) == len(set(encoder.encoded)) == 200  # each once
+
+
+def test_who_waits_for_passages_hears_when_nobody_indexes_any_more():
+    wanted = Wanted()
+    with ThreadPoolExecutor(2) as threads:
+        waits = [threads.submit(wanted.wait, [name], LONG) for name in "ab"]
+        wait_for(lambda: wanted._asked == 2)
+        with wanted.taken() as ids:
+            assert set(ids) == {"a", "b"} and not any(each.done() for each in waits)
+        assert [each.result(LONG) for each in waits] == [None, None]
+        late = threads.submit(wanted.wait, ["c"], LONG)
+        wait_for(lambda: wanted._asked == 3)
+        wanted.end()
+        late.result(LONG)
+    wanted.wait(["d"], LONG)
+    with wanted.taken() as ids:
+        assert ids == ["c"]
+
+
+def test_a_batch_that_a_question_waits_for_is_not_held_up_by_questions():
+    shared = SharedEncoder(SmallEncoder())
+    with shared.asking(), ThreadPoolExecutor(1) as thread:
+        batch = thread.submit(shared.encode_passages, plain("red"))
+        with shared.waiting_for_passages():
+            assert len(batch.result(LONG)) == 1
 
 
 def test_a_question_goes_before_the_next_batch():

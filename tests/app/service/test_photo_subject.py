@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 
 from app.commands import retriever as command
 from app.service import ask as services_of
+from app.service import index_building
 from app.service.photo_subject import find_subject
 from app.service.results import LIKELY, MAY_BE, NAMED, UNKNOWN
 from app.web.ask.answer_html import final_answer
@@ -25,7 +26,7 @@ from retriever.index import LateInteractionIndex
 from retriever.search.explain import patch_contrasts
 from tests.fakes.small_encoder import ARTICLES, SmallEncoder
 from tests.support.checkpoints import write_ret_checkpoint
-from tests.support.service import fill, photo, services
+from tests.support.service import fill, held_until_wanted, photo, services
 from tests.support.waiting import wait_for
 
 
@@ -183,6 +184,21 @@ def test_nothing_else_is_answered_about_meanwhile(ready, catalogue, monkeypatch)
     wait_for(lambda: ready.status().state == "ready")
     result = ready.ask_once(photo("white"), "How heavy is it?")
     assert "500 kilograms" in result.answer.text and result.subject.title == "Unicorn" and not result.subject.awaited
+
+
+def test_what_the_photo_most_likely_shows_is_indexed_before_the_rest(tmp_path, catalogue, monkeypatch):
+    more = {f"Thing{number}": f"Thing number {number}." for number in range(100)}
+    unicorn = {"Unicorn": "A unicorn is a white animal that weighs 500 kilograms, as is told in many and longer words."}
+    fill(catalogue, monkeypatch, articles={**ARTICLES, **more, **unicorn})
+    monkeypatch.setattr(index_building, "COMMIT_PASSAGES", 1)
+    with services(tmp_path, catalogue) as make:
+        one = make(Recogniser())
+        indexer = one.indexes._indexer("things")
+        held_until_wanted(monkeypatch, indexer)
+        one.start()
+        wait_for(lambda: indexer.index() is not None)
+        result = one.ask_once(photo("white"), "How heavy is it?")
+    assert result.subject.title == "Unicorn" and "500 kilograms" in result.answer.text
 
 
 def test_persons_are_refused(ready):
