@@ -366,10 +366,10 @@ class AnswerService:
 
     def _index_first(self, trace: Trace) -> None:
         """Of corpora that are being indexed, what most likely answers is indexed before the rest, and waited for."""
-        words = "" if trace.photo is not None else trace.searched
         waited = False
         for name in self.indexes.building(trace.names):
-            likely = self._search.run(retrieval.most_likely, self.catalogue, trace.query, words, name, FIRST_AT_MOST)
+            how = (self.catalogue, trace.query, trace.searched, name, FIRST_AT_MOST)
+            likely = self._search.run(retrieval.most_likely, *how)
             lacking = [each for each in likely if each not in trace.indexes.get(name, ())]
             if lacking:
                 with trace.encoder.waiting_for_passages():

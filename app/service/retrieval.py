@@ -10,7 +10,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from app.service.question_subject import asks_of_another, helped_by, said_kind, said_to_be
+from app.service.question_subject import asks_of_another, helped_by, names_in, said_kind, said_to_be
 from app.service.results import TOLD, Result, Subject
 from common.passage import Evidence, Passage
 from common.problems import Unreachable
@@ -106,14 +106,16 @@ def _about_shown(
     return sorted(catalogue.passages(list(found)), key=order), found
 
 
-def most_likely(catalogue: Catalogue, query: QueryVectors, words: str, corpus: str, count: int) -> list[str]:
-    """At most `count` passages of the corpus that most likely answer, by what the catalogue alone tells: those of
-    titles that the photo's classes speak for; without a photo those with words of the question, which `words` is."""
-    if query.recognition is not None:
-        of_titles = catalogue.titled(list(query.recognition.titles), [corpus])
-        return [each for title in query.recognition.titles for each in of_titles.get(title, ())][:count]
-    telling = _telling(words)
-    return [hit.passage.id for hit in catalogue.search_text(telling, count, corpus)] if telling else []
+def most_likely(catalogue: Catalogue, query: QueryVectors, question: str, corpus: str, count: int) -> list[str]:
+    """Passages of the corpus that most likely answer, by what the catalogue alone tells: at most `count` of titles that
+    the photo's classes speak for, and as many with words of the question, which of one about a photo tell something
+    only where it has names."""
+    titles = list(query.recognition.titles) if query.recognition is not None else []
+    of_titles = catalogue.titled(titles, [corpus])
+    ids = [each for title in titles for each in of_titles.get(title, ())][:count]
+    telling = _telling(question) if not titles or names_in(question) else ""
+    hits = catalogue.search_text(telling, count, corpus) if telling else []
+    return list(dict.fromkeys([*ids, *(hit.passage.id for hit in hits)]))
 
 
 def evidence_of(
