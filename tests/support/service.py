@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from app.service import index_building
+from app.service import ask, index_building
 from app.service.answerers import Answerers
 from app.service.ask import AnswerService
 from app.service.indexing import Indexer
@@ -23,7 +23,7 @@ from kb.catalogue import Catalogue
 from kb.sources.kinds import fixed_collection
 from kb.sources.registry import KINDS
 from tests.fakes.small_encoder import COLOURS, FAR, SmallEncoder, embed_sentences, source
-from tests.support.waiting import wait_for
+from tests.support.waiting import LONG, wait_for
 
 
 def refused(ready: AnswerService, *args, **named) -> str:
@@ -53,8 +53,9 @@ def held_after(monkeypatch, batches: int, until: Callable[[], object]) -> None:
 
 
 def held_until_wanted(monkeypatch, indexer: Indexer) -> None:
-    """Indexing encodes one batch and then waits until a question waits for passages."""
+    """Indexing encodes one batch and then waits until a question waits for passages, as long as that takes."""
     asked = threading.Event()
+    monkeypatch.setattr(ask, "FIRST_PATIENCE", LONG)
 
     def until() -> bool:
         if indexer._wanted_first._ids:
