@@ -14,7 +14,7 @@ QUESTIONS_WAITING = 200  # that may wait for their turn
 QUESTIONS_UNHEARD = 200  # of programs that have not begun to listen for the answer
 LONGEST_ANSWER = 900.0  # seconds after which it is ended, whatever it waits for
 ENCODER_PATIENCE = 20.0  # seconds a question waits for an encoder that is loading, before it is told to come back
-FIRST_AT_MOST = 24  # passages that are indexed before the others since their titles or words may answer it, each
+FIRST_AT_MOST = 24  # passages by their titles, and as many by their words, that are indexed for it before the others
 FIRST_PATIENCE = 5.0  # seconds it waits for these
 # What is kept of them, in memory:
 ANSWERS_KEPT = 200  # each about 100 kB

@@ -12,7 +12,6 @@ import hashlib
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -97,10 +96,6 @@ def build_index(
     if done == total and not lost and not leaving:
         return 0
     encoded, size = 0, BATCH
-
-    def encode(passages: Sequence[Passage]) -> list[np.ndarray]:
-        return encoder.encode_passages(passages, pictures_of(passages, pictures) if encoder.takes.pictures else ())
-
     with open_index(path, encoder, write=True) as index:
         done, lost, leaving = _state(index, record)  # again, now that nobody else can be changing it
         record.forget([*lost, *leaving])
@@ -108,7 +103,31 @@ def build_index(
             index.delete([passage_id for passage_id in leaving if passage_id in index])
             committed()
         coming = _Coming(index, record, committed)
+
+        def add(batch: Sequence[Passage]) -> None:
+            nonlocal encoded
+            beside = pictures_of(batch, pictures) if encoder.takes.pictures else ()
+            coming.add(batch, encoder.encode_passages(batch, beside))
+            encoded += len(batch)
+            progress(min(total, done + encoded), total)
+
+        def add_wanted() -> list[str]:
+            if wanted is None:
+                return []
+            with wanted.taken() as ids:
+                if ids:
+                    coming.commit()
+                    kept = record.remembered(ids)
+                    those = [passage for passage in catalogue.passages(ids) if passage.id not in kept]
+                    while those:
+                        batch = first_batch(those, size)
+                        those = those[len(batch) :]
+                        add(batch)
+                    coming.commit()
+            return ids
+
         for page in catalogue.stream(corpus, version=version):
+            add_wanted()
             kept = record.remembered([passage.id for passage in page])
             # Passages of like length go together, since the encoder fills every batch up to its longest.
             waiting = sorted((p for p in page if p.id not in kept), key=lambda passage: len(passage.text))
@@ -119,19 +138,10 @@ def build_index(
                 batch = first_batch(waiting, size)
                 waiting = waiting[len(batch) :]
                 began = time.perf_counter()
-                coming.add(batch, encode(batch))
+                add(batch)
                 size = _next_size(size, time.perf_counter() - began)
-                encoded += len(batch)
-                progress(min(total, done + encoded), total)
-                with nullcontext([]) if wanted is None else wanted.taken() as ids:
-                    if ids:
-                        coming.commit()
-                        kept = record.remembered(ids)
-                        batch = [passage for passage in catalogue.passages(ids) if passage.id not in kept]
-                        coming.add(batch, encode(batch))
-                        coming.commit()
-                        encoded += len(batch)
-                        waiting = [passage for passage in waiting if passage.id not in ids]
+                early = add_wanted()
+                waiting = [passage for passage in waiting if passage.id not in early]
         if wanted is not None:
             wanted.end()
         coming.commit()
