@@ -57,7 +57,8 @@ def _train(args: argparse.Namespace, settings: Settings) -> None:
     if _is_first():
         for name, figures in found.items():
             print(printable(f"{name}: {_figures(figures)}"))
-        print(f"The best model is a profile: --profile {folder / 'best'}")
+        name = "best" if (folder / "best").exists() else "last"
+        print(f"The {name} model is a profile: --profile {folder / name}")
 
 
 def _bench(args: argparse.Namespace, settings: Settings) -> None:

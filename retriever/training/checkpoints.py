@@ -51,6 +51,22 @@ def save(
             each.unlink(missing_ok=True)
 
 
+def mend_last(run: Path) -> None:
+    """Where a copy of a run lost its links, `last` leads to the newest checkpoint that can be gone on from. Raises
+    Problem where there are checkpoints and none such."""
+    if (run / LAST).exists():
+        return
+    places = sorted((run / CHECKPOINTS).glob("step-*/"), key=lambda place: (len(place.name), place.name))
+    whole_ones = [place for place in places if _state_of(place).is_file()]
+    if whole_ones:
+        point(run / LAST, f"{CHECKPOINTS}/{whole_ones[-1].name}")
+    elif places:
+        raise Problem(
+            f"{run} has models in {CHECKPOINTS} and no longer what a run goes on from, a file as {places[-1].name}"
+            ".state; make one of them the model.start of a new run, with another --output."
+        )
+
+
 def last_step(run: Path) -> int:
     """Of the last checkpoint; 0 where there is none yet. Raises Problem."""
     if not (run / LAST / "config.json").is_file():

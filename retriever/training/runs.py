@@ -62,8 +62,9 @@ def claimed(folder: Path) -> Iterator[None]:
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Whether there is a run in the folder that has something to go on from."""
-    return any((folder / name).exists() for name in (LAST, BEST)) and (folder / ABOUT).is_file()
+    """Whether there is a run in the folder that has something to lose."""
+    there = any((folder / name).exists() for name in (LAST, BEST)) or any((folder / CHECKPOINTS).glob("step-*/"))
+    return there and (folder / ABOUT).is_file()
 
 
 def check_run(folder: Path, recipe: Recipe, data: list[dict[str, Any]], resume: bool) -> None:

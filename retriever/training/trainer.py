@@ -114,6 +114,7 @@ def train(
             if first:
                 about = [_about_set(each) for each in [*sets, *held]]
                 runs.check_run(folder, recipe, about, resume)
+                checkpoints.mend_last(folder)
         training = _prepared(recipe, folder, accelerator, sets, held, cache_dir, progress)
         if first and not training.state.step:
             runs.begin_run(folder, recipe, about, _device(accelerator), count)
@@ -158,6 +159,8 @@ def _prepared(
         optimiser.load_state_dict(saved["optimiser"])
         schedule.load_state_dict(saved["schedule"])
         state = State(**saved["state"])
+        if not (folder / runs.BEST).exists():
+            state.best = -1.0  # what was best is gone; the next that is measured is
     if accelerator.is_main_process and done:
         runs.forget_after(folder, state.step)
     order = Order([len(each.rows) for each in sets], [each.share for each in recipe.data], recipe.seed)
@@ -346,6 +349,8 @@ class _Clock:
 
 def _check_size(recipe: Recipe, sets: Sequence[Questions]) -> None:
     there = sum(len(each.rows) for each in sets)
+    if there == 1 and recipe.train.batch > 1 and not recipe.negatives.sampled + recipe.negatives.mined:
+        raise Problem("The data hold 1 question, which alone has no negative; add more, or set negatives.sampled.")
     if recipe.train.batch > there:
         raise Problem(
             f"train.batch is {recipe.train.batch}, and the data hold {there} questions; make it {there} or less."

@@ -32,6 +32,7 @@ from retriever.training.recipe import Recipe, unknown_key
 _AXIS = {"name": str, "sizes": list, "recipe": int, "set": dict}
 _PLAN = {"name": str, "recipes": list, "size": str, "seeds": list, "measure": str, "axes": list}
 _NAME = r"[A-Za-z0-9][\w.+-]*"
+_LARGEST = 1e18  # more than any size, and far from what fits cannot hold
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,10 @@ def read_plan(path: Path) -> Plan:
     axes = tuple(_axis(each, f"axes[{number}]", len(recipes)) for number, each in enumerate(table["axes"]))
     if len({axis.name for axis in axes}) < len(axes):
         raise Problem("axes has a name twice; tables and folders go by them.")
+    for one, other in itertools.combinations(axes, 2):
+        twice = [key for key in one.set if key in other.set and (key == "size" or one.recipe == other.recipe)]
+        if twice:
+            raise Problem(f"{twice[0]} is set by the axes {one.name} and {other.name}; leave it to one of them.")
     return Plan(table["name"], recipes, table.get("size", ""), tuple(seeds), table["measure"], axes)
 
 
@@ -157,8 +162,10 @@ def _axis(table: Any, where: str, recipes: int) -> Axis:
     if not re.fullmatch(_NAME, name):
         raise Problem(f"{where}.name is {name!r}, and folders are called so; use letters, digits and dashes.")
     sizes = table.get("sizes", first)
-    if not all(type(each) in (int, float) and each > 0 for each in sizes):
-        raise Problem(f"{where}.sizes must be numbers over 0: what the values are worth in a fit.")
+    if not all(type(each) in (int, float) and 0 < each <= _LARGEST for each in sizes):
+        if "sizes" not in table:
+            raise Problem(f"{where} needs sizes, what its values are worth in a fit: they are no numbers over 0.")
+        raise Problem(f"{where}.sizes must be numbers over 0 and not over {_LARGEST:g}.")
     if any(one >= two for one, two in itertools.pairwise(sizes)):
         raise Problem(f"{where}.sizes must rise: {json.dumps(sizes)}.")
     for key, values in keys.items():

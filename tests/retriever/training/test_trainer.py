@@ -467,6 +467,39 @@ def test_a_checkpoint_is_there_whole_wherever_its_writing_ends(world, tmp_path, 
     assert [path.name for path in (tmp_path / "checkpoints").iterdir() if path.is_dir()] == ["step-000012"]
 
 
+def test_a_run_whose_links_are_lost_goes_on(world, recipe, whole, tmp_path):
+    copied = tmp_path / "copied"
+    shutil.copytree(whole, copied, symlinks=True)
+    for name in ("last", "best"):
+        (copied / name).unlink()
+    with pytest.raises(Problem, match="holds a run already"):
+        train(recipe, copied, world / "cache")
+    train(recipe, copied, world / "cache", resume=True)
+    assert (copied / "last").resolve().name == (whole / "last").resolve().name
+    assert (copied / "run.json").read_bytes() == (whole / "run.json").read_bytes()  # it was not begun anew
+    for state in (copied / "checkpoints").glob("*.state"):
+        state.unlink()
+    (copied / "last").unlink()
+    with pytest.raises(Problem, match="no longer what a run goes on from"):
+        train(recipe, copied, world / "cache", resume=True)
+    assert (copied / "checkpoints" / "step-000010").is_dir()
+
+
+def test_where_the_best_is_lost_the_next_that_is_measured_is(world, recipe, tmp_path):
+    def told(line):
+        if line == {"step": 6}:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    run = tmp_path / "run"
+    with pytest.raises(Problem, match="Stopped at step"):
+        train(recipe, run, world / "cache", told=told)
+    state = checkpoints.load_state(run)
+    torch.save({**state, "state": {**state["state"], "best": 1.0}}, (run / "last").resolve().with_suffix(".state"))
+    (run / "best").unlink()
+    train(recipe, run, world / "cache", resume=True)
+    assert (run / "best").resolve() == (run / "checkpoints" / "step-000010").resolve()
+
+
 class TestModels:
     def test_documents_get_a_text_encoder_of_their_own(self, world, tmp_path):
         sizes = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4, "num_hidden_layers": 1}
