@@ -1,11 +1,14 @@
-"""Kinds of numbers and paths that commands take, for argparse, which says the sentence with the option's name."""
+"""Kinds of numbers and paths that commands take, for argparse, which says the sentence with the option's name; and
+that what a command writes is nothing that it reads."""
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+
+from common.problems import Problem
 
 
 def place(text: str) -> Path:
@@ -34,3 +37,28 @@ def share(text: str) -> float:
     if not 0 <= number < 1:
         raise argparse.ArgumentTypeError("it must be a number, 0 or more and less than 1")
     return number
+
+
+def same_file(one: Path, other: Path) -> bool:
+    """Whether two paths mean the same file, also through links, or where there is none yet."""
+    try:
+        return os.path.samefile(one, other)
+    except (OSError, ValueError):
+        return os.path.realpath(one) == os.path.realpath(other)
+
+
+def check_outputs(outputs: Mapping[str, Path | None], inputs: Iterable[Path]) -> None:
+    """That files to write, each by its option, None where that was not given, are neither folders nor what is read, nor
+    the same file twice: found at the end, it would cost the work or the input. Raises Problem."""
+    read = list(inputs)
+    met: dict[str, Path] = {}
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        if path.is_dir():
+            raise Problem(f"{option} names the folder {path}; name a file in it.")
+        if own := next((each for each in read if same_file(path, each)), None):
+            raise Problem(f"{option} names {own} itself; name another file.")
+        if twice := next((each for each, there in met.items() if same_file(path, there)), None):
+            raise Problem(f"{option} and {twice} name the same file; name another for one of them.")
+        met[option] = path

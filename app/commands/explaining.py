@@ -10,6 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from app.commands.arguments import check_outputs
 from app.commands.printing import printable
 from app.commands.terminal import PHOTO_QUESTION, photo_named, prepare
 from app.service.ask import AnswerService
@@ -33,6 +34,7 @@ def explain_found(args: argparse.Namespace, settings: Settings) -> None:
     output = args.output or (None if args.json else Path("explanation.png"))
     if output:
         check_writable(output)
+        check_outputs({"--output": output}, [Path(args.image)] if args.image else [])
     photo = photo_named(args.image, settings)
     question = args.question.strip() or PHOTO_QUESTION
     service = build_service(settings)

@@ -20,7 +20,7 @@ from typing import Any
 from tqdm import tqdm
 
 from app.commands.annotation_exports import photos_in
-from app.commands.arguments import place, share
+from app.commands.arguments import check_outputs, place, share
 from app.commands.printing import printable, table
 from app.commands.terminal import add_command, prepare, read_entries
 from app.judged import ABOUT, HELD, LEARNED, POOL, TRAIN, Written, resolved, write_for, write_judged
@@ -127,6 +127,7 @@ def _finetune(args: argparse.Namespace, settings: Settings) -> None:
     if args.output.suffix != TUNED:
         raise Problem(f"--output must name a file that ends in {TUNED}, by which it is known for a profile.")
     _check_mini(settings)
+    check_outputs({"--output": args.output}, [Path(settings.profile)])
     folder = args.output.with_suffix(".judged")
     written = write(settings, args.project, args.held_out, args.seed, folder)
     report = _tune(settings, folder, photos_in(settings).folder, args.output)

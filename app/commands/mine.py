@@ -13,13 +13,12 @@ from typing import Any
 
 from tqdm import tqdm
 
-from app.commands.arguments import count, place, share
+from app.commands.arguments import check_outputs, count, place, share
 from app.commands.terminal import add_command, check_photos, prepare
 from app.service.ask import AnswerService
 from app.service.assembly import build_service
 from app.settings import Settings
 from common.passage import Passage
-from common.problems import Problem
 from retriever.encoders.base import QueryVectors
 from retriever.encoders.registry import profile_of
 from retriever.index import Hit
@@ -48,8 +47,7 @@ def add_commands(commands: Any) -> None:
 
 
 def _mine(args: argparse.Namespace, settings: Settings) -> None:
-    if args.output.resolve() == args.data.resolve():
-        raise Problem(f"--output names {args.data} itself; name another file.")
+    check_outputs({"--output": args.output}, [args.data])
     profile_of(settings.profile)  # of two, one would mine
     service = build_service(settings)
     try:

@@ -18,7 +18,7 @@ from typing import Any
 from PIL import Image
 from tqdm import tqdm
 
-from app.commands.arguments import count, place
+from app.commands.arguments import check_outputs, count, place
 from app.commands.terminal import PHOTO_QUESTION, add_command, prepare, read_entries
 from app.service.ask import AnswerService
 from app.service.assembly import build_service
@@ -107,6 +107,8 @@ def _finetune(args: argparse.Namespace, settings: Settings) -> None:
     if profile.loader != PROFILES["mini"].loader:
         raise Problem(f"Only mini, and what it was fine-tuned to, can be fine-tuned so; not {settings.profile}.")
     entries, held = read_entries(args.labels, ("file", "title")), []
+    read = [args.labels, Path(settings.profile), *(args.labels.parent / str(each["file"]) for each in entries)]
+    check_outputs({"--output": args.output, "--hold-out": args.hold_out}, read)
     if args.hold_out is not None:
         entries, held = last_thirds(entries)
     service = build_service(settings)

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.commands.arguments import place
+from app.commands.arguments import place, same_file
 from app.commands.mini import all_articles
 from app.commands.printing import printable
 from app.commands.terminal import add_command, read_entries
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from retriever.training.trainer import Told
 
 PICTURE = "curves.png"
+# What study-data writes, as retriever/training/scaling/data.py names it.
+WRITTEN = (
+    "passages.jsonl", "questions.jsonl", "held-out-questions.jsonl", "photos.json", "held-out-photos.json",
+    "other-photos.json",
+)  # fmt: skip
 DATA = RUNS / "study-data"
 
 
@@ -58,7 +63,16 @@ def add_commands(commands: Any) -> None:
 def _data(args: argparse.Namespace, settings: Settings) -> None:
     from retriever.training.scaling.data import write_others, write_photos, write_texts
 
+    for read in (args.photos, args.others):
+        if any(same_file(args.folder / name, read) for name in WRITTEN):
+            raise Problem(f"{read} is what study-data would write in {args.folder}; name another folder.")
     photos, others = (read_entries(each, ("file", "title")) for each in (args.photos, args.others))
+    learned = {os.path.realpath(args.photos.parent / str(each["file"])) for each in photos}
+    if twice := sum(os.path.realpath(args.others.parent / str(each["file"])) in learned for each in others):
+        raise Problem(
+            f"Of the photographs of {args.others}, which are only measured with, {twice:,} are in {args.photos} too; "
+            "take them out of one of the two."
+        )
     written = write_texts(all_articles(settings), args.folder)
     written |= write_photos(photos, args.photos.parent, args.folder)
     written |= write_others(others, args.others.parent, args.folder)

@@ -70,5 +70,7 @@ def test_what_is_wrong_is_one_sentence(mine, tmp_path):
     assert "no passage of the collection things" in said
     code, rows, said = mine(ASKED, "--output", str(tmp_path / "data.jsonl"))
     assert code == 2 and "--output names" in said
+    code, rows, said = mine(ASKED, "--output", str(tmp_path))
+    assert code == 2 and f"--output names the folder {tmp_path}; name a file in it." in said and "Mining" not in said
     code, rows, said = mine(ASKED, "--output", str(tmp_path / "red.png" / "out.jsonl"))
     assert code == 2 and "cannot be written (File exists); mend that, or choose another folder." in said

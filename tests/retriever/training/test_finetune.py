@@ -148,6 +148,17 @@ def test_what_cannot_be_learned_is_said(asked, tmp_path):
     assert not (tmp_path / "mine.safetensors").exists()
 
 
+def test_what_is_read_is_not_written_over(asked, tmp_path):
+    labels = [{"file": "a.jpg", "title": "Quilt"}]
+    output = ("--output", str(tmp_path / "mine.safetensors"))
+    for read in (tmp_path / "labels.json", tmp_path / "a.jpg"):
+        assert f"--hold-out names {read} itself" in asked(labels, *output, "--hold-out", str(read))
+    assert "--hold-out and --output name the same file" in asked(labels, *output, "--hold-out", output[1])
+    assert json.loads((tmp_path / "labels.json").read_text()) == labels
+    (tmp_path / "mine.safetensors").touch()
+    assert "mine.safetensors itself; name another file" in asked(labels, *output, "--profile", output[1])
+
+
 def test_a_damaged_file_is_no_profile(tmp_path, wheel_cache):
     (tmp_path / "mine.safetensors").write_text("nothing")
     with pytest.raises(Problem, match="cannot be read; fine-tune it again"):

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from app.commands.retriever import main
+from app.commands.scale import WRITTEN
 from common.problems import Problem
 from kb.catalogue import Catalogue
 from kb.ingest import ingest
@@ -60,9 +61,10 @@ class TestCommand:
     @pytest.fixture
     def words(self, tmp_path, monkeypatch) -> list[str]:
         monkeypatch.setenv("CITESIGHT_DATA_DIR", str(tmp_path / "data"))
-        (tmp_path / "labels.json").write_text('[{"file": "1.jpg", "title": "Thing 1"}]')
+        for name, file in (("labels.json", "1.jpg"), ("others.json", "2.jpg")):
+            (tmp_path / name).write_text(json.dumps([{"file": file, "title": "Thing 1"}]))
         return ["study-data", str(tmp_path / "study"), "--corpus", "own", "--photos", str(tmp_path / "labels.json"),
-                "--others", str(tmp_path / "labels.json")]  # fmt: skip
+                "--others", str(tmp_path / "others.json")]  # fmt: skip
 
     def test_it_writes_the_files(self, words, tmp_path, capsys):
         (tmp_path / "data").mkdir()
@@ -76,6 +78,29 @@ class TestCommand:
             "passages.jsonl", "questions.jsonl", "held-out-questions.jsonl", "photos.json", "held-out-photos.json",
             "photos", "other-photos.json", "other-photos",
         }  # fmt: skip
+        assert {each.name for each in (tmp_path / "study").iterdir() if not each.is_symlink()} == set(WRITTEN)
+
+    @pytest.mark.parametrize("option", ["--photos", "--others"])
+    def test_what_is_read_is_not_written_over(self, words, option, tmp_path, capsys):
+        for name in ("photos.json", "other-photos.json"):
+            read = tmp_path / "study" / name
+            read.parent.mkdir(exist_ok=True)
+            read.write_text((tmp_path / "labels.json").read_text())
+            (tmp_path / "study.json").unlink(missing_ok=True)
+            (tmp_path / "study.json").symlink_to(read)
+            for given in (read, tmp_path / "study.json"):
+                assert main([*words, option, str(given)]) == 2
+                said = f"{given} is what study-data would write in {tmp_path / 'study'}; name another folder."
+                assert said in capsys.readouterr().err
+
+    def test_photographs_that_are_learned_from_are_not_those_measured_with(self, words, tmp_path, capsys):
+        (tmp_path / "photos").symlink_to(".")
+        others = [{"file": file, "title": "Thing 1"} for file in ("photos/1.jpg", "2.jpg")]
+        (tmp_path / "others.json").write_text(json.dumps(others))
+        assert main(words) == 2
+        said = capsys.readouterr().err
+        assert f"1 are in {tmp_path / 'labels.json'} too; take them out of one of the two." in said
+        assert not (tmp_path / "study").exists()
 
     def test_an_empty_collection_is_said(self, words, capsys):
         assert main(words) == 2 and "The collection own is empty" in capsys.readouterr().err
