@@ -25,7 +25,7 @@ from app.settings import Settings
 from common.problems import Problem
 from retriever.training.reading import read_recipe
 from retriever.training.recipe import Recipe
-from retriever.training.runs import Summary, compared, find_runs
+from retriever.training.runs import Damaged, Summary, compared, find_runs
 
 RUNS = Path("runs")
 
@@ -74,29 +74,40 @@ def _bench(args: argparse.Namespace, settings: Settings) -> None:
 
 
 def _runs(args: argparse.Namespace, settings: Settings) -> None:
-    found = find_runs(args.folder)
-    if not found:
+    listed = find_runs(args.folder)
+    if not listed:
         raise Problem(f"There are no runs in {args.folder}; python -m retriever train makes one, or name their folder.")
+    found = [run for run in listed if isinstance(run, Summary)]
     if args.plot is not None:
+        if not found:
+            raise Problem(f"No run in {args.folder} is whole; leave --plot out to see what is wrong with each.")
         _plot(found, args.plot)
     if args.json:
-        keys = ("step", "loss", "recall", "state")
+        keys = ("step", "loss", "loss_step", "recall", "recall_step", "state")
         runs = [{"folder": str(run.folder)} | {key: getattr(run, key) for key in keys} for run in found]
-        report = {"runs": runs} | ({"differences": compared(found)} if args.compare else {})
+        damaged = [
+            {"folder": str(run.folder), "reason": run.reason} for run in listed if isinstance(run, Damaged)
+        ]
+        report = {"runs": runs, "damaged": damaged} | ({"differences": compared(found)} if args.compare else {})
         print(json.dumps(report, indent=2))
         return
-    wide = max(len(str(run.folder)) for run in found)
-    for run in found:
-        loss = "-" if run.loss is None else f"{run.loss:.4f}"
-        best = "  ".join(f"{name} {figures[f'recall@{run.recipe.best}']:.3f}" for name, figures in run.recall.items())
-        steps = f"{run.step:,} of {run.recipe.train.steps:,}"
-        told = f"recall@{run.recipe.best}  {best}" if best else ""
-        print(printable(f"{run.folder!s:{wide}}  {run.state:8}  {steps:>20}  loss {loss:>8}  {told}".rstrip()))
+    wide = max(len(str(run.folder)) for run in listed)
+    for run in listed:
+        told = f"damaged   {run.reason}" if isinstance(run, Damaged) else _reached(run)
+        print(printable(f"{run.folder!s:{wide}}  {told}"))
     if args.compare:
         for key, values in compared(found).items():
             print(printable(f"\n{key}"))
             for run, value in zip(found, values, strict=True):
                 print(printable(f"  {run.folder!s:{wide}}  {value}"))
+
+
+def _reached(run: Summary) -> str:
+    loss = "-" if run.loss is None else f"{run.loss:.4f}"
+    best = "  ".join(f"{name} {figures[f'recall@{run.recipe.best}']:.3f}" for name, figures in run.recall.items())
+    steps = f"{run.step:,} of {run.recipe.train.steps:,}"
+    told = f"recall@{run.recipe.best} at step {run.recall_step:,}  {best}" if best else ""
+    return f"{run.state:8}  {steps:>20}  loss {loss:>8}  {told}".rstrip()
 
 
 def _plot(found: Sequence[Summary], path: Path) -> None:

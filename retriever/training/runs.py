@@ -27,7 +27,7 @@ from typing import Any
 
 from filelock import Timeout
 
-from common.problems import Problem
+from common.problems import Problem, unreadable
 from common.text import shown
 from retriever.training.files import LOCK, is_taken, one_at_a_time, told_of_writing, write_text
 from retriever.training.reading import differences, keys_of, read_recipe, recipe_text
@@ -158,7 +158,7 @@ def add_metrics(folder: Path, line: dict[str, Any]) -> None:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The lines that are whole; a killed run may have left half a one."""
+    """The lines that are whole; a killed run may have left half a one. Raises Problem."""
     lines = []
     try:
         with (folder / METRICS).open(encoding="utf-8", errors="replace") as file:
@@ -171,6 +171,8 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
                     lines.append(line)
     except FileNotFoundError:
         pass
+    except OSError as problem:
+        raise unreadable(folder / METRICS, problem) from None
     return lines
 
 
@@ -186,31 +188,68 @@ def forget_after(folder: Path, step: int) -> None:
 
 @dataclass(frozen=True)
 class Summary:
-    """A run as a list shows it. loss: the last that was written, None before. recall: by set, then by depth, of the
-    best measurement, {} before. state: "running", "finished" or "stopped"."""
+    """A run as a list shows it. loss: the last that was written, None before, and its step. recall: by set, then by
+    depth, of the checkpoint that is the best, else of the last measurement, and its step; {} while only the model that
+    it began with has been measured, which is not what it reached. state: "running", "finished" or "stopped"."""
 
     folder: Path
     recipe: Recipe
     step: int
     loss: float | None
+    loss_step: int | None
     recall: dict[str, dict[str, float]]
+    recall_step: int | None
     state: str
 
 
-def find_runs(folder: Path) -> list[Summary]:
+@dataclass(frozen=True)
+class Damaged:
+    """A run that cannot be read, also one of another version of the program. reason: a sentence."""
+
+    folder: Path
+    reason: str
+
+
+def find_runs(folder: Path) -> list[Summary | Damaged]:
     """The runs in a folder and one below it, by name. Folders that hold none are passed over."""
     places = sorted(path.parent for path in [*folder.glob(ABOUT), *folder.glob(f"*/{ABOUT}")])
-    return [_summary(place) for place in places if (place / RECIPE).is_file()]
+    return [_found(place) for place in places if os.path.lexists(place / RECIPE)]
+
+
+def _found(folder: Path) -> Summary | Damaged:
+    try:
+        return _summary(folder)
+    except Problem as problem:
+        return Damaged(folder, str(problem))
 
 
 def _summary(folder: Path) -> Summary:
+    """Raises Problem."""
     recipe, lines = read_recipe(folder / RECIPE), read_metrics(folder)
+    if not all(_is_ours(line, recipe.best) for line in lines):
+        raise Problem(f"{folder / METRICS} has a line that no run of this recipe writes; put it right, or delete it.")
     step = max((line["step"] for line in lines), default=0)
-    losses = [line["loss"] for line in lines if "loss" in line]
-    measured = [line["recall"] for line in lines if "recall" in line]
-    best = max(measured, key=lambda recall: mean_recall(recall, recipe.best), default={})
+    losses = {line["step"]: line["loss"] for line in lines if "loss" in line}
+    measured = {line["step"]: line["recall"] for line in lines if "recall" in line and line["step"]}
+    last, best = max(losses, default=None), _best_step(folder)
+    if best not in measured:
+        best = max(measured, default=None)
     state = "running" if is_taken(folder) else "finished" if step >= recipe.train.steps else "stopped"
-    return Summary(folder, recipe, step, losses[-1] if losses else None, best, state)
+    return Summary(folder, recipe, step, losses.get(last), last, measured.get(best, {}), best, state)
+
+
+def _is_ours(line: dict[str, Any], depth: int) -> bool:
+    """Whether loss and recall of a line of metrics, where it has them, are such."""
+    recall = line.get("recall", {})
+    figures = list(recall.values()) if isinstance(recall, dict) else [None]
+    numbers = [each.get(f"recall@{depth}") if isinstance(each, dict) else None for each in figures]
+    return all(isinstance(each, int | float) for each in [line.get("loss", 0.0), *numbers])
+
+
+def _best_step(folder: Path) -> int | None:
+    """Of the checkpoint that `best` names; None where it names none."""
+    number = Path(os.path.realpath(folder / BEST)).name.removeprefix("step-")
+    return int(number) if number.isdecimal() else None
 
 
 def mean_recall(recall: dict[str, dict[str, float]], depth: int) -> float:

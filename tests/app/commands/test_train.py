@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from app.commands.retriever import main
+from retriever.training import runs
 from tests.support.checkpoints import write_checkpoint
 from tests.support.training import write_world
 
@@ -65,7 +66,7 @@ def test_a_run_and_a_list_of_runs(recipe, capsys):
     assert main(["runs"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["runs/fast", "runs/small"]
-    assert all("finished" in line and "2 of 2" in line and "recall@1  EVQA " in line for line in lines)
+    assert all("finished" in line and "2 of 2" in line and "recall@1 at step " in line for line in lines)
     assert main(["runs", "--compare", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["differences"] == {"learn.mapping": ["0.01", "0.001"]} and len(report["runs"]) == 2
@@ -86,3 +87,63 @@ def test_what_is_wrong_is_one_sentence(recipe, tmp_path, capsys):
     assert main(["runs", str(tmp_path / "none")]) == 2
     assert "There are no runs in" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
+
+
+def write_run(folder, recalls: dict[int, float], best: int | None = None) -> None:
+    """A run's folder as `runs` reads it, with the recall of each step that was measured."""
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text("{}")
+    (folder / runs.RECIPE).write_text(RECIPE.format(root="w").split("[sizes")[0])
+    lines = [{"step": step, "recall": {"EVQA": {"recall@1": each}}} for step, each in recalls.items()]
+    lines += [{"step": 2, "loss": 0.25}]
+    (folder / runs.METRICS).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    if best is not None:
+        (folder / "best").symlink_to(f"checkpoints/step-{best:06}")
+
+
+def test_damaged_runs_stand_beside_the_others(tmp_path, capsys):
+    names = ("fine", "folder", "no-toml", "old", "strange", "text")
+    for name in names:
+        write_run(tmp_path / name, {2: 0.5}, best=2)
+    (tmp_path / "folder" / runs.METRICS).unlink()
+    (tmp_path / "folder" / runs.METRICS).mkdir()
+    (tmp_path / "no-toml" / runs.RECIPE).write_text("= 3")
+    old = (tmp_path / "old" / runs.RECIPE).read_text()
+    (tmp_path / "old" / runs.RECIPE).write_text(old.replace("steps =", "stepps ="))
+    (tmp_path / "strange" / runs.METRICS).write_text('{"step": 1, "recall": {"EVQA": {"recall@3": 1.0}}}\n')
+    (tmp_path / "text" / runs.METRICS).write_text('{"step": 1, "loss": "low"}\n')
+    reasons = {
+        "folder": "metrics.jsonl cannot be read (Is a directory)", "no-toml": "is not TOML",
+        "old": "train.stepps is no key of a recipe", "strange": "a line that no run of this recipe writes",
+        "text": "a line that no run of this recipe writes",
+    }  # fmt: skip
+    for more in ([], ["--compare"], ["--plot", str(tmp_path / "curves.png")]):
+        assert main(["runs", str(tmp_path), *more]) == 0
+        lines = dict(zip(names, capsys.readouterr().out.splitlines(), strict=False))
+        assert "  finished  " in lines["fine"]
+        assert all("  damaged   " in lines[name] and reason in lines[name] for name, reason in reasons.items())
+    assert main(["runs", str(tmp_path), "--compare", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert [each["folder"] for each in report["runs"]] == [str(tmp_path / "fine")] and report["differences"] == {}
+    assert [each["folder"] for each in report["damaged"]] == [str(tmp_path / name) for name in reasons]
+    assert main(["runs", str(tmp_path / "old"), "--plot", str(tmp_path / "none.png")]) == 2
+    assert "is whole; leave --plot out to see what is wrong" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("recalls", "best", "said"),
+    [
+        ({0: 0.75, 1: 0.5, 2: 0.25}, 1, "recall@1 at step 1  EVQA 0.500"),
+        ({0: 0.75, 1: 0.5, 2: 0.25}, None, "recall@1 at step 2  EVQA 0.250"),
+        ({0: 0.75}, None, "loss   0.2500"),
+    ],
+)
+def test_what_a_run_reached_is_the_recall_of_its_best_checkpoint(tmp_path, capsys, recalls, best, said):
+    write_run(tmp_path / "run", recalls, best)
+    assert main(["runs", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.strip().endswith(said)
+    assert main(["runs", str(tmp_path), "--json"]) == 0
+    [run] = json.loads(capsys.readouterr().out)["runs"]
+    step = run["recall_step"]
+    assert (run["recall"] == {"EVQA": {"recall@1": recalls[step]}}) if step else run["recall"] == {}
+    assert (run["loss"], run["loss_step"]) == (0.25, 2)
