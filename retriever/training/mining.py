@@ -28,6 +28,7 @@ from retriever.training.files import whole
 from retriever.training.sources import check_question, texts_in
 
 _AT_A_TIME = 32  # questions that are encoded
+_LONGEST_WORD = 20  # characters, of a name in a script that may have no spaces
 _DEEPER = 16  # times as many passages are looked through where too few score low enough
 
 # The k best passages for each query; with ids, the best among these.
@@ -93,8 +94,10 @@ class Rows:
 
 
 def check_rows(file: Path, corpus: Corpus) -> Rows:
-    """Reads all of them once. Raises Problem, for a positive that the corpus lacks where it has others too."""
-    count, with_positives, images, strange, called, rows = 0, 0, 0, "", Called.TEXT, json_rows(file)
+    """Reads all of them once. Raises Problem, for a positive that the corpus lacks where it has others too, or that is
+    a name and no text: taken for a text, it would be scored as one, and every passage be far better."""
+    count, with_positives, images, rows = 0, 0, 0, json_rows(file)
+    strange, named, called = "", "", Called.TEXT
     while batch := list(islice(rows, 1000)):
         positives = {}
         for where, row in batch:
@@ -103,11 +106,14 @@ def check_rows(file: Path, corpus: Corpus) -> Rows:
             given = [each for each in texts_in(row, "positives", where) if each.strip()]
             with_positives += bool(given)
             images += bool(row.get("image"))
-            positives.update((each, where) for each in given)
+            for each in given:
+                positives.setdefault(each, where)
         known = corpus.named(list(filter(_may_be_name, positives)))
         if known and called != Called.ID:
             called = Called.ID if any(ids == [each] for each, ids in known.items()) else Called.KEY
-        strange = strange or next((f"{each[:80]!r} in {positives[each]}" for each in positives.keys() - known), "")
+        lacking = {each: f"{each[:80]!r} in {where}" for each, where in positives.items() if each not in known}
+        strange = strange or next(iter(lacking.values()), "")
+        named = named or next((said for each, said in lacking.items() if _is_name(each)), "")
         count += len(batch)
     if not with_positives:
         raise Problem(f"No question of {file} has a positive passage; say for each which passages answer it.")
@@ -115,6 +121,11 @@ def check_rows(file: Path, corpus: Corpus) -> Rows:
         raise Problem(
             f"The positive {strange} is no passage of the collection {corpus.title}, as others are; ingest it there or "
             "take it out."
+        )
+    if named:
+        raise Problem(
+            f"The positive {named} is no text, and neither a passage's id nor a document's key in the collection "
+            f"{corpus.title}; name the collection that has it with --corpus, or give the passage's text."
         )
     return Rows(file, count, called, images)
 
@@ -245,6 +256,11 @@ class _Miner:
         made = self._encoder.encode_passages([PlainPassage("", "", text) for text in given])
         best = [(query.vectors @ each.T).max(1) if len(each) else np.zeros(len(query.weights)) for each in made]
         return [float(query.weights @ each) for each in best]
+
+
+def _is_name(text: str) -> bool:
+    """Rather than a text; in scripts without spaces that may be a sentence, and a name is short."""
+    return _may_be_name(text) and (text.isascii() or len(text) <= _LONGEST_WORD)
 
 
 def _may_be_name(text: str) -> bool:

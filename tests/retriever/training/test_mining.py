@@ -162,6 +162,19 @@ def test_a_file_that_is_wrong_is_a_sentence(tmp_path, corpus, rows, said):
     assert said in str(problem.value)
 
 
+@pytest.mark.parametrize("name", ["zoo:Horse#0", "p0", "馬"])
+def test_names_that_another_collection_has_are_no_texts(tmp_path, corpus, name):
+    rows = [HORSE | {"positives": ["a horse eats grass"]}, HORSE | {"positives": [name]}]
+    for some in (rows, rows[1:] * 2):
+        with pytest.raises(Problem) as problem:
+            check_rows(write(tmp_path / "data.jsonl", some), corpus)
+        assert f"The positive {name!r} in line {some.index(rows[1]) + 1} of" in str(problem.value)
+        assert "in the collection farm; name the collection that has it with --corpus" in str(problem.value)
+    text = "馬は草を食べ、野原を走り、人を乗せて遠くまで行く。"  # no spaces, and no name
+    checked = check_rows(write(tmp_path / "data.jsonl", [HORSE | {"positives": [text]}]), corpus)
+    assert checked.called == mining.Called.TEXT
+
+
 def test_texts_that_cannot_be_names_are_texts(tmp_path, corpus):
     rows = [HORSE | {"positives": ["a horse eats \ud800 grass"]}, HORSE | {"positives": ["Horse " * 200]}]
     _, found = mined(tmp_path, corpus, rows, count=1, margin=0.0)
