@@ -71,13 +71,14 @@ def _mine(args: argparse.Namespace, settings: Settings) -> None:
 
 def _said(found: Mined, output: Path) -> str:
     each = found.negatives / max(1, found.found)
-    return "\n".join(
-        [
-            f"{found.questions:,} questions, {found.found:,} of them with negatives, {each:.1f} each: {output}",
-            f"Left out: {found.near:,} passages that score nearly as the positive, {found.answering:,} that contain an "
-            f"answer, {found.no_image:,} questions whose image cannot be used.",
-        ]
-    )
+    said = [
+        f"{found.questions:,} questions, negatives found for {found.found:,} of them, {each:.1f} each: {output}",
+        f"Left out: {found.near:,} passages that score nearly as the positive, {found.answering:,} that contain an "
+        f"answer, {found.no_image:,} questions whose image cannot be used.",
+    ]
+    if found.kept:
+        said.append(f"Of the questions that were left out, {found.kept:,} keep the negatives that they had before.")
+    return "\n".join(said)
 
 
 def _corpus(service: AnswerService, name: str) -> Corpus:

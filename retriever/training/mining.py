@@ -29,6 +29,7 @@ from retriever.training.sources import check_question, texts_in
 
 _AT_A_TIME = 32  # questions that are encoded
 _LONGEST_WORD = 20  # characters, of a name in a script that may have no spaces
+_UNUSABLE = 100  # images in a row, as training puts up with
 _DEEPER = 16  # times as many passages are looked through where too few score low enough
 
 # The k best passages for each query; with ids, the best among these.
@@ -71,14 +72,16 @@ class Wanted:
 
 @dataclass
 class Mined:
-    """questions: all. found: those with a negative. negatives: of all. no_image: questions whose image cannot be used,
-    which stay as they are. near, answering: passages left out since they score nearly as the positive, and since they
-    contain an answer."""
+    """questions: all. found: those for which a negative was found. negatives: of all these. no_image: questions whose
+    image cannot be used, which stay as they are. kept: of those that stay as they are, without a positive too, how many
+    have negatives from before. near, answering: passages left out since they score nearly as the positive, and since
+    they contain an answer."""
 
     questions: int = 0
     found: int = 0
     negatives: int = 0
     no_image: int = 0
+    kept: int = 0
     near: int = 0
     answering: int = 0
 
@@ -140,7 +143,8 @@ def mine(
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Mined:
     """Writes the rows to `output`, whole or not at all, with `negatives` in the place of any that they had, named as
-    the positives are. images: the folder of their images. progress: questions done, and all. Raises Problem."""
+    the positives are. images: the folder of their images. progress: questions done, and all. Raises Problem, also where
+    images cannot be used 100 times in a row, or so that nothing could be asked."""
     miner = _Miner(images, encoder, corpus, wanted, rows.called)
     with whole(output, "run it again") as place, place.open("w", encoding="utf-8") as file:
         waiting = json_rows(rows.file)
@@ -148,6 +152,7 @@ def mine(
             for row in miner.mined(batch):
                 file.write(json.dumps(row) + "\n")
             progress(miner.found.questions, rows.count)
+        miner.check_asked()
     return miner.found
 
 
@@ -167,18 +172,25 @@ class _Miner:
         self._corpus = corpus
         self._wanted = wanted
         self._called = called
+        self._asked = 0
+        self._in_a_row = 0  # images that cannot be used
+        self._problem = ""  # of the last of them
         self.found = Mined()
 
     def mined(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The rows with their negatives; those without a positive, or whose image cannot be used, as they are."""
+        """The rows with their negatives; those without a positive, or whose image cannot be used, as they are. Raises
+        Problem where images cannot be used so often that their folder is another."""
         self.found.questions += len(rows)
         queries = {}
         for number, row in enumerate(rows):
             if any(each.strip() for each in row.get("positives", ())):
                 try:
                     queries[number] = self._query(row)
-                except Problem:
-                    self.found.no_image += 1
+                    self._in_a_row *= not row.get("image")
+                except Problem as problem:
+                    self._unusable(str(problem))
+        self._asked += len(queries)
+        self.found.kept += sum(bool(row.get("negatives")) for number, row in enumerate(rows) if number not in queries)
         if not queries:
             return rows
         vectors = self._encoder.encode_queries(list(queries.values()))
@@ -187,6 +199,24 @@ class _Miner:
         for number, query, some in zip(queries, vectors, hits, strict=True):
             result[number] = self._with_negatives(rows[number], query, some)
         return result
+
+    def _unusable(self, problem: str) -> None:
+        self.found.no_image += 1
+        self._in_a_row += 1
+        self._problem = problem.rstrip(".")
+        if self._in_a_row == _UNUSABLE:
+            self._refuse(f"{_UNUSABLE} questions in a row have")
+
+    def check_asked(self) -> None:
+        """Raises Problem where all that might have been asked has an image that cannot be used."""
+        if self.found.no_image and not self._asked:
+            self._refuse("All questions with a positive have")
+
+    def _refuse(self, which: str) -> None:
+        raise Problem(
+            f"{which} an image that cannot be used, the last because {self._problem[:1].lower()}{self._problem[1:]}; "
+            "check the folder of images."
+        )
 
     def _query(self, row: dict[str, Any]) -> Query:
         """Raises Problem for an image that cannot be used."""

@@ -40,7 +40,7 @@ def mine(tmp_path, catalogue, monkeypatch, capsys):
 
 def test_negatives_that_training_reads(mine, tmp_path):
     code, rows, said = mine(ASKED, "--count", "2", "--scores")
-    assert code == 0 and "2 questions, 2 of them with negatives, 2.0 each" in said
+    assert code == 0 and "2 questions, negatives found for 2 of them, 2.0 each" in said
     assert "1 that contain an answer" in said
     assert "things:Emerald#0" not in rows[0]["negatives"]  # it has the answer
     for row, asked in zip(rows, ASKED, strict=True):
@@ -62,6 +62,20 @@ def test_questions_with_photos_are_refused_for_a_retriever_that_reads_only_quest
 def test_passages_by_the_keys_of_their_documents(mine):
     code, rows, _ = mine([ASKED[1] | {"positives": ["Swan"]}], "--count", "1")
     assert code == 0 and rows[0]["negatives"][0] in ("Cherry", "Emerald", "Sapphire")
+
+
+def test_negatives_from_before_are_counted_apart(mine):
+    before = {"image": "none.png", "negatives": ["things:Swan#0"]}
+    code, rows, said = mine([ASKED[0] | before, ASKED[1], {"question": "x", "negatives": ["things:Swan#0"]}])
+    assert code == 0 and "3 questions, negatives found for 1 of them" in said and rows[0]["negatives"]
+    assert "1 questions whose image cannot be used" in said
+    assert "Of the questions that were left out, 2 keep the negatives that they had before." in said
+
+
+def test_images_that_lie_elsewhere_are_refused(mine, tmp_path):
+    code, rows, said = mine(ASKED[:1], "--images", str(tmp_path / "elsewhere"))
+    assert code == 2 and not rows and "All questions with a positive have an image that cannot be used" in said
+    assert "the last because there is no image 'red.png' in" in said and "check the folder of images." in said
 
 
 def test_what_is_wrong_is_one_sentence(mine, tmp_path):

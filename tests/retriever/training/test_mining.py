@@ -118,8 +118,21 @@ def test_photos_are_looked_at_and_broken_ones_counted(tmp_path, corpus):
     row = {"question": "what grows", "image": "red.png", "positives": ["farm:Moss#0"]}
     rows = [row, row | {"image": "broken.png"}, row | {"image": "../red.png"}, {"question": "x", "positives": []}]
     out, found = mined(tmp_path, corpus, rows, count=1, margin=0.0)
+    assert found.kept == 0
     assert found.no_image == 2 and out[1:] == rows[1:] and found.found == 1 and found.near == 1  # the cherry is red
     assert out[0]["negatives"] and "farm:Cherry#0" not in out[0]["negatives"]
+
+
+def test_images_that_cannot_be_used_many_times_in_a_row_are_refused(tmp_path, corpus, monkeypatch):
+    monkeypatch.setattr(mining, "_UNUSABLE", 3)
+    Image.new("RGB", (30, 20), COLOURS["red"]).save(tmp_path / "red.png")
+    lost = HORSE | {"image": "lost.png", "negatives": ["farm:Cow#0"]}
+    found = mined(tmp_path, corpus, [lost, lost, HORSE | {"image": "red.png"}, lost, lost], count=1)[1]
+    assert (found.no_image, found.kept, found.questions) == (4, 4, 5)
+    (tmp_path / "out.jsonl").unlink()
+    with pytest.raises(Problem, match="3 questions in a row have an image that cannot be used, the last because there"):
+        mined(tmp_path, corpus, [lost, lost, HORSE, lost, HORSE], count=1)
+    assert not (tmp_path / "out.jsonl").exists()
 
 
 def test_progress_and_the_order_of_rows(tmp_path, corpus, monkeypatch):
