@@ -25,6 +25,7 @@ from pillow_heif import register_heif_opener
 
 from common import photo_formats
 from common.problems import BadRequest, Problem
+from common.text import shown
 
 MAX_BYTES = 50 * 1024 * 1024
 MAX_PIXELS = 110_000_000  # a little over the largest phone cameras; most kinds of file may have fewer, see below
@@ -57,6 +58,14 @@ _TURNS = {
 _ORIENTATION, _TILE_WIDTH, _TILE_LENGTH = 0x0112, 322, 323
 
 _DAMAGED = "The photo is damaged or incomplete and cannot be decoded; try to copy or save it again."
+
+
+def load_listed(path: Path) -> Image.Image:
+    """As load_image, for one of many that somebody listed. Raises Problem, which names it."""
+    try:
+        return load_image(path)
+    except Problem as problem:
+        raise BadRequest(f"{shown(path)} cannot be used: {problem}") from None
 
 
 def load_image(source: str | Path | bytes) -> Image.Image:
@@ -143,13 +152,13 @@ def _photo(image: Image.Image) -> Image.Image:
 def _read(source: str | Path) -> bytes:
     if source is None or str(source) == "":
         raise BadRequest("No photo was given; choose one.")
-    shown = str(source) if len(str(source)) <= 200 else "..." + str(source)[-200:]
+    name = str(source) if len(str(source)) <= 200 else "..." + str(source)[-200:]
     try:
         about = Path(source).stat()
         if stat.S_ISDIR(about.st_mode):
-            raise BadRequest(f"{shown!r} is a folder; name a photo in it.")
+            raise BadRequest(f"{name!r} is a folder; name a photo in it.")
         if not stat.S_ISREG(about.st_mode):  # a pipe or a device could be read for ever
-            raise BadRequest(f"{shown!r} is not an ordinary file; name a photo.")
+            raise BadRequest(f"{name!r} is not an ordinary file; name a photo.")
         if about.st_size > MAX_BYTES:
             raise _too_many_bytes()
         if not about.st_size:  # nor may what the kernel makes up while it is read, which says that it is empty
@@ -157,14 +166,14 @@ def _read(source: str | Path) -> bytes:
         with open(source, "rb") as file:
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise BadRequest(f"There is no file {shown!r}; check the name.") from None
+        raise BadRequest(f"There is no file {name!r}; check the name.") from None
     except PermissionError:
-        raise BadRequest(f"The file {shown!r} may not be read; check its permissions.") from None
+        raise BadRequest(f"The file {name!r} may not be read; check its permissions.") from None
     except Problem:
         raise
     except (OSError, ValueError) as problem:  # ValueError: a name no file can have
         reason = getattr(problem, "strerror", None) or problem
-        raise BadRequest(f"The file {shown!r} cannot be read: {reason}.") from None
+        raise BadRequest(f"The file {name!r} cannot be read: {reason}.") from None
 
 
 def _check_bytes(size: int) -> None:

@@ -23,7 +23,7 @@ from app.commands.terminal import PHOTO_QUESTION, add_command, prepare, read_ent
 from app.service.ask import AnswerService
 from app.service.assembly import build_service
 from app.settings import Settings
-from common.images import load_image
+from common.images import load_image, load_listed
 from common.problems import Problem
 from common.text import shown
 from retriever.encoders.mini.loading import weights_of
@@ -77,7 +77,7 @@ def _unseen(args: argparse.Namespace, settings: Settings) -> None:
         raise Problem(f"The photographs have {len(titles)} titles, too few for {args.folds} folds; take fewer --folds.")
     articles = {each.title: each for each in all_articles(settings)}
     _check_titles(settings.corpus, sorted(titles), articles)
-    photos = [(each["title"], partial(load_image, args.labels.parent / each["file"])) for each in entries]
+    photos = [(each["title"], partial(load_listed, args.labels.parent / each["file"])) for each in entries]
     with TemporaryDirectory(prefix="citesight-") as folder:
         found = measure_unseen(
             list(articles.values()), photos, PHOTO_QUESTION, args.folds, settings.cache_dir, Path(folder), SEED

@@ -32,7 +32,7 @@ from benchmarks.encoding import bench_encoding, device_name, made_up_passages, s
 from benchmarks.everything import measure_everything, measure_index
 from benchmarks.load import measure_load
 from benchmarks.reading import measure_reading
-from common.images import load_image
+from common.images import load_listed
 from common.jobs import Progress
 from common.problems import Problem, problem_sentence
 from retriever.encoders.base import Encoder
@@ -284,7 +284,7 @@ def _fit_recognition(args: argparse.Namespace, settings: Settings) -> None:
     entries = read_entries(args.labels, ("file", "title"))
     service = _ready(settings.model_copy(update={"rerank": NO_RERANKING}))  # which would say by itself what is shown
     try:
-        found = [service.find(load_image(args.labels.parent / e["file"]), PHOTO_QUESTION, 1).subject for e in entries]
+        found = [service.find(load_listed(args.labels.parent / e["file"]), PHOTO_QUESTION, 1).subject for e in entries]
     finally:
         service.close()
     pairs = [(each, e["title"]) for each, e in zip(found, entries, strict=True) if each and each.probability]
@@ -319,7 +319,7 @@ def _evaluate(
     service, beside = _ready(settings), RanksBeside()
     try:
         for title, path, question in asked:
-            beside.add(title, service.find(path and load_image(path), question, DEPTH))
+            beside.add(title, service.find(path and load_listed(path), question, DEPTH))
     finally:
         service.close()
     ranks, reranking = beside.ranks, beside.as_dict(_measured)

@@ -17,7 +17,7 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
-from common.images import load_image
+from common.images import load_image, load_listed
 from common.passage import Passage
 from common.problems import Problem
 from retriever.encoders.base import Encoder, PlainPassage, Query, QueryVectors
@@ -72,12 +72,12 @@ def measure_pictures(
     vectors = []
     for one in beside:
         passage = passages.get(one.title) or Passage(one.title, one.title, one.title)
-        vectors.append(_passage(encoder, passage, load_image(one.path)))
+        vectors.append(_passage(encoder, passage, load_listed(one.path)))
     found: dict[str, dict[str, float]] = {}
     titles = [one.title for one in beside]
     ranks: dict[str, list[int | None]] = {way: [] for way in WAYS}
     for one in asked:
-        for way, scores in _scores(_encoded(encoder, load_image(one.path)), vectors).items():
+        for way, scores in _scores(_encoded(encoder, load_listed(one.path)), vectors).items():
             ranked = list(dict.fromkeys(titles[place] for place in np.argsort(-scores, kind="stable")))
             ranks[way].append(rank_of(one.title, ranked))
     for way, of_way in ranks.items() if asked else ():
@@ -86,7 +86,7 @@ def measure_pictures(
     for name, change in SPOILT.items():
         places: dict[str, list[int | None]] = {way: [] for way in WAYS}
         for number, one in list(enumerate(beside))[::spoil]:
-            photo = change(load_image(one.path), Random(one.path.name))
+            photo = change(load_listed(one.path), Random(one.path.name))
             for way, scores in _scores(_encoded(encoder, photo), vectors).items():
                 places[way].append(int((scores > scores[number]).sum()) + 1)
         for way, of_way in places.items():

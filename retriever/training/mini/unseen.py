@@ -63,8 +63,8 @@ def measure_unseen(
     trained, tokenizer = load_mini(cache_dir)
     trained.requires_grad_(False)
     encoded = encode_articles(trained, tokenizer, articles)
-    opened = tqdm(photos, desc="looking at photographs", unit="photo")
-    seen = see(trained, ((title, open_photo()) for title, open_photo in opened), seed)
+    with tqdm(photos, desc="looking at photographs", unit="photo") as opened:  # ends its line, whatever comes
+        seen = see(trained, ((title, open_photo()) for title, open_photo in opened), seed)
     titles, found = sorted({title for title, _ in photos}), []
     with _indexed(trained, encoded, articles, folder) as index:
         for fold in range(folds):

@@ -259,6 +259,13 @@ def test_how_sure_it_is_can_be_fitted_again(labelled, capsys):
     assert (report["photographs"], report["right"], len(report["coefficients"])) == (6, 0.5, 3)
 
 
+@pytest.mark.parametrize("name", ["eval-photos", "fit-recognition"])
+def test_a_photo_that_is_broken_is_named(labelled, tmp_path, capsys, name):
+    (tmp_path / "blue.png").write_bytes(b"no photo")
+    assert command.main([name, labelled]) == 2
+    assert f"error: {tmp_path / 'blue.png'} cannot be used: This is not a photo" in capsys.readouterr().err
+
+
 # --- the real encoder, over a collection of what it takes drawn pictures and the examples for
 
 

@@ -42,3 +42,8 @@ def test_what_cannot_be_measured_is_said(mini, photographs, tmp_path):
         for one in plain:
             Image.new("RGB", (60, 40), COLOURS[one.title]).save(one.path)
         measure_likeness(SmallEncoder(), plain)
+    with pytest.raises(Problem, match=r"(red|green|blue|white)\.png shows nothing .* of one colour; leave it out"):
+        measure_likeness(mini, plain)
+    plain[2].path.write_text("no photo")
+    with pytest.raises(Problem, match=r"blue\.png cannot be used: This is not a photo"):
+        measure_likeness(mini, [*photographs, plain[2]])

@@ -9,6 +9,8 @@ import torch
 from PIL import Image
 
 from app.commands import retriever as command_line
+from common.images import load_listed
+from common.problems import Problem
 from retriever.encoders.mini.model import load_mini
 from retriever.training.mini import finetune, photos, unseen
 from retriever.training.mini.questions import Article
@@ -41,6 +43,15 @@ def test_neither_tables_nor_photographs_of_a_fold_are_learned_from(soon, wheel_c
     assert drawn_without == [{"Jar", "Quilt"}, {"Lion"}] and tuned_on == [{"Lion"}, {"Jar", "Quilt"}]
     assert sorted(each.title for each in found) == ["Jar", "Lion", "Quilt"]
     assert all(each.before in range(1, 7) and each.after in range(1, 7) for each in found)
+
+
+def test_a_photo_that_is_broken_ends_the_bars_line(soon, wheel_cache, tmp_path, capsys):
+    (tmp_path / "broken.jpg").write_bytes(b"no photo")
+    asked = [("Jar", lambda: stripes((90, 0, 0))), ("Lion", lambda: load_listed(tmp_path / "broken.jpg"))]
+    with pytest.raises(Problem, match=r"broken\.jpg cannot be used: This is not a photo"):
+        measure_unseen(ARTICLES, asked, "What is this?", 2, wheel_cache, tmp_path, 1)
+    said = capsys.readouterr().err
+    assert "looking at photographs" in said and said.endswith("\n")
 
 
 def test_no_subject_of_those_is_drawn(soon):
