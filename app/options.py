@@ -9,7 +9,7 @@ from app.settings import Settings, load_settings
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options every command has: --data-dir, --database-url, --profile. Defaults stay None."""
+    """Add the options of commands that ask a model: --data-dir, --database-url, --profile. Defaults stay None."""
     add_database_options(parser)
     _add_options(parser, ("profile",))
 

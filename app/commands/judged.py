@@ -63,7 +63,7 @@ def add_commands(commands: Any) -> None:
     tuned.add_argument("--json", action="store_true", help="print JSON")
     _add_bench(commands)
     command = add_command(
-        commands, "eval-judged", _eval, "compare two models on what was held out of what people judged"
+        commands, "eval-judged", _eval, "compare two models on what was held out of what people judged", profile=False
     )
     command.add_argument(
         "folder", type=place, metavar="DIR",

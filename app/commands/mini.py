@@ -44,7 +44,8 @@ def add_commands(commands: Any) -> None:
     """Adds them to the retriever's parser."""
     made = _add(commands, "train-mini", _train, "train the mapping networks of the profile mini")
     made.add_argument("--output", type=place, default=WEIGHTS, help=f"where to write (default: {WEIGHTS.name})")
-    tuned = _add(commands, "finetune-mini", _finetune, "teach the profile mini what photographs of one's own show")
+    about = "teach the profile mini what photographs of one's own show"
+    tuned = _add(commands, "finetune-mini", _finetune, about, profile=True)
     tuned.add_argument("labels", type=place, help="JSON list of {file, title of the article}; files lie beside it")
     tuned.add_argument("--output", type=place, required=True, metavar=f"FILE{TUNED}", help="where to write the profile")
     tuned.add_argument(
@@ -59,9 +60,9 @@ def add_commands(commands: Any) -> None:
 
 
 def _add(
-    commands: Any, name: str, run: Callable[[argparse.Namespace, Settings], None], about: str
+    commands: Any, name: str, run: Callable[[argparse.Namespace, Settings], None], about: str, profile: bool = False
 ) -> argparse.ArgumentParser:
-    command = add_command(commands, name, run, about)
+    command = add_command(commands, name, run, about, profile)
     command.add_argument("--corpus", help="the collection with the articles (default: wikipedia-vital)")
     return command
 

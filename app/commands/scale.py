@@ -39,7 +39,7 @@ DATA = RUNS / "study-data"
 def add_commands(commands: Any) -> None:
     """Adds both commands to the retriever's parser."""
     about = "train the cells of a plan, such as those in recipes/scaling/, and fit how error falls with size"
-    command = add_command(commands, "scale", _scale, about)
+    command = add_command(commands, "scale", _scale, about, profile=False)
     command.add_argument("plan", type=place, nargs="?", metavar="PLAN.toml", help="which runs, as a grid")
     command.add_argument(
         "--output", type=place, metavar="DIR", help=f"the study's folder (default: {RUNS}/scaling/NAME)"
@@ -48,7 +48,8 @@ def add_commands(commands: Any) -> None:
     command.add_argument("--published", action="store_true", help="what PreFLMR's published figures say of growth")
     command.add_argument("--json", action="store_true", help="print JSON")
     command.add_argument("--plot", type=place, metavar="PNG", help="with --published: draw the figures")
-    data = add_command(commands, "study-data", _data, "write what the plans in recipes/scaling/mini/ train on")
+    about = "write what the plans in recipes/scaling/mini/ train on"
+    data = add_command(commands, "study-data", _data, about, profile=False)
     data.add_argument("folder", type=place, nargs="?", default=DATA, help=f"where (default: {DATA})")
     data.add_argument("--corpus", help="the collection with the articles (default: wikipedia-vital)")
     data.add_argument(

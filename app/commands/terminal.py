@@ -35,12 +35,16 @@ _BARS = {  # state of the index -> what is counted
 
 
 def add_command(
-    commands: Any, name: str, run: Callable[[argparse.Namespace, Settings], None], about: str
+    commands: Any, name: str, run: Callable[[argparse.Namespace, Settings], None], about: str, profile: bool = True
 ) -> argparse.ArgumentParser:
-    """Adds a command of the retriever, with the options that all have. about: one sentence, begun small."""
+    """Adds a command of the retriever, with the options that all have. about: one sentence, begun small. profile:
+    whether the model is chosen by --profile; an option that chose nothing would be believed."""
     command = commands.add_parser(name, help=about, description=about[0].upper() + about[1:] + ".")
     command.set_defaults(run=run)
-    add_common_options(command)
+    if profile:
+        add_common_options(command)
+    else:
+        add_database_options(command)
     return command
 
 

@@ -32,15 +32,16 @@ RUNS = Path("runs")
 
 def add_commands(commands: Any) -> None:
     """Adds both commands to the retriever's parser."""
-    training = add_command(commands, "train", _train, "train a model by a recipe, such as those in recipes/")
+    about = "train a model by a recipe, such as those in recipes/"
+    training = add_command(commands, "train", _train, about, profile=False)
     training.add_argument("recipe", type=place, metavar="RECIPE.toml", help="what to train, on what, and how")
     training.add_argument("--size", default="", metavar="NAME", help="which of the recipe's sizes, if it has some")
     training.add_argument("--output", type=place, metavar="DIR", help=f"the run's folder (default: {RUNS}/NAME)")
     training.add_argument("--resume", action="store_true", help="go on with the run in that folder")
     about = "measure waiting for photos, features kept and memory in training"
-    bench = add_command(commands, "bench-train", _bench, about)
+    bench = add_command(commands, "bench-train", _bench, about, profile=False)
     bench.add_argument("--json", action="store_true", help="print JSON")
-    listing = add_command(commands, "runs", _runs, "list runs of training")
+    listing = add_command(commands, "runs", _runs, "list runs of training", profile=False)
     listing.add_argument("folder", type=place, nargs="?", default=RUNS, help=f"where they are (default: {RUNS})")
     listing.add_argument("--compare", action="store_true", help="show in what their recipes differ")
     listing.add_argument("--json", action="store_true", help="print JSON")

@@ -147,3 +147,16 @@ def test_what_a_run_reached_is_the_recall_of_its_best_checkpoint(tmp_path, capsy
     step = run["recall_step"]
     assert (run["recall"] == {"EVQA": {"recall@1": recalls[step]}}) if step else run["recall"] == {}
     assert (run["loss"], run["loss_step"]) == (0.25, 2)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "recipe.toml"], ["runs"], ["bench-train"], ["scale"], ["train-mini"], ["eval-judged", "run"],
+        ["eval-unseen", "labels.json"], ["study-data", "--photos", "one.json", "--others", "other.json"],
+    ],
+)  # fmt: skip
+def test_no_profile_is_chosen_where_it_would_choose_nothing(words, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--profile", "nonsense"])
+    assert ended.value.code == 2 and "unrecognized arguments: --profile" in capsys.readouterr().err
