@@ -17,9 +17,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from common.problems import Problem
+from common.text import shown
 from retriever.training.recipe import PARTS, Recipe, check, unknown_key
 
 _DEEPEST = 8  # files that extend one another
+_LARGEST = 1e9  # what a number of a recipe can be; TOML has inf and nan, and whole numbers of any length
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", dict: "a table"}
 
 
@@ -60,14 +62,15 @@ def _read(path: Path, depth: int = 0) -> dict:
         raise Problem(f"The recipe {path} extends itself, or files more than {_DEEPEST} deep; mend `extends`.")
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
+        str(table)  # which a number of thousands of digits in another base refuses: no message could say it
     except OSError as problem:
         raise Problem(f"The recipe {path} cannot be read: {problem.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        raise Problem(f"The recipe {path} is not TOML: {problem}.") from None
+    except (ValueError, RecursionError) as problem:  # more than TOMLDecodeError: a number of thousands of digits
+        raise Problem(f"The recipe {path} is not TOML: {shown(problem)}.") from None
     below = table.pop("extends", None)
     if below is None:
         return table
-    if not isinstance(below, str):
+    if not isinstance(below, str) or "\0" in below:
         raise Problem(f"extends in {path} must be the name of a recipe beside it.")
     return _over(_read(path.parent / below, depth + 1), table)
 
@@ -157,7 +160,9 @@ def _value(kind: typing.Any, value: typing.Any, where: str) -> typing.Any:
             if part not in PARTS:
                 raise Problem(unknown_key(f"{where}.", part, PARTS))
         return {part: _value(float, rate, f"{where}.{part}") for part, rate in value.items()}
-    if kind is float and type(value) is int:
+    if kind is float and type(value) in (int, float):
+        if not abs(value) <= _LARGEST:  # nor is nan
+            raise Problem(f"{where} is {shown(value, 80)}; it must be a number between -1e9 and 1e9.")
         return float(value)
     if type(value) is not kind:  # bool is an int to isinstance
         raise Problem(f"{where} is {json.dumps(value, default=str)}; it must be {_WORDS[kind]}.")

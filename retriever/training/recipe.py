@@ -7,10 +7,12 @@ with a mistake is refused at once.
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from common.problems import Problem
+from common.text import shown
 
 PARTS = ("query_text", "document_text", "vision", "projection", "mapping")
 ENCODERS = PARTS[:3]
@@ -23,6 +25,14 @@ TEXT_SIZES = (*_SIZES, "hidden_dropout_prob", "attention_probs_dropout_prob")
 VISION_SIZES = (*_SIZES, "image_size", "patch_size", "hidden_act")
 JUDGED = "annotations:"  # how a source begins that is what people judged
 _CELL, _WIDEST = 32, 1024  # pixels: the stride of VISION_TOWERS, and the widest photo that they are given
+# No run needs more, and what is larger by a slip would fill the memory, or never end.
+_MOST = 1_000_000_000  # steps, questions
+_MOST_WIDE = 65_536  # tokens, dimensions, passages of one question
+_MOST_LAYERS = 1_000
+_MOST_DRAWN = 10_000_000  # photographs, and passages that are ranked
+_MOST_SHARE = 1_000.0
+# What file systems take, in bytes; of a name less, for what other programs add to it.
+_LONGEST_PATH, _LONGEST_PART, _LONGEST_NAME = 4_095, 255, 200
 
 
 @dataclass(frozen=True)
@@ -220,6 +230,9 @@ def check(recipe: Recipe) -> None:
     _check_train(recipe)
     if not recipe.data:
         raise Problem("data is missing: add a [[data]] table with a task of M2KR, jsonl, photos, drawn or source.")
+    if recipe.m2kr is not None:
+        _check_place("m2kr.folder", recipe.m2kr.folder)
+        _check_place("m2kr.images", recipe.m2kr.images)
     for kind, sets in (("data", recipe.data), ("held_out", recipe.held_out)):
         for number, each in enumerate(sets):
             _check_set(f"{kind}[{number}]", each, recipe.m2kr)
@@ -243,8 +256,31 @@ def unknown_key(where: str, key: str, known: Iterable[str]) -> str:
 
 
 def _check_name(name: str) -> None:
-    if not name or any(c in name for c in "/\\{}") or name.startswith("."):
-        raise Problem(f"name is {name!r}, and the run's folder is called so; use letters, digits and dashes.")
+    if not _is_file_name(name) or any(c in name for c in "\\{}"):
+        raise Problem(
+            f"name is {_said(name)}, and the run's folder is called so; use letters, digits and dashes, "
+            f"{_LONGEST_NAME} at most."
+        )
+
+
+def _is_file_name(name: str) -> bool:
+    """Whether a file or folder can be called so, and not one elsewhere, or a hidden one."""
+    size = len(name.encode(errors="replace"))
+    return 0 < size <= _LONGEST_NAME and "/" not in name and not name.startswith(".") and name.isprintable()
+
+
+def _check_place(key: str, said: str) -> None:
+    """Raises Problem for what can be no path, of which the system says so in its own ways."""
+    size, parts = len(said.encode(errors="replace")), said.encode(errors="replace").split(b"/")
+    if "\0" in said or size > _LONGEST_PATH or max(map(len, parts)) > _LONGEST_PART:
+        raise Problem(f"{key} is {_said(said)}, which can be no path; correct it.")
+    if os.path.expanduser(said).startswith("~"):
+        raise Problem(f"{key} is {_said(said)}, and nobody on this machine is called so; write the whole path.")
+
+
+def _said(value: object) -> str:
+    """A value as it may stand in a sentence."""
+    return shown(repr(value) if isinstance(value, str) else str(value), 80)
 
 
 def _check_model(model: Model) -> None:
@@ -257,27 +293,49 @@ def _check_model(model: Model) -> None:
     wrong = set(model.query_vectors) - set(VECTORS)
     if wrong or not model.query_vectors:
         raise Problem(f"model.query_vectors has {sorted(wrong) or 'nothing'}; it can have {_listed(VECTORS)}.")
+    _check_place("model.start", model.start)
     new = model.new
     if new is not None:
         for key, known in (("text", TEXT_SIZES), ("vision", VISION_SIZES)):
-            sizes = getattr(new, key)
-            for name in sizes if isinstance(sizes, dict) else ():
+            said = getattr(new, key)
+            if isinstance(said, str):
+                _check_place(f"model.new.{key}", said)
+                continue
+            for name, size in said.items():
                 if name not in known:
                     raise Problem(unknown_key(f"model.new.{key}.", name, known))
+                _check_size(f"model.new.{key}.{name}", name, size)
+        _check_place("model.new.vocabulary", new.vocabulary)
         for key in ("dim", "prefix", "cross_attention"):
-            _least(f"model.new.{key}", getattr(new, key), 1)
+            _between(f"model.new.{key}", getattr(new, key), 1, _MOST_WIDE)
         for key in ("mapping_layers", "text_layers"):
-            _least(f"model.new.{key}", getattr(new, key), 0)
+            _between(f"model.new.{key}", getattr(new, key), 0, _MOST_LAYERS)
         if new.text_layers and isinstance(new.text, dict):
             raise Problem("model.new.text_layers goes with a text encoder that there is; sizes say num_hidden_layers.")
         if new.image_size % _CELL or not 0 < new.image_size <= _WIDEST:
-            raise Problem(f"model.new.image_size is {new.image_size}; it is a multiple of {_CELL}, {_WIDEST} at most.")
+            raise Problem(
+                f"model.new.image_size is {_said(new.image_size)}; it is a multiple of {_CELL}, {_WIDEST} at most."
+            )
         if isinstance(new.text, dict) and not new.vocabulary:
             raise Problem("model.new.vocabulary is missing: sizes have no words; name a folder with vocab.txt.")
         if not new.vision and "vision" in model.query_vectors:
             raise Problem('model.new.vision is missing; name a CLIP, or set model.query_vectors to ["text"].')
-    _least("model.query_tokens", model.query_tokens, 4)
-    _least("model.document_tokens", model.document_tokens, 4)
+    _between("model.query_tokens", model.query_tokens, 4, _MOST_WIDE)
+    _between("model.document_tokens", model.document_tokens, 4, _MOST_WIDE)
+
+
+def _check_size(key: str, name: str, size: object) -> None:
+    """Of a tower that is built from nothing."""
+    if name == "hidden_act":
+        if not isinstance(size, str):
+            raise Problem(f'{key} is {_said(size)}; it must be a text, such as "gelu".')
+    elif name.endswith("_prob"):  # of dropout
+        if type(size) not in (int, float) or not 0 <= size < 1:
+            raise Problem(f"{key} is {_said(size)}; it must be a number from 0 to less than 1.")
+    elif type(size) is not int:
+        raise Problem(f"{key} is {_said(size)}; it must be a whole number.")
+    else:
+        _between(key, size, 1, _MOST_LAYERS if name == "num_hidden_layers" else _MOST_WIDE)
 
 
 def _check_parts(recipe: Recipe) -> None:
@@ -286,7 +344,7 @@ def _check_parts(recipe: Recipe) -> None:
         raise Problem(f"learn is empty; give at least one part a learning rate: {_listed(PARTS)}.")
     for part, rate in learn.items():
         if not 0 < rate < 1:
-            raise Problem(f"learn.{part} is {rate}; a learning rate lies between 0 and 1.")
+            raise Problem(f"learn.{part} is {_said(rate)}; a learning rate lies between 0 and 1.")
     for part in ("vision", "projection", "mapping"):
         if part in learn and "vision" not in vectors:
             raise Problem(f'learn.{part} cannot learn while model.query_vectors has no "vision"; take one of them out.')
@@ -306,7 +364,7 @@ def _check_lora(recipe: Recipe) -> None:
     lora = recipe.lora
     if lora is None:
         return
-    _least("lora.rank", lora.rank, 1)
+    _between("lora.rank", lora.rank, 1, _MOST_WIDE)
     if lora.alpha <= 0 or not 0 <= lora.dropout < 1:
         raise Problem("lora.alpha must be over 0, and lora.dropout lies between 0 and 1.")
     if not recipe.learn.keys() & set(ENCODERS):
@@ -316,15 +374,15 @@ def _check_lora(recipe: Recipe) -> None:
 def _check_train(recipe: Recipe) -> None:
     train = recipe.train
     for key in ("steps", "batch", "accumulate"):
-        _least(f"train.{key}", getattr(train, key), 1)
+        _between(f"train.{key}", getattr(train, key), 1)
     for key in ("chunk", "warmup", "workers"):
-        _least(f"train.{key}", getattr(train, key), 0)
+        _between(f"train.{key}", getattr(train, key), 0)
     _one_of("train.precision", train.precision, PRECISIONS)
     _one_of("train.schedule", train.schedule, SCHEDULES)
     if train.warmup >= train.steps:
         raise Problem(f"train.warmup is {train.warmup} and train.steps {train.steps}; warm up in fewer steps.")
-    _least("negatives.sampled", recipe.negatives.sampled, 0)
-    _least("negatives.mined", recipe.negatives.mined, 0)
+    _between("negatives.sampled", recipe.negatives.sampled, 0, _MOST_WIDE)
+    _between("negatives.mined", recipe.negatives.mined, 0, _MOST_WIDE)
     if train.batch == 1 and not recipe.negatives.sampled + recipe.negatives.mined:
         raise Problem("train.batch is 1, which leaves a question no negative; raise it or negatives.sampled.")
     if recipe.distil.weight < 0 or recipe.distil.temperature <= 0:
@@ -332,17 +390,25 @@ def _check_train(recipe: Recipe) -> None:
     if recipe.distil.weight and not recipe.negatives.mined:
         raise Problem("distil.weight needs negatives with scores; set negatives.mined to 1 or more.")
     for key in ("log", "measure", "save"):
-        _least(f"when.{key}", getattr(recipe.when, key), 1)
+        _between(f"when.{key}", getattr(recipe.when, key), 1)
     if not recipe.depths or min(recipe.depths) < 1:
         raise Problem("depths must be numbers from 1, such as [1, 5, 10].")
+    for number, depth in enumerate(recipe.depths):
+        _between(f"depths[{number}]", depth, 1, _MOST_DRAWN)
     if not 0 <= recipe.seed < 2**32:
-        raise Problem(f"seed is {recipe.seed}; it lies between 0 and {2**32 - 1}.")
+        raise Problem(f"seed is {_said(recipe.seed)}; it lies between 0 and {2**32 - 1}.")
 
 
 def _check_set(where: str, each: DataSet | HeldOut, m2kr: M2KR | None) -> None:
     kinds = ("task", "jsonl", "photos", "source") + (("drawn",) if isinstance(each, DataSet) else ())
     if sum(bool(getattr(each, kind)) for kind in kinds) != 1:
         raise Problem(f"{', '.join(f'{where}.{kind}' for kind in kinds)}: give one of them.")
+    for key in ("task", "split"):
+        said = getattr(each, key)
+        if said and not _is_file_name(said):
+            raise Problem(f"{where}.{key} is {_said(said)}, and files of M2KR are called so; use a name such as those.")
+    for key in ("jsonl", "photos", "passages", "images"):
+        _check_place(f"{where}.{key}", getattr(each, key))
     of_photos = bool(each.photos or getattr(each, "drawn", 0))
     if of_photos and not each.passages:
         raise Problem(f"{where}.passages is missing: photos have the passages of their titles; name a JSONL of them.")
@@ -357,21 +423,24 @@ def _check_set(where: str, each: DataSet | HeldOut, m2kr: M2KR | None) -> None:
             if getattr(each, key):
                 raise Problem(f"{where}.{key} goes with jsonl; M2KR's folders are said once, in [m2kr].")
     if each.source:
-        if not project_of(each):
-            raise Problem(f'{where}.source is {each.source!r}; it names judgments, as in "{JUDGED}fruit".')
+        if not _is_file_name(project_of(each)):
+            raise Problem(f'{where}.source is {_said(each.source)}; it names judgments, as in "{JUDGED}fruit".')
         for key in ("passages", "images"):
             if getattr(each, key):
                 raise Problem(f"{where}.{key} goes with jsonl; judgments bring their passages and photographs.")
     if isinstance(each, HeldOut):
-        _least(f"{where}.questions", each.questions, 1)
-        _least(f"{where}.pool", each.pool, 2)
+        _between(f"{where}.questions", each.questions, 1)
+        _between(f"{where}.pool", each.pool, 2)
         return
-    _least(f"{where}.questions", each.questions, 0)
-    _least(f"{where}.drawn", each.drawn, 0)
+    _between(f"{where}.questions", each.questions, 0)
+    _between(f"{where}.drawn", each.drawn, 0, _MOST_DRAWN)
     if not 0 <= each.held_out < 1 or (each.held_out and not each.source):
         raise Problem(f"{where}.held_out is {each.held_out}; it is a share of a source, 0 or more and less than 1.")
-    if each.share <= 0:
-        raise Problem(f"{where}.share is {each.share}; it is over 0, and 1 is each question once a pass.")
+    if not 0 < each.share <= _MOST_SHARE:
+        raise Problem(
+            f"{where}.share is {_said(each.share)}; it is over 0, {_MOST_SHARE:,.0f} at most, and 1 is each question "
+            "once a pass."
+        )
 
 
 def _check_sources(recipe: Recipe) -> None:
@@ -384,9 +453,11 @@ def _check_sources(recipe: Recipe) -> None:
             raise Problem(f"{said}, and there is none that leaves any; add to it: held_out = 0.3.")
 
 
-def _least(key: str, value: int, least: int) -> None:
+def _between(key: str, value: int, least: int, most: int = _MOST) -> None:
     if value < least:
-        raise Problem(f"{key} is {value}; it must be {least} or more.")
+        raise Problem(f"{key} is {_said(value)}; it must be {least} or more.")
+    if value > most:
+        raise Problem(f"{key} is {_said(value)}; it must be {most:,} or less.")
 
 
 def _one_of(key: str, value: str, known: tuple[str, ...]) -> None:
