@@ -1,4 +1,4 @@
-"""Reading recipes from TOML, and writing one as it was resolved.
+"""Reading recipes from TOML, and writing one as it was resolved; what this machine and its files make impossible.
 
 `extends = "other.toml"` puts a file under another, table by table; it is looked for beside the file that names it. The
 tables in `[sizes]` are variants: one, chosen by name, is laid over the rest, and `{size}` in any text becomes that
@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import os
 import tomllib
 import types
 import typing
@@ -18,21 +19,28 @@ from pathlib import Path
 
 from common.problems import Problem
 from common.text import shown
-from retriever.training.recipe import PARTS, Recipe, check, unknown_key
+from retriever.training.recipe import PARTS, DataSet, HeldOut, Recipe, check, unknown_key
 
 _DEEPEST = 8  # files that extend one another
+# Processes that read ahead, whatever the machine, and for each of its processors: more of them would only fill it.
+_WORKERS, _WORKERS_EACH = 16, 4
 _LARGEST = 1e9  # what a number of a recipe can be; TOML has inf and nan, and whole numbers of any length
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", dict: "a table"}
 
 
-def read_recipe(path: Path, size: str = "", over: Mapping[str, typing.Any] | None = None) -> Recipe:
+def read_recipe(
+    path: Path, size: str = "", over: Mapping[str, typing.Any] | None = None, recorded: bool = False
+) -> Recipe:
     """The recipe in a file, resolved and checked. over: values by the full names of their keys, such as
-    "data[0].share", that are laid over it. Raises Problem with the full name of the key that is wrong."""
+    "data[0].share", that are laid over it. recorded: of a run that there is, maybe from another machine, so that it is
+    not asked whether one could begin here. Raises Problem with the full name of the key that is wrong."""
     table = _with_size(_read(path), size, path)
     for key, value in (over or {}).items():
         _set(table, key, value)
     recipe = _build(Recipe, table, "")
     check(recipe)
+    if not recorded:
+        _check_here(recipe)
     return recipe
 
 
@@ -52,6 +60,32 @@ def differences(first: Mapping[str, typing.Any], second: Mapping[str, typing.Any
     both = first.keys() & second.keys()
     lacking = [key for key in first.keys() ^ second.keys() if first.get(key) or second.get(key)]
     return sorted(lacking + [key for key in both if first[key] != second[key]])
+
+
+# What is here
+
+
+def _check_here(recipe: Recipe) -> None:
+    """Raises Problem for what cannot begin on this machine, or with its files."""
+    most = max(_WORKERS, _WORKERS_EACH * (os.cpu_count() or 1))
+    if recipe.train.workers > most:
+        raise Problem(
+            f"train.workers is {recipe.train.workers}, each a process that reads ahead, and this machine has room for "
+            f"{most}; make it {most} or less."
+        )
+    learned = {_rows_of(each): number for number, each in enumerate(recipe.data) if not each.questions}
+    for number, each in enumerate(recipe.held_out):
+        if not each.source and _rows_of(each) in learned:
+            raise Problem(
+                f"held_out[{number}] is {shown(each.name)}, the questions of data[{learned[_rows_of(each)]}], so that "
+                "it would only say how well they were learned by heart; hold others out, or leave it out."
+            )
+
+
+def _rows_of(each: DataSet | HeldOut) -> tuple[str, ...]:
+    """What says which rows a set has, so that another has the same."""
+    files = [os.path.realpath(os.path.expanduser(file)) if file else "" for file in (each.jsonl, each.photos)]
+    return each.task, each.split if each.task else "", *files
 
 
 # Files

@@ -186,6 +186,46 @@ class TestExtending:
         assert "has no sizes" in refusal(tmp_path, LEAST, "G")
 
 
+class TestHere:
+    def test_not_more_processes_than_the_machine_has_room_for(self, tmp_path, monkeypatch):
+        text = LEAST.replace("batch = 4", "batch = 4\nworkers = {}")
+        for processors, most in ((2, 16), (None, 16), (12, 48)):
+            monkeypatch.setattr("os.cpu_count", lambda count=processors: count)
+            assert read_recipe(written(tmp_path, text.format(most))).train.workers == most
+            said = refusal(tmp_path, text.format(most + 1))
+            assert f"train.workers is {most + 1}, each a process" in said and f"make it {most} or less" in said
+
+    @pytest.mark.parametrize(
+        ("data", "held"),
+        [
+            ('jsonl = "{0}/a.jsonl"', 'jsonl = "{0}/a.jsonl"'),
+            ('jsonl = "{0}/a.jsonl"', 'jsonl = "{0}/../{0.name}/a.jsonl"\npassages = "p.jsonl"'),
+            ('jsonl = "{0}/a.jsonl"', 'jsonl = "{0}/link.jsonl"'),
+            ('photos = "{0}/a.json"\npassages = "p"', 'photos = "{0}/a.json"\npassages = "p"'),
+            ('task = "WIT"', 'task = "WIT"\nsplit = "train"'),
+        ],
+    )
+    def test_what_is_learned_from_is_not_held_out(self, tmp_path, data, held):
+        (tmp_path / "link.jsonl").symlink_to(tmp_path / "a.jsonl")
+        sets = f'[m2kr]\nfolder = "m2kr"\n[[data]]\n{data}\n[[held_out]]\n{held}\n'.format(tmp_path)
+        text = LEAST.partition("[[data]]")[0] + sets
+        assert "the questions of data[0]" in refusal(tmp_path, text)
+        assert read_recipe(tmp_path / "recipe.toml", recorded=True).held_out  # a run that there is can be told of
+
+    @pytest.mark.parametrize(
+        ("data", "held"),
+        [
+            ('jsonl = "a.jsonl"', 'jsonl = "b.jsonl"'),
+            ('jsonl = "a.jsonl"\nquestions = 5', 'jsonl = "a.jsonl"'),
+            ('task = "WIT"', 'task = "WIT"'),
+            ('source = "annotations:cats"\nheld_out = 0.3', 'source = "annotations:cats"'),
+        ],
+    )
+    def test_other_questions_may_be(self, tmp_path, data, held):
+        sets = f'[m2kr]\nfolder = "m2kr"\n[[data]]\n{data}\n[[held_out]]\n{held}\n'
+        assert read_recipe(written(tmp_path, LEAST.partition("[[data]]")[0] + sets)).held_out
+
+
 class TestOver:
     def test_values_are_laid_over_it_by_their_full_names(self, tmp_path):
         over = {"seed": 7, "data[0].share": 0.5, "train.batch": 8, "negatives.sampled": 2, "learn.mapping": 1e-3}
