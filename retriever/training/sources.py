@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 from pathlib import Path
@@ -28,7 +28,7 @@ from retriever.training.drawn import DrawnRows
 from retriever.training.files import one_at_a_time
 from retriever.training.photographs import ASKED, list_photos, plain_title, rows_of
 from retriever.training.question_rows import without_negatives
-from retriever.training.recipe import M2KR, DataSet, HeldOut
+from retriever.training.recipe import M2KR, DataSet, HeldOut, Recipe
 from retriever.training.tables import Part, Table, write_table
 
 VERSION = 3  # of the tables: raise it when they change, and all are made anew
@@ -111,8 +111,9 @@ def open_set(
             "passages answer it."
         )
     if not found.rows.about["several"] and (found.passages is None or len(found.passages) < 2):
+        more = "Add others" if each.passages else "Give questions of several"
         raise Problem(
-            f"There is one passage only in {each.name}; nothing can be told from it. Give questions of several."
+            f"There is one passage only in {each.passages or each.name}; nothing can be told from it. {more}."
         )
     return found
 
@@ -124,6 +125,44 @@ def limited(found: Questions, count: int, seed: int) -> Questions:
         return found
     rows = np.random.default_rng([seed, len(found.rows)]).permutation(len(found.rows))[:count]
     return replace(found, rows=Part(found.rows, rows.astype(np.uint32)))
+
+
+def check_sets(recipe: Recipe, sets: Sequence[Questions]) -> None:
+    """Raises Problem where a recipe can learn nothing from its sets. Looks at their rows until one says that it can,
+    the second as a rule."""
+    there, batch = sum(len(each.rows) for each in sets), recipe.train.batch
+    alone = not recipe.negatives.sampled + recipe.negatives.mined
+    if there == 1 and alone:
+        raise Problem(
+            "The data hold one question, and without negatives nothing can be learned from it; add questions, or set "
+            "negatives.sampled to 1 or more."
+        )
+    if batch > there:
+        hold = "one question; make it 1" if there == 1 else f"{there:,} questions; make it {there} or less"
+        raise Problem(f"train.batch is {batch}, and the data hold {hold}.")
+    of_jsonl = [found for found, each in zip(sets, recipe.data, strict=True) if each.jsonl]  # others have no scores
+    if recipe.distil.weight and not any(row["scores"] and row["negative_texts"] for row in _all_rows(of_jsonl)):
+        raise Problem(
+            "distil.weight is set, and no question of the data has negatives with scores of a teacher; add `scores` to "
+            "the rows of JSONL (python -m retriever mine --scores writes them), or leave [distil] out."
+        )
+    if alone:
+        answers = (_answers(row) for row in _all_rows(sets))
+        first = next(answers)
+        if all(each == first for each in answers):
+            raise Problem(
+                "All questions of the data have the same positives, and without negatives nothing can be learned from "
+                "them; add questions of other passages, or set negatives.sampled to 1 or more."
+            )
+
+
+def _all_rows(sets: Sequence[Questions]) -> Iterator[dict[str, Any]]:
+    return (each.rows[number] for each in sets for number in range(len(each.rows)))
+
+
+def _answers(row: dict[str, Any]) -> frozenset[tuple[str, str]]:
+    pairs = zip_longest(row["texts"], row["images"] or (), fillvalue="")
+    return frozenset((text, image) for text, image in pairs if text.strip() or image)
 
 
 def _table(cache: Path, files: list[Path], what: str, schema: pa.Schema, read: Reading) -> Table:

@@ -22,8 +22,8 @@ from retriever.training.batches import Batches, Drawing, image_of, in_order, key
 from retriever.training.features import plain_photo
 from retriever.training.models import begin
 from retriever.training.order import Order
-from retriever.training.recipe import M2KR, DataSet, HeldOut, Model, Negatives
-from retriever.training.sources import limited, open_set
+from retriever.training.recipe import M2KR, DataSet, Distil, HeldOut, Model, Negatives, Recipe, Train
+from retriever.training.sources import check_sets, limited, open_set
 from tests.fakes.hub_server import HubServer
 from tests.support.checkpoints import write_checkpoint
 from tests.support.m2kr import question, write_photos, write_task
@@ -98,6 +98,10 @@ class TestJSONL:
         rows = [{"question": "x", "positives": ["one"]}, {"question": "y", "positives": ["one"]}]
         with pytest.raises(Problem, match="one passage only"):
             open_set(DataSet(jsonl=str(jsonl(tmp_path / "own.jsonl", rows))), None, tmp_path / "cache")
+        rows, listed = [{"question": each, "positives": ["a"]} for each in "xy"], tmp_path / "passages.jsonl"
+        own = DataSet(jsonl=str(jsonl(tmp_path / "own.jsonl", rows)), passages=str(jsonl(listed, PASSAGES[:1])))
+        with pytest.raises(Problem, match=r"one passage only in .*passages\.jsonl; nothing .* Add others\."):
+            open_set(own, None, tmp_path / "cache")
 
     def test_a_file_that_is_not_there(self, tmp_path):
         with pytest.raises(Problem, match=r"none\.jsonl cannot be read"):
@@ -173,6 +177,52 @@ class TestM2KR:
         for path in ("../red.png", "/etc/passwd", "a/../../red.png", "\0"):
             with pytest.raises(Problem):
                 image_of(found, {"bytes": None, "image": path})
+
+
+class TestCheckSets:
+    def checked(self, folder: Path, *sets: list, batch: int = 2, **said) -> str:
+        """What is said of the rows of those sets, "" where they can be learned from."""
+        data = tuple(DataSet(jsonl=str(jsonl(folder / f"{number}.jsonl", rows))) for number, rows in enumerate(sets))
+        recipe = Recipe("one", Model("some/model"), {"mapping": 1e-3}, Train(1, batch), data, **said)
+        try:
+            check_sets(recipe, [open_set(each, None, folder / "cache") for each in data])
+        except Problem as problem:
+            return str(problem)
+        return ""
+
+    def asked(self, *positives: str, **more) -> list[dict]:
+        return [{"question": "x", "positives": list(each), "negatives": ["n"]} | more for each in positives]
+
+    def test_a_batch_is_not_larger_than_the_data(self, tmp_path):
+        rows = self.asked("a", "b")
+        assert "train.batch is 4, and the data hold 2 questions; make it 2 or less." in self.checked(
+            tmp_path, rows, batch=4
+        )
+        assert not self.checked(tmp_path, rows)
+
+    def test_one_question_needs_negatives(self, tmp_path):
+        assert "The data hold one question, and without negatives nothing" in self.checked(tmp_path, self.asked("a"))
+        mined = {"negatives": Negatives(mined=1)}
+        assert "hold one question; make it 1." in self.checked(tmp_path, self.asked("a"), **mined)
+        assert not self.checked(tmp_path, self.asked("a"), batch=1, **mined)
+
+    def test_of_the_same_positives_everywhere_nothing_is_learned_without_negatives(self, tmp_path):
+        said = "All questions of the data have the same positives"
+        assert said in self.checked(tmp_path, self.asked("a", "a", "a"))
+        assert said in self.checked(tmp_path, self.asked("ab", "ba"))
+        assert said in self.checked(tmp_path, self.asked("a", "a"), self.asked("a"))
+        assert not self.checked(tmp_path, self.asked("a", "a"), self.asked("b"))
+        assert not self.checked(tmp_path, self.asked("a", "a", "b"))
+        assert not self.checked(tmp_path, self.asked("a", "a"), negatives=Negatives(mined=1))
+        assert not self.checked(tmp_path, self.asked("a", "a"), negatives=Negatives(sampled=1))
+
+    def test_there_are_scores_to_learn_from(self, tmp_path):
+        said = {"negatives": Negatives(mined=1), "distil": Distil(1.0)}
+        without, scored = self.asked("a", "b"), self.asked("c", scores=[2.0, 1.0])
+        assert "no question of the data has negatives with scores" in self.checked(tmp_path, without, **said)
+        alone = [{"question": "x", "positives": ["c"], "scores": [2.0]}]
+        assert "no question of the data has negatives" in self.checked(tmp_path, without + alone, **said)
+        assert not self.checked(tmp_path, without, scored, **said)
 
 
 class TestLimited:
