@@ -18,7 +18,7 @@ _MOST_LINE = 1 << 22  # characters of a line
 def json_rows(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each object of a file of JSON lines with where it stands, for messages. Raises Problem."""
     try:
-        with file.open(encoding="utf-8") as lines:
+        with file.open(encoding="utf-8-sig") as lines:
             number = 0
             while line := lines.readline(_MOST_LINE):
                 number += 1

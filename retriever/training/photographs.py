@@ -111,7 +111,7 @@ def _of_listing(path: Path) -> Listed:
     if path.stat().st_size > _MOST_BYTES:
         raise Problem(f"{path} is larger than {_MOST_BYTES >> 20} MB; divide it.")
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        entries = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError):
         raise Problem(f"{path} is not JSON; a listing is a list of objects with file and title.") from None
     if not isinstance(entries, list) or not entries:

@@ -95,7 +95,7 @@ def _read(path: Path, depth: int = 0) -> dict:
     if depth > _DEEPEST:
         raise Problem(f"The recipe {path} extends itself, or files more than {_DEEPEST} deep; mend `extends`.")
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         str(table)  # which a number of thousands of digits in another base refuses: no message could say it
     except OSError as problem:
         raise Problem(f"The recipe {path} cannot be read: {problem.strerror}.") from None

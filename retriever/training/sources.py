@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import pyarrow as pa
 
 from common.jobs import Progress
 from common.problems import Problem
+from common.text import shown
 from retriever.evaluation.m2kr import ret_layout
 from retriever.evaluation.m2kr.layout import PassageRow, find_shards, has_column, read_passages, read_rows
 from retriever.evaluation.m2kr.locating import locate
@@ -33,6 +35,7 @@ from retriever.training.tables import Part, Table, write_table
 
 VERSION = 3  # of the tables: raise it when they change, and all are made anew
 _MOST_INSTRUCTIONS = 64  # of a task that are kept
+_LARGEST_SCORE = 1e9  # of a teacher
 _TEXT, _TEXTS = pa.string(), pa.list_(pa.string())
 QUESTIONS = pa.schema(
     {
@@ -311,11 +314,18 @@ def _by_title(file: Path) -> dict[str, list[tuple[str, str, str]]]:
 
 
 def _jsonl_passages(file: Path) -> Iterator[dict[str, Any]]:
+    known: dict[str, bytes] = {}  # a digest of each passage, by its id: texts of millions would fill the memory
     for where, row in json_rows(file):
         each, text, title = row.get("id"), row.get("text"), row.get("title", "")
         if not isinstance(each, str) or not each or not isinstance(text, str) or not isinstance(title, str):
             raise Problem(f"The passage in {where} needs an id and a text, and its title, if any, is a text.")
-        yield {"id": each, "text": f"{title}: {text}" if title else text, "image": _image(row, where) or None}
+        passage = {"id": each, "text": f"{title}: {text}" if title else text, "image": _image(row, where) or None}
+        digest = hashlib.blake2b(repr(passage).encode(errors="replace"), digest_size=16).digest()
+        if known.setdefault(each, digest) != digest:
+            raise Problem(
+                f"The id {shown(each, 80)!r} in {where} is that of another passage before it; give each its own."
+            )
+        yield passage
 
 
 def _image(row: dict[str, Any], where: str) -> str:
@@ -408,9 +418,14 @@ def _scores(row: dict[str, Any], count: int, where: str) -> list[float] | None:
     given = row.get("scores")
     if given is None:
         return None
-    numbers = isinstance(given, list) and all(type(each) in (int, float) and abs(each) < 1e9 for each in given)
-    if not numbers or len(given) != count:
+    if not isinstance(given, list) or len(given) != count or not all(map(_is_number, given)):
         raise Problem(
             f"`scores` in {where} must be {count} numbers, a teacher's of the positives and then of the negatives."
         )
+    if any(abs(each) >= _LARGEST_SCORE for each in given):
+        raise Problem(f"`scores` in {where} are too large; divide them all until they are below {_LARGEST_SCORE:.0e}.")
     return given
+
+
+def _is_number(said: object) -> bool:
+    return type(said) is int or (type(said) is float and not isnan(said))

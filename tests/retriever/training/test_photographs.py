@@ -79,7 +79,7 @@ def test_a_listing_goes_before_folders_and_may_have_any_name(shop, tmp_path):
     place = listed(shop, LISTING[:2])
     wanted = [("red.png", ["b1"]), ("more/green.png", ["a1", "a2"])]
     assert pairs(open_set(shop, None, tmp_path / "cache")) == wanted
-    place.write_text(json.dumps(LISTING[:1]))
+    place.write_text(json.dumps(LISTING[:1]), encoding="utf-8-sig")  # as some editors save it
     os.utime(place, ns=(1, 1))
     assert pairs(open_set(shop, None, tmp_path / "cache")) == wanted[:1]
     other = listed(shop, LISTING[1:2], "held-out.json")

@@ -44,6 +44,12 @@ def test_the_least_recipe(tmp_path):
     assert recipe.train.steps == 10 and recipe.learn == {"mapping": 1e-4} and recipe.data[0].share == 1
 
 
+def test_a_mark_of_the_order_of_bytes_at_the_beginning(tmp_path):
+    path = written(tmp_path, LEAST)
+    path.write_text(LEAST, encoding="utf-8-sig")
+    assert read_recipe(path) == read_recipe(written(tmp_path, LEAST, "plain.toml"))
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [

@@ -83,6 +83,9 @@ class TestJSONL:
             ({"question": "x", "positives": ["z"]}, "The passage 'z' in line 1"),
             ({"question": "x", "positives": ["a"], "scores": [1, 2]}, "`scores` in line 1"),
             ({"question": "x", "positives": ["a"], "scores": [float("nan")]}, "`scores` in line 1"),
+            ({"question": "x", "positives": ["a"], "scores": [1e308]}, "are too large; divide them all"),
+            ({"question": "x", "positives": ["a"], "scores": [10**400]}, "are too large; divide them all"),
+            ({"question": "x", "positives": ["a"], "scores": [float("-inf")]}, "are too large; divide them all"),
             ({"question": "x", "positives": []}, "No question of"),
             ({"question": "\ud800", "positives": ["a"]}, "is no Unicode"),
         ],
@@ -102,6 +105,19 @@ class TestJSONL:
         own = DataSet(jsonl=str(jsonl(tmp_path / "own.jsonl", rows)), passages=str(jsonl(listed, PASSAGES[:1])))
         with pytest.raises(Problem, match=r"one passage only in .*passages\.jsonl; nothing .* Add others\."):
             open_set(own, None, tmp_path / "cache")
+
+    def test_an_id_is_that_of_one_passage(self, own, tmp_path):
+        jsonl(Path(own.passages), [*PASSAGES, PASSAGES[0]])  # the same again says nothing else
+        assert len(open_set(own, None, tmp_path / "cache").passages) == 4
+        for other in ({"text": "no cat"}, {"title": "Cat"}, {"image": "red.png"}):
+            jsonl(Path(own.passages), [*PASSAGES, PASSAGES[0] | other])
+            with pytest.raises(Problem, match=r"^The id 'a' in line 4 of .*passages\.jsonl is that of another passage"):
+                open_set(own, None, tmp_path / "cache")
+
+    def test_a_mark_of_the_order_of_bytes_at_the_beginning(self, own, tmp_path):
+        for file in (own.jsonl, own.passages):
+            Path(file).write_text(Path(file).read_text(), encoding="utf-8-sig")
+        assert len(open_set(own, None, tmp_path / "cache").rows) == 3
 
     def test_a_file_that_is_not_there(self, tmp_path):
         with pytest.raises(Problem, match=r"none\.jsonl cannot be read"):
