@@ -8,9 +8,10 @@ what its processor makes.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -75,15 +76,23 @@ def image_of(found: Questions, row: dict) -> Source | Drawn:
 
 
 def image_file(name: str, folders: Sequence[Path]) -> Path:
-    """The file of that name below one of the folders. Raises Problem."""
-    parts = PurePosixPath(name).parts
-    if not parts or ".." in parts or name.startswith("/") or "\0" in name:
-        raise Problem(f"the image {name[:80]!r} lies outside the folder of images")
-    there = next((place for folder in folders if (place := folder.joinpath(*parts)).is_file()), None)
+    """The file of that name, a path below one of the folders or one that leads there. Raises Problem."""
+    looked = " or ".join(map(str, folders)) or "no folder, since none is named"
+    places = [] if "\0" in name else [place for folder in folders if (place := _below(folder, name)) is not None]
+    if folders and not places:
+        raise Problem(f"the image {name[:80]!r} lies outside {looked}, the folder of images")
+    there = next((place for place in places if os.path.isfile(place)), None)
     if there is None:
-        looked = " or ".join(map(str, folders)) or "no folder, since none is named"
         raise Problem(f"there is no image {name[:80]!r} in {looked}")
-    return there
+    return Path(there)
+
+
+def _below(folder: Path, name: str) -> str | None:
+    """The path of that name in the folder, None where it leads out of it. As it is written: a link in the folder may
+    lead anywhere, since whoever put it there meant it."""
+    inside = os.path.join(os.path.abspath(folder), "")
+    place = os.path.normpath(os.path.join(inside, name))
+    return place if place.startswith(inside) else None
 
 
 class Drawing:
@@ -101,18 +110,19 @@ class Drawing:
 
     def example(self, index: int) -> tuple[Example, int]:
         """The index-th of the run, and how many questions had to be left out for it. Raises Problem."""
-        problem = ""
+        problem, tried = "", set()
         for attempt in range(_ATTEMPTS):
             number, place = self._order.place(index, attempt)
             found = self._sets[number]
             row = found.rows[place]
+            tried.add((number, place))
             try:
                 photo = self._look(image_of(found, row)) if self._look else None
                 return self._of(found, row, photo, self._order.chance(index, attempt)), attempt
             except Problem as said:
                 problem = str(said).rstrip(".")
         raise Problem(
-            f"{_ATTEMPTS} questions in a row have an image that cannot be used, the last because {problem[0].lower()}"
+            f"{len(tried)} questions in a row have an image that cannot be used, the last because {problem[0].lower()}"
             f"{problem[1:]}; check the folder of images."
         )
 

@@ -82,6 +82,7 @@ def begin(model: Model, seed: int, cache_dir: Path, progress: Progress) -> tuple
         if model.new is not None:
             made = _new(model.new, bool(model.separate), cache_dir, progress)
         else:
+            _check_start(model.start)
             source = profile_of(model.start).source
             kind = kind_of(source, cache_dir, progress)
             folder = checkpoint_folder(source, cache_dir, progress, kind.layout)
@@ -96,6 +97,13 @@ def begin(model: Model, seed: int, cache_dir: Path, progress: Progress) -> tuple
             raise Problem(f"model.{key} is {getattr(model, key)}, and the model reads {longest} at most.")
     processor.query_length, processor.document_length = model.query_tokens, model.document_tokens
     return made
+
+
+def _check_start(start: str) -> None:
+    """Raises Problem for a folder that is not there: what a stage before left, as a rule."""
+    of_hub = start.count("/") == 1 and not start.startswith((".", "/", "~", "runs/"))
+    if "/" in start and not of_hub and not Path(start).expanduser().exists():
+        raise Problem(f"model.start: there is no folder {start}; run the stage before this one, or correct the recipe.")
 
 
 def restore(folder: Path, cache_dir: Path) -> tuple[Network, Inputs]:

@@ -241,7 +241,11 @@ def check(recipe: Recipe) -> None:
     if len(set(names)) < len(names):
         raise Problem("held_out has a set twice, and what is measured goes by their names; leave one out.")
     if recipe.best not in recipe.depths:
-        raise Problem(f"best is {recipe.best} and depths has no {recipe.best}; make it one of the depths.")
+        default = ", as where a recipe does not say it," if recipe.best == Recipe.best else ""
+        raise Problem(
+            f"best is {recipe.best}{default} and depths has no {recipe.best}; write best = {recipe.depths[0]}, or "
+            "another of the depths."
+        )
     if recipe.distil.weight and not any(each.jsonl for each in recipe.data):
         raise Problem(
             "distil.weight needs a teacher's scores, which only rows of JSONL have; add a [[data]] table with jsonl."

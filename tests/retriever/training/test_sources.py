@@ -18,7 +18,7 @@ from PIL import Image
 
 from common.images import load_image
 from common.problems import Problem
-from retriever.training.batches import Batches, Drawing, image_of, in_order, keys_of
+from retriever.training.batches import Batches, Drawing, image_file, image_of, in_order, keys_of
 from retriever.training.features import plain_photo
 from retriever.training.models import begin
 from retriever.training.order import Order
@@ -190,9 +190,20 @@ class TestM2KR:
 
     def test_a_path_out_of_the_folder_is_no_image(self, own, tmp_path):
         found = open_set(own, None, tmp_path / "cache")
-        for path in ("../red.png", "/etc/passwd", "a/../../red.png", "\0"):
-            with pytest.raises(Problem):
+        for path in ("../red.png", "/etc/passwd", "a/../../red.png", "\0", f"{tmp_path}-other/red.png", "..", "."):
+            with pytest.raises(Problem, match="lies outside"):
                 image_of(found, {"bytes": None, "image": path})
+
+    def test_a_path_that_leads_into_the_folder_is_one(self, own, tmp_path, monkeypatch):
+        found = open_set(own, None, tmp_path / "cache")
+        names = (f"../{tmp_path.name}/red.png", str(tmp_path / "red.png"), "a/../red.png", "./red.png")
+        monkeypatch.chdir(tmp_path.parent)
+        for folder in (tmp_path, Path(tmp_path.name), tmp_path / "." / "x" / ".."):
+            for name in names:
+                assert image_file(name, (folder,)).samefile(tmp_path / "red.png")
+        assert image_of(found, {"bytes": None, "image": names[0]}).name == "red.png"
+        with pytest.raises(Problem, match="there is no image 'none.png' in"):
+            image_file("none.png", (tmp_path,))
 
 
 class TestCheckSets:
@@ -372,7 +383,7 @@ class TestBatches:
         jsonl(Path(own.jsonl), rows)
         batches = self.made(own, tmp_path, processor)
         for workers in (0, 1):
-            with pytest.raises(Problem, match=r"^100 questions in a row.*there is no image 'none\.png'.*images\.$"):
+            with pytest.raises(Problem, match=r"^2 questions in a row.*there is no image 'none\.png'.*images\.$"):
                 next(in_order(batches, range(2), workers))
 
     def test_a_table_goes_to_another_process(self, own, tmp_path, processor):
