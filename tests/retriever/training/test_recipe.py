@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 
 import pytest
 
 from common.problems import Problem
 from retriever.training.reading import differences, keys_of, read_recipe, recipe_text
-from retriever.training.recipe import project_of
+from retriever.training.recipe import (
+    M2KR,
+    DataSet,
+    Distil,
+    HeldOut,
+    Lora,
+    Model,
+    Negatives,
+    NewModel,
+    Recipe,
+    Train,
+    When,
+    project_of,
+)
 from tests import ROOT
 
 LEAST = """
@@ -317,3 +331,19 @@ def test_the_recipe_in_the_documents_can_be_read(tmp_path):
     text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
     recipe = read_recipe(written(tmp_path, text.partition("```toml\n")[2].partition("```")[0]))
     assert recipe.negatives.mined == 2 and recipe.held_out
+
+
+TABLES = {
+    "": Recipe, "`[model]`": Model, "`[model.new]`": NewModel, "`[m2kr]`": M2KR, "`[[data]]`": DataSet,
+    "`[[held_out]]`": HeldOut, "`[negatives]`": Negatives, "`[distil]`": Distil, "`[lora]`": Lora, "`[train]`": Train,
+    "`[when]`": When,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_the_documents_name_every_key_with_what_it_is_where_nothing_is_said(table):
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8").partition("## All keys")[2]
+    row = next(line for line in text.splitlines() if line.startswith(f"| {table} |".replace("|  |", "| |")))
+    for key in fields(TABLES[table]):
+        said = "" if key.default in (MISSING, None, "", ()) else f" = {json.dumps(key.default)}"
+        assert f"`{key.name}{said}`" in row or f"[{key.name}]" in "".join(TABLES) or key.name in ("learn", "new")
