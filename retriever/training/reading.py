@@ -11,6 +11,7 @@ import dataclasses
 import itertools
 import json
 import os
+import sys
 import tomllib
 import types
 import typing
@@ -24,7 +25,6 @@ from retriever.training.recipe import PARTS, DataSet, HeldOut, Recipe, check, un
 _DEEPEST = 8  # files that extend one another
 # Processes that read ahead, whatever the machine, and for each of its processors: more of them would only fill it.
 _WORKERS, _WORKERS_EACH = 16, 4
-_LARGEST = 1e9  # what a number of a recipe can be; TOML has inf and nan, and whole numbers of any length
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", dict: "a table"}
 
 
@@ -195,8 +195,8 @@ def _value(kind: typing.Any, value: typing.Any, where: str) -> typing.Any:
                 raise Problem(unknown_key(f"{where}.", part, PARTS))
         return {part: _value(float, rate, f"{where}.{part}") for part, rate in value.items()}
     if kind is float and type(value) in (int, float):
-        if not abs(value) <= _LARGEST:  # nor is nan
-            raise Problem(f"{where} is {shown(value, 80)}; it must be a number between -1e9 and 1e9.")
+        if not abs(value) <= sys.float_info.max:  # nor is nan; a whole number may have any length
+            raise Problem(f"{where} is {shown(value, 80)}; it must be a finite number.")
         return float(value)
     if type(value) is not kind:  # bool is an int to isinstance
         raise Problem(f"{where} is {json.dumps(value, default=str)}; it must be {_WORDS[kind]}.")
