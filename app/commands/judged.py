@@ -242,7 +242,7 @@ def _ranks(
 def _meant(folder: Path, before: str | None, after: str | None) -> tuple[Path, str, str]:
     """Where the files lie, and the profiles to compare. Raises Problem."""
     if (folder / RECIPE).is_file():
-        before, after = before or read_recipe(folder / RECIPE).model.start, after or str(folder / BEST)
+        before, after = before or read_recipe(folder / RECIPE, recorded=True).model.start, after or str(folder / BEST)
         within = sorted(path.parent for path in (folder / JUDGED).glob(f"*/{ABOUT}"))
         if len(within) > 1:
             some = ", ".join(str(each) for each in within)

@@ -119,7 +119,7 @@ def about_run(folder: Path) -> dict[str, Any]:
 
 
 def _check_same(folder: Path, recipe: Recipe, data: list[dict[str, Any]]) -> None:
-    changed = differences(keys_of(read_recipe(folder / RECIPE)), keys_of(recipe))
+    changed = differences(keys_of(read_recipe(folder / RECIPE, recorded=True)), keys_of(recipe))
     if changed:
         raise Problem(
             f"The run in {folder} has another recipe: {', '.join(changed[:5])} changed; resume it with its own "
@@ -225,7 +225,7 @@ def _found(folder: Path) -> Summary | Damaged:
 
 def _summary(folder: Path) -> Summary:
     """Raises Problem."""
-    recipe, lines = read_recipe(folder / RECIPE), read_metrics(folder)
+    recipe, lines = read_recipe(folder / RECIPE, recorded=True), read_metrics(folder)
     if not all(_is_ours(line, recipe.best) for line in lines):
         raise Problem(f"{folder / METRICS} has a line that no run of this recipe writes; put it right, or delete it.")
     step = max((line["step"] for line in lines), default=0)

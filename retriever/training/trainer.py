@@ -41,7 +41,7 @@ from retriever.training.measuring import Pool, make_pool, recall
 from retriever.training.models import Progress, add_adapters, begin, restore, set_learning, set_mode
 from retriever.training.order import Order
 from retriever.training.recipe import Recipe
-from retriever.training.sources import Questions, limited, open_set
+from retriever.training.sources import Questions, check_sets, limited, open_set
 from retriever.training.stopping import Stopped, sentences, stopping
 from retriever.training.vectors import Network, is_symmetric
 
@@ -110,7 +110,7 @@ def train(
             sets = [open_set(each, recipe.m2kr, cache_dir, progress, recipe.seed) for each in recipe.data]
             sets = [limited(found, each.questions, recipe.seed) for found, each in zip(sets, recipe.data, strict=True)]
             held = [open_set(each, recipe.m2kr, cache_dir, progress) for each in recipe.held_out]
-            _check_size(recipe, sets)
+            check_sets(recipe, sets)
             if first:
                 about = [_about_set(each) for each in [*sets, *held]]
                 runs.check_run(folder, recipe, about, resume)
@@ -345,16 +345,6 @@ class _Clock:
             memory = psutil.Process().memory_info().rss
         self._begin()
         return {name: round(value, 4) for name, value in figures.items()} | {"memory_mb": memory >> 20}
-
-
-def _check_size(recipe: Recipe, sets: Sequence[Questions]) -> None:
-    there = sum(len(each.rows) for each in sets)
-    if there == 1 and recipe.train.batch > 1 and not recipe.negatives.sampled + recipe.negatives.mined:
-        raise Problem("The data hold 1 question, which alone has no negative; add more, or set negatives.sampled.")
-    if recipe.train.batch > there:
-        raise Problem(
-            f"train.batch is {recipe.train.batch}, and the data hold {there} questions; make it {there} or less."
-        )
 
 
 def _about_set(each: Questions) -> dict[str, Any]:

@@ -117,7 +117,7 @@ def outcome_of(cell: Cell, output: Path) -> Outcome | None:
 def _is_finished(folder: Path, recipe: Recipe, number: int) -> bool:
     if not (folder / runs.RECIPE).is_file():
         return False
-    _check_same(folder, _changed(keys_of(read_recipe(folder / runs.RECIPE)), recipe, number))
+    _check_same(folder, _changed(keys_of(read_recipe(folder / runs.RECIPE, recorded=True)), recipe, number))
     lines = runs.read_metrics(folder)
     measured = any(line["step"] == recipe.train.steps and "recall" in line for line in lines) or not recipe.held_out
     reached = (folder / runs.LAST).resolve().name == f"step-{recipe.train.steps:06}"
