@@ -160,6 +160,7 @@ def _launched(page: Page, settings: Settings) -> str:
         enable_monitoring=False,
         run_history=False,
         ssr_mode=False,
+        _frontend=False,  # else Gradio asks itself for the page, and ends where a busy machine needs three seconds
         favicon_path=STATIC / "icon.svg",
         pwa=False,
         mcp_server=False,

@@ -9,6 +9,7 @@ import socket
 
 import httpx
 import pytest
+from gradio import networking
 
 from app.service.starting_service import StartingService
 from app.settings import load_settings
@@ -87,6 +88,16 @@ def test_the_page_is_served_on_ipv6(tmp_path, plain_surroundings, host):
         assert launch(page, settings) == f"http://[{settings.host}]:{port}/"
         with httpx.Client(trust_env=False) as client:
             assert client.get(f"http://[::1]:{port}/").status_code == 200
+    finally:
+        page.close(verbose=False)
+
+
+def test_a_machine_too_busy_for_gradios_look_at_the_page_serves_it(tmp_path, plain_surroundings, monkeypatch):
+    monkeypatch.setattr(networking, "url_ok", lambda url: False)  # as where that takes more than three seconds
+    settings = load_settings(port=free_port(), data_dir=tmp_path)
+    page = build_page(StartingService(settings))
+    try:
+        assert launch(page, settings) == f"http://127.0.0.1:{settings.port}/"
     finally:
         page.close(verbose=False)
 

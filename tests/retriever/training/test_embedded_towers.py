@@ -105,6 +105,8 @@ def test_another_run_goes_on_from_it_with_both_kinds_of_photos(world, drawn, whe
     text = (world / "drawn.toml").read_text()
     new = text[text.index("[model.new]") : text.index("[learn]")]
     more = "photos".join(text[text.index("[[held_out]]") :].replace("held_out", "data").split("photos"))
+    (world / "learned.json").write_text((world / "photos.json").read_text())  # what is held out would be refused
+    more = more.replace("photos.json", "learned.json")
     text = text.replace(new, "").replace("[model]", f'[model]\nstart = "{drawn}/best"') + more
     (world / "both.toml").write_text(text)
     train(read_recipe(world / "both.toml"), world / "both", wheel_cache)
