@@ -28,11 +28,6 @@ if TYPE_CHECKING:
     from retriever.training.trainer import Told
 
 PICTURE = "curves.png"
-# What study-data writes, as retriever/training/scaling/data.py names it.
-WRITTEN = (
-    "passages.jsonl", "questions.jsonl", "held-out-questions.jsonl", "photos.json", "held-out-photos.json",
-    "other-photos.json",
-)  # fmt: skip
 DATA = RUNS / "study-data"
 
 
@@ -62,7 +57,7 @@ def add_commands(commands: Any) -> None:
 
 
 def _data(args: argparse.Namespace, settings: Settings) -> None:
-    from retriever.training.scaling.data import write_others, write_photos, write_texts
+    from retriever.training.scaling.data import WRITTEN, write_others, write_photos, write_texts
 
     for read in (args.photos, args.others):
         if any(same_file(args.folder / name, read) for name in WRITTEN):

@@ -29,7 +29,7 @@ from retriever.training.recipe import Negatives
 from retriever.training.sources import Questions
 
 Look = Callable[[Source | Drawn], Photo]
-_ATTEMPTS = 100  # at finding a question whose image can be used
+ATTEMPTS = 100  # at finding a question whose image can be used
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Drawing:
     def example(self, index: int) -> tuple[Example, int]:
         """The index-th of the run, and how many questions had to be left out for it. Raises Problem."""
         problem, tried = "", set()
-        for attempt in range(_ATTEMPTS):
+        for attempt in range(ATTEMPTS):
             number, place = self._order.place(index, attempt)
             found = self._sets[number]
             row = found.rows[place]

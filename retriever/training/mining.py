@@ -23,13 +23,12 @@ from common.problems import Problem
 from retriever.encoders.base import Encoder, PlainPassage, Query, QueryVectors, passage_text
 from retriever.index import Hit
 from retriever.json_lines import json_rows
-from retriever.training.batches import image_file
+from retriever.training.batches import ATTEMPTS, image_file
 from retriever.training.files import whole
 from retriever.training.sources import check_question, texts_in
 
 _AT_A_TIME = 32  # questions that are encoded
 _LONGEST_WORD = 20  # characters, of a name in a script that may have no spaces
-_UNUSABLE = 100  # images in a row, as training puts up with
 _DEEPER = 16  # times as many passages are looked through where too few score low enough
 
 # The k best passages for each query; with ids, the best among these.
@@ -204,8 +203,8 @@ class _Miner:
         self.found.no_image += 1
         self._in_a_row += 1
         self._problem = problem.rstrip(".")
-        if self._in_a_row == _UNUSABLE:
-            self._refuse(f"{_UNUSABLE} questions in a row have")
+        if self._in_a_row == ATTEMPTS:
+            self._refuse(f"{ATTEMPTS} questions in a row have")
 
     def check_asked(self) -> None:
         """Raises Problem where all that might have been asked has an image that cannot be used."""

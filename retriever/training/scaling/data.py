@@ -15,6 +15,9 @@ from retriever.training.files import point, write_text
 from retriever.training.mini.questions import Article, mentions, text_questions
 from retriever.training.photographs import last_thirds
 
+TEXTS = ("passages.jsonl", "questions.jsonl", "held-out-questions.jsonl")
+PHOTOS, OTHERS = ("photos.json", "held-out-photos.json"), ("other-photos.json",)
+WRITTEN = (*TEXTS, *PHOTOS, *OTHERS)
 SEED = 20240213
 _QUESTIONS = 4  # of an article that is learned from; of one that is held out, one
 _HELD_OUT = 10  # one article of so many
@@ -32,7 +35,7 @@ def write_texts(articles: Sequence[Article], folder: Path) -> dict[str, int]:
         for question in text_questions(article, said.get(number, ()), chance, count):
             asked[number in held].append({"question": question, "positives": [str(number)]})
     passages = [{"id": str(n), "title": each.title, "text": each.text} for n, each in enumerate(articles)]
-    files = {"passages.jsonl": passages, "questions.jsonl": asked[0], "held-out-questions.jsonl": asked[1]}
+    files = dict(zip(TEXTS, (passages, *asked), strict=True))
     for name, rows in files.items():
         write_text(folder / name, _lines(rows))
     return {name: len(rows) for name, rows in files.items()}
@@ -40,14 +43,13 @@ def write_texts(articles: Sequence[Article], folder: Path) -> dict[str, int]:
 
 def write_photos(entries: Sequence[dict], images: Path, folder: Path) -> dict[str, int]:
     """photos.json and held-out-photos.json, and the link `photos` to where they lie. Raises Problem."""
-    kept, held = last_thirds(entries)
-    return _write_listings({"photos.json": kept, "held-out-photos.json": held}, images, folder / "photos")
+    return _write_listings(dict(zip(PHOTOS, last_thirds(entries), strict=True)), images, folder / "photos")
 
 
 def write_others(entries: Sequence[dict], images: Path, folder: Path) -> dict[str, int]:
     """other-photos.json, photographs that are only measured with, and the link `other-photos` to where they lie.
     Raises Problem."""
-    return _write_listings({"other-photos.json": entries}, images, folder / "other-photos")
+    return _write_listings(dict.fromkeys(OTHERS, entries), images, folder / "other-photos")
 
 
 def _write_listings(files: Mapping[str, Sequence[dict]], images: Path, link: Path) -> dict[str, int]:

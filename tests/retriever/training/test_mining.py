@@ -124,7 +124,7 @@ def test_photos_are_looked_at_and_broken_ones_counted(tmp_path, corpus):
 
 
 def test_images_that_cannot_be_used_many_times_in_a_row_are_refused(tmp_path, corpus, monkeypatch):
-    monkeypatch.setattr(mining, "_UNUSABLE", 3)
+    monkeypatch.setattr(mining, "ATTEMPTS", 3)
     Image.new("RGB", (30, 20), COLOURS["red"]).save(tmp_path / "red.png")
     lost = HORSE | {"image": "lost.png", "negatives": ["farm:Cow#0"]}
     found = mined(tmp_path, corpus, [lost, lost, HORSE | {"image": "red.png"}, lost, lost], count=1)[1]

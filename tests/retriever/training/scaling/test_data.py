@@ -7,13 +7,12 @@ import json
 import pytest
 
 from app.commands.retriever import main
-from app.commands.scale import WRITTEN
 from common.problems import Problem
 from kb.catalogue import Catalogue
 from kb.ingest import ingest
 from kb.records import DocumentRecord, Source
 from retriever.training.mini.questions import Article
-from retriever.training.scaling.data import write_photos, write_texts
+from retriever.training.scaling.data import WRITTEN, write_photos, write_texts
 
 ARTICLES = [
     Article(f"Thing {n}", f"Thing {n} is a device. It was built in {1900 + n} by people who liked it.", f"device {n}")
